@@ -1,0 +1,60 @@
+// The thin layer over Criterion that every test uses: TEST, CHECK and CHECK_EQ. With HG_PLAIN_TESTS the same bodies run
+// in a plain runner instead (support/plain_runner.c), because Criterion cannot run under ThreadSanitizer.
+#ifndef HG_TEST_H
+#define HG_TEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef HG_PLAIN_TESTS
+
+struct hg_plain_test {
+  const char *suite, *name;
+  void (*body)(void);
+  struct hg_plain_test *next;
+};
+void hg_plain_register(struct hg_plain_test *test);
+_Noreturn void hg_plain_fail(const char *file, int line, const char *text);
+
+#define TEST(suite_, name_)                                                                                            \
+  static void suite_##_##name_##_body(void);                                                                           \
+  __attribute__((constructor)) static void suite_##_##name_##_register(void) {                                         \
+    static struct hg_plain_test test = {#suite_, #name_, suite_##_##name_##_body, NULL};                               \
+    hg_plain_register(&test);                                                                                          \
+  }                                                                                                                    \
+  static void suite_##_##name_##_body(void)
+#define CHECK(condition)                                                                                               \
+  do {                                                                                                                 \
+    if (!(condition)) hg_plain_fail(__FILE__, __LINE__, #condition);                                                   \
+  } while (0)
+
+#else
+
+#include <criterion/criterion.h>
+#define TEST(suite_, name_) Test(suite_, name_, .timeout = 240)
+#define CHECK(condition) cr_assert(condition, "%s", #condition)
+
+#endif
+
+// Like CHECK, for two integers, and prints both.
+#define CHECK_EQ(left, right)                                                                                          \
+  do {                                                                                                                 \
+    const long long left_ = (long long)(left), right_ = (long long)(right);                                            \
+    if (left_ != right_) fprintf(stderr, "%s:%d: %s = %lld, %s = %lld\n", __FILE__, __LINE__, #left, left_, #right, right_); \
+    CHECK(left_ == right_ && #left " == " #right);                                                                     \
+  } while (0)
+
+// Like CHECK, for two C strings, and prints both.
+#define CHECK_STR(left, right)                                                                                         \
+  do {                                                                                                                 \
+    const char *left_ = (left), *right_ = (right);                                                                     \
+    const bool same_ = left_ && right_ && strcmp(left_, right_) == 0;                                                  \
+    if (!same_) fprintf(stderr, "%s:%d: %s = \"%s\", %s = \"%s\"\n", __FILE__, __LINE__, #left, left_ ? left_ : "(null)", #right, \
+                        right_ ? right_ : "(null)");                                                                   \
+    CHECK(same_);                                                                                                      \
+  } while (0)
+
+#endif
