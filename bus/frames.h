@@ -1,0 +1,39 @@
+// Messages as bytes. Inside: a positional msgpack array [code, field…]. Outside: a topic and a msgpack map with named
+// fields. msgpack-c packs; a small bounded reader of our own unpacks, because msgpack-c allocates what a header claims.
+#ifndef HG_FRAMES_H
+#define HG_FRAMES_H
+
+#include "schemas/message.h"
+
+// Writes the inside frame into `to`; returns its size, 0 when it does not fit into `room` or a text is over its bound.
+// Fields at the tail that have their default value are left out.
+size_t hg_frame_encode(const struct hg_message *message, uint8_t *to, size_t room);
+// Reads an inside frame. Texts and bytes point into `from`. Refuses (HG_ERR_PROTOCOL) unknown kinds, truncated frames,
+// wrong types, values out of range, texts over their bound or not UTF-8, nesting, bytes after the end. Missing fields at
+// the tail get their defaults, extra ones are skipped (bounded).
+hg_err hg_frame_decode(const uint8_t *from, size_t size, struct hg_message *out);
+// As hg_frame_decode for the first of several frames one after another; says how many bytes it took.
+hg_err hg_frame_decode_next(const uint8_t *from, size_t size, struct hg_message *out, size_t *taken);
+
+// What the outside frames say beside the message.
+struct hg_names {
+  const char *ledger_id;                       // UUID text
+  const struct hg_budget_config *budgets;      // index -> name
+  uint32_t budget_count;
+};
+// An event for subscribers: the payload frame (the topic is the kind's name).
+size_t hg_outside_encode_event(const struct hg_message *event, const struct hg_names *names, uint8_t *to, size_t room);
+// A command or answer of the control socket: {"v":1,"type":"STATUS","request":…,…} flat.
+size_t hg_outside_encode(const struct hg_message *message, const struct hg_names *names, uint8_t *to, size_t room);
+// Reads a map made by any msgpack library: fields in any order, integers of any width (floats with integral values too),
+// unknown fields skipped. HG_ERR_PROTOCOL as above.
+hg_err hg_outside_decode(const uint8_t *from, size_t size, struct hg_message *out);
+
+// Prints any bounded msgpack value (an outside frame) as one line of JSON into `to`, NUL-ended; returns its length, 0
+// when it is not whole, too deep (8) or does not fit.
+size_t hg_outside_to_json(const uint8_t *from, size_t size, char *to, size_t room);
+// Reads the envelope of an event frame (type, budget, seq, prev, at) for a subscriber. The texts point into `from`.
+struct hg_event_envelope { struct hg_text type, budget; uint64_t seq, prev; int64_t at; };
+hg_err hg_outside_read_envelope(const uint8_t *from, size_t size, struct hg_event_envelope *out);
+
+#endif

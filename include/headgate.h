@@ -1,0 +1,356 @@
+/* headgate.h: keeps parallel LLM work inside a hard token budget. This header is the manual.
+ *
+ * A runtime owns a ledger file and a few threads. Clients of the runtime record what was used, or acquire a permit (a
+ * concurrency slot and a reservation of tokens) before they start work and settle it with what the work really used.
+ *
+ *     hg_runtime *rt; hg_error why = HG_ERROR_INIT;
+ *     if (hg_open("devs.config.json", &rt, &why) != HG_OK) { fprintf(stderr, "%s\n", why.text); return 1; }
+ *     hg_client *client;
+ *     if (hg_client_new(rt, &client) != HG_OK) return 1;
+ *
+ *     hg_request want = HG_REQUEST_INIT;             // a call that may use up to 1,500 tokens
+ *     want.task_id = "summary-17"; want.min_tokens = want.max_tokens = 1500;
+ *     hg_grant grant = HG_GRANT_INIT;
+ *     if (hg_acquire(client, &want, &grant, 60000) == HG_OK) {
+ *       hg_usage_report used = HG_USAGE_REPORT_INIT;
+ *       used.tokens = call_the_model();              // your work
+ *       hg_settle(client, grant.permit, &used, 5000);
+ *     }
+ *     hg_client_destroy(&client);
+ *     hg_close(&rt, 5000);
+ *
+ * Conventions, true of every call unless it says otherwise:
+ * - Tokens are int64_t from 0 to HG_TOKENS_MAX. Times are milliseconds for time-outs (0 = do not wait, negative = wait
+ *   without end) and microseconds since 1970-01-01 UTC for moments.
+ * - A call returns HG_OK (0) or an hg_err; hg_err_text() has a sentence for each. Out-parameters come last and are
+ *   written only on HG_OK, but for hg_error, which is written on failure.
+ * - Structs passed by pointer begin with `size`; set them with their HG_..._INIT so that they can grow.
+ * - Strings are UTF-8, ended by a NUL, copied by the call. Strings inside results point into the result or are valid as
+ *   long as is said there.
+ * - A runtime may be used by any thread. A client or a subscriber may be used from any thread, by one at a time.
+ * - After hg_close, calls answer HG_ERR_CLOSED; in a forked child HG_ERR_FORKED. The library's threads block all signals.
+ * - What is acknowledged is on disk: an answer leaves the runtime only after the transaction that holds it was synced. */
+#ifndef HEADGATE_H
+#define HEADGATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define HG_API __attribute__((visibility("default")))
+#define HG_CHECKED __attribute__((visibility("default"), warn_unused_result))
+#else
+#define HG_API
+#define HG_CHECKED
+#endif
+
+/* The greatest number of tokens of one command and of every total: 2^53 - 1, the greatest integer that every JSON
+ * reader keeps exactly. */
+#define HG_TOKENS_MAX INT64_C(9007199254740991)
+/* Bytes, without the NUL. */
+#define HG_TASK_ID_MAX 128
+#define HG_BUDGET_NAME_MAX 64
+#define HG_ERROR_TEXT_MAX 511
+
+/* ---------------------------------------------------------------------------------------------- errors */
+
+/* All codes with their meaning are in schemas/errors.def; the numbers never change. */
+typedef enum hg_err {
+  HG_OK = 0,
+  HG_ERR_INVALID = 1,
+  HG_ERR_CONFIG = 2,
+  HG_ERR_NO_MEMORY = 3,
+  HG_ERR_SYSTEM = 4,
+  HG_ERR_STORE = 5,
+  HG_ERR_LEDGER_IN_USE = 6,
+  HG_ERR_LEDGER_FOREIGN = 7,
+  HG_ERR_BUSY = 8,
+  HG_ERR_TIMEOUT = 9,
+  HG_ERR_CANCELLED = 10,
+  HG_ERR_CLOSED = 11,
+  HG_ERR_FORKED = 12,
+  HG_ERR_UNKNOWN_BUDGET = 13,
+  HG_ERR_BUDGET_EXHAUSTED = 14,
+  HG_ERR_RANGE = 15,
+  HG_ERR_UNKNOWN_PERMIT = 16,
+  HG_ERR_CONFLICT = 17,
+  HG_ERR_SEQUENCE = 18,
+  HG_ERR_WOULD_DEADLOCK = 19,
+  HG_ERR_PROTOCOL = 20,
+  HG_ERR_NO_USAGE = 21,
+  HG_ERR_NO_RUNTIME = 22,
+  HG_ERR_EMPTY = 23
+} hg_err;
+
+/* A failure in words: what was wrong, where, and what to do. */
+typedef struct hg_error {
+  uint32_t size;
+  hg_err code;
+  char text[HG_ERROR_TEXT_MAX + 1];
+} hg_error;
+#define HG_ERROR_INIT {(uint32_t)sizeof(hg_error), HG_OK, ""}
+
+/* The name ("HG_ERR_BUSY") and the sentence of a code; for an unknown code "HG_ERR_?" and "unknown error". Static. */
+HG_API const char *hg_err_name(hg_err code);
+HG_API const char *hg_err_text(hg_err code);
+
+/* "0.1.0". Static. */
+HG_API const char *hg_version(void);
+
+/* --------------------------------------------------------------------------------------------- runtime */
+
+typedef struct hg_runtime hg_runtime;
+typedef struct hg_client hg_client;
+typedef struct hg_subscriber hg_subscriber;
+
+/* Reads the configuration file (docs/configuration.md), opens or creates its ledger, treats what the last run left open
+ * (see `orphanedReservations`) and starts the actors. `why` may be NULL. The runtime is the caller's: hg_close.
+ * Errors: HG_ERR_CONFIG (file, line, column and field in the text), HG_ERR_LEDGER_IN_USE, HG_ERR_LEDGER_FOREIGN,
+ * HG_ERR_STORE, HG_ERR_SYSTEM, HG_ERR_NO_MEMORY. */
+HG_CHECKED hg_err hg_open(const char *config_path, hg_runtime **out, hg_error *why);
+
+/* The same from JSON text of `len` bytes; relative paths are relative to `base_dir` (NULL: the working directory). */
+HG_CHECKED hg_err hg_open_json(const char *json, size_t len, const char *base_dir, hg_runtime **out, hg_error *why);
+
+/* Stops admission, lets open permits settle for up to `timeout_ms`, makes all that was accepted durable, stops and joins
+ * the actors, frees the runtime and sets *rt to NULL (a NULL is fine). Permits still open become orphans of the ledger.
+ * HG_OK says that everything accepted is durable; HG_ERR_STORE that something may not be. Clients and subscribers stay
+ * valid, answer HG_ERR_CLOSED, and must still be destroyed by their owners. */
+HG_API hg_err hg_close(hg_runtime **rt, int timeout_ms);
+
+/* --------------------------------------------------------------------------------------------- clients */
+
+/* Makes a client of the runtime. Cheap enough for one a thread, too dear for one a call. Errors: HG_ERR_CLOSED,
+ * HG_ERR_SYSTEM (no descriptors left), HG_ERR_NO_MEMORY. */
+HG_CHECKED hg_err hg_client_new(hg_runtime *rt, hg_client **out);
+
+/* Gives back the client; its waiting requests are cancelled and its open permits become orphans. Sets *client to NULL. */
+HG_API void hg_client_destroy(hg_client **client);
+
+/* A permit: the right to run one task now and to use some tokens. Unique over the ledger's life. */
+typedef struct hg_permit {
+  uint64_t id;
+} hg_permit;
+
+/* Names an asynchronous command; its completion carries the same ticket. */
+typedef struct hg_ticket {
+  uint64_t id;
+} hg_ticket;
+
+/* Where a figure of usage comes from. */
+typedef enum hg_source {
+  HG_SOURCE_EXACT = 0,     /* the provider said so */
+  HG_SOURCE_ESTIMATED = 1, /* the provider said nothing; the worst case was charged */
+  HG_SOURCE_MISSING = 2    /* nothing is known (never charged as 0 and never as 1) */
+} hg_source;
+
+/* What was used. Only `tokens` counts for budgets; the parts are kept beside it in the journal. A part that is not known
+ * is HG_UNKNOWN. */
+#define HG_UNKNOWN INT64_C(-1)
+/* How a task ended, told with its settle or release. */
+typedef enum hg_outcome {
+  HG_OUTCOME_DONE = 0,   /* TASK_FINISHED */
+  HG_OUTCOME_FAILED = 1, /* TASK_FAILED with `reason` */
+  HG_OUTCOME_RETRY = 2   /* the task will ask again: neither */
+} hg_outcome;
+
+typedef struct hg_usage_report {
+  uint32_t size;
+  int64_t tokens;          /* the total, 0 to HG_TOKENS_MAX */
+  const char *task_id;     /* records only: whose tokens; at most HG_TASK_ID_MAX bytes; NULL: none */
+  const char *budget;      /* records only: NULL is "default" */
+  int64_t input_tokens;    /* all input, cached input included */
+  int64_t cached_tokens;   /* part of the input, read from a cache */
+  int64_t cache_write_tokens;
+  int64_t output_tokens;   /* all output, reasoning included */
+  int64_t reasoning_tokens;
+  hg_source source;
+  uint32_t attempt;        /* 1 for the first try; 0: not said */
+  const char *model;       /* at most 128 bytes; NULL: not said */
+  const char *response_id; /* at most 128 bytes; NULL: not said */
+  hg_outcome outcome;      /* settles only */
+  const char *reason;      /* settles only: why it failed or went over; at most 512 bytes; NULL: none */
+} hg_usage_report;
+#define HG_USAGE_REPORT_INIT                                                                                           \
+  {(uint32_t)sizeof(hg_usage_report), 0, NULL, NULL, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN,       \
+   HG_SOURCE_EXACT, 0, NULL, NULL, HG_OUTCOME_DONE, NULL}
+
+/* A wish for a permit. Granted as soon as a slot is free and `min_tokens` are available; the grant is at most
+ * `max_tokens`. Requests of one budget are granted in the order of their arrival. */
+typedef struct hg_request {
+  uint32_t size;
+  const char *task_id;  /* at most HG_TASK_ID_MAX bytes; NULL: none */
+  const char *budget;   /* NULL is "default" */
+  int64_t min_tokens;   /* the least that the work can be done with, 1 to HG_TOKENS_MAX */
+  int64_t max_tokens;   /* the most that it may use, min_tokens to HG_TOKENS_MAX */
+  uint32_t attempt;     /* 1 for the first try of the task; 0 is taken as 1 */
+  bool first_in_line;   /* a retry: queue before all that wait */
+  hg_permit parent;     /* nested work runs in the slot of this permit, {0}: none */
+} hg_request;
+#define HG_REQUEST_INIT {(uint32_t)sizeof(hg_request), NULL, NULL, 0, 0, 0, false, {0}}
+
+typedef struct hg_grant {
+  uint32_t size;
+  hg_permit permit;
+  int64_t tokens; /* reserved: from min_tokens to max_tokens */
+} hg_grant;
+#define HG_GRANT_INIT {(uint32_t)sizeof(hg_grant), {0}, 0}
+
+/* The figures of one budget, all of the same committed moment. */
+typedef struct hg_usage {
+  uint32_t size;
+  char budget[HG_BUDGET_NAME_MAX + 1];
+  int64_t used;                   /* settled for good */
+  int64_t reserved;               /* promised to open permits */
+  int64_t hard_limit;
+  int64_t remaining;              /* hard_limit - used; may be negative */
+  int64_t available;              /* hard_limit - used - reserved; may be negative */
+  uint32_t usage_percent_hundredths; /* used / hard_limit, rounded half up to 2 decimals: 9050 is 90.50 % */
+  uint32_t throttle_percent;
+  bool should_throttle;           /* the percent that is compared is at or over throttle_percent */
+  bool throttled;                 /* the latch: set by a crossing, cleared below the clear point */
+  uint32_t open_permits;
+  uint64_t seq;                   /* the newest journal row that these figures contain */
+} hg_usage;
+#define HG_USAGE_INIT {.size = (uint32_t)sizeof(hg_usage)}
+
+/* The queue in figures. */
+typedef struct hg_queue {
+  uint32_t size;
+  uint32_t max_concurrency;
+  uint32_t effective_concurrency; /* what may run at once now: at most max_concurrency, at least 1 */
+  uint32_t running;
+  uint32_t waiting;
+  char waits_for[HG_BUDGET_NAME_MAX + 1]; /* the budget that the first in line waits for; "": a slot or nothing */
+  int64_t needed;                 /* what the first in line asks for at least; 0 when nobody waits */
+  bool throttled;                 /* the first in line waits for a throttle, not for tokens */
+} hg_queue;
+#define HG_QUEUE_INIT {.size = (uint32_t)sizeof(hg_queue)}
+
+/* A reservation that was open when a process or client went away. */
+typedef struct hg_orphan {
+  uint32_t size;
+  hg_permit permit;
+  char budget[HG_BUDGET_NAME_MAX + 1];
+  char task_id[HG_TASK_ID_MAX + 1];
+  int64_t tokens; /* the reservation */
+  bool charged;   /* counted as used in full until it is settled */
+} hg_orphan;
+#define HG_ORPHAN_INIT {.size = (uint32_t)sizeof(hg_orphan)}
+
+/* What became of an asynchronous command. */
+typedef enum hg_completion_kind {
+  HG_COMPLETED_RECORD = 1, /* hg_record_usage_start: durable (HG_OK) or refused */
+  HG_COMPLETED_ACQUIRE,    /* hg_acquire_start: granted (HG_OK) or refused */
+  HG_COMPLETED_SETTLE,     /* hg_settle_start, hg_release_start: durable (HG_OK) or refused */
+  HG_COMPLETED_RUN         /* hg_run: the function has returned and its usage is durable, or it never ran */
+} hg_completion_kind;
+
+typedef struct hg_completion {
+  uint32_t size;
+  hg_completion_kind kind;
+  hg_ticket ticket;
+  hg_err err;
+  hg_permit permit; /* acquire, settle, run */
+  int64_t tokens;   /* acquire: granted; HG_ERR_BUDGET_EXHAUSTED: what is left; run: what was used */
+} hg_completion;
+#define HG_COMPLETION_INIT {.size = (uint32_t)sizeof(hg_completion)}
+
+/* Asynchronous first. A `_start` call never blocks: it queues the command and gives a ticket, whose completion comes out
+ * of hg_client_next. HG_ERR_BUSY: too many commands are unanswered; take completions first. Commands of one client are
+ * carried out in the order they were started, settles apart from records. */
+HG_CHECKED hg_err hg_record_usage_start(hg_client *, const hg_usage_report *, hg_ticket *out);
+HG_CHECKED hg_err hg_acquire_start(hg_client *, const hg_request *, hg_ticket *out);
+/* What the settle reports replaces the reservation: used += tokens, reserved -= reservation. Idempotent by permit: the
+ * same settle again is HG_OK, a different one HG_ERR_CONFLICT (but for an orphan, whose guess it replaces once). */
+HG_CHECKED hg_err hg_settle_start(hg_client *, hg_permit, const hg_usage_report *, hg_ticket *out);
+/* The task used nothing: its reservation is free again. `reason` may be NULL. */
+HG_CHECKED hg_err hg_release_start(hg_client *, hg_permit, hg_outcome, const char *reason, hg_ticket *out);
+/* The next completion; waits up to `timeout_ms` for it. HG_ERR_TIMEOUT: none came. */
+HG_CHECKED hg_err hg_client_next(hg_client *, hg_completion *out, int timeout_ms);
+/* A descriptor that is readable while completions wait: for poll, epoll, asyncio, libuv. Owned by the client; take
+ * completions with hg_client_next(…, 0) until HG_ERR_TIMEOUT whenever it is readable. */
+HG_API int hg_client_fd(const hg_client *);
+/* Gives up a waiting acquire. Its completion comes all the same: HG_ERR_CANCELLED, or the grant when that was faster. */
+HG_CHECKED hg_err hg_cancel(hg_client *, hg_ticket);
+
+/* The same, waiting. HG_ERR_TIMEOUT on an acquire gives back a grant that comes later; on a record or settle it means:
+ * outcome not known yet, the command stands. */
+HG_CHECKED hg_err hg_record_usage(hg_client *, const hg_usage_report *, int timeout_ms);
+HG_CHECKED hg_err hg_acquire(hg_client *, const hg_request *, hg_grant *out, int timeout_ms);
+HG_CHECKED hg_err hg_settle(hg_client *, hg_permit, const hg_usage_report *, int timeout_ms);
+HG_CHECKED hg_err hg_release(hg_client *, hg_permit, hg_outcome, const char *reason, int timeout_ms);
+/* Waits until every record and settle started on this client is durable. */
+HG_CHECKED hg_err hg_flush(hg_client *, int timeout_ms);
+/* The figures of a budget (NULL: "default"), after everything this client has recorded. */
+HG_CHECKED hg_err hg_get_usage(hg_client *, const char *budget, hg_usage *out, int timeout_ms);
+HG_CHECKED hg_err hg_get_queue(hg_client *, hg_queue *out, int timeout_ms);
+/* Adds `tokens` (negative: gives back) to what a budget has used, as a compensating journal row with the reason `why`. */
+HG_CHECKED hg_err hg_correct(hg_client *, const char *budget, int64_t tokens, const char *why, int timeout_ms);
+/* How many tasks may run at once, 1 to 65,536. Running tasks are never stopped. */
+HG_CHECKED hg_err hg_set_max_concurrency(hg_client *, unsigned n, int timeout_ms);
+/* A new hard limit, 1 to HG_TOKENS_MAX. Under what is used and reserved it stops starts and kills nothing; what waits and
+ * now fits starts at once. */
+HG_CHECKED hg_err hg_set_hard_limit(hg_client *, const char *budget, int64_t tokens, int timeout_ms);
+/* The orphan with the smallest id over `after` ({0}: the first). HG_ERR_EMPTY: no more. */
+HG_CHECKED hg_err hg_next_orphan(hg_client *, hg_permit after, hg_orphan *out, int timeout_ms);
+
+/* A function to run under a permit, on the runtime's own worker threads. It gets the grant and its argument, and fills in
+ * what it used (preset to the reservation, flagged estimated). A result other than HG_OK says that it failed; its usage
+ * counts all the same. It must not use the client that started it. */
+typedef hg_err (*hg_function)(const hg_grant *grant, void *argument, hg_usage_report *used);
+typedef struct hg_task {
+  uint32_t size;
+  hg_request request;
+  hg_function function;
+  void *argument; /* must stay valid until the completion */
+} hg_task;
+#define HG_TASK_INIT {.size = (uint32_t)sizeof(hg_task), .request = HG_REQUEST_INIT}
+/* Queues the task; its completion (HG_COMPLETED_RUN) comes out of hg_client_next of this client. */
+HG_CHECKED hg_err hg_run(hg_client *, const hg_task *, hg_ticket *out);
+
+/* Reads the usage out of a provider's answer (the JSON body of `len` bytes): OpenAI chat completions, responses,
+ * completions and embeddings and what is compatible with them, Anthropic messages. The shape is recognised from the
+ * body. Fills in tokens, the parts, source, and clears model and response_id (they would point into freed memory).
+ * HG_ERR_NO_USAGE: none there, null, or a hostile value; `out` then says HG_SOURCE_MISSING. HG_ERR_PROTOCOL: not JSON. */
+HG_CHECKED hg_err hg_usage_from_response(const char *body, size_t len, hg_usage_report *out);
+
+/* ---------------------------------------------------------------------------------------------- events */
+
+/* Which events a subscriber hears. Zero topics: all. */
+typedef struct hg_filter {
+  uint32_t size;
+  const char *const *topics; /* names such as "CONCURRENCY_THROTTLED" */
+  size_t topic_count;        /* at most 32 */
+} hg_filter;
+#define HG_FILTER_INIT {(uint32_t)sizeof(hg_filter), NULL, 0}
+
+/* A committed fact. Pointers are valid until the next call on the same subscriber. */
+typedef struct hg_event {
+  uint32_t size;
+  const char *type;    /* the topic */
+  const char *budget;  /* "" where the event has none */
+  uint64_t seq;        /* the journal row; 0 for an event that is not journalled (HEARTBEAT, notices) */
+  uint64_t prev;       /* the newest earlier row of the same topic, 0: none. Not the last one you saw: you missed some */
+  int64_t at;          /* microseconds since 1970-01-01 UTC */
+  const char *json;    /* the whole event as one line of JSON, as the outside payload has it */
+} hg_event;
+#define HG_EVENT_INIT {.size = (uint32_t)sizeof(hg_event)}
+
+/* Follows the events from now on (`filter` NULL: all). Events committed after this call returns are seen. */
+HG_CHECKED hg_err hg_subscribe(hg_runtime *rt, const hg_filter *filter, hg_subscriber **out);
+/* The next event; HG_ERR_TIMEOUT: none came. */
+HG_CHECKED hg_err hg_next_event(hg_subscriber *, hg_event *out, int timeout_ms);
+/* As hg_client_fd. */
+HG_API int hg_subscriber_fd(const hg_subscriber *);
+HG_API void hg_subscriber_destroy(hg_subscriber **subscriber);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
