@@ -1,0 +1,383 @@
+// The strict check and the walk over checked text. The check is iterative and never reads past `end`; the walk relies
+// on the check and looks for no errors.
+#include "usage/json_scan.h"
+
+#include "headgate.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct scanner {
+  const char *at, *end;
+  const char *fault; // what is wrong at `at`
+};
+
+static bool fail(struct scanner *s, const char *fault) {
+  s->fault = fault;
+  return false;
+}
+
+static bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+static void skip_space(struct scanner *s) {
+  while (s->at < s->end && is_space(*s->at))
+    s->at++;
+}
+
+// The next byte, or NUL at the end: NUL is no part of any token, so it needs no case of its own.
+static char peek(const struct scanner *s) {
+  return s->at < s->end ? *s->at : '\0';
+}
+
+// ---------------------------------------------------------------------------------------------- the check
+
+static int hex_digit(char c) {
+  if (is_digit(c)) return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+static bool check_escape(struct scanner *s) {
+  s->at++;
+  const char c = peek(s);
+  if (c == '\0' || !strchr("\"\\/bfnrtu", c)) return fail(s, "an escape in a string is wrong");
+  s->at++;
+  if (c != 'u') return true;
+  for (int i = 0; i < 4; i++, s->at++)
+    if (hex_digit(peek(s)) < 0) return fail(s, "an escape in a string is wrong");
+  return true;
+}
+
+// One character of two to four bytes: no overlong form, no surrogate, nothing over U+10FFFF.
+static bool check_multibyte(struct scanner *s) {
+  const unsigned char lead = (unsigned char)*s->at;
+  const size_t more = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : 1;
+  if (lead < 0xc2 || lead > 0xf4 || (size_t)(s->end - s->at) <= more) return fail(s, "a string is not UTF-8");
+  const unsigned char second = (unsigned char)s->at[1];
+  if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
+      (lead == 0xf4 && second > 0x8f))
+    return fail(s, "a string is not UTF-8");
+  for (size_t i = 1; i <= more; i++)
+    if (((unsigned char)s->at[i] & 0xc0) != 0x80) return fail(s, "a string is not UTF-8");
+  s->at += more + 1;
+  return true;
+}
+
+static bool check_string(struct scanner *s) {
+  s->at++;
+  while (s->at < s->end) {
+    const unsigned char c = (unsigned char)*s->at;
+    if (c == '"') {
+      s->at++;
+      return true;
+    }
+    if (c == '\\') {
+      if (!check_escape(s)) return false;
+    } else if (c >= 0x80) {
+      if (!check_multibyte(s)) return false;
+    } else if (c < 0x20) {
+      return fail(s, "a string has a raw control character");
+    } else {
+      s->at++;
+    }
+  }
+  return fail(s, "a string has no end");
+}
+
+static bool check_digits(struct scanner *s) {
+  if (!is_digit(peek(s))) return fail(s, "a number is wrong");
+  while (is_digit(peek(s)))
+    s->at++;
+  return true;
+}
+
+static bool check_number(struct scanner *s) {
+  if (peek(s) == '-') s->at++;
+  if (peek(s) == '0') s->at++;
+  else if (!check_digits(s)) return false;
+  if (peek(s) == '.') {
+    s->at++;
+    if (!check_digits(s)) return false;
+  }
+  if (peek(s) == 'e' || peek(s) == 'E') {
+    s->at++;
+    if (peek(s) == '+' || peek(s) == '-') s->at++;
+    return check_digits(s);
+  }
+  return true;
+}
+
+static bool check_word(struct scanner *s, const char *word) {
+  const size_t len = strlen(word);
+  if ((size_t)(s->end - s->at) < len || memcmp(s->at, word, len) != 0) return fail(s, "a value is wrong");
+  s->at += len;
+  return true;
+}
+
+static bool check_scalar(struct scanner *s) {
+  switch (peek(s)) {
+  case '"': return check_string(s);
+  case 't': return check_word(s, "true");
+  case 'f': return check_word(s, "false");
+  case 'n': return check_word(s, "null");
+  default: break;
+  }
+  if (peek(s) == '-' || is_digit(peek(s))) return check_number(s);
+  return fail(s, s->at < s->end ? "a value is wrong" : "the text ends too early");
+}
+
+static bool check_name(struct scanner *s) {
+  skip_space(s);
+  if (peek(s) != '"') return fail(s, "a member has no name in quotes");
+  if (!check_string(s)) return false;
+  skip_space(s);
+  if (peek(s) != ':') return fail(s, "a member's name is not followed by a colon");
+  s->at++;
+  return true;
+}
+
+// After a value: closes containers until a comma says that another value is due, or all are closed.
+static bool check_after_value(struct scanner *s, const char *closing, size_t *depth) {
+  while (*depth > 0) {
+    skip_space(s);
+    const char c = peek(s);
+    if (c == ',') {
+      s->at++;
+      return closing[*depth - 1] == '}' ? check_name(s) : true;
+    }
+    if (c != closing[*depth - 1]) return fail(s, "a comma or a closing bracket is missing");
+    s->at++;
+    --*depth;
+  }
+  return true;
+}
+
+static bool check_value(struct scanner *s) {
+  char closing[HG_JSON_DEPTH_MAX]; // what ends each open container
+  size_t depth = 0;
+  do {
+    skip_space(s);
+    const char c = peek(s);
+    if (c == '{' || c == '[') {
+      if (depth == HG_JSON_DEPTH_MAX) return fail(s, "values are nested too deep");
+      closing[depth++] = c == '{' ? '}' : ']';
+      s->at++;
+      skip_space(s);
+      if (peek(s) != closing[depth - 1]) {
+        if (c == '{' && !check_name(s)) return false;
+        continue;
+      }
+    } else if (!check_scalar(s)) {
+      return false;
+    }
+    if (!check_after_value(s, closing, &depth)) return false;
+  } while (depth > 0);
+  return true;
+}
+
+// ---------------------------------------------------------------------------------------------- the walk
+
+static enum hg_json_type type_at(const char *at) {
+  switch (*at) {
+  case '{': return HG_JSON_OBJECT;
+  case '[': return HG_JSON_ARRAY;
+  case '"': return HG_JSON_STRING;
+  case 't': return HG_JSON_TRUE;
+  case 'f': return HG_JSON_FALSE;
+  case 'n': return HG_JSON_NULL;
+  default: return HG_JSON_NUMBER;
+  }
+}
+
+// Past the closing quote. memchr makes a megabyte of base64 cheap; a quote behind an odd run of backslashes is text.
+static const char *skip_string(const char *at, const char *end) {
+  const char *from = at + 1;
+  for (;;) {
+    const char *quote = memchr(from, '"', (size_t)(end - from));
+    assert(quote); // the text was checked
+    const char *run = quote;
+    while (run > from && run[-1] == '\\')
+      run--;
+    if ((quote - run) % 2 == 0) return quote + 1;
+    from = quote + 1;
+  }
+}
+
+static const char *skip_value(const char *at, const char *end) {
+  if (*at == '"') return skip_string(at, end);
+  if (*at != '{' && *at != '[') {
+    while (at < end && !is_space(*at) && *at != ',' && *at != '}' && *at != ']')
+      at++;
+    return at;
+  }
+  size_t depth = 0;
+  do {
+    const char c = *at;
+    if (c == '"') {
+      at = skip_string(at, end);
+      continue;
+    }
+    if (c == '{' || c == '[') depth++;
+    if (c == '}' || c == ']') depth--;
+    at++;
+  } while (depth > 0);
+  return at;
+}
+
+static const char *span(const char *at, const char *end, struct hg_json *out) {
+  const char *after = skip_value(at, end);
+  *out = (struct hg_json){type_at(at), at, (size_t)(after - at)};
+  return after;
+}
+
+const char *hg_json_check(const char *text, size_t len, struct hg_json *root, size_t *where) {
+  struct scanner s = {text, text + len, NULL};
+  skip_space(&s);
+  const char *start = s.at;
+  if (check_value(&s)) {
+    *root = (struct hg_json){type_at(start), start, (size_t)(s.at - start)};
+    skip_space(&s);
+    if (s.at < s.end) s.fault = "something follows the value";
+  }
+  if (where) *where = (size_t)(s.at - text);
+  return s.fault;
+}
+
+bool hg_json_next(const struct hg_json *container, const char **cursor, struct hg_json *name, struct hg_json *value) {
+  if (container->type != HG_JSON_OBJECT && container->type != HG_JSON_ARRAY) return false;
+  struct scanner s = {*cursor ? *cursor : container->at + 1, container->at + container->len, NULL};
+  skip_space(&s);
+  if (*s.at == ',') {
+    s.at++;
+    skip_space(&s);
+  }
+  if (*s.at == '}' || *s.at == ']') return false;
+  struct hg_json key = {HG_JSON_NONE, NULL, 0};
+  if (container->type == HG_JSON_OBJECT) {
+    s.at = span(s.at, s.end, &key);
+    skip_space(&s);
+    s.at++; // the colon
+    skip_space(&s);
+  }
+  if (name) *name = key;
+  *cursor = span(s.at, s.end, value);
+  return true;
+}
+
+void hg_json_pick(const struct hg_json *object, struct hg_json_field *fields, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    fields[i].value = (struct hg_json){HG_JSON_NONE, NULL, 0};
+    fields[i].repeated = false;
+  }
+  if (object->type != HG_JSON_OBJECT) return;
+  const char *cursor = NULL;
+  struct hg_json name, value;
+  while (hg_json_next(object, &cursor, &name, &value)) {
+    for (size_t i = 0; i < count; i++) {
+      if (!fields[i].name || !hg_json_is(&name, fields[i].name)) continue;
+      fields[i].repeated = fields[i].value.type != HG_JSON_NONE;
+      fields[i].value = value;
+      break;
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- strings and numbers
+
+static uint32_t hex4(const char *at) {
+  uint32_t code = 0;
+  for (int i = 0; i < 4; i++)
+    code = code << 4 | (uint32_t)hex_digit(at[i]);
+  return code;
+}
+
+// The code point of the escape at `at`, a surrogate pair taken together.
+static const char *decode_escape(const char *at, uint32_t *code) {
+  static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+  if (at[1] != 'u') {
+    *code = (uint32_t)to[strchr(from, at[1]) - from];
+    return at + 2;
+  }
+  *code = hex4(at + 2);
+  if (*code < 0xd800 || *code > 0xdbff || at[6] != '\\' || at[7] != 'u') return at + 6;
+  const uint32_t low = hex4(at + 8);
+  if (low < 0xdc00 || low > 0xdfff) return at + 6;
+  *code = 0x10000 + ((*code - 0xd800) << 10 | (low - 0xdc00));
+  return at + 12;
+}
+
+bool hg_json_is(const struct hg_json *value, const char *text) {
+  if (value->type != HG_JSON_STRING) return false;
+  const char *at = value->at + 1, *end = value->at + value->len - 1;
+  if (!memchr(at, '\\', (size_t)(end - at)))
+    return strncmp(at, text, (size_t)(end - at)) == 0 && text[end - at] == '\0';
+  for (; at < end && *text; text++) {
+    uint32_t code = (unsigned char)*at;
+    at = *at == '\\' ? decode_escape(at, &code) : at + 1;
+    if (code != (unsigned char)*text) return false;
+  }
+  return at == end && *text == '\0';
+}
+
+static size_t encode_utf8(uint32_t code, char out[4]) {
+  if (code < 0x80) {
+    out[0] = (char)code;
+    return 1;
+  }
+  const size_t more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
+  static const unsigned char lead[] = {0, 0xc0, 0xe0, 0xf0};
+  out[0] = (char)(lead[more] | code >> (6 * more));
+  for (size_t i = 1; i <= more; i++)
+    out[i] = (char)(0x80 | (code >> (6 * (more - i)) & 0x3f));
+  return more + 1;
+}
+
+bool hg_json_copy(const struct hg_json *value, char *out, size_t capacity) {
+  assert(capacity > 0);
+  out[0] = '\0';
+  if (value->type != HG_JSON_STRING) return false;
+  size_t used = 0;
+  for (const char *at = value->at + 1, *end = value->at + value->len - 1; at < end;) {
+    char bytes[4] = {*at};
+    size_t len = 1;
+    if (*at == '\\') {
+      uint32_t code;
+      at = decode_escape(at, &code);
+      if (code < 0x20 || (code >= 0xd800 && code <= 0xdfff)) break;
+      len = encode_utf8(code, bytes);
+    } else {
+      at++;
+    }
+    if (bytes[0] == 0x7f || len >= capacity - used) break;
+    memcpy(out + used, bytes, len);
+    used += len;
+    if (at == end) {
+      out[used] = '\0';
+      return true;
+    }
+  }
+  out[0] = '\0';
+  return value->len == 2; // the empty string
+}
+
+const char *hg_json_tokens(const struct hg_json *value, int64_t *out) {
+  if (value->type == HG_JSON_NONE) return "is missing";
+  if (value->type == HG_JSON_NULL) return "is null";
+  if (value->type != HG_JSON_NUMBER) return "is not a number";
+  if (value->at[0] == '-') return "is negative";
+  int64_t number = 0;
+  for (size_t i = 0; i < value->len; i++) {
+    if (!is_digit(value->at[i])) return "is not a plain whole number";
+    if (number <= HG_TOKENS_MAX) number = number * 10 + (value->at[i] - '0'); // beyond that only the grammar matters
+  }
+  if (number > HG_TOKENS_MAX) return "is over 2^53 - 1";
+  *out = number;
+  return NULL;
+}

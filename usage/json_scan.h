@@ -1,0 +1,59 @@
+// Reads JSON where it lies: one strict check of a whole text, then spans of it, without a tree and without an
+// allocation. A provider's answer is read once for three or four members, and a request must be sent byte for byte as
+// it was written; a tree costs more than ten times as much for the one and cannot do the other.
+#ifndef HG_JSON_SCAN_H
+#define HG_JSON_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HG_JSON_DEPTH_MAX 256 // containers inside each other
+
+enum hg_json_type {
+  HG_JSON_NONE, // no such member
+  HG_JSON_NULL,
+  HG_JSON_FALSE,
+  HG_JSON_TRUE,
+  HG_JSON_NUMBER,
+  HG_JSON_STRING,
+  HG_JSON_ARRAY,
+  HG_JSON_OBJECT
+};
+
+// A value: its exact bytes in the text that was checked, quotes and brackets included.
+struct hg_json {
+  enum hg_json_type type;
+  const char *at;
+  size_t len;
+};
+
+// Checks that the whole text is one JSON value (RFC 8259, UTF-8, at most HG_JSON_DEPTH_MAX deep) and gives its span.
+// NULL: it is; else what is wrong, a static text, with the offset in *where (may be NULL). Lone surrogates in escapes
+// pass, as the grammar has them and servers that cut texts send them. All that follows is for checked text only.
+const char *hg_json_check(const char *text, size_t len, struct hg_json *root, size_t *where);
+
+// Steps through an array or an object; *cursor is NULL before the first step. False: no more (at once for any other
+// type). `name` may be NULL; inside an array it becomes HG_JSON_NONE.
+bool hg_json_next(const struct hg_json *container, const char **cursor, struct hg_json *name, struct hg_json *value);
+
+// Picks members by name in one pass; of a repeated member the last one, as most readers do. A NULL name picks nothing.
+struct hg_json_field {
+  const char *name;
+  struct hg_json value;
+  bool repeated;
+};
+void hg_json_pick(const struct hg_json *object, struct hg_json_field *fields, size_t count);
+
+// Whether the value is a string that means `text` (ASCII), escapes decoded.
+bool hg_json_is(const struct hg_json *value, const char *text);
+
+// The decoded string with a NUL at its end. False, and an empty `out`: no string, longer than capacity - 1 bytes, or it
+// has a control character or a lone surrogate.
+bool hg_json_copy(const struct hg_json *value, char *out, size_t capacity);
+
+// A count of tokens: a whole number from 0 to HG_TOKENS_MAX, without fraction or exponent. NULL: it is; else what is
+// wrong with it, a static text that begins "is ".
+const char *hg_json_tokens(const struct hg_json *value, int64_t *out);
+
+#endif

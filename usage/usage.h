@@ -1,0 +1,19 @@
+// Reads what a call used out of a provider's answer. Pure: bytes in, a normal form out.
+#ifndef HG_USAGE_H
+#define HG_USAGE_H
+
+#include "headgate.h"
+#include "schemas/limits.h"
+
+struct hg_usage_found {
+  hg_usage_report report; // model and response_id point into the two buffers below, or are NULL
+  char model[HG_LABEL_MAX + 1];
+  char response_id[HG_LABEL_MAX + 1];
+  const char *reason; // why the usage is missing, a static text; NULL when it is there
+};
+
+// Fills in `out` from a whole JSON answer. HG_OK: the usage is exact. HG_ERR_NO_USAGE: missing, with a reason (model
+// and response id are filled in where they could be read). HG_ERR_PROTOCOL: the body is not JSON.
+hg_err hg_usage_find(const char *body, size_t len, struct hg_usage_found *out);
+
+#endif
