@@ -1,0 +1,384 @@
+// Prepares one call: reads the few members that matter out of the body, bounds what it can use, and writes the output
+// cap (and the model) into the text where they belong, leaving every other byte alone.
+#include "providers/request.h"
+
+#include "providers/bound.h"
+#include "providers/edit.h"
+#include "providers/fail.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum field {
+  MODEL,
+  STREAM,
+  N,
+  BEST_OF,
+  MAX_TOKENS,
+  MAX_COMPLETION_TOKENS,
+  MAX_OUTPUT_TOKENS,
+  OWN_CAP, // llm.outputCapField, where it is none of the three above
+  MESSAGES,
+  INPUT,
+  PROMPT,
+  SYSTEM,
+  INSTRUCTIONS,
+  TOOLS,
+  FUNCTIONS,
+  PREDICTION,
+  FIRST_OUTSIDE, // from here on: members that bring in text, or start work, that the body does not show
+  PREVIOUS_RESPONSE_ID = FIRST_OUTSIDE,
+  CONVERSATION,
+  BACKGROUND,
+  MCP_SERVERS,
+  CONTAINER,
+  WEB_SEARCH_OPTIONS,
+  SEARCH_PARAMETERS,
+  DATA_SOURCES,
+  PLUGINS,
+  CHAT_TEMPLATE,
+  FIELDS
+};
+
+static const char *const field_names[FIELDS] = {
+    [MODEL] = "model",
+    [STREAM] = "stream",
+    [N] = "n",
+    [BEST_OF] = "best_of",
+    [MAX_TOKENS] = "max_tokens",
+    [MAX_COMPLETION_TOKENS] = "max_completion_tokens",
+    [MAX_OUTPUT_TOKENS] = "max_output_tokens",
+    [MESSAGES] = "messages",
+    [INPUT] = "input",
+    [PROMPT] = "prompt",
+    [SYSTEM] = "system",
+    [INSTRUCTIONS] = "instructions",
+    [TOOLS] = "tools",
+    [FUNCTIONS] = "functions",
+    [PREDICTION] = "prediction",
+    [PREVIOUS_RESPONSE_ID] = "previous_response_id",
+    [CONVERSATION] = "conversation",
+    [BACKGROUND] = "background",
+    [MCP_SERVERS] = "mcp_servers",
+    [CONTAINER] = "container",
+    [WEB_SEARCH_OPTIONS] = "web_search_options",
+    [SEARCH_PARAMETERS] = "search_parameters",
+    [DATA_SOURCES] = "data_sources",
+    [PLUGINS] = "plugins",
+    [CHAT_TEMPLATE] = "chat_template",
+};
+
+// A call on its way from the line to hg_prepared.
+struct draft {
+  const struct hg_llm_config *llm;
+  const char *body;
+  size_t body_len;
+  struct hg_json root;
+  struct hg_json_field fields[FIELDS];
+  const char *model;    // what to write, NULL: leave it
+  enum field cap_field; // where the cap is written; FIELDS: nowhere
+  struct hg_prepared out;
+  hg_error *why;
+};
+
+static bool is_absent(const struct hg_json *value) {
+  return value->type == HG_JSON_NONE || value->type == HG_JSON_NULL;
+}
+
+// ---------------------------------------------------------------------------------------------- reading
+
+enum hg_endpoint hg_endpoint_of(const char *url) {
+  static const struct {
+    const char *end;
+    enum hg_endpoint endpoint;
+  } known[] = {{"/chat/completions", HG_ENDPOINT_CHAT},
+               {"/responses", HG_ENDPOINT_RESPONSES},
+               {"/completions", HG_ENDPOINT_COMPLETIONS},
+               {"/embeddings", HG_ENDPOINT_EMBEDDINGS},
+               {"/messages", HG_ENDPOINT_MESSAGES}};
+  size_t len = strcspn(url, "?#");
+  while (len > 1 && url[len - 1] == '/')
+    len--;
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    const size_t end = strlen(known[i].end);
+    if (len >= end && memcmp(url + len - end, known[i].end, end) == 0) return known[i].endpoint;
+  }
+  return HG_ENDPOINT_OTHER;
+}
+
+static bool has_own_cap(const struct draft *d) {
+  return d->llm->output_cap_field && strcmp(d->llm->output_cap_field, "auto") != 0;
+}
+
+// The field of llm.outputCapField, whether it is a usual name or another one.
+static enum field own_cap_field(const struct draft *d) {
+  for (enum field f = MAX_TOKENS; f <= MAX_OUTPUT_TOKENS; f++)
+    if (strcmp(d->llm->output_cap_field, field_names[f]) == 0) return f;
+  return OWN_CAP;
+}
+
+static hg_err read_body(struct draft *d) {
+  if (d->body_len > HG_BODY_MAX)
+    return fail(d->why, HG_ERR_INVALID, "the body has %zu bytes; at most %d are sent", d->body_len, HG_BODY_MAX);
+  size_t where;
+  const char *fault = hg_json_check(d->body, d->body_len, &d->root, &where);
+  if (fault) return fail(d->why, HG_ERR_INVALID, "the body is not JSON: %s at byte %zu", fault, where + 1);
+  if (d->root.type != HG_JSON_OBJECT) return fail(d->why, HG_ERR_INVALID, "the body is not a JSON object");
+  for (enum field f = 0; f < FIELDS; f++)
+    d->fields[f].name = field_names[f];
+  if (has_own_cap(d)) {
+    if (strlen(d->llm->output_cap_field) > HG_LABEL_MAX)
+      return fail(d->why, HG_ERR_CONFIG, "llm.outputCapField is longer than %d bytes", HG_LABEL_MAX);
+    if (own_cap_field(d) == OWN_CAP) d->fields[OWN_CAP].name = d->llm->output_cap_field;
+  }
+  hg_json_pick(&d->root, d->fields, FIELDS);
+  for (enum field f = 0; f < FIELDS; f++)
+    if (d->fields[f].repeated)
+      return fail(d->why, HG_ERR_INVALID, "\"%s\" is in the body more than once, and servers differ in which they obey",
+                  d->fields[f].name);
+  const enum hg_json_type stream = d->fields[STREAM].value.type;
+  if (stream != HG_JSON_NONE && stream != HG_JSON_NULL && stream != HG_JSON_FALSE)
+    return fail(d->why, HG_ERR_INVALID,
+                "\"stream\" is set; streams are not supported in a batch file in this version: remove it");
+  return HG_OK;
+}
+
+// A count from 1 up; absent or null leaves *out as it is.
+static hg_err read_count(struct draft *d, enum field f, int64_t *out) {
+  const struct hg_json *value = &d->fields[f].value;
+  if (is_absent(value)) return HG_OK;
+  int64_t count;
+  const char *fault = hg_json_tokens(value, &count);
+  if (!fault && count == 0) fault = "is 0";
+  if (fault)
+    return fail(d->why, HG_ERR_INVALID, "\"%s\" %s; a whole number from 1 to 2^53 - 1 is needed", d->fields[f].name,
+                fault);
+  if (count > *out) *out = count;
+  return HG_OK;
+}
+
+// ---------------------------------------------------------------------------------------------- the output cap
+
+// OpenAI's reasoning models refuse max_tokens; most other servers know nothing else.
+static bool wants_max_completion_tokens(const char *model) {
+  static const char *const families[] = {"o1", "o3", "o4", "gpt-5"};
+  const char *slash = strrchr(model, '/');
+  const char *name = slash ? slash + 1 : model;
+  for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
+    if (strncmp(name, families[i], strlen(families[i])) == 0) return true;
+  return false;
+}
+
+static enum field usual_chat_field(const struct draft *d) {
+  char model[HG_LABEL_MAX + 1];
+  if (d->model) return wants_max_completion_tokens(d->model) ? MAX_COMPLETION_TOKENS : MAX_TOKENS;
+  hg_json_copy(&d->fields[MODEL].value, model, sizeof model);
+  return wants_max_completion_tokens(model) ? MAX_COMPLETION_TOKENS : MAX_TOKENS;
+}
+
+// Which caps the endpoint may obey, as a set of fields, and the one to write when there is none.
+static unsigned cap_fields(const struct draft *d, enum field *usual) {
+  const unsigned own = 1u << OWN_CAP;
+  *usual = FIELDS;
+  switch (d->out.endpoint) {
+  case HG_ENDPOINT_CHAT: *usual = usual_chat_field(d); return own | 1u << MAX_TOKENS | 1u << MAX_COMPLETION_TOKENS;
+  case HG_ENDPOINT_RESPONSES: *usual = MAX_OUTPUT_TOKENS; return 1u << MAX_OUTPUT_TOKENS;
+  case HG_ENDPOINT_COMPLETIONS: *usual = MAX_TOKENS; return own | 1u << MAX_TOKENS;
+  case HG_ENDPOINT_MESSAGES: *usual = MAX_TOKENS; return 1u << MAX_TOKENS;
+  case HG_ENDPOINT_EMBEDDINGS: return 0;
+  case HG_ENDPOINT_OTHER: return own | 1u << MAX_TOKENS | 1u << MAX_COMPLETION_TOKENS | 1u << MAX_OUTPUT_TOKENS;
+  }
+  return 0;
+}
+
+static hg_err read_cap(struct draft *d) {
+  enum field usual;
+  unsigned set = cap_fields(d, &usual);
+  // Where servers differ, the configured field is the only one known to be obeyed: it is written beside any other.
+  const bool differs = d->out.endpoint == HG_ENDPOINT_CHAT || d->out.endpoint == HG_ENDPOINT_COMPLETIONS;
+  const bool own = differs && has_own_cap(d);
+  if (own) {
+    usual = own_cap_field(d);
+    set |= 1u << usual;
+  }
+  int64_t cap = 0;
+  for (enum field f = MAX_TOKENS; f <= OWN_CAP; f++) {
+    const hg_err err = set & 1u << f ? read_count(d, f, &cap) : HG_OK;
+    if (err) return err;
+  }
+  d->cap_field = FIELDS;
+  if (usual != FIELDS && (cap == 0 || (own && is_absent(&d->fields[usual].value)))) d->cap_field = usual;
+  if (cap == 0 && usual != FIELDS) {
+    cap = d->llm->default_max_tokens;
+    if (cap < 1 || cap > HG_TOKENS_MAX)
+      return fail(d->why, HG_ERR_CONFIG, "llm.defaultMaxTokens is %" PRId64 "; 1 to 2^53 - 1 is needed", cap);
+  }
+  d->out.output_cap = cap;
+  return HG_OK;
+}
+
+// ---------------------------------------------------------------------------------------------- the bound
+
+static const char *outside_member(const struct draft *d) {
+  for (enum field f = FIRST_OUTSIDE; f < FIELDS; f++) {
+    const struct hg_json *value = &d->fields[f].value;
+    const char *cursor = NULL;
+    struct hg_json first;
+    const bool empty = value->type == HG_JSON_ARRAY && !hg_json_next(value, &cursor, NULL, &first);
+    if (!is_absent(value) && value->type != HG_JSON_FALSE && !empty) return field_names[f];
+  }
+  if (d->out.endpoint == HG_ENDPOINT_RESPONSES && !is_absent(&d->fields[PROMPT].value)) return "prompt";
+  return NULL;
+}
+
+// What the endpoint reads; the overhead of one request, and into *prompts how many prompts get choices of their own.
+static int64_t count_input(const struct draft *d, struct hg_bound *bound, int64_t *prompts) {
+  const struct hg_json_field *f = d->fields;
+  *prompts = 1;
+  bool chat = false;
+  switch (d->out.endpoint) {
+  case HG_ENDPOINT_CHAT:
+    hg_bound_messages(bound, &f[MESSAGES].value);
+    hg_bound_tools(bound, &f[FUNCTIONS].value);
+    chat = true;
+    break;
+  case HG_ENDPOINT_RESPONSES:
+    hg_bound_messages(bound, &f[INPUT].value);
+    bound->system = bound->system || f[INSTRUCTIONS].value.type == HG_JSON_STRING;
+    chat = true;
+    break;
+  case HG_ENDPOINT_MESSAGES:
+    hg_bound_messages(bound, &f[MESSAGES].value);
+    hg_bound_messages(bound, &f[SYSTEM].value);
+    chat = true;
+    break;
+  case HG_ENDPOINT_COMPLETIONS: *prompts = hg_bound_prompts(bound, &f[PROMPT].value); break;
+  case HG_ENDPOINT_EMBEDDINGS:
+    hg_bound_prompts(bound, &f[INPUT].value);
+    hg_bound_messages(bound, &f[MESSAGES].value); // multimodal embeddings of compatible servers
+    break;
+  case HG_ENDPOINT_OTHER: hg_bound_other(bound, &d->root); break;
+  }
+  hg_bound_tools(bound, &f[TOOLS].value);
+  if (!chat) return HG_BOUND_ITEM;
+  const bool own_system = bound->system || f[SYSTEM].value.type == HG_JSON_STRING;
+  return own_system ? HG_BOUND_CHAT : HG_BOUND_CHAT_DEFAULT_SYSTEM;
+}
+
+static hg_err refuse_unbounded(struct draft *d, const char *what, const char *advice) {
+  d->out.unbounded = true;
+  if (d->llm->allow_unbounded) return HG_OK;
+  return fail(d->why, HG_ERR_RANGE,
+              "unbounded_request: %s %s; or set llm.unbounded to \"allow\" and give up the proof of the limit", what,
+              advice);
+}
+
+static hg_err check_bounded(struct draft *d, const struct hg_bound *bound) {
+  const char *member = outside_member(d);
+  const char *what = member ? member : bound->unbounded;
+  if (what) return refuse_unbounded(d, what, "uses tokens that the body does not show: remove it");
+  if (bound->media > 0 && d->llm->max_tokens_per_media <= 0)
+    return refuse_unbounded(d, "media (image, audio, video or document)",
+                            "in the body has no bound: set llm.maxTokensPerMedia to the most that one can cost");
+  return HG_OK;
+}
+
+static hg_err sum_up(struct draft *d, const struct hg_bound *bound, int64_t overhead, int64_t prompts) {
+  struct hg_prepared *out = &d->out;
+  const int64_t per_media = d->llm->max_tokens_per_media > 0 ? d->llm->max_tokens_per_media : 0;
+  const struct hg_json *prediction = &d->fields[PREDICTION].value;
+  const int64_t predicted = out->output_cap > 0 && !is_absent(prediction) ? (int64_t)prediction->len : 0;
+  int64_t media, output;
+  if (__builtin_mul_overflow(bound->media, per_media, &media) ||
+      __builtin_add_overflow(hg_bound_tokens(bound, overhead), media, &out->input_bound) ||
+      __builtin_mul_overflow(out->choices, prompts, &out->choices) ||
+      __builtin_mul_overflow(out->choices, out->output_cap + predicted, &output) ||
+      __builtin_add_overflow(out->input_bound, output, &out->max_tokens) || out->max_tokens > HG_TOKENS_MAX ||
+      out->choices > HG_TOKENS_MAX)
+    return fail(
+        d->why, HG_ERR_INVALID,
+        "the request may use more than 2^53 - 1 tokens: lower its output cap, its \"n\" or llm.maxTokensPerMedia");
+  return HG_OK;
+}
+
+// ---------------------------------------------------------------------------------------------- writing
+
+// Replaces the member's value, or puts the member first into the object.
+static void set_member(const struct draft *d, enum field f, const char *value, bool last, struct hg_edit *edit) {
+  const struct hg_json *old = &d->fields[f].value;
+  if (old->type != HG_JSON_NONE) {
+    edit->at = old->at;
+    edit->cut = old->len;
+    snprintf(edit->text, sizeof edit->text, "%s", value);
+    return;
+  }
+  char name[2 * HG_LABEL_MAX + 3];
+  hg_json_quote(name, d->fields[f].name);
+  edit->at = d->root.at + 1;
+  edit->cut = 0;
+  snprintf(edit->text, sizeof edit->text, "%s:%s%s", name, value, last ? "" : ",");
+}
+
+static hg_err check_model(struct draft *d, char quoted[2 * HG_LABEL_MAX + 3]) {
+  struct hg_json root;
+  if (strlen(d->model) > HG_LABEL_MAX)
+    return fail(d->why, HG_ERR_INVALID, "the model's name is longer than %d bytes", HG_LABEL_MAX);
+  hg_json_quote(quoted, d->model);
+  if (hg_json_check(quoted, strlen(quoted), &root, NULL))
+    return fail(d->why, HG_ERR_INVALID, "the model's name is not UTF-8 or has control characters");
+  return HG_OK;
+}
+
+static hg_err write_body(struct draft *d) {
+  struct hg_edit edits[2];
+  size_t count = 0;
+  const char *cursor = NULL;
+  struct hg_json name, first;
+  const bool empty = !hg_json_next(&d->root, &cursor, &name, &first);
+  if (d->cap_field != FIELDS) {
+    char value[24];
+    snprintf(value, sizeof value, "%" PRId64, d->out.output_cap);
+    set_member(d, d->cap_field, value, empty && !d->model, &edits[count++]);
+  }
+  if (d->model) {
+    char quoted[2 * HG_LABEL_MAX + 3];
+    const hg_err err = check_model(d, quoted);
+    if (err) return err;
+    set_member(d, MODEL, quoted, empty, &edits[count++]);
+  }
+  d->out.body = hg_edits_apply(d->body, d->body_len, edits, count, &d->out.body_len);
+  return d->out.body ? HG_OK : fail(d->why, HG_ERR_NO_MEMORY, "no memory for a body of %zu bytes", d->body_len);
+}
+
+static hg_err prepare(struct draft *d) {
+  hg_err err = read_body(d);
+  if (!err) err = read_cap(d);
+  d->out.choices = 1;
+  const bool has_choices =
+      d->out.output_cap > 0 && d->out.endpoint != HG_ENDPOINT_RESPONSES && d->out.endpoint != HG_ENDPOINT_MESSAGES;
+  if (!err && has_choices) err = read_count(d, N, &d->out.choices);
+  if (!err && has_choices) err = read_count(d, BEST_OF, &d->out.choices);
+  if (!err) err = write_body(d);
+  if (err) return err;
+  int64_t prompts;
+  struct hg_bound bound = {.text_bytes = (int64_t)d->out.body_len};
+  const int64_t overhead = count_input(d, &bound, &prompts);
+  err = sum_up(d, &bound, overhead, prompts);
+  return err ? err : check_bounded(d, &bound);
+}
+
+hg_err hg_request_prepare(const char *url, const char *body, size_t body_len, const struct hg_llm_config *llm,
+                          const char *model, struct hg_prepared *out, hg_error *why) {
+  struct draft d = {.llm = llm, .body = body, .body_len = body_len, .model = model, .why = why};
+  d.out.endpoint = hg_endpoint_of(url);
+  const hg_err err = prepare(&d);
+  if (err) hg_prepared_clear(&d.out);
+  *out = d.out;
+  return err;
+}
+
+void hg_prepared_clear(struct hg_prepared *prepared) {
+  free(prepared->body);
+  *prepared = (struct hg_prepared){.endpoint = HG_ENDPOINT_OTHER};
+}

@@ -1,0 +1,41 @@
+// Prepares one call of a batch file: which endpoint it asks for, the most tokens that it can use, and the body to send
+// with the output cap written into it. Pure: text in, text out.
+#ifndef HG_REQUEST_H
+#define HG_REQUEST_H
+
+#include "config/config.h"
+
+enum hg_endpoint {
+  HG_ENDPOINT_CHAT,        // /v1/chat/completions
+  HG_ENDPOINT_RESPONSES,   // /v1/responses
+  HG_ENDPOINT_COMPLETIONS, // /v1/completions
+  HG_ENDPOINT_EMBEDDINGS,  // /v1/embeddings
+  HG_ENDPOINT_MESSAGES,    // /v1/messages (Anthropic)
+  HG_ENDPOINT_OTHER        // /score, /rerank and whatever else a server offers
+};
+
+struct hg_prepared {
+  enum hg_endpoint endpoint;
+  char *body; // to be sent; owned, freed by hg_prepared_clear
+  size_t body_len;
+  int64_t input_bound; // the most input tokens that the body can mean
+  int64_t output_cap;  // the cap of one choice that the body now carries; 0 where the endpoint has no output
+  int64_t choices;     // n or best_of, times the prompts of a completions call; 1 otherwise
+  int64_t max_tokens;  // the reservation: input_bound + choices * output_cap (+ the bytes of a `prediction`, whose
+                       // rejected tokens are billed as output)
+  bool unbounded;      // llm.unbounded is "allow" and the bound cannot be proven
+};
+
+// The endpoint that a line's url names, by the end of its path.
+enum hg_endpoint hg_endpoint_of(const char *url);
+
+// `body` is the JSON text of the line's "body" object; `model` (NULL: as the body says) replaces its model.
+// Nothing else of the body changes: order, numbers and spaces are sent as they were written.
+// HG_OK; HG_ERR_INVALID: not a JSON object, "stream": true, a hostile value or a member that is there twice (`why` says
+// which), or tokens that add up to more than HG_TOKENS_MAX;
+// HG_ERR_RANGE with `why`: the input cannot be bounded ("unbounded_request") and llm.unbounded does not allow it.
+hg_err hg_request_prepare(const char *url, const char *body, size_t body_len, const struct hg_llm_config *llm,
+                          const char *model, struct hg_prepared *out, hg_error *why);
+void hg_prepared_clear(struct hg_prepared *prepared);
+
+#endif
