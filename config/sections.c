@@ -1,0 +1,128 @@
+// The sections of the configuration but for llm (llm.c); budgets and endpoints have files of their own.
+#include "config/sections.h"
+#include "config/suggest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const section_names[] = {"tokenBudget", "ledger", "scheduler", "eventBus", "llm"};
+#define SECTIONS (sizeof section_names / sizeof section_names[0])
+#define COMMITTED_RESTORE_PERCENT 80 // lower than the throttle, or each grant would flap it
+
+// A key of the object that is one slip away from `wanted`, or NULL.
+static const char *slip_of(json_t *object, const char *wanted) {
+  const char *key = NULL;
+  json_t *value = NULL;
+  json_object_foreach(object, key, value) {
+    if (hg_suggest(key, &wanted, 1)) return key;
+  }
+  return NULL;
+}
+
+static void refuse_missing(struct hg_reader *reader, const struct hg_path *path, const char *slip) {
+  hg_reader_fail(reader, path, HG_AT_PARENT,
+                 "is missing: it has no default, set it to a whole number from 1 to %lld tokens%s%.64s%s",
+                 (long long)HG_TOKENS_MAX, slip ? " (is \"" : "", slip ? slip : "",
+                 slip ? "\" a misspelling of it?)" : "");
+}
+
+int64_t hg_read_hard_limit(struct hg_object *object) {
+  const struct hg_path path = {.parent = object->path, .key = "hardLimitTokens"};
+  int64_t hard_limit = 0;
+  hg_read_integer(object, path.key, 1, HG_TOKENS_MAX, "tokens", &hard_limit);
+  if (hard_limit == 0) refuse_missing(object->reader, &path, object->json ? slip_of(object->json, path.key) : NULL);
+  return hard_limit;
+}
+
+static void read_throttle(struct hg_object *object, struct hg_config *config) {
+  static const char *const bases[] = {"used", "committed"};
+  unsigned basis = HG_THROTTLE_USED;
+  hg_read_u32(object, "throttlePercent", 1, 100, "percent", &config->throttle_percent);
+  hg_read_choice(object, "throttleBasis", bases, 2, &basis);
+  config->throttle_basis = basis == 0 ? HG_THROTTLE_USED : HG_THROTTLE_COMMITTED;
+  config->restore_below_percent = config->throttle_percent;
+  if (config->throttle_basis == HG_THROTTLE_COMMITTED && config->restore_below_percent > COMMITTED_RESTORE_PERCENT)
+    config->restore_below_percent = COMMITTED_RESTORE_PERCENT;
+  hg_read_u32(object, "restoreBelowPercent", 1, config->throttle_percent, "percent (at most throttlePercent)",
+              &config->restore_below_percent);
+}
+
+static void read_token_budget(struct hg_object *object, struct hg_config *config) {
+  static const char *const names[] = {"charge", "keep", "release"};
+  static const enum hg_orphan_policy policies[] = {HG_ORPHAN_CHARGE, HG_ORPHAN_KEEP, HG_ORPHAN_RELEASE};
+  unsigned policy = 0;
+  const int64_t hard_limit = hg_read_hard_limit(object);
+  read_throttle(object, config);
+  hg_read_choice(object, "orphanedReservations", names, 3, &policy);
+  config->orphan_policy = policies[policy];
+  hg_read_budgets(object, hard_limit, config);
+}
+
+static void read_ledger(struct hg_object *object, struct hg_config *config) {
+  const struct hg_path path = {.parent = object->path, .key = "path"};
+  const char *name = "headgate.db";
+  hg_read_text(object, path.key, HG_PATH_MAX, &name);
+  hg_read_u32(object, "keepDays", 0, 36500, "days (0: for ever)", &config->keep_days);
+  hg_read_bool(object, "sharedReaders", &config->shared_readers);
+  if (object->reader->err != HG_OK) return;
+  const size_t len = strlen(name);
+  if (name[len - 1] == '/' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+    hg_reader_fail(object->reader, &path, HG_AT_VALUE, "must name a file, not a directory; found \"%.64s\"", name);
+    return;
+  }
+  config->ledger_path = hg_path_absolute(config->base_dir, name);
+  if (!config->ledger_path) hg_reader_no_memory(object->reader);
+  else if (strlen(config->ledger_path) > HG_LEDGER_PATH_MAX)
+    hg_reader_fail(object->reader, &path, json_object_get(object->json, "path") ? HG_AT_VALUE : HG_AT_PARENT,
+                   "is too long: as an absolute path it has %zu bytes, SQLite takes %d", strlen(config->ledger_path),
+                   HG_LEDGER_PATH_MAX);
+}
+
+static void read_scheduler(struct hg_object *object, struct hg_config *config) {
+  hg_read_u32(object, "maxConcurrency", 1, HG_CONCURRENCY_MAX, "tasks", &config->max_concurrency);
+  hg_read_u32(object, "throttledConcurrency", 1, config->max_concurrency, "tasks (at most maxConcurrency)",
+              &config->throttled_concurrency);
+}
+
+static void read_event_bus(struct hg_object *object, struct hg_config *config) {
+  hg_read_binds(object, config);
+  hg_object_unsupported(object, "replay", "leave it out");
+  hg_object_unsupported(object, "curve", "leave it out, and bind to loopback or ipc only");
+}
+
+static bool is_section(const char *name) {
+  for (size_t i = 0; i < SECTIONS; i++)
+    if (strcmp(name, section_names[i]) == 0) return true;
+  return false;
+}
+
+// Other sections are the larger program's, whose file this is; but a slip of the pen would be ignored in silence.
+static void warn_of_slips(struct hg_reader *reader, json_t *root) {
+  const char *name = NULL;
+  json_t *value = NULL;
+  json_object_foreach(root, name, value) {
+    const struct hg_path path = {.key = name};
+    const char *nearest = is_section(name) ? NULL : hg_suggest(name, section_names, SECTIONS);
+    if (nearest) hg_reader_warn(reader, &path, "is left alone as another program's: did you mean \"%s\"?", nearest);
+  }
+}
+
+static void read_llm(struct hg_object *object, struct hg_config *config) {
+  hg_read_llm(object, &config->llm);
+}
+
+void hg_read_sections(struct hg_reader *reader, json_t *root, struct hg_config *config) {
+  static void (*const readers[SECTIONS])(struct hg_object *, struct hg_config *) = {
+      read_token_budget, read_ledger, read_scheduler, read_event_bus, read_llm};
+  const struct hg_path limit = {.parent = &(struct hg_path){.key = "tokenBudget"}, .key = "hardLimitTokens"};
+  struct hg_object object;
+  hg_object_open(&object, reader, root, NULL); // refuses a list
+  if (!json_object_get(root, "tokenBudget")) refuse_missing(reader, &limit, slip_of(root, "tokenBudget"));
+  for (size_t i = 0; i < SECTIONS && reader->err == HG_OK; i++) {
+    const struct hg_path path = {.key = section_names[i]};
+    hg_object_open(&object, reader, json_object_get(root, section_names[i]), &path);
+    readers[i](&object, config);
+    hg_object_close(&object);
+  }
+  warn_of_slips(reader, root);
+}

@@ -1,0 +1,30 @@
+// What the files of the configuration's reader share: one function a part, each filling in its fields of hg_config.
+// Errors stick to the reader (config/reader.h).
+#ifndef HG_SECTIONS_H
+#define HG_SECTIONS_H
+
+#include "config/config.h"
+#include "config/reader.h"
+
+#define HG_CONFIG_BYTES_MAX (4 * 1024 * 1024) // a configuration file; 10,000 budgets take about 2 MiB at most
+#define HG_LEDGER_PATH_MAX 504                // bytes; SQLite opens no longer path
+#define HG_IPC_PATH_MAX 107                   // bytes of a socket's path that the kernel takes
+#define HG_BINDS_MAX 16                       // endpoints of eventBus.bind
+#define HG_HEADERS_MAX 32                     // llm.headers
+
+// Every section of the root object. Top-level names of others are left alone.
+void hg_read_sections(struct hg_reader *reader, json_t *root, struct hg_config *config);
+// tokenBudget.budgets, and config->budgets with "default" (of `hard_limit` tokens) as its first.
+void hg_read_budgets(struct hg_object *token_budget, int64_t hard_limit, struct hg_config *config);
+// hardLimitTokens, which has no default. 0: refused, the error is set.
+int64_t hg_read_hard_limit(struct hg_object *object);
+// eventBus.bind
+void hg_read_binds(struct hg_object *event_bus, struct hg_config *config);
+// llm
+void hg_read_llm(struct hg_object *llm, struct hg_llm_config *config);
+
+// `path`, or base/path when it is relative, without empty and "." segments. base is absolute. The caller frees it;
+// NULL: no memory.
+char *hg_path_absolute(const char *base, const char *path);
+
+#endif
