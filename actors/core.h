@@ -1,0 +1,41 @@
+// What a runtime and its clients hold in common: the ZeroMQ context, the configuration and the source of ids. It lives
+// until the last of them lets go. None of it is shared between actors: clients are the embedder's threads.
+#ifndef HG_CORE_H
+#define HG_CORE_H
+
+#include "bus/links.h"
+#include "config/config.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct hg_core {
+  void *context;
+  struct hg_config *config;
+  struct hg_places places;
+  char ledger_id[37];
+  _Atomic uint64_t next_id;   // ids are unique over the ledger's life: the opening in the upper bits, a count below
+  _Atomic uint32_t clients;
+  _Atomic uint32_t references;
+  _Atomic bool closed;
+  volatile uint32_t *not_forked; // a page that reads 0 in a forked child
+  pthread_mutex_t workers_lock;  // of the embedder's threads that call hg_run first at the same time
+  hg_err (*start_workers)(struct hg_runtime *runtime);
+  struct hg_runtime *runtime;    // NULL once it is closed
+};
+
+#define HG_IDS_AN_OPENING_BITS 40
+
+hg_err hg_core_new(struct hg_config *config, const struct hg_places *places, const char *ledger_id, uint64_t opening,
+                   struct hg_core **out);
+struct hg_core *hg_core_hold(struct hg_core *core);
+// The last one destroys the context and the configuration.
+void hg_core_release(struct hg_core *core);
+// HG_OK, HG_ERR_CLOSED or HG_ERR_FORKED.
+hg_err hg_core_check(const struct hg_core *core);
+// The first of `count` fresh ids.
+uint64_t hg_core_take_ids(struct hg_core *core, uint64_t count);
+
+struct hg_core *hg_runtime_core(hg_runtime *runtime);
+
+#endif

@@ -1,0 +1,167 @@
+// The event bus: fold, encode what somebody wants, publish, beat.
+#include "actors/event_bus.h"
+
+#include "bus/frames.h"
+
+#include <msgpack/pack.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEARTBEAT_EVERY_US 100000
+#define PREFIXES_MAX 1024 // live subscriptions looked at one by one; past it every topic counts as wanted
+#define PREFIX_BYTES 64   // longer than any topic
+#define TOPICS_BYTES (16 * HG_EVENT_KINDS + 8)
+
+struct event_bus {
+  struct hg_names names;
+  char ledger_id[37];
+  uint64_t newest;                        // journal row
+  uint64_t topic_newest[HG_EVENT_KINDS];  // journal row of each topic
+  bool degraded;
+  int64_t degraded_since, beat_at;
+  char prefixes[PREFIXES_MAX][PREFIX_BYTES];
+  size_t prefix_count;
+  uint64_t uncounted;                     // subscriptions past PREFIXES_MAX
+  bool wanted[HG_EVENT_KINDS];
+};
+
+static void publish(struct event_bus *bus, const struct hg_message *event, struct hg_outbox *out) {
+  const struct hg_kind_info *info = hg_kind_info(event->kind);
+  if (!bus->wanted[event->kind - HG_EVENT_FIRST]) return;
+  uint8_t frame[HG_OUTSIDE_FRAME_MAX];
+  const size_t size = hg_outside_encode_event(event, &bus->names, frame, sizeof frame);
+  assert(size);
+  const struct hg_bytes topic = {(const uint8_t *)info->name, (uint32_t)strlen(info->name)};
+  hg_outbox_put_frame(out, HG_PORT_EVENTS, 0, topic, (struct hg_bytes){frame, (uint32_t)size});
+}
+
+static void fold(struct event_bus *bus, struct hg_bytes events, struct hg_outbox *out) {
+  while (events.size) {
+    struct hg_message event;
+    size_t taken = 0;
+    if (hg_frame_decode_next(events.data, events.size, &event, &taken) != HG_OK) return;
+    events.data += taken;
+    events.size -= (uint32_t)taken;
+    bus->newest = event.as.head.seq;
+    bus->topic_newest[event.kind - HG_EVENT_FIRST] = event.as.head.seq;
+    publish(bus, &event, out);
+  }
+}
+
+// A notice can't wait for a store that is down: it goes out at once, with no seq.
+static void note_store(struct event_bus *bus, struct hg_now now, bool degraded, struct hg_outbox *out) {
+  if (degraded == bus->degraded) return;
+  bus->degraded = degraded;
+  struct hg_message notice;
+  hg_message_init(&notice, degraded ? HG_STORE_DEGRADED : HG_STORE_RECOVERED);
+  notice.as.head.at = now.utc_us;
+  if (degraded) {
+    bus->degraded_since = now.monotonic_us;
+    notice.as.store_degraded.reason = hg_text_of("the ledger cannot be written; nothing is acknowledged until it can");
+  } else {
+    notice.as.store_recovered.lasted_us = (uint64_t)(now.monotonic_us - bus->degraded_since);
+  }
+  publish(bus, &notice, out);
+}
+
+static void judge_wanted(struct event_bus *bus) {
+  for (uint32_t i = 0; i < HG_EVENT_KINDS; i++) {
+    const struct hg_kind_info *info = hg_kind_info(HG_EVENT_FIRST + i);
+    bus->wanted[i] = bus->uncounted > 0;
+    for (size_t p = 0; info && p < bus->prefix_count && !bus->wanted[i]; p++)
+      bus->wanted[i] = strncmp(info->name, bus->prefixes[p], strlen(bus->prefixes[p])) == 0;
+  }
+}
+
+// XPUB tells the first subscription and the last unsubscription of each prefix: a byte 1 or 0, then the prefix.
+static void subscription(struct event_bus *bus, const uint8_t *frame, size_t size) {
+  if (size == 0 || frame[0] > 1 || size - 1 >= PREFIX_BYTES || memchr(frame + 1, '\0', size - 1)) return;
+  char prefix[PREFIX_BYTES] = {0};
+  memcpy(prefix, frame + 1, size - 1);
+  size_t at = 0;
+  while (at < bus->prefix_count && strcmp(bus->prefixes[at], prefix) != 0)
+    at++;
+  if (frame[0] == 1 && at == bus->prefix_count) {
+    if (bus->prefix_count < PREFIXES_MAX)
+      memcpy(bus->prefixes[bus->prefix_count++], prefix, PREFIX_BYTES);
+    else
+      bus->uncounted++;
+  } else if (frame[0] == 0 && at < bus->prefix_count) {
+    memcpy(bus->prefixes[at], bus->prefixes[--bus->prefix_count], PREFIX_BYTES);
+  } else if (frame[0] == 0 && bus->uncounted) {
+    bus->uncounted--;
+  }
+  judge_wanted(bus);
+}
+
+static void receive(void *self, struct hg_now now, const struct hg_envelope *in, struct hg_outbox *out) {
+  struct event_bus *bus = self;
+  if (in->port == HG_PORT_EVENTS) {
+    subscription(bus, in->frame, in->frame_size);
+  } else if (in->message.kind == HG_FACTS) {
+    fold(bus, in->message.as.facts.events, out);
+  } else if (in->message.kind == HG_COMMITTED) {
+    note_store(bus, now, in->message.as.committed.degraded, out);
+  } else if (in->message.kind == HG_STOP) {
+    struct hg_message last;
+    hg_message_init(&last, HG_STOPPED);
+    hg_outbox_put(out, HG_PORT_LIFE, 0, &last);
+    out->finished = true;
+  }
+}
+
+struct topics_writer {
+  uint8_t bytes[TOPICS_BYTES];
+  size_t size;
+};
+
+static int append(void *to, const char *data, size_t size) {
+  struct topics_writer *writer = to;
+  assert(writer->size + size <= TOPICS_BYTES);
+  memcpy(writer->bytes + writer->size, data, size);
+  writer->size += size;
+  return 0;
+}
+
+// [code, newest seq, code, newest seq, …] of the topics that have rows.
+static void write_topics(const struct event_bus *bus, struct topics_writer *writer) {
+  msgpack_packer packer;
+  msgpack_packer_init(&packer, writer, append);
+  size_t pairs = 0;
+  for (uint32_t i = 0; i < HG_EVENT_KINDS; i++)
+    pairs += bus->topic_newest[i] != 0;
+  msgpack_pack_array(&packer, 2 * pairs);
+  for (uint32_t i = 0; i < HG_EVENT_KINDS; i++) {
+    if (bus->topic_newest[i] == 0) continue;
+    msgpack_pack_uint32(&packer, HG_EVENT_FIRST + i);
+    msgpack_pack_uint64(&packer, bus->topic_newest[i]);
+  }
+}
+
+static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
+  struct event_bus *bus = self;
+  if (now.monotonic_us >= bus->beat_at) {
+    struct topics_writer topics = {.size = 0};
+    write_topics(bus, &topics);
+    struct hg_message beat;
+    hg_message_init(&beat, HG_HEARTBEAT);
+    beat.as.head.at = now.utc_us;
+    beat.as.heartbeat.newest = bus->newest;
+    beat.as.heartbeat.degraded = bus->degraded;
+    beat.as.heartbeat.topics = (struct hg_bytes){topics.bytes, (uint32_t)topics.size};
+    publish(bus, &beat, out);
+    bus->beat_at = now.monotonic_us + HEARTBEAT_EVERY_US;
+  }
+  return bus->beat_at;
+}
+
+hg_err hg_event_bus_new(const struct hg_config *config, const struct hg_ledger_state *state, struct hg_actor *out) {
+  struct event_bus *bus = calloc(1, sizeof *bus);
+  if (!bus) return HG_ERR_NO_MEMORY;
+  memcpy(bus->ledger_id, state->ledger_id, sizeof bus->ledger_id);
+  bus->names = (struct hg_names){bus->ledger_id, config->budgets, config->budget_count};
+  bus->newest = state->last_seq;
+  memcpy(bus->topic_newest, state->topic_last, sizeof bus->topic_newest);
+  *out = (struct hg_actor){"hg-event-bus", bus, receive, flush, NULL, free};
+  return HG_OK;
+}

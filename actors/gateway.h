@@ -1,0 +1,13 @@
+// The gateway: takes commands from outside the process (so far STATUS and LIMIT) and is an ordinary client of tracker and
+// scheduler for them, so that a stalled event bus never stalls a command.
+//
+// Hears: HG_PORT_CONTROL (outside frames), HG_PORT_TRACKER and HG_PORT_SCHEDULER (answers), HG_PORT_LIFE (STOP).
+#ifndef HG_GATEWAY_H
+#define HG_GATEWAY_H
+
+#include "actors/actor.h"
+#include "config/config.h"
+
+hg_err hg_gateway_new(const struct hg_config *config, struct hg_actor *out); // `config` must outlive the actor
+
+#endif

@@ -1,0 +1,194 @@
+// The persister: drain, then commit; after a failure recover, find out what is stored, and write the rest again.
+#include "actors/persister.h"
+
+#include "bus/frames.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCHES_MAX HG_FACTS_WINDOW
+#define TELL_EVERY_US 100000       // the newest committed seq is repeated to the bus
+#define IDLE_AFTER_US 1000000      // without facts: time for a checkpoint
+#define RETRY_FIRST_US 10000
+#define RETRY_MOST_US 2000000
+
+// A FACTS frame that is not committed yet. The frame is kept whole, because the bus gets it as it is.
+struct batch {
+  uint8_t *frame;
+  size_t size, capacity;
+  uint64_t last;
+  struct hg_bytes events; // inside the frame
+};
+
+struct persister {
+  struct hg_store store;
+  struct batch batches[BATCHES_MAX];
+  size_t waiting;
+  uint64_t durable;
+  bool degraded, no_memory;
+  bool stopping, stop_now;
+  int64_t retry_at, retry_after_us;
+  int64_t tell_at, idle_at;
+  hg_error why;
+};
+
+static void stop(struct persister *persister, hg_err err, struct hg_outbox *out) {
+  struct hg_message last;
+  hg_message_init(&last, HG_STOPPED);
+  last.as.stopped.error = (uint32_t)err;
+  if (err != HG_OK) last.as.stopped.reason = hg_text_of(persister->why.text);
+  hg_outbox_put(out, HG_PORT_LIFE, 0, &last);
+  out->finished = true;
+}
+
+static void keep(struct persister *persister, const struct hg_envelope *in) {
+  // The tracker keeps a window of HG_FACTS_WINDOW, so there is always a free place.
+  assert(persister->waiting < BATCHES_MAX);
+  struct batch *batch = &persister->batches[persister->waiting];
+  if (in->frame_size > batch->capacity) {
+    uint8_t *larger = realloc(batch->frame, in->frame_size);
+    if (!larger) {
+      persister->no_memory = true;
+      return;
+    }
+    batch->frame = larger;
+    batch->capacity = in->frame_size;
+  }
+  const struct hg_facts_message *facts = &in->message.as.facts;
+  memcpy(batch->frame, in->frame, in->frame_size);
+  batch->size = in->frame_size;
+  batch->last = facts->last;
+  batch->events = (struct hg_bytes){batch->frame + (facts->events.data - in->frame), facts->events.size};
+  persister->waiting++;
+}
+
+static void receive(void *self, struct hg_now now, const struct hg_envelope *in, struct hg_outbox *out) {
+  struct persister *persister = self;
+  (void)now;
+  (void)out;
+  if (in->port == HG_PORT_FACTS && in->message.kind == HG_FACTS) {
+    keep(persister, in);
+  } else if (in->message.kind == HG_STOP) {
+    persister->stopping = true;
+    persister->stop_now = in->message.as.stop.now;
+  }
+}
+
+static void tell(struct persister *persister, enum hg_port port, struct hg_outbox *out) {
+  struct hg_message committed;
+  hg_message_init(&committed, HG_COMMITTED);
+  committed.as.committed.seq = persister->durable;
+  committed.as.committed.degraded = persister->degraded;
+  hg_outbox_put(out, port, 0, &committed);
+}
+
+// Batches up to `stored` are durable: acknowledge them and pass them on.
+static void acknowledge(struct persister *persister, uint64_t stored, struct hg_outbox *out) {
+  size_t done = 0;
+  while (done < persister->waiting && persister->batches[done].last <= stored)
+    done++;
+  if (done == 0) return;
+  persister->durable = persister->batches[done - 1].last;
+  tell(persister, HG_PORT_FACTS, out);
+  for (size_t i = 0; i < done; i++)
+    hg_outbox_put_frame(out, HG_PORT_COMMITTED, 0, (struct hg_bytes){0},
+                        (struct hg_bytes){persister->batches[i].frame, (uint32_t)persister->batches[i].size});
+  // Keeps the buffers: those done move behind those that still wait.
+  struct batch spare[BATCHES_MAX];
+  memcpy(spare, persister->batches, done * sizeof *spare);
+  memmove(persister->batches, persister->batches + done, (BATCHES_MAX - done) * sizeof *spare);
+  memcpy(persister->batches + BATCHES_MAX - done, spare, done * sizeof *spare);
+  persister->waiting -= done;
+}
+
+static void degrade(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
+  if (!persister->degraded) {
+    persister->degraded = true;
+    persister->retry_after_us = RETRY_FIRST_US;
+    tell(persister, HG_PORT_FACTS, out);
+    tell(persister, HG_PORT_COMMITTED, out);
+  } else if (persister->retry_after_us < RETRY_MOST_US) {
+    persister->retry_after_us *= 2;
+  }
+  persister->retry_at = now.monotonic_us + persister->retry_after_us;
+}
+
+static bool write_waiting(struct persister *persister) {
+  struct hg_bytes payloads[BATCHES_MAX];
+  for (size_t i = 0; i < persister->waiting; i++)
+    payloads[i] = persister->batches[i].events;
+  return persister->waiting == 0 ||
+         persister->store.write(persister->store.self, payloads, persister->waiting, &persister->why) == HG_OK;
+}
+
+// One transaction of all that waits. A commit that failed may be stored all the same: only the recovered store knows.
+static void commit(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
+  if (persister->waiting == 0 && !persister->degraded) return;
+  if (persister->degraded) {
+    uint64_t stored = 0;
+    if (persister->store.recover(persister->store.self, &stored, &persister->why) != HG_OK) {
+      degrade(persister, now, out);
+      return;
+    }
+    acknowledge(persister, stored, out);
+  }
+  if (!write_waiting(persister)) {
+    degrade(persister, now, out);
+    return;
+  }
+  const bool recovered = persister->degraded;
+  persister->degraded = false;
+  if (persister->waiting) acknowledge(persister, persister->batches[persister->waiting - 1].last, out);
+  if (recovered) {
+    tell(persister, HG_PORT_FACTS, out);
+    tell(persister, HG_PORT_COMMITTED, out);
+  }
+  persister->idle_at = now.monotonic_us + IDLE_AFTER_US;
+}
+
+static void checkpoint(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
+  const bool idle = now.monotonic_us >= persister->idle_at;
+  if (persister->store.checkpoint(persister->store.self, idle, &persister->why) != HG_OK)
+    degrade(persister, now, out);
+  else if (idle)
+    persister->idle_at = HG_NEVER;
+}
+
+static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
+  struct persister *persister = self;
+  if (persister->no_memory) {
+    out->failed = true;
+    return HG_NEVER;
+  }
+  if (!persister->degraded || now.monotonic_us >= persister->retry_at || persister->stopping) commit(persister, now, out);
+  if (!persister->degraded) checkpoint(persister, now, out);
+  if (now.monotonic_us >= persister->tell_at) {
+    tell(persister, HG_PORT_COMMITTED, out);
+    persister->tell_at = now.monotonic_us + TELL_EVERY_US;
+  }
+  if (persister->stopping && (!persister->degraded || persister->stop_now)) {
+    tell(persister, HG_PORT_COMMITTED, out);
+    stop(persister, persister->degraded ? HG_ERR_STORE : HG_OK, out);
+  }
+  int64_t wake = persister->tell_at;
+  if (persister->degraded && persister->retry_at < wake) wake = persister->retry_at;
+  return wake;
+}
+
+static void destroy(void *self) {
+  struct persister *persister = self;
+  for (size_t i = 0; i < BATCHES_MAX; i++)
+    free(persister->batches[i].frame);
+  free(persister);
+}
+
+hg_err hg_persister_new(struct hg_store store, uint64_t last_seq, struct hg_actor *out) {
+  struct persister *persister = calloc(1, sizeof *persister);
+  if (!persister) return HG_ERR_NO_MEMORY;
+  persister->store = store;
+  persister->durable = last_seq;
+  persister->idle_at = HG_NEVER;
+  persister->why = (hg_error)HG_ERROR_INIT;
+  *out = (struct hg_actor){"hg-persister", persister, receive, flush, NULL, destroy};
+  return HG_OK;
+}

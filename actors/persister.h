@@ -1,0 +1,21 @@
+// The persister: decides what is durable. Whatever waits when it comes round is one transaction of the ledger; then it
+// acknowledges cumulatively, up to a sequence number, and passes the committed facts on to the event bus.
+//
+// Hears: HG_PORT_FACTS (FACTS), HG_PORT_LIFE (STOP).
+#ifndef HG_PERSISTER_H
+#define HG_PERSISTER_H
+
+#include "actors/actor.h"
+
+// The side effects of the persister. hg_ledger_* fit; a simulator brings its own.
+struct hg_store {
+  void *self;
+  hg_err (*write)(void *self, const struct hg_bytes *payloads, size_t count, hg_error *why);
+  hg_err (*recover)(void *self, uint64_t *stored_seq, hg_error *why);
+  hg_err (*checkpoint)(void *self, bool idle, hg_error *why);
+};
+
+// `last_seq`: the newest event that is stored already.
+hg_err hg_persister_new(struct hg_store store, uint64_t last_seq, struct hg_actor *out);
+
+#endif

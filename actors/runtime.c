@@ -1,0 +1,352 @@
+// The runtime: opens the ledger, builds the actors, binds every socket before any connect, lends the links to the threads,
+// and takes all of it back in the order in which facts flow.
+#include "actors/runtime.h"
+
+#include "actors/core.h"
+#include "actors/event_bus.h"
+#include "actors/gateway.h"
+#include "actors/persister.h"
+#include "actors/scheduler.h"
+#include "actors/shell.h"
+#include "actors/tracker.h"
+#include "actors/worker_pool.h"
+#include "bus/endpoints.h"
+#include "bus/frames.h"
+#include "bus/outward.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define DESCRIPTORS_LEAST 128      // libzmq aborts the process when it finds none
+#define FIRST_ANSWER_MS 30000
+#define STOP_WITHIN_US 10000000    // an actor that has nothing to wait for
+#define WORKERS_MAX 256
+
+struct hg_runtime {
+  struct hg_core *core;
+  struct hg_ledger *ledger;
+  struct hg_shell shells[HG_OWNER_COUNT];
+  pthread_t *workers;
+  uint32_t worker_count;
+};
+
+struct hg_core *hg_runtime_core(hg_runtime *runtime) {
+  return runtime->core;
+}
+
+const struct hg_config *hg_runtime_config(const hg_runtime *runtime) {
+  return runtime->core->config;
+}
+
+__attribute__((format(printf, 3, 4))) static hg_err fail(hg_error *why, hg_err err, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  if (why) {
+    why->code = err;
+    vsnprintf(why->text, sizeof why->text, format, arguments);
+  }
+  va_end(arguments);
+  return err;
+}
+
+// ---------------------------------------------------------------------------------------------------- wiring
+
+static hg_err open_link(struct hg_runtime *runtime, const struct hg_endpoint *end, hg_error *why) {
+  struct hg_link *link = &runtime->shells[end->owner].links[end->port];
+  const char *address = end->address ? end->address : runtime->core->places.control_endpoint;
+  hg_err err = hg_link_open(runtime->core->context, end->type, end->limits, link);
+  if (err == HG_OK) err = end->side == HG_BIND ? hg_link_bind(link, address) : hg_link_connect(link, address);
+  return err == HG_OK ? HG_OK : fail(why, err, "cannot %s %s: %s", end->side == HG_BIND ? "bind" : "connect", address, hg_err_text(err));
+}
+
+static hg_err open_life(struct hg_runtime *runtime, struct hg_shell *shell) {
+  const struct hg_link_limits limits = HG_PEER_SIDE;
+  char address[64];
+  snprintf(address, sizeof address, "inproc://life/%s", shell->actor.name);
+  hg_err err = hg_link_open(runtime->core->context, HG_PAIR, limits, &shell->life);
+  if (err == HG_OK) err = hg_link_bind(&shell->life, address);
+  if (err == HG_OK) err = hg_link_open(runtime->core->context, HG_PAIR, limits, &shell->links[HG_PORT_LIFE]);
+  return err == HG_OK ? hg_link_connect(&shell->links[HG_PORT_LIFE], address) : err;
+}
+
+static hg_err wire(struct hg_runtime *runtime, hg_error *why) {
+  static const struct hg_endpoint ends[] = {HG_ENDPOINTS(HG_ENDPOINT_ROW)};
+  hg_err err = HG_OK;
+  for (int owner = 0; err == HG_OK && owner < HG_WORKER_POOL_ACTOR; owner++)
+    err = open_life(runtime, &runtime->shells[owner]);
+  if (err != HG_OK) return fail(why, err, "cannot open a socket for an actor: %s", hg_err_text(err));
+  for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
+    err = open_link(runtime, &ends[i], why);
+  struct hg_link *events = &runtime->shells[HG_EVENT_BUS_ACTOR].links[HG_PORT_EVENTS];
+  if (err == HG_OK) err = hg_outward_bind(events, runtime->core->places.events_endpoint, why);
+  const struct hg_config *config = runtime->core->config;
+  for (size_t i = 0; err == HG_OK && i < config->event_bind_count; i++)
+    err = hg_outward_bind(events, config->event_binds[i], why);
+  return err;
+}
+
+// ---------------------------------------------------------------------------------------------------- actors
+
+static hg_err ledger_write(void *self, const struct hg_bytes *payloads, size_t count, hg_error *why) {
+  return hg_ledger_write(self, payloads, count, why);
+}
+static hg_err ledger_recover(void *self, uint64_t *stored_seq, hg_error *why) {
+  return hg_ledger_recover(self, stored_seq, why);
+}
+static hg_err ledger_checkpoint(void *self, bool idle, hg_error *why) {
+  return hg_ledger_checkpoint(self, idle, why);
+}
+
+static hg_err build(struct hg_runtime *runtime, const struct hg_ledger_state *state) {
+  const struct hg_config *config = runtime->core->config;
+  const struct hg_store store = {runtime->ledger, ledger_write, ledger_recover, ledger_checkpoint};
+  hg_err err = hg_tracker_new(config, state, &runtime->shells[HG_TRACKER_ACTOR].actor);
+  if (err == HG_OK) err = hg_scheduler_new(config, &runtime->shells[HG_SCHEDULER_ACTOR].actor);
+  if (err == HG_OK) err = hg_persister_new(store, state->last_seq, &runtime->shells[HG_PERSISTER_ACTOR].actor);
+  if (err == HG_OK) err = hg_event_bus_new(config, state, &runtime->shells[HG_EVENT_BUS_ACTOR].actor);
+  if (err == HG_OK) err = hg_gateway_new(config, &runtime->shells[HG_GATEWAY_ACTOR].actor);
+  return err;
+}
+
+static hg_err start(struct hg_runtime *runtime) {
+  hg_err err = HG_OK;
+  for (int owner = 0; err == HG_OK && owner < HG_WORKER_POOL_ACTOR; owner++)
+    err = hg_shell_start(&runtime->shells[owner]);
+  return err;
+}
+
+// The first answer has gone through every actor and the ledger.
+static hg_err hear_first_answer(struct hg_runtime *runtime, hg_error *why) {
+  hg_client *client = NULL;
+  hg_usage usage = HG_USAGE_INIT;
+  hg_err err = hg_client_new(runtime, &client);
+  if (err == HG_OK) err = hg_get_usage(client, NULL, &usage, FIRST_ANSWER_MS);
+  hg_client_destroy(&client);
+  if (err == HG_ERR_TIMEOUT)
+    return fail(why, HG_ERR_STORE, "%s: the ledger took no write within %d s", runtime->core->config->ledger_path, FIRST_ANSWER_MS / 1000);
+  return err == HG_OK ? HG_OK : fail(why, err, "the runtime did not start: %s", hg_err_text(err));
+}
+
+// ---------------------------------------------------------------------------------------------------- worker threads
+
+static hg_err open_pool(struct hg_runtime *runtime, struct hg_shell *shell, uint32_t threads) {
+  static const struct hg_endpoint ends[] = {HG_WORKER_POOL_ENDPOINTS(HG_ENDPOINT_ROW)};
+  hg_err err = hg_worker_pool_new(threads, &shell->actor);
+  if (err == HG_OK) err = open_life(runtime, shell);
+  for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
+    err = open_link(runtime, &ends[i], NULL);
+  return err == HG_OK ? hg_shell_start(shell) : err;
+}
+
+static void close_shell(struct hg_shell *shell) {
+  hg_shell_join(shell);
+  for (int port = 0; port < HG_PORT_COUNT; port++)
+    hg_link_close(&shell->links[port]);
+  hg_link_close(&shell->life);
+  if (shell->actor.destroy) shell->actor.destroy(shell->actor.self);
+  *shell = (struct hg_shell){0};
+}
+
+static hg_err start_workers(struct hg_runtime *runtime) {
+  if (runtime->workers) return HG_OK;
+  const uint32_t wanted = runtime->core->config->max_concurrency;
+  const uint32_t threads = wanted < WORKERS_MAX ? wanted : WORKERS_MAX;
+  struct hg_shell *shell = &runtime->shells[HG_WORKER_POOL_ACTOR];
+  pthread_t *workers = calloc(threads, sizeof *workers);
+  if (!workers) return HG_ERR_NO_MEMORY;
+  const hg_err err = open_pool(runtime, shell, threads);
+  if (err != HG_OK) {
+    close_shell(shell);
+    free(workers);
+    return err;
+  }
+  while (runtime->worker_count < threads &&
+         hg_shell_thread(&workers[runtime->worker_count], hg_worker_run, runtime->core->context) == HG_OK)
+    runtime->worker_count++;
+  runtime->workers = workers;
+  return runtime->worker_count ? HG_OK : HG_ERR_SYSTEM;
+}
+
+// ---------------------------------------------------------------------------------------------------- life and death
+
+static hg_err tell(struct hg_shell *shell, const struct hg_message *message) {
+  uint8_t frame[64];
+  const size_t size = hg_frame_encode(message, frame, sizeof frame);
+  return hg_link_send(&shell->life, 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
+}
+
+// Waits for a message of this kind, or for the actor's last word, which says how it ended.
+static hg_err hear(struct hg_shell *shell, enum hg_kind kind, int64_t deadline, hg_err *ended) {
+  for (;;) {
+    struct hg_received frame;
+    hg_peer peer;
+    hg_err err = hg_link_receive(&shell->life, &peer, &frame);
+    if (err == HG_OK) {
+      size_t size;
+      struct hg_message message;
+      const uint8_t *data = hg_received_data(&frame, &size);
+      const bool understood = hg_frame_decode(data, size, &message) == HG_OK;
+      hg_received_close(&frame);
+      if (understood && message.kind == HG_STOPPED && message.as.stopped.error) *ended = (hg_err)message.as.stopped.error;
+      if (understood && (message.kind == kind || message.kind == HG_STOPPED)) return HG_OK;
+      continue;
+    }
+    const int64_t left = deadline - hg_clock_now().monotonic_us;
+    uint32_t readable;
+    if (left <= 0) return HG_ERR_TIMEOUT;
+    err = hg_links_wait(&shell->life, 1, 1, left, &readable);
+    if (err != HG_OK) return err;
+  }
+}
+
+static void drain(struct hg_runtime *runtime, int64_t timeout_us) {
+  struct hg_shell *scheduler = &runtime->shells[HG_SCHEDULER_ACTOR];
+  struct hg_message message;
+  hg_err ignored = HG_OK;
+  hg_message_init(&message, HG_DRAIN);
+  message.as.drain.timeout_us = (uint64_t)timeout_us;
+  if (tell(scheduler, &message) == HG_OK)
+    (void)hear(scheduler, HG_DRAINED, hg_clock_now().monotonic_us + timeout_us + STOP_WITHIN_US, &ignored);
+}
+
+// Lets an actor finish; one that waits for a store that fails is told to end at once.
+static hg_err stop(struct hg_shell *shell, int64_t within_us) {
+  if (!shell->started) return HG_OK;
+  struct hg_message message;
+  hg_err ended = HG_OK;
+  hg_message_init(&message, HG_STOP);
+  hg_err err = tell(shell, &message);
+  if (err == HG_OK) err = hear(shell, HG_STOPPED, hg_clock_now().monotonic_us + within_us, &ended);
+  if (err == HG_ERR_TIMEOUT) {
+    message.as.stop.now = true;
+    err = tell(shell, &message);
+    if (err == HG_OK) err = hear(shell, HG_STOPPED, hg_clock_now().monotonic_us + within_us, &ended);
+  }
+  return err != HG_OK ? err : ended;
+}
+
+static void stop_workers(struct hg_runtime *runtime) {
+  struct hg_shell *pool = &runtime->shells[HG_WORKER_POOL_ACTOR];
+  (void)stop(pool, HG_NEVER / 2);
+  for (uint32_t i = 0; i < runtime->worker_count; i++)
+    pthread_join(runtime->workers[i], NULL);
+  close_shell(pool);
+  free(runtime->workers);
+  runtime->workers = NULL;
+  runtime->worker_count = 0;
+}
+
+// Actors end in the order in which facts flow, so each finds everything that was sent to it.
+static hg_err stop_actors(struct hg_runtime *runtime, int64_t within_us) {
+  static const enum hg_owner order[] = {HG_TRACKER_ACTOR, HG_SCHEDULER_ACTOR, HG_PERSISTER_ACTOR, HG_GATEWAY_ACTOR,
+                                        HG_EVENT_BUS_ACTOR};
+  hg_err result = HG_OK;
+  for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+    const hg_err err = stop(&runtime->shells[order[i]], within_us);
+    if (err != HG_OK && result == HG_OK) result = err;
+  }
+  return result;
+}
+
+static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
+  const int64_t timeout_us = timeout_ms < 0 ? HG_NEVER / 4 : (int64_t)timeout_ms * 1000;
+  const int64_t within_us = timeout_us < STOP_WITHIN_US ? STOP_WITHIN_US : timeout_us;
+  pthread_mutex_lock(&runtime->core->workers_lock);
+  runtime->core->runtime = NULL; // no worker pool starts from now on
+  pthread_mutex_unlock(&runtime->core->workers_lock);
+  if (runtime->shells[HG_SCHEDULER_ACTOR].started) drain(runtime, timeout_us);
+  if (runtime->workers) stop_workers(runtime);
+  hg_err result = stop_actors(runtime, within_us);
+  atomic_store(&runtime->core->closed, true);
+  // Waiting clients wake up with HG_ERR_CLOSED; an actor that did not end in time does too.
+  hg_context_shutdown(runtime->core->context);
+  for (int owner = 0; owner < HG_WORKER_POOL_ACTOR; owner++)
+    close_shell(&runtime->shells[owner]);
+  if (runtime->ledger && hg_ledger_close(&runtime->ledger) != HG_OK && result == HG_OK) result = HG_ERR_STORE;
+  hg_core_release(runtime->core);
+  free(runtime);
+  return result;
+}
+
+hg_err hg_close(hg_runtime **rt, int timeout_ms) {
+  if (!rt || !*rt) return HG_OK;
+  if (!*(*rt)->core->not_forked) return HG_ERR_FORKED;
+  hg_runtime *runtime = *rt;
+  *rt = NULL;
+  return take_down(runtime, timeout_ms);
+}
+
+// ---------------------------------------------------------------------------------------------------- opening
+
+static hg_err check_descriptors(hg_error *why) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_LEAST)
+    return fail(why, HG_ERR_SYSTEM, "only %llu file descriptors are allowed (ulimit -n); Headgate needs %d at least",
+                (unsigned long long)limit.rlim_cur, DESCRIPTORS_LEAST);
+  return HG_OK;
+}
+
+// Takes over the configuration and the ledger.
+static hg_err assemble(struct hg_config *config, const struct hg_places *places, struct hg_ledger *ledger,
+                       const struct hg_ledger_state *state, hg_runtime **out, hg_error *why) {
+  struct hg_runtime *runtime = calloc(1, sizeof *runtime);
+  hg_err err = runtime ? hg_core_new(config, places, state->ledger_id, state->opening, &runtime->core) : HG_ERR_NO_MEMORY;
+  if (err != HG_OK) {
+    free(runtime);
+    (void)hg_ledger_close(&ledger);
+    hg_config_destroy(&config);
+    return fail(why, err, "%s", hg_err_text(err));
+  }
+  runtime->ledger = ledger;
+  runtime->core->runtime = runtime;
+  runtime->core->start_workers = start_workers;
+  err = build(runtime, state);
+  if (err != HG_OK) fail(why, err, "%s", hg_err_text(err));
+  if (err == HG_OK) err = wire(runtime, why);
+  if (err == HG_OK && (err = start(runtime)) != HG_OK) fail(why, err, "cannot start a thread");
+  if (err == HG_OK) err = hear_first_answer(runtime, why);
+  if (err != HG_OK) {
+    (void)take_down(runtime, 0);
+    return err;
+  }
+  *out = runtime;
+  return HG_OK;
+}
+
+hg_err hg_open_config(struct hg_config **config, hg_runtime **out, hg_error *why) {
+  hg_error local = HG_ERROR_INIT;
+  if (!why) why = &local;
+  struct hg_config *taken = *config;
+  *config = NULL;
+  struct hg_places places;
+  struct hg_ledger *ledger = NULL;
+  struct hg_ledger_state state = {0};
+  hg_err err = check_descriptors(why);
+  if (err == HG_OK) err = hg_places_of(taken->ledger_path, getenv("XDG_RUNTIME_DIR"), &places, why);
+  if (err == HG_OK) err = hg_ledger_open(taken, &places, &ledger, &state, why);
+  if (err == HG_OK)
+    err = assemble(taken, &places, ledger, &state, out, why);
+  else
+    hg_config_destroy(&taken);
+  hg_ledger_state_clear(&state);
+  return err;
+}
+
+hg_err hg_open(const char *config_path, hg_runtime **out, hg_error *why) {
+  hg_error local = HG_ERROR_INIT;
+  struct hg_config *config;
+  if (!config_path || !out) return HG_ERR_INVALID;
+  const hg_err err = hg_config_read(config_path, &config, why ? why : &local);
+  return err == HG_OK ? hg_open_config(&config, out, why) : err;
+}
+
+hg_err hg_open_json(const char *json, size_t len, const char *base_dir, hg_runtime **out, hg_error *why) {
+  hg_error local = HG_ERROR_INIT;
+  struct hg_config *config;
+  if (!json || !out) return HG_ERR_INVALID;
+  const hg_err err = hg_config_parse(json, len, "<json>", base_dir, &config, why ? why : &local);
+  return err == HG_OK ? hg_open_config(&config, out, why) : err;
+}

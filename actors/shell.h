@@ -1,0 +1,27 @@
+// The shell that all actors share: a thread that waits for messages, drains a bounded burst of them, hands each to the
+// actor, flushes once and sends what came of it.
+#ifndef HG_SHELL_H
+#define HG_SHELL_H
+
+#include "bus/links.h"
+
+#include <pthread.h>
+
+struct hg_shell {
+  struct hg_actor actor;
+  struct hg_link links[HG_PORT_COUNT]; // lent by the runtime until the join
+  struct hg_link life;                 // the runtime's end of links[HG_PORT_LIFE]
+  uint64_t frames_refused;             // this thread's; read after the join
+  uint64_t answers_dropped;
+  pthread_t thread;
+  bool started;
+};
+
+// Starts a thread with all signals blocked.
+hg_err hg_shell_thread(pthread_t *out, void *(*body)(void *), void *argument);
+// Starts the actor's thread.
+hg_err hg_shell_start(struct hg_shell *shell);
+// Waits for the thread to end.
+void hg_shell_join(struct hg_shell *shell);
+
+#endif

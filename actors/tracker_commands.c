@@ -1,0 +1,199 @@
+// The tracker's clients: numbered commands, taken in sequence and answered cumulatively, and questions.
+// [8_RISKS-REQ-031]
+#include "actors/tracker_private.h"
+
+#include <stdlib.h>
+
+static void reject(struct hg_tracker *tracker, hg_peer peer, uint64_t number, hg_err err, uint64_t last) {
+  struct hg_message rejected;
+  hg_message_init(&rejected, HG_REJECTED);
+  rejected.as.rejected.number = number;
+  rejected.as.rejected.error = (uint32_t)err;
+  rejected.as.rejected.last = last;
+  hg_tracker_answer(tracker, peer, &rejected);
+}
+
+static struct hg_tracker_peer *add_peer(struct hg_tracker *tracker, hg_peer id) {
+  struct hg_tracker_peer *peer = calloc(1, sizeof *peer);
+  if (!peer) return NULL;
+  peer->id = id;
+  if (hg_id_map_put(&tracker->peers, id, peer)) return peer;
+  free(peer);
+  return NULL;
+}
+
+static struct hg_tracker_peer *find_peer(struct hg_tracker *tracker, hg_peer id, uint64_t number) {
+  struct hg_tracker_peer *peer = hg_id_map_get(&tracker->peers, id);
+  if (peer) return peer;
+  if (tracker->peers.count >= HG_CLIENTS_MAX) {
+    reject(tracker, id, number, HG_ERR_BUSY, 0);
+    return NULL;
+  }
+  peer = id != 0 ? add_peer(tracker, id) : NULL;
+  if (!peer) reject(tracker, id, number, id != 0 ? HG_ERR_NO_MEMORY : HG_ERR_INVALID, 0);
+  return peer;
+}
+
+// True: the number is the next one of its sender, and is decided now whatever comes of it.
+static bool take_number(struct hg_tracker *tracker, hg_peer id, uint64_t number) {
+  struct hg_tracker_peer *peer = find_peer(tracker, id, number);
+  if (!peer) return false;
+  if (number > peer->last && number - peer->last > 1) {
+    reject(tracker, id, number, HG_ERR_SEQUENCE, peer->last);
+    return false;
+  }
+  if (!peer->dirty) {
+    peer->dirty = true;
+    peer->next = tracker->dirty;
+    tracker->dirty = peer;
+  }
+  if (number <= peer->last) return false;
+  peer->last = number;
+  return true;
+}
+
+void hg_tracker_answer_peers(struct hg_tracker *tracker) {
+  while (tracker->dirty) {
+    struct hg_tracker_peer *peer = tracker->dirty;
+    tracker->dirty = peer->next;
+    peer->dirty = false;
+    if (peer->gone) {
+      free(peer);
+      continue;
+    }
+    struct hg_message recorded;
+    hg_message_init(&recorded, HG_RECORDED);
+    recorded.as.recorded.number = peer->last;
+    hg_tracker_answer(tracker, peer->id, &recorded);
+  }
+}
+
+static void leave(struct hg_tracker *tracker, hg_peer id) {
+  struct hg_tracker_peer *peer = hg_id_map_remove(&tracker->peers, id);
+  if (!peer) return;
+  peer->gone = true;
+  if (!peer->dirty) free(peer);
+}
+
+// ------------------------------------------------------------------------------------------------- commands
+
+static hg_err record(struct hg_tracker *tracker, const struct hg_record_usage_message *command) {
+  if (command->budget >= tracker->budgets.count) return HG_ERR_UNKNOWN_BUDGET;
+  if (!hg_tracker_labels_fit(command->task_id, command->model, command->response_id)) return HG_ERR_INVALID;
+  if (command->tokens < 0 || !hg_budgets_fit(&tracker->budgets, command->budget, command->tokens, 0))
+    return HG_ERR_RANGE;
+  hg_budgets_add(&tracker->budgets, command->budget, command->tokens, 0);
+  struct hg_message event;
+  hg_message_init(&event, HG_USAGE_RECORDED);
+  struct hg_usage_recorded_message *recorded = &event.as.usage_recorded;
+  recorded->task_id = command->task_id;
+  HG_SET_TOTALS(*recorded, &tracker->budgets.at[command->budget], command->tokens, 0);
+  HG_COPY_DETAILS(*recorded, *command);
+  hg_tracker_emit(tracker, command->budget, &event);
+  hg_tracker_tell_crossings(tracker, command->budget, command->tokens, command->task_id);
+  hg_tracker_settle_path(tracker, command->budget, false);
+  return HG_OK;
+}
+
+static hg_err correct(struct hg_tracker *tracker, const struct hg_correct_usage_message *command) {
+  if (command->budget >= tracker->budgets.count) return HG_ERR_UNKNOWN_BUDGET;
+  if (!hg_budgets_fit(&tracker->budgets, command->budget, command->tokens, 0)) return HG_ERR_RANGE;
+  hg_budgets_add(&tracker->budgets, command->budget, command->tokens, 0);
+  struct hg_message event;
+  hg_message_init(&event, HG_USAGE_CORRECTED);
+  HG_SET_TOTALS(event.as.usage_corrected, &tracker->budgets.at[command->budget], command->tokens, 0);
+  event.as.usage_corrected.reason = command->reason;
+  hg_tracker_emit(tracker, command->budget, &event);
+  uint32_t at = command->budget;
+  do {
+    tracker->budgets.at[at].told = HG_WAIT_NONE;
+    tracker->budgets.at[at].exhausted_told = false;
+  } while (hg_budget_up(&tracker->budgets, &at));
+  hg_tracker_tell_crossings(tracker, command->budget, command->tokens, (struct hg_text){0});
+  hg_tracker_settle_path(tracker, command->budget, command->tokens < 0);
+  return HG_OK;
+}
+
+static hg_err set_hard_limit(struct hg_tracker *tracker, const struct hg_set_hard_limit_message *command) {
+  if (command->budget >= tracker->budgets.count) return HG_ERR_UNKNOWN_BUDGET;
+  if (command->tokens < 1 || command->tokens > HG_TOKENS_MAX) return HG_ERR_RANGE;
+  struct hg_budget *budget = &tracker->budgets.at[command->budget];
+  const int64_t previous = budget->hard_limit;
+  if (previous == command->tokens) return HG_OK;
+  budget->hard_limit = command->tokens;
+  budget->told = HG_WAIT_NONE;
+  budget->exhausted_told = false;
+  struct hg_message event;
+  hg_message_init(&event, HG_LIMIT_CHANGED);
+  struct hg_limit_changed_message *changed = &event.as.limit_changed;
+  changed->used = budget->used;
+  changed->reserved = budget->reserved;
+  changed->hard_limit = command->tokens;
+  changed->previous_limit = previous;
+  changed->reason = hg_text_of("command");
+  hg_tracker_emit(tracker, command->budget, &event);
+  hg_tracker_settle_path(tracker, command->budget, command->tokens > previous);
+  return HG_OK;
+}
+
+// ------------------------------------------------------------------------------------------------ questions
+
+static void get_usage(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_usage_message *question) {
+  struct hg_message answer;
+  hg_message_init(&answer, HG_USAGE);
+  struct hg_usage_message *usage = &answer.as.usage;
+  usage->request = question->request;
+  usage->budget = question->budget;
+  usage->seq = tracker->log.seq;
+  // A budget that does not exist has no limit, which no other budget has.
+  if (question->budget < tracker->budgets.count) {
+    const struct hg_budget *budget = &tracker->budgets.at[question->budget];
+    usage->used = budget->used;
+    usage->reserved = budget->reserved;
+    usage->hard_limit = budget->hard_limit;
+    usage->usage_percent = hg_usage_percent(budget->used, budget->hard_limit);
+    usage->should_throttle =
+        hg_should_throttle(hg_budget_compared_percent(&tracker->budgets, budget), tracker->budgets.throttle_percent);
+    usage->throttled = budget->closed;
+    usage->open_permits = budget->open_permits;
+  }
+  hg_tracker_answer(tracker, peer, &answer);
+}
+
+static void get_orphan(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_orphan_message *question) {
+  const struct hg_permit_record *permit = hg_permits_orphan_after(&tracker->permits, question->after);
+  struct hg_message answer;
+  hg_message_init(&answer, HG_ORPHAN);
+  struct hg_orphan_message *orphan = &answer.as.orphan;
+  orphan->request = question->request;
+  if (permit) {
+    orphan->permit = permit->id;
+    orphan->budget = permit->budget;
+    orphan->tokens = permit->tokens;
+    orphan->charged = permit->state == HG_PERMIT_CHARGED;
+    orphan->task_id = hg_permit_task(permit);
+  }
+  hg_tracker_answer(tracker, peer, &answer);
+}
+
+static void decide(struct hg_tracker *tracker, const struct hg_envelope *in, uint64_t number) {
+  if (!take_number(tracker, in->peer, number)) return;
+  const struct hg_message *message = &in->message;
+  hg_err err = HG_OK;
+  if (message->kind == HG_RECORD_USAGE) err = record(tracker, &message->as.record_usage);
+  else if (message->kind == HG_CORRECT_USAGE) err = correct(tracker, &message->as.correct_usage);
+  else err = set_hard_limit(tracker, &message->as.set_hard_limit);
+  if (err != HG_OK) reject(tracker, in->peer, number, err, 0);
+}
+
+bool hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in) {
+  const struct hg_message *message = &in->message;
+  if (message->kind == HG_RECORD_USAGE) decide(tracker, in, message->as.record_usage.number);
+  else if (message->kind == HG_CORRECT_USAGE) decide(tracker, in, message->as.correct_usage.number);
+  else if (message->kind == HG_SET_HARD_LIMIT) decide(tracker, in, message->as.set_hard_limit.number);
+  else if (message->kind == HG_GET_USAGE) get_usage(tracker, in->peer, &message->as.get_usage);
+  else if (message->kind == HG_GET_ORPHAN) get_orphan(tracker, in->peer, &message->as.get_orphan);
+  else if (message->kind == HG_LEAVE) leave(tracker, in->peer);
+  else return false;
+  return true;
+}

@@ -1,0 +1,73 @@
+// What the files of the tracker share: tracker.c (turns, start and stop), tracker_commands.c (numbered commands and
+// questions of clients), tracker_permits.c (reservations). [8_RISKS-REQ-031]
+#ifndef HG_TRACKER_PRIVATE_H
+#define HG_TRACKER_PRIVATE_H
+
+#include "actors/budgets.h"
+#include "actors/fact_log.h"
+#include "actors/id_map.h"
+#include "actors/permits.h"
+#include "actors/tracker.h"
+
+struct hg_tracker_peer {
+  hg_peer id;
+  uint64_t last;                // the newest number that is decided
+  bool dirty, gone;             // has something to be told; has left
+  struct hg_tracker_peer *next; // dirty
+};
+
+struct hg_tracker {
+  const struct hg_config *config;
+  struct hg_budgets budgets;
+  struct hg_permits permits;
+  struct hg_fact_log log;
+  struct hg_held held;
+  struct hg_id_map peers;
+  struct hg_tracker_peer *dirty;
+  uint64_t refusals; // answers that made somebody wait
+  uint32_t max_concurrency;
+  uint64_t told_durable;           // to the scheduler
+  struct hg_ledger_budget *stored; // until the start: what the ledger said
+  uint64_t *left_open;             // until the start: permits of the last runtime
+  size_t left_open_count;
+  enum { HG_TRACKER_NEW, HG_TRACKER_RUNNING, HG_TRACKER_STOPPING, HG_TRACKER_STOPPED } state;
+  bool stop_now;
+  bool heard; // a client or the scheduler was heard in this turn
+  uint32_t stop_turns;
+  struct hg_now now;     // of this turn
+  struct hg_outbox *out; // of this turn
+};
+
+// The totals that an event of a budget carries, after the change.
+#define HG_SET_TOTALS(event, budget_, used_, reserved_)                                                                \
+  ((event).used_delta = (used_), (event).reserved_delta = (reserved_), (event).used = (budget_)->used,                 \
+   (event).reserved = (budget_)->reserved, (event).hard_limit = (budget_)->hard_limit)
+// What a report says beside the tokens.
+#define HG_COPY_DETAILS(to, from)                                                                                      \
+  ((to).model = (from).model, (to).input_tokens = (from).input_tokens, (to).cached_tokens = (from).cached_tokens,      \
+   (to).cache_write_tokens = (from).cache_write_tokens, (to).output_tokens = (from).output_tokens,                     \
+   (to).reasoning_tokens = (from).reasoning_tokens, (to).source = (from).source,                                       \
+   (to).response_id = (from).response_id, (to).attempt = (from).attempt)
+
+void hg_tracker_emit(struct hg_tracker *tracker, uint32_t budget, struct hg_message *event);
+// To a client: leaves when everything decided so far is durable.
+void hg_tracker_answer(struct hg_tracker *tracker, hg_peer peer, const struct hg_message *answer);
+// BUDGET_OVERRUN for each budget of the path that `used` more tokens took over its limit.
+void hg_tracker_tell_crossings(struct hg_tracker *tracker, uint32_t leaf, int64_t used, struct hg_text task_id);
+// Brings the latches of the path up to date; `freed`: wakes who waits for one of its budgets.
+void hg_tracker_settle_path(struct hg_tracker *tracker, uint32_t leaf, bool freed);
+void hg_tracker_update_latch(struct hg_tracker *tracker, uint32_t budget);
+void hg_tracker_tell_latch(struct hg_tracker *tracker, uint32_t budget);
+
+// tracker_commands.c; true: the message was one of theirs
+bool hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in);
+void hg_tracker_answer_peers(struct hg_tracker *tracker); // RECORDED, at most one a peer
+
+// tracker_permits.c
+bool hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *message);
+void hg_tracker_orphan(struct hg_tracker *tracker, struct hg_permit_record *permit, const char *reason);
+
+// An in-bounds report of usage: labels and task id.
+bool hg_tracker_labels_fit(struct hg_text task_id, struct hg_text model, struct hg_text response_id);
+
+#endif

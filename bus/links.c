@@ -1,0 +1,240 @@
+// Links over libzmq.
+#include "bus/links.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <zmq.h>
+
+static_assert(sizeof(zmq_msg_t) <= sizeof(struct hg_received), "a received frame has room for a zmq_msg_t");
+static_assert(HG_PORT_COUNT <= 32, "ports fit into a mask");
+
+// How long a closed outward socket goes on sending what it still has.
+#define LINGER_MS 1000
+#define HANDSHAKE_MS 5000
+#define HEARTBEAT_MS 5000
+#define IO_THREADS 1
+#define SOCKETS_MAX (3 * HG_CLIENTS_MAX + 64)
+
+static zmq_msg_t *message_of(struct hg_received *frame) {
+  return (zmq_msg_t *)(void *)frame->storage;
+}
+
+const uint8_t *hg_received_data(struct hg_received *frame, size_t *size) {
+  *size = zmq_msg_size(message_of(frame));
+  return zmq_msg_data(message_of(frame));
+}
+
+void hg_received_close(struct hg_received *frame) {
+  zmq_msg_close(message_of(frame));
+}
+
+hg_err hg_context_new(void **out) {
+  void *context = zmq_ctx_new();
+  if (!context) return HG_ERR_SYSTEM;
+  zmq_ctx_set(context, ZMQ_MAX_SOCKETS, SOCKETS_MAX);
+  zmq_ctx_set(context, ZMQ_IO_THREADS, IO_THREADS);
+  *out = context;
+  return HG_OK;
+}
+
+void hg_context_shutdown(void *context) {
+  zmq_ctx_shutdown(context);
+}
+
+void hg_context_destroy(void *context) {
+  while (zmq_ctx_term(context) != 0 && errno == EINTR) {
+  }
+}
+
+static int zmq_type(enum hg_link_type type) {
+  switch (type) {
+  case HG_DEALER: return ZMQ_DEALER;
+  case HG_ROUTER: return ZMQ_ROUTER;
+  case HG_PUSH: return ZMQ_PUSH;
+  case HG_PULL: return ZMQ_PULL;
+  case HG_XPUB: return ZMQ_XPUB;
+  case HG_SUB: return ZMQ_SUB;
+  case HG_PAIR: return ZMQ_PAIR;
+  }
+  return ZMQ_PAIR;
+}
+
+hg_err hg_link_open(void *context, enum hg_link_type type, struct hg_link_limits limits, struct hg_link *out) {
+  void *socket = zmq_socket(context, zmq_type(type));
+  if (!socket) return errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
+  const int one = 1, linger = limits.frame_max ? LINGER_MS : 0;
+  const int handshake = HANDSHAKE_MS, heartbeat = HEARTBEAT_MS;
+  int failed = zmq_setsockopt(socket, ZMQ_SNDHWM, &limits.send_hwm, sizeof limits.send_hwm) |
+               zmq_setsockopt(socket, ZMQ_RCVHWM, &limits.receive_hwm, sizeof limits.receive_hwm) |
+               zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
+  if (type == HG_ROUTER) failed |= zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
+  if (limits.frame_max) {
+    failed |= zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &limits.frame_max, sizeof limits.frame_max) |
+              zmq_setsockopt(socket, ZMQ_HANDSHAKE_IVL, &handshake, sizeof handshake) |
+              zmq_setsockopt(socket, ZMQ_HEARTBEAT_IVL, &heartbeat, sizeof heartbeat);
+  }
+  if (failed) {
+    zmq_close(socket);
+    return HG_ERR_SYSTEM;
+  }
+  *out = (struct hg_link){socket, type};
+  return HG_OK;
+}
+
+hg_err hg_link_bind(struct hg_link *link, const char *endpoint) {
+  return zmq_bind(link->socket, endpoint) == 0 ? HG_OK : HG_ERR_SYSTEM;
+}
+
+hg_err hg_link_connect(struct hg_link *link, const char *endpoint) {
+  return zmq_connect(link->socket, endpoint) == 0 ? HG_OK : HG_ERR_SYSTEM;
+}
+
+hg_err hg_link_subscribe(struct hg_link *link, const char *topic) {
+  return zmq_setsockopt(link->socket, ZMQ_SUBSCRIBE, topic, strlen(topic)) == 0 ? HG_OK : HG_ERR_SYSTEM;
+}
+
+void hg_link_last_endpoint(struct hg_link *link, char *out, size_t room) {
+  if (zmq_getsockopt(link->socket, ZMQ_LAST_ENDPOINT, out, &room) != 0) out[0] = '\0';
+}
+
+void hg_link_close(struct hg_link *link) {
+  if (link->socket) zmq_close(link->socket);
+  link->socket = NULL;
+}
+
+// A routing id of at most 7 bytes and its length in the top byte.
+static bool pack_peer(const uint8_t *id, size_t size, hg_peer *out) {
+  if (size > 7) return false;
+  hg_peer peer = (hg_peer)size << 56;
+  for (size_t i = 0; i < size; i++)
+    peer |= (hg_peer)id[i] << (8 * i);
+  *out = peer;
+  return true;
+}
+
+static size_t unpack_peer(hg_peer peer, uint8_t id[7]) {
+  for (size_t i = 0; i < 7; i++)
+    id[i] = (uint8_t)(peer >> (8 * i));
+  return (size_t)(peer >> 56);
+}
+
+static hg_err send_failure(void) {
+  switch (errno) {
+  case EAGAIN: return HG_ERR_BUSY;
+  case ETERM:
+  case ENOTSOCK: return HG_ERR_CLOSED;
+  case EHOSTUNREACH: return HG_ERR_EMPTY;
+  default: return HG_ERR_SYSTEM;
+  }
+}
+
+static int send_part(void *socket, const void *data, size_t size, int flags) {
+  int sent;
+  do
+    sent = zmq_send(socket, data, size, flags | ZMQ_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  return sent;
+}
+
+hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, struct hg_bytes frame) {
+  if (link->type == HG_ROUTER) {
+    uint8_t id[7];
+    if (send_part(link->socket, id, unpack_peer(peer, id), ZMQ_SNDMORE) < 0) return send_failure();
+  }
+  if (topic.data && send_part(link->socket, topic.data, topic.size, ZMQ_SNDMORE) < 0) return send_failure();
+  return send_part(link->socket, frame.data, frame.size, 0) < 0 ? send_failure() : HG_OK;
+}
+
+static hg_err receive_part(void *socket, zmq_msg_t *part) {
+  int got;
+  do
+    got = zmq_msg_recv(part, socket, ZMQ_DONTWAIT);
+  while (got < 0 && errno == EINTR);
+  if (got >= 0) return HG_OK;
+  return errno == EAGAIN ? HG_ERR_EMPTY : errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
+}
+
+// Reads the rest of a message that nobody wants; true when there was any.
+static bool drop_rest(void *socket, zmq_msg_t *last) {
+  bool dropped = false;
+  while (zmq_msg_more(last)) {
+    dropped = true;
+    if (receive_part(socket, last) != HG_OK) break;
+  }
+  return dropped;
+}
+
+hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *frame) {
+  zmq_msg_t *part = message_of(frame);
+  zmq_msg_init(part);
+  hg_err err = receive_part(link->socket, part);
+  bool known = true;
+  *peer = 0;
+  if (err == HG_OK && (link->type == HG_ROUTER || link->type == HG_SUB)) {
+    if (link->type == HG_ROUTER) known = pack_peer(zmq_msg_data(part), zmq_msg_size(part), peer);
+    if (zmq_msg_more(part))
+      err = receive_part(link->socket, part);
+    else
+      err = HG_ERR_PROTOCOL;
+  }
+  if (err == HG_OK && (drop_rest(link->socket, part) || !known)) err = HG_ERR_PROTOCOL;
+  if (err != HG_OK) zmq_msg_close(part);
+  return err;
+}
+
+static long timeout_ms(int64_t timeout_us) {
+  if (timeout_us < 0) return -1;
+  const int64_t ms = (timeout_us + 999) / 1000;
+  return ms > INT_MAX ? INT_MAX : (long)ms;
+}
+
+hg_err hg_links_wait(struct hg_link *links, size_t count, uint32_t mask, int64_t timeout_us, uint32_t *readable) {
+  zmq_pollitem_t items[32];
+  uint32_t port[32];
+  int used = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    if (!links[i].socket || !(mask >> i & 1) || links[i].type == HG_PUSH) continue;
+    port[used] = i;
+    items[used++] = (zmq_pollitem_t){links[i].socket, 0, ZMQ_POLLIN, 0};
+  }
+  *readable = 0;
+  const int ready = zmq_poll(items, used, timeout_ms(timeout_us));
+  if (ready < 0) return errno == EINTR ? HG_OK : errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
+  for (int i = 0; i < used; i++)
+    if (items[i].revents & ZMQ_POLLIN) *readable |= 1U << port[i];
+  return HG_OK;
+}
+
+hg_err hg_link_wait_writable(struct hg_link *link, int64_t timeout_us) {
+  zmq_pollitem_t item = {link->socket, 0, ZMQ_POLLOUT, 0};
+  const int ready = zmq_poll(&item, 1, timeout_ms(timeout_us));
+  if (ready < 0) return errno == EINTR ? HG_ERR_TIMEOUT : errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
+  return ready ? HG_OK : HG_ERR_TIMEOUT;
+}
+
+int hg_link_fd(const struct hg_link *link) {
+  int fd = -1;
+  size_t size = sizeof fd;
+  if (!link->socket || zmq_getsockopt(link->socket, ZMQ_FD, &fd, &size) != 0) return -1;
+  return fd;
+}
+
+bool hg_link_has_input(struct hg_link *link) {
+  int events = 0;
+  size_t size = sizeof events;
+  if (!link->socket || zmq_getsockopt(link->socket, ZMQ_EVENTS, &events, &size) != 0) return false;
+  return events & ZMQ_POLLIN;
+}
+
+static int64_t clock_us(clockid_t clock) {
+  struct timespec time;
+  clock_gettime(clock, &time);
+  return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
+struct hg_now hg_clock_now(void) {
+  return (struct hg_now){clock_us(CLOCK_MONOTONIC), clock_us(CLOCK_REALTIME)};
+}

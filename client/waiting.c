@@ -1,0 +1,246 @@
+// The waiting commands of a client: start, then take in answers until the one asked for is there or the time is over.
+#include "client/client.h"
+
+#include <string.h>
+
+#define GRACE_US 2000000 // the scheduler answers a deadline itself; this long later the runtime counts as silent
+
+// Starts again and again while the pipe is full: a waiting call waits instead of hearing HG_ERR_BUSY.
+#define START_OR_WAIT(err, client, link, deadline, call)                                                               \
+  do {                                                                                                                 \
+    (err) = (call);                                                                                                    \
+    if ((err) != HG_ERR_BUSY) break;                                                                                   \
+    (err) = wait_for_room((client), (link), (deadline));                                                               \
+  } while ((err) == HG_OK)
+
+static hg_err wait_for_room(hg_client *client, enum hg_client_link link, int64_t deadline) {
+  int64_t left = deadline == HG_NEVER ? 100000 : deadline - hg_clock_now().monotonic_us;
+  if (left <= 0) return HG_ERR_TIMEOUT;
+  if (left > 100000) left = 100000; // answers may make room as well
+  const hg_err err = hg_link_wait_writable(&client->links[link], left);
+  if (err != HG_OK && err != HG_ERR_TIMEOUT) return err;
+  return hg_client_pump(client);
+}
+
+// ------------------------------------------------------------------------------------------------ numbered commands
+
+// A number that a waiting call waits for makes no completion; its rejection, if any, is the call's result.
+static hg_err wait_number(hg_client *client, uint64_t number, int64_t deadline) {
+  if (!hg_ring_push(&client->silent, &number)) return HG_ERR_NO_MEMORY;
+  client->waited_number = number;
+  client->waited_result = HG_OK;
+  hg_err err = HG_OK;
+  while (err == HG_OK && client->durable < number)
+    err = hg_client_wait(client, deadline);
+  client->waited_number = 0;
+  hg_client_skip_silent(client);
+  return err == HG_OK ? client->waited_result : err;
+}
+
+hg_err hg_record_usage(hg_client *client, const hg_usage_report *report, int timeout_ms) {
+  if (!client) return HG_ERR_INVALID;
+  const int64_t deadline = hg_deadline(timeout_ms);
+  hg_ticket ticket;
+  hg_err err;
+  START_OR_WAIT(err, client, HG_TO_TRACKER, deadline, hg_record_usage_start(client, report, &ticket));
+  return err == HG_OK ? wait_number(client, ticket.id & ~HG_TICKET_RECORD, deadline) : err;
+}
+
+hg_err hg_correct(hg_client *client, const char *budget, int64_t tokens, const char *why, int timeout_ms) {
+  if (!client) return HG_ERR_INVALID;
+  const int64_t deadline = hg_deadline(timeout_ms);
+  uint64_t number = 0;
+  hg_err err;
+  START_OR_WAIT(err, client, HG_TO_TRACKER, deadline, hg_client_start_correction(client, budget, tokens, why, &number));
+  return err == HG_OK ? wait_number(client, number, deadline) : err;
+}
+
+hg_err hg_set_hard_limit(hg_client *client, const char *budget, int64_t tokens, int timeout_ms) {
+  if (!client) return HG_ERR_INVALID;
+  const int64_t deadline = hg_deadline(timeout_ms);
+  uint64_t number = 0;
+  hg_err err;
+  START_OR_WAIT(err, client, HG_TO_TRACKER, deadline, hg_client_start_limit(client, budget, tokens, &number));
+  return err == HG_OK ? wait_number(client, number, deadline) : err;
+}
+
+// ------------------------------------------------------------------------------------------------ permits
+
+// Takes the completion of a ticket out of the queue, wherever it stands in it.
+static bool take_completion(hg_client *client, uint64_t ticket, hg_completion *out) {
+  bool found = false;
+  for (size_t left = client->completions.count; left > 0; left--) {
+    const hg_completion next = *(const hg_completion *)hg_ring_first(&client->completions);
+    hg_ring_pop(&client->completions);
+    if (!found && next.ticket.id == ticket) {
+      *out = next;
+      found = true;
+    } else {
+      (void)hg_ring_push(&client->completions, &next); // a place was just freed
+    }
+  }
+  return found;
+}
+
+static hg_err wait_ticket(hg_client *client, uint64_t ticket, int64_t deadline, hg_completion *out) {
+  size_t seen = SIZE_MAX;
+  for (;;) {
+    if (client->completions.count != seen && take_completion(client, ticket, out)) return HG_OK;
+    seen = client->completions.count;
+    const hg_err err = hg_client_wait(client, deadline);
+    if (err != HG_OK) return err;
+  }
+}
+
+// Any answer that comes later finds nobody: a grant is then given back.
+static hg_err abandon(hg_client *client, uint64_t ticket, hg_err err) {
+  static char mark; // any pointer will do: only the id counts
+  const bool acquire = !(ticket & HG_TICKET_SETTLE);
+  if (!hg_id_map_put(&client->abandoned, ticket, &mark)) return HG_ERR_NO_MEMORY;
+  return acquire && hg_cancel(client, (hg_ticket){ticket}) == HG_ERR_CLOSED ? HG_ERR_CLOSED : err;
+}
+
+hg_err hg_acquire(hg_client *client, const hg_request *request, hg_grant *out, int timeout_ms) {
+  if (!client || !out || out->size < sizeof *out) return HG_ERR_INVALID;
+  const int64_t deadline = hg_deadline(timeout_ms);
+  // 0 would mean no deadline to the scheduler.
+  const uint64_t timeout_us = timeout_ms < 0 ? 0 : timeout_ms == 0 ? 1 : (uint64_t)timeout_ms * 1000;
+  hg_ticket ticket;
+  hg_completion done;
+  hg_err err;
+  START_OR_WAIT(err, client, HG_TO_SCHEDULER, deadline, hg_client_start_acquire(client, request, timeout_us, &ticket));
+  if (err != HG_OK) return err;
+  err = wait_ticket(client, ticket.id, deadline == HG_NEVER ? HG_NEVER : deadline + GRACE_US, &done);
+  if (err != HG_OK) return abandon(client, ticket.id, err);
+  if (done.err == HG_OK) {
+    out->permit = done.permit;
+    out->tokens = done.tokens;
+  }
+  return done.err;
+}
+
+static hg_err wait_settled(hg_client *client, hg_ticket ticket, int64_t deadline) {
+  hg_completion done;
+  const hg_err err = wait_ticket(client, ticket.id, deadline, &done);
+  return err == HG_OK ? done.err : abandon(client, ticket.id, err);
+}
+
+hg_err hg_settle(hg_client *client, hg_permit permit, const hg_usage_report *report, int timeout_ms) {
+  if (!client) return HG_ERR_INVALID;
+  const int64_t deadline = hg_deadline(timeout_ms);
+  hg_ticket ticket;
+  hg_err err;
+  START_OR_WAIT(err, client, HG_TO_SCHEDULER, deadline, hg_settle_start(client, permit, report, &ticket));
+  return err == HG_OK ? wait_settled(client, ticket, deadline) : err;
+}
+
+hg_err hg_release(hg_client *client, hg_permit permit, hg_outcome outcome, const char *reason, int timeout_ms) {
+  if (!client) return HG_ERR_INVALID;
+  const int64_t deadline = hg_deadline(timeout_ms);
+  hg_ticket ticket;
+  hg_err err;
+  START_OR_WAIT(err, client, HG_TO_SCHEDULER, deadline, hg_release_start(client, permit, outcome, reason, &ticket));
+  return err == HG_OK ? wait_settled(client, ticket, deadline) : err;
+}
+
+hg_err hg_flush(hg_client *client, int timeout_ms) {
+  if (!client) return HG_ERR_INVALID;
+  const int64_t deadline = hg_deadline(timeout_ms);
+  hg_err err = hg_client_pump(client);
+  while (err == HG_OK && (client->durable < client->sent || client->settles))
+    err = hg_client_wait(client, deadline);
+  return err;
+}
+
+// ------------------------------------------------------------------------------------------------ questions
+
+static hg_err ask(hg_client *client, enum hg_client_link link, const struct hg_message *question, uint64_t request,
+                  int timeout_ms) {
+  const int64_t deadline = hg_deadline(timeout_ms);
+  hg_err err;
+  client->awaited = request;
+  client->answered = false;
+  START_OR_WAIT(err, client, link, deadline, hg_client_send(client, link, question));
+  while (err == HG_OK && !client->answered)
+    err = hg_client_wait(client, deadline);
+  client->awaited = 0;
+  return err;
+}
+
+hg_err hg_get_usage(hg_client *client, const char *budget, hg_usage *out, int timeout_ms) {
+  if (!client || !out || out->size < sizeof *out) return HG_ERR_INVALID;
+  struct hg_message question;
+  hg_message_init(&question, HG_GET_USAGE);
+  hg_err err = hg_client_find_budget(client, budget, &question.as.get_usage.budget);
+  if (err != HG_OK) return err;
+  question.as.get_usage.request = hg_client_fresh_id(client);
+  err = ask(client, HG_TO_TRACKER, &question, question.as.get_usage.request, timeout_ms);
+  if (err != HG_OK) return err;
+  const struct hg_usage_message *usage = &client->answer.as.usage;
+  const struct hg_config *config = client->core->config;
+  *out = (hg_usage){
+      .size = (uint32_t)sizeof *out,
+      .used = usage->used,
+      .reserved = usage->reserved,
+      .hard_limit = usage->hard_limit,
+      .remaining = usage->hard_limit - usage->used,
+      .available = usage->hard_limit - usage->used - usage->reserved,
+      .usage_percent_hundredths = usage->usage_percent,
+      .throttle_percent = config->throttle_percent,
+      .should_throttle = usage->should_throttle,
+      .throttled = usage->throttled,
+      .open_permits = usage->open_permits,
+      .seq = usage->seq,
+  };
+  memcpy(out->budget, config->budgets[usage->budget].name, sizeof out->budget);
+  return HG_OK;
+}
+
+hg_err hg_get_queue(hg_client *client, hg_queue *out, int timeout_ms) {
+  if (!client || !out || out->size < sizeof *out) return HG_ERR_INVALID;
+  struct hg_message question;
+  hg_message_init(&question, HG_GET_QUEUE);
+  question.as.get_queue.request = hg_client_fresh_id(client);
+  const hg_err err = ask(client, HG_TO_SCHEDULER, &question, question.as.get_queue.request, timeout_ms);
+  if (err != HG_OK) return err;
+  const struct hg_queue_message *queue = &client->answer.as.queue;
+  *out = (hg_queue){
+      .size = (uint32_t)sizeof *out,
+      .max_concurrency = queue->max_concurrency,
+      .effective_concurrency = queue->effective_concurrency,
+      .running = queue->running,
+      .waiting = queue->waiting,
+      .needed = queue->needed,
+      .throttled = queue->blocked && queue->throttled,
+  };
+  if (queue->blocked) memcpy(out->waits_for, client->core->config->budgets[queue->budget].name, sizeof out->waits_for);
+  return HG_OK;
+}
+
+hg_err hg_set_max_concurrency(hg_client *client, unsigned n, int timeout_ms) {
+  if (!client) return HG_ERR_INVALID;
+  if (n < 1 || n > HG_CONCURRENCY_MAX) return HG_ERR_RANGE;
+  struct hg_message question;
+  hg_message_init(&question, HG_SET_MAX_CONCURRENCY);
+  question.as.set_max_concurrency.request = hg_client_fresh_id(client);
+  question.as.set_max_concurrency.count = n;
+  const hg_err err = ask(client, HG_TO_SCHEDULER, &question, question.as.set_max_concurrency.request, timeout_ms);
+  return err == HG_OK ? (hg_err)client->answer.as.done.error : err;
+}
+
+hg_err hg_next_orphan(hg_client *client, hg_permit after, hg_orphan *out, int timeout_ms) {
+  if (!client || !out || out->size < sizeof *out) return HG_ERR_INVALID;
+  struct hg_message question;
+  hg_message_init(&question, HG_GET_ORPHAN);
+  question.as.get_orphan.request = hg_client_fresh_id(client);
+  question.as.get_orphan.after = after.id;
+  const hg_err err = ask(client, HG_TO_TRACKER, &question, question.as.get_orphan.request, timeout_ms);
+  if (err != HG_OK) return err;
+  const struct hg_orphan_message *orphan = &client->answer.as.orphan;
+  if (orphan->permit == 0) return HG_ERR_EMPTY;
+  *out = (hg_orphan){.size = (uint32_t)sizeof *out, .permit = {orphan->permit}, .tokens = orphan->tokens,
+                     .charged = orphan->charged};
+  memcpy(out->budget, client->core->config->budgets[orphan->budget].name, sizeof out->budget);
+  hg_text_copy(out->task_id, sizeof out->task_id, orphan->task_id);
+  return HG_OK;
+}
