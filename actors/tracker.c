@@ -163,7 +163,6 @@ static void start(struct hg_tracker *tracker) {
   for (uint32_t i = 0; i < tracker->budgets.count; i++) {
     const bool was_closed = tracker->budgets.at[i].closed;
     hg_tracker_update_latch(tracker, i);
-    tell_throttle(tracker, i);
     if (was_closed && tracker->budgets.at[i].closed) hg_tracker_tell_latch(tracker, i);
   }
   free(tracker->stored);

@@ -186,7 +186,7 @@ static void decide(struct hg_tracker *tracker, const struct hg_envelope *in, uin
   if (err != HG_OK) reject(tracker, in->peer, number, err, 0);
 }
 
-bool hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in) {
+void hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in) {
   const struct hg_message *message = &in->message;
   if (message->kind == HG_RECORD_USAGE) decide(tracker, in, message->as.record_usage.number);
   else if (message->kind == HG_CORRECT_USAGE) decide(tracker, in, message->as.correct_usage.number);
@@ -194,6 +194,4 @@ bool hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in
   else if (message->kind == HG_GET_USAGE) get_usage(tracker, in->peer, &message->as.get_usage);
   else if (message->kind == HG_GET_ORPHAN) get_orphan(tracker, in->peer, &message->as.get_orphan);
   else if (message->kind == HG_LEAVE) leave(tracker, in->peer);
-  else return false;
-  return true;
 }

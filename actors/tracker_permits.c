@@ -333,11 +333,9 @@ static void abandon(struct hg_tracker *tracker, uint64_t id) {
   if (open) hg_tracker_settle_path(tracker, leaf, true);
 }
 
-bool hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *message) {
+void hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *message) {
   if (message->kind == HG_RESERVE) reserve(tracker, &message->as.reserve);
   else if (message->kind == HG_SETTLE) settle(tracker, &message->as.settle);
   else if (message->kind == HG_RELEASE) release(tracker, &message->as.release);
   else if (message->kind == HG_ABANDON) abandon(tracker, message->as.abandon.permit);
-  else return false;
-  return true;
 }

@@ -59,15 +59,15 @@ void hg_tracker_settle_path(struct hg_tracker *tracker, uint32_t leaf, bool free
 void hg_tracker_update_latch(struct hg_tracker *tracker, uint32_t budget);
 void hg_tracker_tell_latch(struct hg_tracker *tracker, uint32_t budget);
 
-// tracker_commands.c; true: the message was one of theirs
-bool hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in);
+// tracker_commands.c; what is no command of theirs is passed over
+void hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in);
 void hg_tracker_answer_peers(struct hg_tracker *tracker); // RECORDED, at most one a peer
 
 // tracker_permits.c
-bool hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *message);
+void hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *message);
 void hg_tracker_orphan(struct hg_tracker *tracker, struct hg_permit_record *permit, const char *reason);
 
-// An in-bounds report of usage: labels and task id.
+// Are the names of a report of usage within their bounds?
 bool hg_tracker_labels_fit(struct hg_text task_id, struct hg_text model, struct hg_text response_id);
 
 #endif

@@ -11,7 +11,7 @@
 
 // One element of the list while it is checked.
 struct bind {
-  struct hg_reader *reader;
+  struct hg_config_reader *reader;
   const struct hg_path *path;
   const char *endpoint; // as written; borrowed
 };
@@ -107,7 +107,7 @@ static void add_bind(const struct bind *bind, struct hg_config *config) {
 
 void hg_read_binds(struct hg_object *event_bus, struct hg_config *config) {
   const struct hg_path path = {.parent = event_bus->path, .key = "bind"};
-  struct hg_reader *reader = event_bus->reader;
+  struct hg_config_reader *reader = event_bus->reader;
   const json_t *list = hg_object_get(event_bus, path.key);
   char found[64];
   if (!list) return;
@@ -125,7 +125,7 @@ void hg_read_binds(struct hg_object *event_bus, struct hg_config *config) {
   }
   for (size_t i = 0; i < json_array_size(list) && reader->err == HG_OK; i++) {
     const struct hg_path element = {.parent = &path, .index = i};
-    const struct bind bind = {reader, &element, hg_text_of(reader, &element, json_array_get(list, i), HG_PATH_MAX)};
+    const struct bind bind = {reader, &element, hg_reader_text(reader, &element, json_array_get(list, i), HG_PATH_MAX)};
     if (bind.endpoint) add_bind(&bind, config);
   }
 }

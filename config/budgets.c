@@ -43,7 +43,7 @@ static bool is_budget_name(const char *name) {
   return len > 0 && len <= HG_BUDGET_NAME_MAX && strspn(name, allowed) == len;
 }
 
-static void read_draft(struct hg_reader *reader, const struct hg_path *path, json_t *json, struct draft *draft) {
+static void read_draft(struct hg_config_reader *reader, const struct hg_path *path, json_t *json, struct draft *draft) {
   struct hg_object object;
   if (strcmp(path->key, ROOT) == 0) {
     hg_reader_fail(reader, path, HG_AT_KEY, "may not appear here: its limit is tokenBudget.hardLimitTokens");
@@ -57,11 +57,11 @@ static void read_draft(struct hg_reader *reader, const struct hg_path *path, jso
   *draft = (struct draft){.name = path->key, .parent_name = ROOT};
   hg_object_open(&object, reader, json, path);
   draft->hard_limit = hg_read_hard_limit(&object);
-  hg_read_text(&object, "parent", HG_BUDGET_NAME_MAX, &draft->parent_name);
+  hg_object_text(&object, "parent", HG_BUDGET_NAME_MAX, &draft->parent_name);
   hg_object_close(&object);
 }
 
-static void refuse_parent(struct hg_reader *reader, const struct hg_path *path, const struct drafts *drafts,
+static void refuse_parent(struct hg_config_reader *reader, const struct hg_path *path, const struct drafts *drafts,
                           const struct draft *draft) {
   const char **names = calloc(drafts->count, sizeof *names);
   if (!names) {
@@ -76,7 +76,7 @@ static void refuse_parent(struct hg_reader *reader, const struct hg_path *path, 
   free(names);
 }
 
-static void link_parents(struct hg_reader *reader, struct drafts *drafts) {
+static void link_parents(struct hg_config_reader *reader, struct drafts *drafts) {
   for (size_t i = 0; i < drafts->count && reader->err == HG_OK; i++) {
     struct draft *draft = &drafts->list[i];
     const struct hg_path budget = {.parent = drafts->path, .key = draft->name};
@@ -88,7 +88,7 @@ static void link_parents(struct hg_reader *reader, struct drafts *drafts) {
 }
 
 // Walks to the root, never further than the deepest path, so that 10,000 budgets stay cheap and a cycle ends.
-static void measure_depths(struct hg_reader *reader, struct drafts *drafts) {
+static void measure_depths(struct hg_config_reader *reader, struct drafts *drafts) {
   for (size_t i = 0; i < drafts->count && reader->err == HG_OK; i++) {
     struct draft *draft = &drafts->list[i];
     const struct draft *up = draft->parent;
@@ -132,7 +132,7 @@ static void lay_out(struct drafts *drafts, struct hg_config *config) {
   }
 }
 
-static void read_drafts(struct hg_reader *reader, json_t *json, struct drafts *drafts) {
+static void read_drafts(struct hg_config_reader *reader, json_t *json, struct drafts *drafts) {
   const char *name = NULL;
   json_t *value = NULL;
   json_object_foreach(json, name, value) {
@@ -150,7 +150,7 @@ static void read_drafts(struct hg_reader *reader, json_t *json, struct drafts *d
 
 void hg_read_budgets(struct hg_object *token_budget, int64_t hard_limit, struct hg_config *config) {
   const struct hg_path path = {.parent = token_budget->path, .key = "budgets"};
-  struct hg_reader *reader = token_budget->reader;
+  struct hg_config_reader *reader = token_budget->reader;
   json_t *json = hg_object_get(token_budget, path.key);
   struct hg_object object;
   hg_object_open(&object, reader, json, &path);

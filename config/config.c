@@ -56,7 +56,7 @@ void hg_config_destroy(struct hg_config **config) {
 }
 
 // What relative paths are relative to, absolute; NULL with the error set.
-static char *find_base(struct hg_reader *reader, const char *base_dir) {
+static char *find_base(struct hg_config_reader *reader, const char *base_dir) {
   if (base_dir && base_dir[0] == '/') {
     char *base = hg_path_absolute("/", base_dir);
     if (!base) hg_reader_no_memory(reader);
@@ -76,7 +76,7 @@ static char *find_base(struct hg_reader *reader, const char *base_dir) {
   return base;
 }
 
-static struct hg_config *new_config(struct hg_reader *reader, const char *base_dir) {
+static struct hg_config *new_config(struct hg_config_reader *reader, const char *base_dir) {
   struct hg_config *config = calloc(1, sizeof *config);
   if (!config) {
     hg_reader_no_memory(reader);
@@ -96,7 +96,7 @@ static struct hg_config *new_config(struct hg_reader *reader, const char *base_d
 
 // ------------------------------------------------------------------------------------------------------ text and file
 
-static void fill_in(struct hg_reader *reader, struct hg_config *config) {
+static void fill_in(struct hg_config_reader *reader, struct hg_config *config) {
   json_t *root = hg_reader_load(reader);
   if (root) hg_read_sections(reader, root, config);
   json_decref(root);
@@ -105,7 +105,8 @@ static void fill_in(struct hg_reader *reader, struct hg_config *config) {
 
 hg_err hg_config_parse(const char *json, size_t len, const char *source, const char *base_dir, struct hg_config **out,
                        hg_error *why) {
-  struct hg_reader reader = {.text = len ? json : "", .len = len, .source = source ? source : "<json>", .why = why};
+  struct hg_config_reader reader = {
+      .text = len ? json : "", .len = len, .source = source ? source : "<json>", .why = why};
   if (len >= 3 && memcmp(json, "\xef\xbb\xbf", 3) == 0) { // a byte-order mark, which some editors leave
     reader.text += 3;
     reader.len -= 3;

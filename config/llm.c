@@ -38,7 +38,7 @@ static bool is_printable_ascii(const char *text, bool spaces) {
 static void read_base_url(struct hg_object *llm, struct hg_llm_config *config) {
   const struct hg_path path = {.parent = llm->path, .key = "baseUrl"};
   const char *url = NULL;
-  hg_read_text(llm, path.key, HG_PATH_MAX, &url);
+  hg_object_text(llm, path.key, HG_PATH_MAX, &url);
   if (!url) return;
   const size_t scheme = strncasecmp(url, "https://", 8) == 0 ? 8 : strncasecmp(url, "http://", 7) == 0 ? 7 : 0;
   if (scheme == 0 || strchr("/?#", url[scheme]) || !is_printable_ascii(url, false))
@@ -49,7 +49,7 @@ static void read_base_url(struct hg_object *llm, struct hg_llm_config *config) {
 static void read_key_env(struct hg_object *llm, struct hg_llm_config *config) {
   const struct hg_path path = {.parent = llm->path, .key = "apiKeyEnv"};
   const char *name = NULL;
-  hg_read_text(llm, path.key, HG_LABEL_MAX, &name);
+  hg_object_text(llm, path.key, HG_LABEL_MAX, &name);
   if (!name) return;
   if (!is_name(name, ""))
     hg_reader_fail(llm->reader, &path, HG_AT_VALUE,
@@ -60,22 +60,22 @@ static void read_key_env(struct hg_object *llm, struct hg_llm_config *config) {
 static void read_auth(struct hg_object *llm, struct hg_llm_config *config) {
   static const char *const ways[] = {"auto", "bearer", "x-api-key", "api-key", "none"};
   unsigned way = 0;
-  hg_read_choice(llm, "auth", ways, 5, &way);
+  hg_object_choice(llm, "auth", ways, 5, &way);
   config->auth = hg_reader_copy(llm->reader, ways[way]);
 }
 
 static void read_cap_field(struct hg_object *llm, struct hg_llm_config *config) {
   const struct hg_path path = {.parent = llm->path, .key = "outputCapField"};
   const char *field = "auto";
-  hg_read_text(llm, path.key, HG_BUDGET_NAME_MAX, &field);
+  hg_object_text(llm, path.key, HG_BUDGET_NAME_MAX, &field);
   if (!is_name(field, "-"))
     hg_reader_fail(llm->reader, &path, HG_AT_VALUE, "must be \"auto\" or a field name such as \"max_tokens\"");
   else config->output_cap_field = hg_reader_copy(llm->reader, field);
 }
 
 // "Name: value", or NULL when it was refused.
-static char *header_line(struct hg_reader *reader, const struct hg_path *path, const json_t *json) {
-  const char *value = hg_text_of(reader, path, json, HG_PATH_MAX);
+static char *header_line(struct hg_config_reader *reader, const struct hg_path *path, const json_t *json) {
+  const char *value = hg_reader_text(reader, path, json, HG_PATH_MAX);
   if (!value) return NULL;
   if (!is_header_name(path->key) || strlen(path->key) > HG_LABEL_MAX) {
     hg_reader_fail(reader, path, HG_AT_KEY, "is not a header's name: 1 to %d letters, digits and -", HG_LABEL_MAX);
@@ -126,10 +126,10 @@ void hg_read_llm(struct hg_object *llm, struct hg_llm_config *config) {
   read_auth(llm, config);
   read_headers(llm, config);
   read_cap_field(llm, config);
-  hg_read_choice(llm, "unbounded", unbounded, 2, &allow);
+  hg_object_choice(llm, "unbounded", unbounded, 2, &allow);
   config->allow_unbounded = allow == 1;
-  hg_read_integer(llm, "maxTokensPerMedia", 0, HG_TOKENS_MAX, "tokens (0: no bound)", &config->max_tokens_per_media);
-  hg_read_integer(llm, "defaultMaxTokens", 1, HG_TOKENS_MAX, "tokens", &config->default_max_tokens);
+  hg_object_integer(llm, "maxTokensPerMedia", 0, HG_TOKENS_MAX, "tokens (0: no bound)", &config->max_tokens_per_media);
+  hg_object_integer(llm, "defaultMaxTokens", 1, HG_TOKENS_MAX, "tokens", &config->default_max_tokens);
   hg_read_u32(llm, "timeoutSeconds", 1, 86400, "seconds", &config->timeout_seconds);
   hg_read_u32(llm, "maxAttempts", 1, 100, "attempts", &config->max_attempts);
   hg_read_u32(llm, "retryUnknownOutcome", 0, 100, "retries", &config->retry_unknown_outcome);

@@ -50,14 +50,14 @@ static void copy_printable(char *out, size_t size, const char *text) {
 }
 
 // "SOURCE:LINE:COLUMN: ", a long source by its end.
-static size_t print_place(const struct hg_reader *reader, size_t offset, char *out, size_t size) {
+static size_t print_place(const struct hg_config_reader *reader, size_t offset, char *out, size_t size) {
   const struct hg_position at = hg_position_of(reader->text, reader->len, offset);
   const size_t len = strlen(reader->source), cut = len > SOURCE_BYTES_MAX ? len - SOURCE_BYTES_MAX : 0;
   snprintf(out, size, "%s%s:%zu:%zu: ", cut ? "..." : "", reader->source + cut, at.line, at.column);
   return strlen(out);
 }
 
-static size_t offset_of(const struct hg_reader *reader, const struct hg_path *path, enum hg_spot spot) {
+static size_t offset_of(const struct hg_config_reader *reader, const struct hg_path *path, enum hg_spot spot) {
   struct hg_location where = {0};
   if (spot == HG_AT_PARENT && path) path = path->parent;
   // A section that is not there is missing from the root.
@@ -66,7 +66,7 @@ static size_t offset_of(const struct hg_reader *reader, const struct hg_path *pa
   return spot == HG_AT_KEY ? where.key : where.value;
 }
 
-__attribute__((format(printf, 6, 0))) static void print_message(const struct hg_reader *reader,
+__attribute__((format(printf, 6, 0))) static void print_message(const struct hg_config_reader *reader,
                                                                 const struct hg_path *path, enum hg_spot spot,
                                                                 char *out, size_t size, const char *format,
                                                                 va_list args) {
@@ -79,13 +79,14 @@ __attribute__((format(printf, 6, 0))) static void print_message(const struct hg_
   vsnprintf(out + used, size - used, format, args);
 }
 
-static void set_error(struct hg_reader *reader, hg_err err, const char *text) {
+static void set_error(struct hg_config_reader *reader, hg_err err, const char *text) {
   if (reader->err != HG_OK) return;
   reader->err = reader->why->code = err;
   copy_printable(reader->why->text, sizeof reader->why->text, text);
 }
 
-void hg_reader_fail(struct hg_reader *reader, const struct hg_path *path, enum hg_spot spot, const char *format, ...) {
+void hg_reader_fail(struct hg_config_reader *reader, const struct hg_path *path, enum hg_spot spot, const char *format,
+                    ...) {
   static const char prefix[] = "ConfigurationError: ";
   char message[MESSAGE_BYTES];
   va_list args;
@@ -97,11 +98,11 @@ void hg_reader_fail(struct hg_reader *reader, const struct hg_path *path, enum h
   set_error(reader, HG_ERR_CONFIG, message);
 }
 
-void hg_reader_no_memory(struct hg_reader *reader) {
+void hg_reader_no_memory(struct hg_config_reader *reader) {
   set_error(reader, HG_ERR_NO_MEMORY, "there is not enough memory to read the configuration");
 }
 
-void hg_reader_warn(struct hg_reader *reader, const struct hg_path *path, const char *format, ...) {
+void hg_reader_warn(struct hg_config_reader *reader, const struct hg_path *path, const char *format, ...) {
   char message[MESSAGE_BYTES], line[HG_ERROR_TEXT_MAX + 1], *longer = NULL;
   va_list args;
   if (reader->err != HG_OK || reader->warning_count == WARNINGS_MAX) return;
@@ -120,13 +121,13 @@ void hg_reader_warn(struct hg_reader *reader, const struct hg_path *path, const 
   reader->warnings = longer;
 }
 
-char *hg_reader_copy(struct hg_reader *reader, const char *text) {
+char *hg_reader_copy(struct hg_config_reader *reader, const char *text) {
   char *copy = strdup(text);
   if (!copy) hg_reader_no_memory(reader);
   return copy;
 }
 
-const char *hg_reader_found(const struct hg_reader *reader, const struct hg_path *path, char *out, size_t size) {
+const char *hg_reader_found(const struct hg_config_reader *reader, const struct hg_path *path, char *out, size_t size) {
   struct hg_location where;
   const bool there = hg_locate(reader->text, reader->len, path, &where);
   assert(there);
@@ -143,7 +144,7 @@ const char *hg_reader_found(const struct hg_reader *reader, const struct hg_path
 
 // ------------------------------------------------------------------------------------------------- the JSON text
 
-static void refuse_text(struct hg_reader *reader, const json_error_t *error) {
+static void refuse_text(struct hg_config_reader *reader, const json_error_t *error) {
   char name[NAME_BYTES], message[MESSAGE_BYTES];
   const enum json_error_code code = json_error_code(error);
   if (code == json_error_out_of_memory || error->text[0] == '\0') {
@@ -166,7 +167,7 @@ static void refuse_text(struct hg_reader *reader, const json_error_t *error) {
   set_error(reader, HG_ERR_CONFIG, message);
 }
 
-json_t *hg_reader_load(struct hg_reader *reader) {
+json_t *hg_reader_load(struct hg_config_reader *reader) {
   json_error_t error = {0};
   errno = 0;
   json_t *root = json_loadb(reader->text, reader->len, JSON_REJECT_DUPLICATES, &error);
@@ -180,7 +181,8 @@ json_t *hg_reader_load(struct hg_reader *reader) {
 
 // ------------------------------------------------------------------------------------------------------- objects
 
-void hg_object_open(struct hg_object *object, struct hg_reader *reader, json_t *json, const struct hg_path *path) {
+void hg_object_open(struct hg_object *object, struct hg_config_reader *reader, json_t *json,
+                    const struct hg_path *path) {
   char found[FOUND_BYTES_MAX + 8];
   *object = (struct hg_object){.reader = reader, .json = json, .path = path};
   if (!json || json_is_object(json) || reader->err != HG_OK) return;
@@ -232,8 +234,8 @@ void hg_object_unsupported(struct hg_object *object, const char *key, const char
 
 // -------------------------------------------------------------------------------------------------------- fields
 
-void hg_read_integer(struct hg_object *object, const char *key, int64_t min, int64_t max, const char *note,
-                     int64_t *out) {
+void hg_object_integer(struct hg_object *object, const char *key, int64_t min, int64_t max, const char *note,
+                       int64_t *out) {
   const struct hg_path path = {.parent = object->path, .key = key};
   const json_t *value = hg_object_get(object, key);
   char found[FOUND_BYTES_MAX + 8];
@@ -252,11 +254,11 @@ void hg_read_integer(struct hg_object *object, const char *key, int64_t min, int
 void hg_read_u32(struct hg_object *object, const char *key, uint32_t min, uint32_t max, const char *note,
                  uint32_t *out) {
   int64_t value = *out;
-  hg_read_integer(object, key, min, max, note, &value);
+  hg_object_integer(object, key, min, max, note, &value);
   *out = (uint32_t)value;
 }
 
-void hg_read_bool(struct hg_object *object, const char *key, bool *out) {
+void hg_object_bool(struct hg_object *object, const char *key, bool *out) {
   const struct hg_path path = {.parent = object->path, .key = key};
   const json_t *value = hg_object_get(object, key);
   char found[FOUND_BYTES_MAX + 8];
@@ -267,8 +269,8 @@ void hg_read_bool(struct hg_object *object, const char *key, bool *out) {
   else *out = json_is_true(value);
 }
 
-void hg_read_choice(struct hg_object *object, const char *key, const char *const *names, unsigned count,
-                    unsigned *out) {
+void hg_object_choice(struct hg_object *object, const char *key, const char *const *names, unsigned count,
+                      unsigned *out) {
   const struct hg_path path = {.parent = object->path, .key = key};
   const json_t *value = hg_object_get(object, key);
   if (!value) return;
@@ -284,7 +286,8 @@ void hg_read_choice(struct hg_object *object, const char *key, const char *const
                  hg_reader_found(object->reader, &path, found, sizeof found));
 }
 
-const char *hg_text_of(struct hg_reader *reader, const struct hg_path *path, const json_t *value, size_t max) {
+const char *hg_reader_text(struct hg_config_reader *reader, const struct hg_path *path, const json_t *value,
+                           size_t max) {
   char found[FOUND_BYTES_MAX + 8];
   if (reader->err != HG_OK) return NULL;
   if (!json_is_string(value)) {
@@ -298,9 +301,9 @@ const char *hg_text_of(struct hg_reader *reader, const struct hg_path *path, con
   return NULL;
 }
 
-void hg_read_text(struct hg_object *object, const char *key, size_t max, const char **out) {
+void hg_object_text(struct hg_object *object, const char *key, size_t max, const char **out) {
   const struct hg_path path = {.parent = object->path, .key = key};
   const json_t *value = hg_object_get(object, key);
-  const char *text = value ? hg_text_of(object->reader, &path, value, max) : NULL;
+  const char *text = value ? hg_reader_text(object->reader, &path, value, max) : NULL;
   if (text) *out = text;
 }

@@ -11,7 +11,7 @@
 
 #define HG_OBJECT_FIELDS_MAX 16 // fields that one kind of object has
 
-struct hg_reader {
+struct hg_config_reader {
   const char *text; // what is read; borrowed
   size_t len;
   const char *source; // the file's name for messages; borrowed
@@ -23,7 +23,7 @@ struct hg_reader {
 
 // A JSON object that is being read. What was asked for is what is known: hg_object_close refuses any other key.
 struct hg_object {
-  struct hg_reader *reader;
+  struct hg_config_reader *reader;
   json_t *json; // NULL: there is none, every field is absent; borrowed
   const struct hg_path *path;
   const char *asked[HG_OBJECT_FIELDS_MAX];
@@ -34,22 +34,23 @@ struct hg_object {
 enum hg_spot { HG_AT_VALUE, HG_AT_KEY, HG_AT_PARENT };
 
 // Parses the text. NULL: refused, the error is set. Otherwise the caller's: json_decref.
-json_t *hg_reader_load(struct hg_reader *reader);
+json_t *hg_reader_load(struct hg_config_reader *reader);
 
 // "ConfigurationError: SOURCE:LINE:COLUMN: FIELD …"; a text that is too long is cut. The first error wins.
-__attribute__((format(printf, 4, 5))) void hg_reader_fail(struct hg_reader *reader, const struct hg_path *path,
+__attribute__((format(printf, 4, 5))) void hg_reader_fail(struct hg_config_reader *reader, const struct hg_path *path,
                                                           enum hg_spot spot, const char *format, ...);
 // The same as a line of reader->warnings, of which there are at most 8.
-__attribute__((format(printf, 3, 4))) void hg_reader_warn(struct hg_reader *reader, const struct hg_path *path,
+__attribute__((format(printf, 3, 4))) void hg_reader_warn(struct hg_config_reader *reader, const struct hg_path *path,
                                                           const char *format, ...);
-void hg_reader_no_memory(struct hg_reader *reader);
+void hg_reader_no_memory(struct hg_config_reader *reader);
 // A copy for the caller to free; NULL: no memory, the error is set.
-char *hg_reader_copy(struct hg_reader *reader, const char *text);
+char *hg_reader_copy(struct hg_config_reader *reader, const char *text);
 // The value as it is written in the text, shortened, for "found …".
-const char *hg_reader_found(const struct hg_reader *reader, const struct hg_path *path, char *out, size_t size);
+const char *hg_reader_found(const struct hg_config_reader *reader, const struct hg_path *path, char *out, size_t size);
 
 // Opens an object for reading. `json` NULL: an absent one. Anything but an object is an error.
-void hg_object_open(struct hg_object *object, struct hg_reader *reader, json_t *json, const struct hg_path *path);
+void hg_object_open(struct hg_object *object, struct hg_config_reader *reader, json_t *json,
+                    const struct hg_path *path);
 // Refuses every key that was not asked for.
 void hg_object_close(struct hg_object *object);
 // The value of a key; NULL: absent, or an error is set already. Borrowed.
@@ -58,16 +59,18 @@ json_t *hg_object_get(struct hg_object *object, const char *key);
 void hg_object_unsupported(struct hg_object *object, const char *key, const char *advice);
 
 // Each leaves *out as it is when the key is absent. `note` is said after the range ("tokens"); it may be "".
-void hg_read_integer(struct hg_object *object, const char *key, int64_t min, int64_t max, const char *note,
-                     int64_t *out);
+void hg_object_integer(struct hg_object *object, const char *key, int64_t min, int64_t max, const char *note,
+                       int64_t *out);
 void hg_read_u32(struct hg_object *object, const char *key, uint32_t min, uint32_t max, const char *note,
                  uint32_t *out);
-void hg_read_bool(struct hg_object *object, const char *key, bool *out);
+void hg_object_bool(struct hg_object *object, const char *key, bool *out);
 // One of `names`; *out is its index.
-void hg_read_choice(struct hg_object *object, const char *key, const char *const *names, unsigned count, unsigned *out);
-// A text of 1 to `max` bytes, borrowed from the JSON value. hg_text_of does it for a value at hand; NULL: an error is
-// set.
-const char *hg_text_of(struct hg_reader *reader, const struct hg_path *path, const json_t *value, size_t max);
-void hg_read_text(struct hg_object *object, const char *key, size_t max, const char **out);
+void hg_object_choice(struct hg_object *object, const char *key, const char *const *names, unsigned count,
+                      unsigned *out);
+// A text of 1 to `max` bytes, borrowed from the JSON value. hg_reader_text does it for a value at hand; NULL: an error
+// is set.
+const char *hg_reader_text(struct hg_config_reader *reader, const struct hg_path *path, const json_t *value,
+                           size_t max);
+void hg_object_text(struct hg_object *object, const char *key, size_t max, const char **out);
 
 #endif

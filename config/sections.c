@@ -19,7 +19,7 @@ static const char *slip_of(json_t *object, const char *wanted) {
   return NULL;
 }
 
-static void refuse_missing(struct hg_reader *reader, const struct hg_path *path, const char *slip) {
+static void refuse_missing(struct hg_config_reader *reader, const struct hg_path *path, const char *slip) {
   hg_reader_fail(reader, path, HG_AT_PARENT,
                  "is missing: it has no default, set it to a whole number from 1 to %lld tokens%s%.64s%s",
                  (long long)HG_TOKENS_MAX, slip ? " (is \"" : "", slip ? slip : "",
@@ -29,7 +29,7 @@ static void refuse_missing(struct hg_reader *reader, const struct hg_path *path,
 int64_t hg_read_hard_limit(struct hg_object *object) {
   const struct hg_path path = {.parent = object->path, .key = "hardLimitTokens"};
   int64_t hard_limit = 0;
-  hg_read_integer(object, path.key, 1, HG_TOKENS_MAX, "tokens", &hard_limit);
+  hg_object_integer(object, path.key, 1, HG_TOKENS_MAX, "tokens", &hard_limit);
   if (hard_limit == 0) refuse_missing(object->reader, &path, object->json ? slip_of(object->json, path.key) : NULL);
   return hard_limit;
 }
@@ -38,7 +38,7 @@ static void read_throttle(struct hg_object *object, struct hg_config *config) {
   static const char *const bases[] = {"used", "committed"};
   unsigned basis = HG_THROTTLE_USED;
   hg_read_u32(object, "throttlePercent", 1, 100, "percent", &config->throttle_percent);
-  hg_read_choice(object, "throttleBasis", bases, 2, &basis);
+  hg_object_choice(object, "throttleBasis", bases, 2, &basis);
   config->throttle_basis = basis == 0 ? HG_THROTTLE_USED : HG_THROTTLE_COMMITTED;
   config->restore_below_percent = config->throttle_percent;
   if (config->throttle_basis == HG_THROTTLE_COMMITTED && config->restore_below_percent > COMMITTED_RESTORE_PERCENT)
@@ -53,7 +53,7 @@ static void read_token_budget(struct hg_object *object, struct hg_config *config
   unsigned policy = 0;
   const int64_t hard_limit = hg_read_hard_limit(object);
   read_throttle(object, config);
-  hg_read_choice(object, "orphanedReservations", names, 3, &policy);
+  hg_object_choice(object, "orphanedReservations", names, 3, &policy);
   config->orphan_policy = policies[policy];
   hg_read_budgets(object, hard_limit, config);
 }
@@ -61,9 +61,9 @@ static void read_token_budget(struct hg_object *object, struct hg_config *config
 static void read_ledger(struct hg_object *object, struct hg_config *config) {
   const struct hg_path path = {.parent = object->path, .key = "path"};
   const char *name = "headgate.db";
-  hg_read_text(object, path.key, HG_PATH_MAX, &name);
+  hg_object_text(object, path.key, HG_PATH_MAX, &name);
   hg_read_u32(object, "keepDays", 0, 36500, "days (0: for ever)", &config->keep_days);
-  hg_read_bool(object, "sharedReaders", &config->shared_readers);
+  hg_object_bool(object, "sharedReaders", &config->shared_readers);
   if (object->reader->err != HG_OK) return;
   const size_t len = strlen(name);
   if (name[len - 1] == '/' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
@@ -97,7 +97,7 @@ static bool is_section(const char *name) {
 }
 
 // Other sections are the larger program's, whose file this is; but a slip of the pen would be ignored in silence.
-static void warn_of_slips(struct hg_reader *reader, json_t *root) {
+static void warn_of_slips(struct hg_config_reader *reader, json_t *root) {
   const char *name = NULL;
   json_t *value = NULL;
   json_object_foreach(root, name, value) {
@@ -111,7 +111,7 @@ static void read_llm(struct hg_object *object, struct hg_config *config) {
   hg_read_llm(object, &config->llm);
 }
 
-void hg_read_sections(struct hg_reader *reader, json_t *root, struct hg_config *config) {
+void hg_read_sections(struct hg_config_reader *reader, json_t *root, struct hg_config *config) {
   static void (*const readers[SECTIONS])(struct hg_object *, struct hg_config *) = {
       read_token_budget, read_ledger, read_scheduler, read_event_bus, read_llm};
   const struct hg_path limit = {.parent = &(struct hg_path){.key = "tokenBudget"}, .key = "hardLimitTokens"};

@@ -13,7 +13,7 @@
 #define HG_HEADERS_MAX 32                     // llm.headers
 
 // Every section of the root object. Top-level names of others are left alone.
-void hg_read_sections(struct hg_reader *reader, json_t *root, struct hg_config *config);
+void hg_read_sections(struct hg_config_reader *reader, json_t *root, struct hg_config *config);
 // tokenBudget.budgets, and config->budgets with "default" (of `hard_limit` tokens) as its first.
 void hg_read_budgets(struct hg_object *token_budget, int64_t hard_limit, struct hg_config *config);
 // hardLimitTokens, which has no default. 0: refused, the error is set.

@@ -18,7 +18,10 @@ struct hg_bytes {
 struct hg_text hg_text_of(const char *string);      // NULL: empty
 bool hg_text_equal(struct hg_text a, struct hg_text b);
 // Copies into a NUL-ended buffer of `room` bytes; cut when longer.
+// Never ends in half a character.
 void hg_text_copy(char *to, size_t room, struct hg_text from);
+// Whether it is UTF-8 without a NUL, as every text in a message must be.
+bool hg_text_valid(struct hg_text text);
 
 #define HG_C_flag bool
 #define HG_C_u32 uint32_t
@@ -98,6 +101,8 @@ struct hg_kind_info {
   bool is_event;
   const struct hg_field *fields; // without the head of events
   uint32_t field_count;
+  const struct hg_field *frame_fields; // as an inside frame has them: of events the head's come first
+  uint32_t frame_field_count;
 };
 
 // NULL when no message has this code.

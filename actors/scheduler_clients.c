@@ -1,0 +1,176 @@
+// What clients want of the scheduler. [8_RISKS-REQ-031]
+#include "actors/scheduler_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// ------------------------------------------------------------------------------------------------------- acquire
+
+// An acquire that is here already: a repetition is no second request.
+static void repeat(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_queued_task *task) {
+  if (task->peer != peer || task->given_back) hg_scheduler_refuse(scheduler, peer, task->request, HG_ERR_CONFLICT);
+  else if (task->state == HG_TASK_RUNNING) hg_scheduler_tell_grant(scheduler, task);
+}
+
+static hg_err check_acquire(const struct hg_scheduler *scheduler, const struct hg_acquire_message *acquire) {
+  if (acquire->request == 0 || acquire->task_id.size > HG_TASK_ID_MAX || acquire->min_tokens < 1 ||
+      acquire->max_tokens < acquire->min_tokens || acquire->max_tokens > HG_TOKENS_MAX)
+    return HG_ERR_INVALID;
+  if (acquire->budget >= scheduler->config->budget_count) return HG_ERR_UNKNOWN_BUDGET;
+  if (scheduler->draining) return HG_ERR_CLOSED;
+  if (acquire->parent != 0) {
+    const struct hg_queued_task *parent = hg_id_map_get(&scheduler->tasks, acquire->parent);
+    if (!parent || parent->state != HG_TASK_RUNNING || parent->given_back) return HG_ERR_UNKNOWN_PERMIT;
+  }
+  const uint32_t under_way = scheduler->waiting + scheduler->asked_nested;
+  return under_way >= HG_QUEUE_MAX ? HG_ERR_BUSY : HG_OK;
+}
+
+static struct hg_queued_task *make_task(struct hg_scheduler *scheduler, hg_peer peer,
+                                        const struct hg_acquire_message *acquire) {
+  const struct hg_text task_id = acquire->task_id;
+  struct hg_queued_task *task = malloc(sizeof *task + task_id.size);
+  if (!task) return NULL;
+  *task = (struct hg_queued_task){
+      .request = acquire->request,
+      .parent = acquire->parent,
+      .peer = peer,
+      .min_tokens = acquire->min_tokens,
+      .max_tokens = acquire->max_tokens,
+      .arrival = acquire->first_in_line ? --scheduler->first_arrival : ++scheduler->last_arrival,
+      .budget = acquire->budget,
+      .attempt = acquire->attempt ? acquire->attempt : 1,
+      .task_size = task_id.size,
+  };
+  if (task_id.size) memcpy(task->task_id, task_id.data, task_id.size);
+  if (hg_id_map_put(&scheduler->tasks, task->request, task)) return task;
+  free(task);
+  return NULL;
+}
+
+static bool set_deadline(struct hg_scheduler *scheduler, struct hg_queued_task *task, uint64_t timeout_us) {
+  const int64_t now = scheduler->now.monotonic_us;
+  if (timeout_us == 0 || timeout_us >= (uint64_t)(HG_NEVER - now)) return true;
+  if (!hg_heap_reserve(&scheduler->deadlines, scheduler->deadlines.count + 1)) return false;
+  hg_heap_put(&scheduler->deadlines, &task->in_deadlines, now + (int64_t)timeout_us);
+  return true;
+}
+
+static void acquire_permit(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_acquire_message *acquire) {
+  const struct hg_queued_task *known = hg_id_map_get(&scheduler->tasks, acquire->request);
+  if (known) {
+    repeat(scheduler, peer, known);
+    return;
+  }
+  const hg_err err = check_acquire(scheduler, acquire);
+  if (err != HG_OK) {
+    hg_scheduler_refuse(scheduler, peer, acquire->request, err);
+    return;
+  }
+  struct hg_queued_task *task = make_task(scheduler, peer, acquire);
+  const bool ready = task && set_deadline(scheduler, task, acquire->timeout_us);
+  if (ready && task->parent) {
+    hg_scheduler_ask(scheduler, task);
+  } else if (!ready || !hg_scheduler_put_in_line(scheduler, task)) {
+    hg_scheduler_refuse(scheduler, peer, acquire->request, HG_ERR_NO_MEMORY);
+    if (task) hg_scheduler_drop(scheduler, task);
+  }
+}
+
+static void cancel(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request) {
+  struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, request);
+  if (task && task->peer == peer) hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
+}
+
+// -------------------------------------------------------------------------------------- passed on to the tracker
+
+static void abandon(struct hg_scheduler *scheduler, const struct hg_queued_task *task) {
+  struct hg_message message;
+  hg_message_init(&message, HG_ABANDON);
+  message.as.abandon.permit = task->request;
+  hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &message);
+  if (!hg_scheduler_push_question(scheduler, (struct hg_question){.id = task->request, .own = true}))
+    scheduler->out->failed = true;
+}
+
+static void leave(struct hg_scheduler *scheduler, hg_peer peer) {
+  struct hg_queued_task *its = NULL, *task;
+  for (size_t at = 0; (task = hg_id_map_next(&scheduler->tasks, &at));) {
+    if (task->peer != peer || task->left) continue;
+    task->left = true;
+    task->next = its;
+    its = task;
+  }
+  while ((task = its)) {
+    its = task->next;
+    if (task->state != HG_TASK_RUNNING) hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
+    else if (!task->given_back) abandon(scheduler, task);
+  }
+}
+
+// A settle or release goes to the tracker as it came.
+static void pass_on(struct hg_scheduler *scheduler, const struct hg_envelope *in, uint64_t permit) {
+  if (hg_scheduler_push_question(scheduler, (struct hg_question){.id = permit, .peer = in->peer})) {
+    hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &in->message);
+    return;
+  }
+  struct hg_message settled;
+  hg_message_init(&settled, HG_SETTLED);
+  settled.as.settled.permit = permit;
+  settled.as.settled.error = HG_ERR_NO_MEMORY;
+  hg_scheduler_tell(scheduler, in->peer, &settled);
+}
+
+static void set_max_concurrency(struct hg_scheduler *scheduler, hg_peer peer,
+                                const struct hg_set_max_concurrency_message *command) {
+  const struct hg_question question = {.id = command->request, .peer = peer, .count = command->count};
+  const bool in_range = command->count >= 1 && command->count <= HG_CONCURRENCY_MAX;
+  struct hg_message message;
+  if (in_range && hg_scheduler_push_question(scheduler, question)) {
+    scheduler->max_concurrency = command->count;
+    hg_message_init(&message, HG_MAX_CONCURRENCY);
+    message.as.max_concurrency.count = command->count;
+    hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &message);
+  } else {
+    hg_message_init(&message, HG_DONE);
+    message.as.done.request = command->request;
+    message.as.done.error = in_range ? HG_ERR_NO_MEMORY : HG_ERR_RANGE;
+    hg_scheduler_tell(scheduler, peer, &message);
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------- questions
+
+static void get_queue(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request) {
+  struct hg_message answer;
+  hg_message_init(&answer, HG_QUEUE);
+  struct hg_queue_message *queue = &answer.as.queue;
+  queue->request = request;
+  queue->max_concurrency = scheduler->max_concurrency;
+  queue->effective_concurrency = hg_scheduler_effective(scheduler, scheduler->max_concurrency);
+  queue->running = scheduler->running_slots;
+  queue->waiting = scheduler->waiting + scheduler->asked_slots + scheduler->asked_nested;
+  uint32_t budget = 0;
+  const struct hg_queued_task *first = hg_task_queue_first(&scheduler->in_line);
+  const struct hg_block *block = hg_blocks_first(&scheduler->blocks, &budget);
+  if (block && (!first || block->waiter->arrival < first->arrival)) {
+    first = block->waiter;
+    queue->blocked = true;
+    queue->budget = budget;
+    queue->throttled = block->throttled;
+  }
+  if (first) queue->needed = first->min_tokens;
+  hg_scheduler_tell_durable(scheduler, peer, &answer);
+}
+
+void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_envelope *in) {
+  const struct hg_message *message = &in->message;
+  if (message->kind == HG_ACQUIRE) acquire_permit(scheduler, in->peer, &message->as.acquire);
+  else if (message->kind == HG_SETTLE) pass_on(scheduler, in, message->as.settle.permit);
+  else if (message->kind == HG_RELEASE) pass_on(scheduler, in, message->as.release.permit);
+  else if (message->kind == HG_CANCEL) cancel(scheduler, in->peer, message->as.cancel.request);
+  else if (message->kind == HG_SET_MAX_CONCURRENCY)
+    set_max_concurrency(scheduler, in->peer, &message->as.set_max_concurrency);
+  else if (message->kind == HG_GET_QUEUE) get_queue(scheduler, in->peer, message->as.get_queue.request);
+  else if (message->kind == HG_LEAVE) leave(scheduler, in->peer);
+}

@@ -1,0 +1,68 @@
+// What the files of the scheduler share: scheduler.c (turns, slots, drain and stop), scheduler_clients.c (what clients
+// want), scheduler_answers.c (what the tracker said). [8_RISKS-REQ-031]
+#ifndef HG_SCHEDULER_PRIVATE_H
+#define HG_SCHEDULER_PRIVATE_H
+
+#include "actors/blocks.h"
+#include "actors/id_map.h"
+#include "actors/scheduler.h"
+#include "actors/task_queue.h"
+
+// A command that was passed on to the tracker, which answers in order.
+struct hg_question {
+  uint64_t id; // permit, or request of SET_MAX_CONCURRENCY
+  hg_peer peer;
+  uint32_t count; // SET_MAX_CONCURRENCY
+  bool own;       // the scheduler's own: nobody to answer
+};
+struct hg_questions {
+  struct hg_question *ring;
+  uint32_t first, count, capacity;
+};
+
+struct hg_scheduler {
+  const struct hg_config *config;
+  struct hg_id_map tasks;       // by request
+  struct hg_task_queue in_line; // tasks that need a slot
+  struct hg_task_queue nested;  // tasks that run in their parent's
+  struct hg_blocks blocks;
+  struct hg_heap deadlines; // tasks that wait or are asked for, by their deadlines
+  struct hg_questions questions;
+  struct hg_held held;
+  uint64_t asked, answered; // RESERVEs
+  uint64_t heard;           // answers that made somebody wait
+  uint64_t seq, durable;    // the newest journal row heard of, and known to be durable
+  int64_t last_arrival, first_arrival;
+  uint32_t max_concurrency; // what was last asked for: bounds what is asked of the tracker
+  uint32_t max_noted;       // what the tracker knows of: bounds what it grants
+  bool throttled;           // the root budget's latch
+  uint32_t waiting;
+  uint32_t asked_slots, asked_nested;
+  uint32_t running_slots, running_nested;
+  uint64_t given_back; // grants that met no owner
+  bool draining, drained, stopping, stop_now;
+  int64_t drain_until;
+  struct hg_now now;     // of this turn
+  struct hg_outbox *out; // of this turn
+};
+
+// To a client: at once, or when all that was heard of is durable.
+void hg_scheduler_tell(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_message *answer);
+void hg_scheduler_tell_durable(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_message *answer);
+void hg_scheduler_tell_grant(struct hg_scheduler *scheduler, const struct hg_queued_task *task);
+// Answers an acquire that has no task (any more).
+void hg_scheduler_refuse(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request, hg_err err);
+bool hg_scheduler_push_question(struct hg_scheduler *scheduler, struct hg_question question); // false: no memory
+struct hg_question hg_scheduler_pop_question(struct hg_scheduler *scheduler);
+
+bool hg_scheduler_put_in_line(struct hg_scheduler *scheduler, struct hg_queued_task *task); // false: no memory
+void hg_scheduler_ask(struct hg_scheduler *scheduler, struct hg_queued_task *task);         // it must not be in line
+void hg_scheduler_drop(struct hg_scheduler *scheduler, struct hg_queued_task *task);        // forgets and frees it
+// A task is no longer wanted: answered at once when it waits, when the tracker has answered if that was asked.
+void hg_scheduler_give_up(struct hg_scheduler *scheduler, struct hg_queued_task *task, hg_err err);
+uint32_t hg_scheduler_effective(const struct hg_scheduler *scheduler, uint32_t max_concurrency);
+
+void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_envelope *in);
+void hg_scheduler_from_tracker(struct hg_scheduler *scheduler, const struct hg_message *message);
+
+#endif

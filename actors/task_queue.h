@@ -1,0 +1,55 @@
+// Who asks next. Each budget has a line of tasks in the order of their arrival and a heap of its children by their
+// first task, so the first task of a whole tree is found, and a budget with all that is below it is taken out of the
+// line, in O(depth · log n). [8_RISKS-REQ-031]
+#ifndef HG_TASK_QUEUE_H
+#define HG_TASK_QUEUE_H
+
+#include "actors/actor.h"
+#include "actors/heap.h"
+#include "config/config.h"
+
+enum hg_task_state {
+  HG_TASK_QUEUED, // in line
+  HG_TASK_ASKED,  // the tracker was asked and has not answered
+  HG_TASK_RUNNING // its permit is open
+};
+
+// An acquire, from its arrival to the close of its permit.
+struct hg_queued_task {
+  struct hg_heap_node in_line, in_deadlines;
+  struct hg_queued_task *next; // while a set of tasks is gathered
+  uint64_t request, parent;
+  hg_peer peer;
+  int64_t min_tokens, max_tokens;
+  int64_t granted;
+  int64_t arrival; // its place in line
+  uint32_t budget, attempt;
+  uint32_t blocks;   // 1 + the budget that is blocked because of it; 0: none
+  uint32_t given_up; // asked, but no longer wanted: the hg_err to answer
+  enum hg_task_state state;
+  bool left;       // its client is gone: nobody to answer
+  bool given_back; // its grant came too late and is being released
+  uint32_t task_size;
+  char task_id[];
+};
+static_assert(sizeof(struct hg_queued_task) + HG_TASK_ID_MAX <= 512, "a task takes at most 512 bytes");
+
+struct hg_task_queue {
+  struct hg_line {
+    struct hg_heap tasks, children;
+    struct hg_heap_node in_parent;
+    uint32_t parent;
+    bool blocked;
+  } * lines; // by budget
+  uint32_t count;
+};
+
+bool hg_task_queue_init(struct hg_task_queue *queue, const struct hg_config *config); // false: no memory
+void hg_task_queue_destroy(struct hg_task_queue *queue);                              // not the tasks
+bool hg_task_queue_put(struct hg_task_queue *queue, struct hg_queued_task *task);     // false: no memory
+void hg_task_queue_remove(struct hg_task_queue *queue, struct hg_queued_task *task);
+// The first task on whose path no budget is blocked; NULL: none.
+struct hg_queued_task *hg_task_queue_first(const struct hg_task_queue *queue);
+void hg_task_queue_block(struct hg_task_queue *queue, uint32_t budget, bool blocked);
+
+#endif

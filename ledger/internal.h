@@ -1,0 +1,150 @@
+// What the files of the ledger share: the connection, its statements, and the figures as of the newest commit.
+#ifndef HG_LEDGER_INTERNAL_H
+#define HG_LEDGER_INTERNAL_H
+
+#include "ledger/ledger.h"
+
+#include <sqlite3.h>
+
+#define HG_LEDGER_APPLICATION_ID 0x48474154 // "HGAT"
+#define HG_LEDGER_VERSION 1
+#define HG_LEDGER_RUN 64         // journal rows of one statement
+#define HG_LEDGER_TIME_TEXT 28   // "2025-11-23T13:46:40.123456Z"
+#define HG_LOCK_PATIENCE_MS 5000 // a starter waits so long for whoever holds the ledger
+#define HG_LOCK_GLANCE_MS 100    // a reader so long
+
+extern const char hg_ledger_sql[];
+
+// ---------------------------------------------------------------------------------------------- lock.c, places
+struct hg_lock {
+  int fd;
+};
+// Takes the lock file, which is made when it is not there; HG_ERR_LEDGER_IN_USE names the holder.
+hg_err hg_lock_take(struct hg_lock *lock, const struct hg_places *places, const char *ledger_path, int patience_ms,
+                    hg_error *why);
+// Writes into the lock file who holds it.
+hg_err hg_lock_announce(const struct hg_lock *lock, const struct hg_places *places, hg_error *why);
+void hg_lock_give_back(struct hg_lock *lock);
+// Makes the directory of the sockets, or checks that the one that is there is ours alone.
+hg_err hg_ledger_secure_directory(const char *directory, hg_error *why);
+
+// ---------------------------------------------------------------------------------------------- sql.c: SQLite, checked
+// Fills in `why` (which may be NULL) and returns the code.
+hg_err hg_ledger_fail(hg_error *why, hg_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+// The newest failure of the connection in words: what could not be done and what SQLite and the system say.
+hg_err hg_sql_fail(sqlite3 *db, hg_error *why, const char *doing);
+hg_err hg_sql_run(sqlite3 *db, const char *sql, const char *doing, hg_error *why);
+hg_err hg_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, hg_error *why);
+// Runs a bound statement that gives no rows, and resets it.
+hg_err hg_sql_finish(sqlite3 *db, sqlite3_stmt *statement, const char *doing, hg_error *why);
+hg_err hg_sql_number(sqlite3 *db, const char *sql, int64_t *out, hg_error *why); // the first column of the first row
+// Copies a column of text, cut when longer.
+void hg_sql_column(sqlite3_stmt *statement, int column, char *to, size_t room);
+void hg_ledger_time_text(int64_t at_us, char out[HG_LEDGER_TIME_TEXT]);
+int64_t hg_ledger_utc_us(void);
+
+// ---------------------------------------------------------------------------------------------- database.c
+// Makes an empty file that only its owner can read, when there is none.
+hg_err hg_database_create(const char *path, hg_error *why);
+// Opens a file that exists: checks that it is a ledger of ours or empty, applies the pragmas, passes the checkpoint
+// law.
+hg_err hg_database_open(const char *path, bool shared_readers, sqlite3 **out, bool *is_empty, hg_error *why);
+// Moves the whole WAL into the database and cuts it to nothing, synced: what was read before is now certain to stay.
+hg_err hg_database_settle(sqlite3 *db, hg_error *why);
+
+// ---------------------------------------------------------------------------------------------- the ledger itself
+struct hg_ledger_total {
+  char name[HG_BUDGET_NAME_MAX + 1];
+  uint32_t name_size;
+  uint32_t parent; // index; the root is its own
+  int64_t used, reserved, hard_limit, configured_limit;
+  int64_t changed_at;
+  bool throttled, is_new, touched;
+};
+
+// How one kind of event is stored. Offsets into hg_message; 0: it has no such field.
+struct hg_ledger_kind {
+  const struct hg_kind_info *info;
+  uint32_t short_count; // fields before the tail of those that may be left out
+  uint16_t used_delta, reserved_delta, used, reserved, permit;
+  sqlite3_stmt *insert[2][2]; // [with the tail][a whole run]; prepared when first needed
+};
+
+// What happens to a permit within a transaction; its row is written once, at the end.
+struct hg_permit_change {
+  uint64_t id, seq;
+  struct hg_text task_id;
+  int64_t tokens, used;
+  uint32_t budget, attempt, slot;
+  const char *state;
+  bool is_new;
+};
+struct hg_permit_changes {
+  struct hg_permit_change *list;
+  uint32_t count, capacity;
+  uint32_t *slots; // 2 * capacity of them, open addressing: index into list + 1; 0: free
+};
+
+enum hg_ledger_statement {
+  HG_SQL_SAVE_BUDGET,
+  HG_SQL_SAVE_TOPIC,
+  HG_SQL_NEW_RESERVATION,
+  HG_SQL_CHANGE_RESERVATION,
+  HG_SQL_STATEMENTS
+};
+
+struct hg_ledger {
+  sqlite3 *db;
+  struct hg_lock lock;
+  bool shared_readers;
+  bool uncertain; // a write failed: nothing is written before hg_ledger_recover
+  int wal_pages;  // in the WAL and not yet in the database
+  sqlite3_stmt *statements[HG_SQL_STATEMENTS];
+
+  // As of the newest commit; within a transaction, as of its newest event.
+  struct hg_ledger_total *totals;
+  uint32_t budget_count;
+  uint64_t last_seq;
+  uint64_t topic_last[HG_EVENT_KINDS];
+
+  // The transaction.
+  uint32_t *touched; // budgets
+  uint32_t touched_count;
+  bool topic_touched[HG_EVENT_KINDS];
+  struct hg_permit_changes permits;
+  struct hg_message run[HG_LEDGER_RUN]; // rows of the same shape that wait for their statement
+  uint32_t run_count;
+  bool run_long;
+
+  struct hg_ledger_kind kinds[HG_EVENT_KINDS];
+};
+
+// journal.c: one row an event.
+void hg_journal_init(struct hg_ledger *ledger);
+struct hg_ledger_kind *hg_journal_kind(struct hg_ledger *ledger, enum hg_kind kind); // NULL: not journalled
+// The next free place of the run; the event that the caller decodes into it is taken by hg_journal_add.
+struct hg_message *hg_journal_place(struct hg_ledger *ledger);
+hg_err hg_journal_add(struct hg_ledger *ledger, hg_error *why);
+hg_err hg_journal_flush(struct hg_ledger *ledger, hg_error *why);
+void hg_journal_clear(struct hg_ledger *ledger); // finalizes its statements
+
+// totals.c: what an event does to budgets, latches, limits and topics.
+hg_err hg_totals_apply(struct hg_ledger *ledger, const struct hg_message *event, hg_error *why);
+hg_err hg_totals_save(struct hg_ledger *ledger, hg_error *why);
+void hg_totals_forget(struct hg_ledger *ledger); // the transaction is over
+// An event that contradicts what is stored: a fault of Headgate, told as an error so that nothing is lost by it.
+hg_err hg_ledger_contradiction(hg_error *why, const struct hg_message *event, const char *what);
+
+// reservations.c: what an event does to permits.
+hg_err hg_reservations_apply(struct hg_ledger *ledger, const struct hg_message *event, hg_error *why);
+hg_err hg_reservations_save(struct hg_ledger *ledger, hg_error *why);
+void hg_reservations_forget(struct hg_ledger *ledger);
+void hg_reservations_clear(struct hg_ledger *ledger); // gives back the memory
+
+// state.c: from the file into memory.
+// Counts the opening and enters what the configuration adds, in one transaction.
+hg_err hg_state_begin_life(struct hg_ledger *ledger, const struct hg_config *config, bool is_empty, hg_error *why);
+hg_err hg_state_load(struct hg_ledger *ledger, hg_error *why); // totals, last_seq, topic_last
+hg_err hg_state_tell(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_error *why);
+
+#endif

@@ -1,0 +1,73 @@
+// The ledger: one SQLite file that holds every fact (the journal) and the running totals, updated in the same transaction.
+// One connection, used by one thread at a time (the persister's, and the runtime's before the actors start).
+#ifndef HG_LEDGER_H
+#define HG_LEDGER_H
+
+#include "config/config.h"
+#include "schemas/message.h"
+
+struct hg_ledger;
+
+// What a runtime has to know to go on where the last one ended.
+struct hg_ledger_budget {
+  char name[HG_BUDGET_NAME_MAX + 1];
+  uint32_t parent;               // index
+  int64_t used, reserved, hard_limit;
+  int64_t configured_limit;      // the limit that the configuration said last; differs from hard_limit after `headgate limit`
+  bool throttled;
+  bool is_new;                   // not in the ledger before this opening
+};
+struct hg_ledger_permit {        // open when the last runtime died, or a charged orphan not yet settled
+  uint64_t id;
+  uint32_t budget;
+  int64_t tokens;                // the reservation
+  bool charged;                  // an orphan, counted as used
+  uint32_t attempt;
+  char task_id[HG_TASK_ID_MAX + 1];
+};
+struct hg_ledger_state {
+  char ledger_id[37];            // UUID text
+  uint64_t opening;              // counts the openings of this ledger, from 1; already durable
+  uint64_t last_seq;
+  uint64_t topic_last[HG_EVENT_KINDS];
+  struct hg_ledger_budget *budgets;   // in the order of the configuration
+  uint32_t budget_count;
+  struct hg_ledger_permit *permits;
+  size_t permit_count;
+};
+void hg_ledger_state_clear(struct hg_ledger_state *state);
+
+// Opens or creates the ledger for a runtime: takes the lock file (waits up to 5 s for short holders), checks that the
+// file is one of ours, applies the pragmas, passes the checkpoint law, counts the opening, reads the state. Budgets of the
+// configuration that the ledger does not know are new; budgets of the ledger that the configuration does not name and a
+// parent that differs from the stored one are HG_ERR_CONFIG (the first only when it has rows).
+hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *places, struct hg_ledger **out,
+                      struct hg_ledger_state *state, hg_error *why);
+// Checkpoints, closes, gives the lock back. HG_ERR_STORE when the last checkpoint failed (nothing is lost).
+hg_err hg_ledger_close(struct hg_ledger **ledger);
+
+// Writes the events of these FACTS payloads (inside frames, one after another) in one transaction: journal rows, totals
+// along the tree, latches, limits, reservations, topics. All or nothing. On failure the outcome is unknown until
+// hg_ledger_recover has said.
+hg_err hg_ledger_write(struct hg_ledger *ledger, const struct hg_bytes *payloads, size_t count, hg_error *why);
+// After a failed write: rolls back what is open, passes the checkpoint law, and says the newest seq that is stored.
+hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_error *why);
+// Checkpoints when the WAL is past a size, or (idle) when there is anything in it. Cheap when there is nothing to do.
+hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why);
+
+// Reading without a runtime (status, watch --from, audit): opens the file for a moment. HG_ERR_LEDGER_IN_USE when a
+// runtime lives; HG_ERR_EMPTY when there is no file.
+struct hg_ledger_figures { // of one budget
+  char name[HG_BUDGET_NAME_MAX + 1];
+  int64_t used, reserved, hard_limit;
+  bool throttled;
+  uint32_t open_permits;
+  uint64_t seq;
+};
+hg_err hg_ledger_read_figures(const struct hg_config *config, const struct hg_places *places, const char *budget,
+                              struct hg_ledger_figures *out, hg_error *why);
+
+// Is a runtime living on this ledger? Reads the lock file's holder.
+bool hg_ledger_is_live(const struct hg_places *places, char *holder, size_t room);
+
+#endif

@@ -1,0 +1,84 @@
+-- The ledger: every fact and the running totals, changed together in one transaction. Read it with plain SQL while no
+-- runtime lives on it. Figures are tokens, moments microseconds since 1970-01-01 UTC. NULL: not said, or not of this event.
+
+PRAGMA application_id = 0x48474154; -- "HGAT"
+PRAGMA user_version = 1;
+
+CREATE TABLE meta(
+  -- What is true of the file as a whole: ledger_id (a UUID), opening (how often a runtime has opened it).
+  key   TEXT NOT NULL PRIMARY KEY,
+  value ANY NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE token_budget(
+  -- The running totals of each budget, those of the budgets below it included.
+  name             TEXT NOT NULL PRIMARY KEY,
+  parent           TEXT,                       -- NULL: the root
+  total_used       INTEGER NOT NULL DEFAULT 0, -- settled for good: used_delta of journal and fold, summed
+  reserved         INTEGER NOT NULL DEFAULT 0, -- promised to open permits
+  hard_limit       INTEGER NOT NULL,           -- in force
+  configured_limit INTEGER NOT NULL,           -- what the configuration said last
+  throttled        INTEGER NOT NULL DEFAULT 0, -- 1: over the threshold, not yet below the clear point
+  updated_at       TEXT NOT NULL               -- ISO 8601, UTC: when its figures changed last
+) STRICT;
+
+CREATE TABLE journal(
+  -- Every fact, in order; rows are only ever appended. This is the event log that subscribers hear.
+  seq    INTEGER PRIMARY KEY,
+  at     INTEGER NOT NULL,
+  event  TEXT NOT NULL,
+  prev   INTEGER NOT NULL, -- the newest earlier row of the same event; 0: none
+  budget TEXT NOT NULL,
+  -- The fields of the events (schemas/messages.def).
+  task_id TEXT, permit INTEGER, attempt INTEGER, parent INTEGER,
+  used_delta INTEGER, reserved_delta INTEGER, -- added to the budget and to all above it
+  used INTEGER, reserved INTEGER, hard_limit INTEGER, -- of the budget, after this row
+  model TEXT, response_id TEXT,
+  input_tokens INTEGER, cached_tokens INTEGER, cache_write_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER,
+  source TEXT, -- of the figure: estimated, missing; NULL: exact
+  late INTEGER, policy TEXT, reason TEXT,
+  over_by INTEGER, needed INTEGER, available INTEGER, previous_limit INTEGER,
+  from_count INTEGER, to_count INTEGER, usage_percent INTEGER, -- hundredths: 9050 is 90.50 %
+  throttled INTEGER, max_concurrency INTEGER, open_permits INTEGER, orphans INTEGER, version TEXT, lasted_us INTEGER
+) STRICT;
+
+CREATE TABLE reservation(
+  -- Every permit: what it reserved and how it ended.
+  id      INTEGER PRIMARY KEY,
+  budget  TEXT NOT NULL,
+  task_id TEXT,
+  tokens  INTEGER NOT NULL,           -- reserved
+  state   TEXT NOT NULL CHECK (state IN ('open', 'kept', 'orphaned', 'settled', 'released')),
+                                      -- kept: its owner is gone, still reserved; orphaned: charged in full until settled
+  used    INTEGER NOT NULL DEFAULT 0, -- charged for it so far
+  attempt INTEGER,
+  seq     INTEGER NOT NULL            -- the journal row that changed it last
+) STRICT;
+-- What an opening has to read: few rows, however many there are in all.
+CREATE INDEX reservation_unsettled ON reservation(id) WHERE state IN ('open', 'kept', 'orphaned');
+
+CREATE TABLE topic(
+  -- The newest journal row of each event.
+  name     TEXT NOT NULL PRIMARY KEY,
+  last_seq INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE reporter(
+  -- Who numbers its commands, and the newest number that was taken: each command counts once.
+  id          TEXT NOT NULL PRIMARY KEY,
+  last_number INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE usage_id(
+  -- Records that brought an id of their own: the same id with the same content is answered from here.
+  key          TEXT NOT NULL PRIMARY KEY,
+  seq          INTEGER NOT NULL,
+  content_hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE fold(
+  -- What journal rows that were removed by age had added to total_used.
+  budget TEXT NOT NULL PRIMARY KEY,
+  used   INTEGER NOT NULL,
+  upto   INTEGER NOT NULL -- the newest row that was folded
+) STRICT, WITHOUT ROWID;
