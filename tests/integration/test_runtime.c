@@ -80,7 +80,7 @@ TEST(runtime, an_event_never_comes_before_its_cause) {
     if (strcmp(event.type, expected[3]) == 0) throttled_at = seen;
     if (strstr(event.json, "\"usedDelta\":950")) used += 950;
   }
-  CHECK(reserved_at == 1 && settled_at > reserved_at && throttled_at == settled_at + 1);
+  CHECK(reserved_at == 1 && settled_at > reserved_at && throttled_at > settled_at);
   CHECK_EQ(used, 950);
   // What a subscriber hears is committed: the figures it could ask for contain it.
   CHECK(fixture_usage(&f).seq >= seq);
@@ -103,8 +103,7 @@ TEST(runtime, a_filter_hears_its_topics_and_no_others) {
   hg_event event = next(subscriber);
   CHECK_STR(event.type, "CONCURRENCY_THROTTLED");
   CHECK_EQ(event.prev, 0);
-  CHECK(strstr(event.json, "\"payload\":{\"from\":4,\"to\":1,\"usagePercent\":90}") ||
-        strstr(event.json, "\"payload\":{\"from\":4,\"to\":1,\"usagePercent\":90.0}"));
+  CHECK(strstr(event.json, "\"payload\":{\"from\":4,\"to\":1,\"usagePercent\":90.0}") != NULL);
   const uint64_t first = event.seq;
   event = next(subscriber);
   CHECK_STR(event.type, "CONCURRENCY_RESTORED");

@@ -116,7 +116,7 @@ static void *work(void *argument) {
   if (hg_client_new(six->f.runtime, &client) != HG_OK) abort();
   hg_request want = HG_REQUEST_INIT;
   want.min_tokens = want.max_tokens = asks[task->index];
-  want.task_id = "123456" + task->index;
+  want.task_id = &"123456"[task->index];
   hg_grant grant = HG_GRANT_INIT;
   if (hg_acquire(client, &want, &grant, WAIT_MS) != HG_OK) abort();
   begin(six, task->index);

@@ -12,6 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// What a test rests on. Not CHECK: the killed children of the tests use these functions too, and may not talk to
+// Criterion.
+#define MUST(condition)                                                                                                \
+  do {                                                                                                                 \
+    if (!(condition)) {                                                                                                \
+      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                                                  \
+      abort();                                                                                                         \
+    }                                                                                                                  \
+  } while (0)
+
 // Three budgets in a line: default, research below it, papers below research.
 enum { DEFAULT, RESEARCH, PAPERS, BUDGETS };
 
@@ -27,7 +37,7 @@ static inline void bed_make(struct bed *bed) {
   *bed =
       (struct bed){.budgets = {{"default", 0, 1000000000}, {"research", 0, 50000000}, {"papers", RESEARCH, 9000000}}};
   snprintf(bed->directory, sizeof bed->directory, "%s/hg-ledger-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
-  CHECK(mkdtemp(bed->directory) != NULL);
+  MUST(mkdtemp(bed->directory) != NULL);
   snprintf(bed->path, sizeof bed->path, "%s/ledger.db", bed->directory);
   bed->config.source = "test.json";
   bed->config.ledger_path = bed->path;
@@ -47,7 +57,7 @@ static inline void bed_remove(const struct bed *bed) {
     unlink(path);
   }
   rmdir(bed->places.directory);
-  CHECK(rmdir(bed->directory) == 0);
+  MUST(rmdir(bed->directory) == 0);
 }
 
 static inline struct hg_ledger *bed_open(const struct bed *bed, struct hg_ledger_state *state) {
@@ -55,20 +65,20 @@ static inline struct hg_ledger *bed_open(const struct bed *bed, struct hg_ledger
   hg_error why = HG_ERROR_INIT;
   const hg_err err = hg_ledger_open(&bed->config, &bed->places, &ledger, state, &why);
   if (err != HG_OK) fprintf(stderr, "%s\n", why.text);
-  CHECK_EQ(err, HG_OK);
+  MUST(err == HG_OK);
   return ledger;
 }
 
 static inline sqlite3 *sql_open(const char *path) {
   sqlite3 *db = NULL;
-  CHECK_EQ(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL), SQLITE_OK);
+  MUST(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK);
   return db;
 }
 
 static inline int64_t sql_in(sqlite3 *db, const char *sql) {
   sqlite3_stmt *statement = NULL;
-  CHECK_EQ(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-  CHECK_EQ(sqlite3_step(statement), SQLITE_ROW);
+  MUST(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK);
+  MUST(sqlite3_step(statement) == SQLITE_ROW);
   const int64_t number = sqlite3_column_int64(statement, 0);
   sqlite3_finalize(statement);
   return number;
@@ -116,10 +126,10 @@ static inline void story_put(struct story *story, const struct hg_message *event
   if (story->capacity - story->size < HG_EVENT_FRAME_MAX) {
     story->capacity = 2 * story->capacity + HG_FACTS_BYTES;
     story->bytes = realloc(story->bytes, story->capacity);
-    CHECK(story->bytes != NULL);
+    MUST(story->bytes != NULL);
   }
   const size_t size = hg_frame_encode(event, story->bytes + story->size, story->capacity - story->size);
-  CHECK(size > 0);
+  MUST(size > 0);
   story->size += size;
 }
 
@@ -233,7 +243,7 @@ static inline void story_write(struct story *story, struct hg_ledger *ledger) {
   hg_error why = HG_ERROR_INIT;
   const hg_err err = story_try_write(story, ledger, &why);
   if (err != HG_OK) fprintf(stderr, "%s\n", why.text);
-  CHECK_EQ(err, HG_OK);
+  MUST(err == HG_OK);
   story->size = 0;
 }
 

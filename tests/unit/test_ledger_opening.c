@@ -153,9 +153,12 @@ static bool is_refused_without_rights(const struct bed *bed) {
   const pid_t child = fork();
   CHECK(child >= 0);
   if (child == 0) {
-    hg_error why;
+    struct hg_ledger *ledger = NULL;
+    struct hg_ledger_state state;
+    hg_error why = HG_ERROR_INIT;
     if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) _exit(2);
-    _exit(try_open(bed, &why) == HG_ERR_STORE && strstr(why.text, bed->path) != NULL ? 0 : 1);
+    const hg_err err = hg_ledger_open(&bed->config, &bed->places, &ledger, &state, &why);
+    _exit(err == HG_ERR_STORE && strstr(why.text, bed->path) != NULL ? 0 : 1);
   }
   int status = 1;
   CHECK(waitpid(child, &status, 0) == child);

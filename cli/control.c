@@ -1,0 +1,249 @@
+// Finding the runtime of a ledger and asking it.
+#include "cli/control.h"
+
+#include "actors/tracker.h"
+#include "bus/frames.h"
+#include "ledger/ledger.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HOLDER_BYTES 8192
+#define GLANCE_NS 20000000L // between two looks at a ledger that somebody holds for a moment
+
+hg_err hg_cli_fail(hg_error *why, hg_err code, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(why->text, sizeof why->text, format, arguments);
+  va_end(arguments);
+  return why->code = code;
+}
+
+static int exit_code_of(hg_err err) {
+  switch (err) {
+  case HG_OK: return 0;
+  case HG_ERR_INVALID:
+  case HG_ERR_CONFIG:
+  case HG_ERR_UNKNOWN_BUDGET:
+  case HG_ERR_RANGE: return 2;
+  case HG_ERR_STORE:
+  case HG_ERR_LEDGER_FOREIGN: return 4;
+  case HG_ERR_NO_MEMORY:
+  case HG_ERR_SYSTEM:
+  case HG_ERR_LEDGER_IN_USE:
+  case HG_ERR_BUSY:
+  case HG_ERR_TIMEOUT:
+  case HG_ERR_CANCELLED:
+  case HG_ERR_CLOSED:
+  case HG_ERR_FORKED:
+  case HG_ERR_BUDGET_EXHAUSTED:
+  case HG_ERR_UNKNOWN_PERMIT:
+  case HG_ERR_CONFLICT:
+  case HG_ERR_SEQUENCE:
+  case HG_ERR_WOULD_DEADLOCK:
+  case HG_ERR_PROTOCOL:
+  case HG_ERR_NO_USAGE:
+  case HG_ERR_NO_RUNTIME:
+  case HG_ERR_EMPTY: return 1;
+  }
+  return 1;
+}
+
+int hg_cli_exit(const char *subcommand, const hg_error *why) {
+  fprintf(stderr, "headgate %s: %s\n", subcommand, why->text[0] ? why->text : hg_err_text(why->code));
+  return exit_code_of(why->code);
+}
+
+// ------------------------------------------------------------------------------------------------ sites and holders
+
+hg_err hg_site_open(const char *config_file, const char *ledger_file, struct hg_site *out, hg_error *why) {
+  *out = (struct hg_site){.from_ledger = ledger_file != NULL};
+  if (config_file && ledger_file)
+    return hg_cli_fail(why, HG_ERR_INVALID, "--config and --ledger both say where the ledger is: give one of them");
+  if (!config_file && !ledger_file && access(HG_CLI_CONFIG_FILE, F_OK) != 0)
+    return hg_cli_fail(why, HG_ERR_CONFIG,
+                       "there is no " HG_CLI_CONFIG_FILE
+                       " here: name a configuration with --config FILE, or the ledger of a run with --ledger FILE");
+  hg_err err = ledger_file ? hg_config_minimal(HG_TOKENS_MAX, ledger_file, &out->config, why)
+                           : hg_config_read(config_file ? config_file : HG_CLI_CONFIG_FILE, &out->config, why);
+  if (err != HG_OK) return err;
+  fputs(out->config->warnings, stderr);
+  err = hg_places_of(out->config->ledger_path, getenv("XDG_RUNTIME_DIR"), &out->places, why);
+  if (err != HG_OK) hg_site_close(out);
+  return err;
+}
+
+void hg_site_close(struct hg_site *site) {
+  hg_config_destroy(&site->config);
+}
+
+hg_err hg_site_holder(const struct hg_site *site, struct hg_holder *out) {
+  char text[HOLDER_BYTES];
+  if (!hg_ledger_is_live(&site->places, text, sizeof text)) return HG_ERR_NO_RUNTIME;
+  json_t *holder = json_loads(text, 0, NULL);
+  const char *control = json_string_value(json_object_get(holder, "control"));
+  const char *events = json_string_value(json_object_get(holder, "events"));
+  hg_err err = HG_ERR_BUSY;
+  if (control && events && strlen(control) < sizeof out->control && strlen(events) < sizeof out->events) {
+    out->pid = json_integer_value(json_object_get(holder, "pid"));
+    strcpy(out->control, control);
+    strcpy(out->events, events);
+    err = HG_OK;
+  }
+  json_decref(holder);
+  return err;
+}
+
+// ------------------------------------------------------------------------------------------------ asking a runtime
+
+hg_err hg_control_open(struct hg_control *control, const char *endpoint) {
+  const struct hg_link_limits limits = {64, 64, HG_OUTSIDE_FRAME_MAX};
+  *control = (struct hg_control){0};
+  hg_err err = hg_context_new(&control->context);
+  if (err == HG_OK) err = hg_link_open(control->context, HG_DEALER, limits, &control->link);
+  if (err == HG_OK) err = hg_link_connect(&control->link, endpoint);
+  if (err != HG_OK) hg_control_close(control);
+  return err;
+}
+
+void hg_control_close(struct hg_control *control) {
+  hg_link_close(&control->link);
+  if (control->context) hg_context_destroy(control->context);
+  control->context = NULL;
+}
+
+// Takes the next frame, when it is an answer to the question; HG_ERR_EMPTY when it is not, or none is there.
+static hg_err take_answer(struct hg_control *control, struct hg_message *answer) {
+  struct hg_received received;
+  hg_peer peer;
+  hg_err err = hg_link_receive(&control->link, &peer, &received);
+  if (err != HG_OK) return err == HG_ERR_PROTOCOL ? HG_ERR_EMPTY : err;
+  size_t size;
+  const uint8_t *data = hg_received_data(&received, &size);
+  const bool fits = size <= sizeof control->answer;
+  if (fits && size) memcpy(control->answer, data, size);
+  hg_received_close(&received);
+  if (!fits || hg_outside_decode(control->answer, size, answer) != HG_OK) return HG_ERR_EMPTY;
+  if (answer->kind == HG_STATUS_REPORT && answer->as.status_report.request == control->request) return HG_OK;
+  if (answer->kind == HG_COMMAND_DONE && answer->as.command_done.request == control->request) return HG_OK;
+  return HG_ERR_EMPTY;
+}
+
+static hg_err ask(struct hg_control *control, const struct hg_message *question, int64_t deadline_us,
+                  struct hg_message *answer) {
+  uint8_t frame[HG_OUTSIDE_FRAME_MAX];
+  const struct hg_names no_names = {"", NULL, 0};
+  const size_t size = hg_outside_encode(question, &no_names, frame, sizeof frame);
+  if (!size) return HG_ERR_INVALID;
+  hg_err err = hg_link_send(&control->link, 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
+  while (err == HG_OK && (err = take_answer(control, answer)) == HG_ERR_EMPTY) {
+    const int64_t left = deadline_us - hg_clock_now().monotonic_us;
+    uint32_t readable;
+    err = left > 0 ? hg_links_wait(&control->link, 1, 1, left, &readable) : HG_ERR_TIMEOUT;
+  }
+  return err;
+}
+
+// An answer in words, when it is a refusal.
+static hg_err judge(const struct hg_message *answer, const char *budget, hg_error *why) {
+  if (answer->kind != HG_COMMAND_DONE) return HG_OK;
+  const struct hg_command_done_message *done = &answer->as.command_done;
+  if (done->error == HG_OK) return HG_OK;
+  return hg_cli_fail(why, (hg_err)done->error, "budget \"%s\": %.*s", budget, (int)done->reason.size,
+                     done->reason.data);
+}
+
+hg_err hg_control_status(struct hg_control *control, const char *budget, int64_t deadline_us, struct hg_message *report,
+                         hg_error *why) {
+  struct hg_message question;
+  hg_message_init(&question, HG_STATUS);
+  question.as.status.request = ++control->request;
+  question.as.status.budget = hg_text_of(budget);
+  const hg_err err = ask(control, &question, deadline_us, report);
+  if (err != HG_OK) return hg_cli_fail(why, err, "the runtime gave no answer: %s", hg_err_text(err));
+  const hg_err refused = judge(report, budget, why);
+  if (refused == HG_OK && report->kind != HG_STATUS_REPORT)
+    return hg_cli_fail(why, HG_ERR_PROTOCOL, "the runtime answered with something else: is it of another version?");
+  return refused;
+}
+
+hg_err hg_control_limit(struct hg_control *control, const char *budget, int64_t tokens, int64_t deadline_us,
+                        hg_error *why) {
+  struct hg_message question, answer;
+  hg_message_init(&question, HG_LIMIT);
+  question.as.limit.request = ++control->request;
+  question.as.limit.budget = hg_text_of(budget);
+  question.as.limit.tokens = tokens;
+  const hg_err err = ask(control, &question, deadline_us, &answer);
+  if (err != HG_OK) return hg_cli_fail(why, err, "the runtime gave no answer: %s", hg_err_text(err));
+  return judge(&answer, budget, why);
+}
+
+// ------------------------------------------------------------------------------------------------ with or without one
+
+static void report_figures(const struct hg_config *config, const struct hg_ledger_figures *figures, const char *budget,
+                           struct hg_message *out) {
+  hg_message_init(out, HG_STATUS_REPORT);
+  struct hg_status_report_message *report = &out->as.status_report;
+  const bool committed = config->throttle_basis == HG_THROTTLE_COMMITTED;
+  const uint32_t compared = hg_usage_percent(figures->used + (committed ? figures->reserved : 0), figures->hard_limit);
+  report->budget = hg_text_of(budget);
+  report->hard_limit = figures->hard_limit;
+  report->used = figures->used;
+  report->reserved = figures->reserved;
+  report->remaining = figures->hard_limit - figures->used;
+  report->available = report->remaining - figures->reserved;
+  report->usage_percent = hg_usage_percent(figures->used, figures->hard_limit);
+  report->should_throttle = hg_should_throttle(compared, config->throttle_percent);
+  report->throttled = figures->throttled;
+  report->open_permits = figures->open_permits;
+  report->max_concurrency = config->max_concurrency;
+  report->effective_concurrency = figures->throttled ? config->throttled_concurrency : config->max_concurrency;
+  report->seq = figures->seq;
+}
+
+static hg_err status_of_ledger(const struct hg_site *site, const char *budget, struct hg_message *report,
+                               hg_error *why) {
+  struct hg_ledger_figures figures;
+  const hg_err err = hg_ledger_read_figures(site->config, &site->places, budget, &figures, why);
+  if (err == HG_OK) report_figures(site->config, &figures, budget, report);
+  return err;
+}
+
+static hg_err status_of_holder(const struct hg_holder *holder, const char *budget, int64_t deadline_us,
+                               struct hg_control *control, struct hg_message *report, hg_error *why) {
+  const hg_err err = hg_control_open(control, holder->control);
+  if (err != HG_OK) return hg_cli_fail(why, err, "cannot connect to %s: %s", holder->control, hg_err_text(err));
+  return hg_control_status(control, budget, deadline_us, report, why);
+}
+
+// A runtime may end while it is asked, and another reader may hold the ledger for a moment: so both ways are tried
+// until the patience is over.
+hg_err hg_site_status(const struct hg_site *site, const char *budget, struct hg_control *control,
+                      struct hg_message *report, hg_error *why) {
+  const int64_t deadline = hg_clock_now().monotonic_us + HG_CONTROL_PATIENCE_MS * INT64_C(1000);
+  const struct timespec pause = {0, GLANCE_NS};
+  struct hg_holder holder;
+  *control = (struct hg_control){0};
+  for (;;) {
+    hg_err asked = hg_site_holder(site, &holder);
+    if (asked == HG_OK) {
+      asked = status_of_holder(&holder, budget, deadline, control, report, why);
+      if (asked != HG_ERR_TIMEOUT) return asked;
+      hg_control_close(control);
+    }
+    const hg_err err = status_of_ledger(site, budget, report, why);
+    if (err != HG_ERR_LEDGER_IN_USE) return err;
+    if (asked == HG_ERR_TIMEOUT)
+      return hg_cli_fail(
+          why, HG_ERR_TIMEOUT, "the runtime (pid %lld) holds \"%s\" but did not answer on %s within %d s",
+          (long long)holder.pid, site->config->ledger_path, holder.control, HG_CONTROL_PATIENCE_MS / 1000);
+    if (hg_clock_now().monotonic_us >= deadline) return err;
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+  }
+}

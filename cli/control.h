@@ -1,0 +1,57 @@
+// Where the runtime of a ledger is to be found, and how a subcommand asks it: over its control endpoint while it lives,
+// else from the ledger itself, opened for a moment.
+#ifndef HG_CONTROL_H
+#define HG_CONTROL_H
+
+#include "bus/links.h"
+#include "config/config.h"
+#include "schemas/message.h"
+
+#define HG_CLI_CONFIG_FILE "devs.config.json" // what is read when neither --config nor --ledger is given
+#define HG_CONTROL_PATIENCE_MS 2000           // a living runtime answers within this
+
+// A ledger, named by a configuration file or by its own path.
+struct hg_site {
+  struct hg_config *config; // with --ledger a minimal one, whose limit says nothing
+  struct hg_places places;
+  bool from_ledger;
+};
+// At most one of the two files may be given. Prints the warnings of the configuration to stderr.
+hg_err hg_site_open(const char *config_file, const char *ledger_file, struct hg_site *out, hg_error *why);
+void hg_site_close(struct hg_site *site);
+
+// Who lives on it, as its lock file says.
+struct hg_holder {
+  int64_t pid;
+  char control[HG_PATH_MAX + 8], events[HG_PATH_MAX + 8]; // endpoints
+};
+// HG_ERR_NO_RUNTIME: nobody. HG_ERR_BUSY: somebody holds the ledger for a moment only, or is just starting.
+hg_err hg_site_holder(const struct hg_site *site, struct hg_holder *out);
+
+// A connection to a control endpoint. One question at a time; texts of an answer are valid until the next one.
+struct hg_control {
+  void *context;
+  struct hg_link link;
+  uint64_t request;
+  uint8_t answer[HG_OUTSIDE_FRAME_MAX];
+};
+hg_err hg_control_open(struct hg_control *control, const char *endpoint);
+void hg_control_close(struct hg_control *control); // one that never opened is fine
+// Fills `report` with a STATUS_REPORT. HG_ERR_TIMEOUT: no answer until `deadline_us` (monotonic).
+hg_err hg_control_status(struct hg_control *control, const char *budget, int64_t deadline_us, struct hg_message *report,
+                         hg_error *why);
+hg_err hg_control_limit(struct hg_control *control, const char *budget, int64_t tokens, int64_t deadline_us,
+                        hg_error *why);
+
+// The figures of a budget as a STATUS_REPORT: from the runtime, or from the ledger when none lives (live: false).
+// `control` is not opened yet and the caller's to close; `budget` must live as long as the report.
+hg_err hg_site_status(const struct hg_site *site, const char *budget, struct hg_control *control,
+                      struct hg_message *report, hg_error *why);
+
+// Fills in `why` and returns the code.
+hg_err hg_cli_fail(hg_error *why, hg_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+// Prints "headgate SUBCOMMAND: TEXT" to stderr and gives the exit code: 1 nothing found, 2 usage or configuration,
+// 4 the ledger can't be used.
+int hg_cli_exit(const char *subcommand, const hg_error *why);
+
+#endif

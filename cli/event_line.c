@@ -1,0 +1,96 @@
+// Events as lines for people.
+#include "cli/event_line.h"
+
+#include "cli/render.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define TEXT_SHOWN 200
+
+struct line {
+  char *text;
+  size_t room, used;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct line *line, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  const int size = vsnprintf(line->text + line->used, line->room - line->used, format, arguments);
+  va_end(arguments);
+  line->used += size < 0 ? 0 : (size_t)size;
+  if (line->used >= line->room) line->used = line->room - 1;
+}
+
+// In local time, as the clock on the wall has it.
+static void add_time(struct line *line, int64_t at_us) {
+  const time_t seconds = (time_t)(at_us / 1000000);
+  struct tm parts;
+  char text[16] = "--:--:--";
+  if (at_us > 0 && localtime_r(&seconds, &parts)) strftime(text, sizeof text, "%H:%M:%S", &parts);
+  add(line, "%s.%03d", text, (int)(at_us > 0 ? at_us / 1000 % 1000 : 0));
+}
+
+// Fields for programs, which only lengthen a line.
+static bool is_detail(const char *field) {
+  static const char *const details[] = {"permit",           "parent",          "cachedTokens",
+                                        "cacheWriteTokens", "reasoningTokens", "responseId"};
+  for (size_t i = 0; i < sizeof details / sizeof *details; i++)
+    if (strcmp(field, details[i]) == 0) return true;
+  return false;
+}
+
+// What says the usual is left out: nil, empty, false, no change, a first attempt, an exact figure.
+static bool is_usual(const char *field, const json_t *value) {
+  const bool delta = strlen(field) > 5 && strcmp(field + strlen(field) - 5, "Delta") == 0;
+  if (json_is_null(value) || json_is_false(value)) return true;
+  if (json_is_string(value)) return !json_string_length(value) || strcmp(json_string_value(value), "exact") == 0;
+  if (strcmp(field, "attempt") == 0) return json_integer_value(value) <= 1;
+  return delta && json_integer_value(value) == 0;
+}
+
+static void add_field(struct line *line, const char *field, const json_t *value) {
+  char text[TEXT_SHOWN], count[HG_COUNT_TEXT];
+  const size_t length = strlen(field);
+  if (is_detail(field) || is_usual(field, value)) return;
+  if (json_is_string(value)) add(line, "  %s %s", field, hg_render_text(json_string_value(value), text, sizeof text));
+  else if (json_is_true(value)) add(line, "  %s", field);
+  else if (json_is_real(value)) add(line, "  %s %.2f", field, json_real_value(value));
+  else if (json_is_integer(value)) {
+    const int64_t number = json_integer_value(value);
+    const bool delta = length > 5 && strcmp(field + length - 5, "Delta") == 0;
+    add(line, "  %s %s%s", field, delta && number > 0 ? "+" : "", hg_render_count(number, count));
+  }
+}
+
+bool hg_event_line(const char *json, char *out, size_t room) {
+  json_t *event = json_loads(json, 0, NULL);
+  const char *type = json_string_value(json_object_get(event, "type"));
+  const char *budget = json_string_value(json_object_get(event, "budget"));
+  struct line line = {out, room, 0};
+  if (type) {
+    char shown[TEXT_SHOWN];
+    const char *field;
+    json_t *value;
+    add_time(&line, json_integer_value(json_object_get(event, "at")));
+    add(&line, " %-23s", hg_render_text(type, shown, sizeof shown));
+    if (budget && budget[0]) add(&line, " %s", hg_render_text(budget, shown, sizeof shown));
+    json_object_foreach(json_object_get(event, "payload"), field, value) {
+      char safe[TEXT_SHOWN];
+      add_field(&line, hg_render_text(field, safe, sizeof safe), value);
+    }
+  }
+  json_decref(event);
+  return type != NULL;
+}
+
+void hg_event_ledger_id(const char *json, char *out, size_t room) {
+  json_t *event = json_loads(json, 0, NULL);
+  const char *id = json_string_value(json_object_get(event, "ledgerId"));
+  snprintf(out, room, "%s", id ? id : "");
+  json_decref(event);
+}

@@ -1,0 +1,104 @@
+// headgate init: writes a configuration to start from. JSON has no comments, so a section of its own explains the
+// fields; sections that are not ours are left alone by our reader.
+#include "cli/cli.h"
+
+#include "cli/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: headgate init [FILE]\n"
+    "Writes a configuration to start from (default: " HG_CLI_CONFIG_FILE "); never over a file that is there.\n";
+
+// Every value but the limit is the default: a line may be left out.
+static const char start[] =
+    "{\n"
+    "  \"_comment\": [\n"
+    "    \"Headgate reads the five sections below and leaves every other one alone, this one too.\",\n"
+    "    \"tokenBudget.hardLimitTokens: the most tokens that all work together may use. There is no default: choose "
+    "it.\",\n"
+    "    \"tokenBudget.throttlePercent: from here on work runs scheduler.throttledConcurrency at a time; 100: "
+    "never.\",\n"
+    "    \"tokenBudget.throttleBasis: the percent counts what is used, or with committed also what is reserved.\",\n"
+    "    \"tokenBudget.restoreBelowPercent: below it the full concurrency returns.\",\n"
+    "    \"tokenBudget.orphanedReservations: what becomes of reservations whose process died: charge, keep or "
+    "release.\",\n"
+    "    \"tokenBudget.budgets: parts of the whole, such as {\\\"research\\\": {\\\"hardLimitTokens\\\": 50000}}.\",\n"
+    "    \"ledger.path: the file that counts, relative to this one. keepDays: how long its rows stay; 0: for ever.\",\n"
+    "    \"ledger.sharedReaders: true lets other programs read the ledger during a run, at some cost in speed.\",\n"
+    "    \"scheduler.maxConcurrency: how many calls run at once. throttledConcurrency: how many under the "
+    "throttle.\",\n"
+    "    \"eventBus.bind: more endpoints for events, such as ipc://run/events.ipc or tcp://127.0.0.1:5599.\",\n"
+    "    \"llm.baseUrl and llm.apiKeyEnv may be added: by default the environment (OPENAI_BASE_URL, OPENAI_API_KEY, "
+    "ANTHROPIC_*) says where to call and with which key.\",\n"
+    "    \"llm.defaultMaxTokens: the output cap that is written into requests which have none.\",\n"
+    "    \"llm.maxTokensPerMedia: what an image or a file may cost at most; 0: such calls are refused as "
+    "unbounded.\",\n"
+    "    \"llm.unbounded: refuse, or allow calls whose input cannot be bounded; then the limit is not provable.\",\n"
+    "    \"llm.timeoutSeconds, llm.maxAttempts: of one call. retryUnknownOutcome: retries after a call that may be "
+    "billed.\"\n"
+    "  ],\n"
+    "  \"tokenBudget\": {\n"
+    "    \"hardLimitTokens\": 200000,\n"
+    "    \"throttlePercent\": 90,\n"
+    "    \"throttleBasis\": \"used\",\n"
+    "    \"restoreBelowPercent\": 90,\n"
+    "    \"orphanedReservations\": \"charge\",\n"
+    "    \"budgets\": {}\n"
+    "  },\n"
+    "  \"ledger\": { \"path\": \"headgate.db\", \"keepDays\": 0, \"sharedReaders\": false },\n"
+    "  \"scheduler\": { \"maxConcurrency\": 4, \"throttledConcurrency\": 1 },\n"
+    "  \"eventBus\": { \"bind\": [] },\n"
+    "  \"llm\": {\n"
+    "    \"defaultMaxTokens\": 4096,\n"
+    "    \"maxTokensPerMedia\": 0,\n"
+    "    \"unbounded\": \"refuse\",\n"
+    "    \"timeoutSeconds\": 600,\n"
+    "    \"maxAttempts\": 5,\n"
+    "    \"retryUnknownOutcome\": 1\n"
+    "  }\n"
+    "}\n";
+
+static bool write_all(int fd, const char *text, size_t size) {
+  while (size) {
+    const ssize_t written = write(fd, text, size);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    text += written;
+    size -= (size_t)written;
+  }
+  return true;
+}
+
+static int write_start(const char *path) {
+  const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0 && errno == EEXIST) {
+    fprintf(stderr, "headgate init: \"%s\" is there already and was left as it is: name another file\n", path);
+    return 2;
+  }
+  if (fd < 0) return fprintf(stderr, "headgate init: cannot create \"%s\": %s\n", path, strerror(errno)), 2;
+  const bool written = write_all(fd, start, sizeof start - 1);
+  const int reason = errno;
+  if ((close(fd) == 0) & written) {
+    printf("wrote %s: set tokenBudget.hardLimitTokens in it, then\n"
+           "  headgate run BATCH.jsonl -o RESULTS.jsonl --config %s\n",
+           path, path);
+    return 0;
+  }
+  unlink(path);
+  fprintf(stderr, "headgate init: cannot write \"%s\": %s\n", path, strerror(reason));
+  return 1;
+}
+
+int hg_cli_init(int argc, char **argv) {
+  static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+  const int option = getopt_long(argc, argv, "", options, NULL);
+  if (option == 'h') return fputs(usage, stdout), 0;
+  if (option != -1 || argc - optind > 1) return fputs(usage, stderr), 2;
+  return write_start(optind < argc ? argv[optind] : HG_CLI_CONFIG_FILE);
+}

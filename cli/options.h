@@ -1,0 +1,15 @@
+// The values of flags.
+#ifndef HG_OPTIONS_H
+#define HG_OPTIONS_H
+
+#include "headgate.h"
+
+// A number of tokens from 1 to HG_TOKENS_MAX, exactly: 200000, 2_000_000, 200k, 1.5M, 2G (k, M and G are powers of
+// 1,000). False: it is none, or its fraction is finer than a token.
+bool hg_cli_parse_tokens(const char *text, int64_t *out);
+// A whole number without sign, from `min` to `max`.
+bool hg_cli_parse_whole(const char *text, unsigned long min, unsigned long max, unsigned long *out);
+// One of the words of a NULL-terminated list: its place, or -1.
+int hg_cli_parse_word(const char *text, const char *const *words);
+
+#endif

@@ -1,0 +1,112 @@
+// headgate status: how a budget stands, from the living runtime or from the ledger.
+#include "cli/cli.h"
+
+#include "bus/frames.h"
+#include "cli/control.h"
+#include "cli/render.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BAR_CELLS 50
+#define LABEL "%-11s"
+
+static const char usage[] = "usage: headgate status [--config FILE | --ledger FILE] [--budget NAME] [--json]\n"
+                            "How a budget stands: from the runtime while one lives, else from its ledger.\n"
+                            "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
+                            "  --ledger FILE   the ledger of a run that was started with --limit\n"
+                            "  --budget NAME   which budget (default: default)\n"
+                            "  --json          one line of JSON\n";
+
+static int print_json(const struct hg_message *report) {
+  uint8_t frame[HG_OUTSIDE_FRAME_MAX];
+  char json[2 * HG_OUTSIDE_FRAME_MAX];
+  const struct hg_names no_names = {"", NULL, 0};
+  const size_t size = hg_outside_encode(report, &no_names, frame, sizeof frame);
+  if (!size || !hg_outside_to_json(frame, size, json, sizeof json)) {
+    fputs("headgate status: the report cannot be printed\n", stderr);
+    return 1;
+  }
+  puts(json);
+  return 0;
+}
+
+static void print_tokens(const char *label, int64_t tokens, const char *more) {
+  char count[HG_COUNT_TEXT];
+  printf(LABEL "%15s tokens%s\n", label, hg_render_count(tokens, count), more);
+}
+
+static void print_queue(const struct hg_status_report_message *report) {
+  char needed[HG_COUNT_TEXT], available[HG_COUNT_TEXT];
+  if (!report->live) {
+    printf(LABEL "%u permits open; no runtime is living on the ledger\n", "tasks", report->open_permits);
+    return;
+  }
+  printf(LABEL "%u running of %u at once (configured: %u), %u waiting\n", "tasks", report->running,
+         report->effective_concurrency, report->max_concurrency, report->waiting);
+  if (!report->waiting) return;
+  if (!report->waits_for.size) {
+    printf(LABEL "a free slot\n", "waits for");
+    return;
+  }
+  printf(LABEL "%s of budget %.*s; needs %s", "waits for", report->waits_for_throttle ? "the throttle" : "tokens",
+         (int)report->waits_for.size, report->waits_for.data, hg_render_count(report->needed, needed));
+  // What is free is known of the budget that was asked for only.
+  if (hg_text_equal(report->waits_for, report->budget))
+    printf(", %s available", hg_render_count(report->available, available));
+  putchar('\n');
+}
+
+static int print_table(const struct hg_message *message, const struct hg_config *config) {
+  const struct hg_status_report_message *report = &message->as.status_report;
+  char bar[HG_BAR_MAX + 2], percent[HG_PERCENT_TEXT], throttle[48];
+  hg_render_percent(report->usage_percent, percent);
+  snprintf(throttle, sizeof throttle, "at %u %%", config->throttle_percent);
+  printf(LABEL "%.*s\n", "budget", (int)report->budget.size, report->budget.data);
+  printf(LABEL "[%s] %s\n", "",
+         hg_render_bar(report->used, report->reserved, report->hard_limit, config->throttle_percent, BAR_CELLS, bar),
+         percent);
+  print_tokens("hard limit", report->hard_limit, "");
+  print_tokens("used", report->used, "");
+  print_tokens("reserved", report->reserved, "");
+  print_tokens("remaining", report->remaining, report->remaining < 0 ? "  (over the limit)" : "");
+  print_tokens("available", report->available, "");
+  printf(LABEL "%s (%s)\n", "throttle", report->throttled ? "closed: concurrency is reduced" : "open",
+         config->throttle_percent < 100 ? throttle : "never closes");
+  print_queue(report);
+  return 0;
+}
+
+static int report(const char *config, const char *ledger, const char *budget, bool json) {
+  struct hg_site site;
+  struct hg_control control = {0};
+  struct hg_message message;
+  hg_error why = HG_ERROR_INIT;
+  if (hg_site_open(config, ledger, &site, &why) != HG_OK) return hg_cli_exit("status", &why);
+  int code;
+  if (hg_site_status(&site, budget, &control, &message, &why) != HG_OK) code = hg_cli_exit("status", &why);
+  else code = json ? print_json(&message) : print_table(&message, site.config);
+  hg_control_close(&control);
+  hg_site_close(&site);
+  return code;
+}
+
+int hg_cli_status(int argc, char **argv) {
+  static const struct option options[] = {
+      {"config", required_argument, NULL, 'c'}, {"ledger", required_argument, NULL, 'l'},
+      {"budget", required_argument, NULL, 'b'}, {"json", no_argument, NULL, 'j'},
+      {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+  const char *config = NULL, *ledger = NULL, *budget = "default";
+  bool json = false;
+  for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    if (option == 'c') config = optarg;
+    else if (option == 'l') ledger = optarg;
+    else if (option == 'b') budget = optarg;
+    else if (option == 'j') json = true;
+    else return fputs(usage, option == 'h' ? stdout : stderr), option == 'h' ? 0 : 2;
+  }
+  if (optind < argc)
+    return fprintf(stderr, "headgate status: \"%s\" is one argument too many\n%s", argv[optind], usage), 2;
+  return report(config, ledger, budget, json);
+}

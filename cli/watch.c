@@ -1,0 +1,286 @@
+// headgate watch: follows the events of a runtime, says on stderr what it does not hear, and ends quietly.
+#include "cli/cli.h"
+
+#include "bus/endpoints.h"
+#include "bus/frames.h"
+#include "cli/control.h"
+#include "cli/event_line.h"
+#include "config/suggest.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TURN_US 250000     // how soon a signal or a reader that went away is noticed at the latest
+#define SILENCE_US 3000000 // the event bus beats ten times a second
+#define FIND_WITHIN_US 2000000
+#define TOPIC_TEXT 64
+
+static const char usage[] = "usage: headgate watch [ENDPOINT | --config FILE | --ledger FILE] [--topics A,B] [--json]\n"
+                            "Follows the events of a runtime until Ctrl-C, or until the runtime that was found ends.\n"
+                            "  ENDPOINT        ipc://PATH or tcp://HOST:PORT; followed over restarts\n"
+                            "  --config FILE   finds the runtime (default: " HG_CLI_CONFIG_FILE ")\n"
+                            "  --ledger FILE   finds a run that was started with --limit\n"
+                            "  --topics A,B    these events only (headgate describe --markdown names them)\n"
+                            "  --json          one line of JSON an event\n";
+
+// Signal handlers can reach nothing else.
+static volatile sig_atomic_t interrupted;
+
+struct watch {
+  char endpoint[HG_PATH_MAX + 8];
+  bool found; // through a configuration or a ledger: ends with the runtime
+  bool json;
+  bool wanted[HG_EVENT_KINDS]; // to print
+  bool by_topic;               // not all
+  struct hg_link link;
+  int64_t heard_at; // monotonic; of anything
+  bool live, silence_told;
+  char ledger_id[64];            // of the runtime heard last
+  uint64_t last[HG_EVENT_KINDS]; // newest seq of each topic
+  bool ended;                    // the runtime said that it stops
+};
+
+static void interrupt(int signal_number) {
+  (void)signal_number;
+  interrupted = 1;
+}
+
+static void catch_signals(void) {
+  struct sigaction action = {.sa_handler = interrupt};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &action, NULL);
+}
+
+// ------------------------------------------------------------------------------------------------ what was missed
+
+static void forget(struct watch *watch, const char *ledger_id) {
+  snprintf(watch->ledger_id, sizeof watch->ledger_id, "%s", ledger_id);
+  memset(watch->last, 0, sizeof watch->last);
+}
+
+// Tells when the last event of the topic that was seen is not the one before this one. The ledger's id is read only
+// where it matters: numbers of another ledger say nothing about this one.
+static void check_gap(struct watch *watch, unsigned topic, const char *name, const struct hg_event_envelope *envelope,
+                      const char *json) {
+  uint64_t *last = &watch->last[topic];
+  if (!envelope->seq) return; // a notice
+  if (envelope->prev != *last) {
+    char ledger_id[sizeof watch->ledger_id];
+    hg_event_ledger_id(json, ledger_id, sizeof ledger_id);
+    if (strcmp(ledger_id, watch->ledger_id) != 0) forget(watch, ledger_id);
+    else if (*last && envelope->prev > *last)
+      fprintf(stderr, "headgate watch: missed events of %s after seq %llu, up to seq %llu\n", name,
+              (unsigned long long)*last, (unsigned long long)envelope->prev);
+  }
+  *last = envelope->seq;
+}
+
+// ------------------------------------------------------------------------------------------------ one event
+
+static void hear(struct watch *watch) {
+  watch->heard_at = hg_clock_now().monotonic_us;
+  if (!watch->live) fprintf(stderr, "headgate watch: following %s\n", watch->endpoint);
+  else if (watch->silence_told) fprintf(stderr, "headgate watch: events are heard again\n");
+  watch->live = true;
+  watch->silence_told = false;
+}
+
+static void take(struct watch *watch, const uint8_t *frame, size_t size) {
+  char json[2 * HG_OUTSIDE_FRAME_MAX], line[HG_EVENT_LINE_MAX], name[TOPIC_TEXT];
+  struct hg_event_envelope envelope;
+  if (hg_outside_read_envelope(frame, size, &envelope) != HG_OK ||
+      !hg_outside_to_json(frame, size, json, sizeof json)) {
+    fprintf(stderr, "headgate watch: passed over a frame that is not an event\n");
+    return;
+  }
+  hear(watch);
+  const struct hg_kind_info *info = hg_kind_by_name(envelope.type);
+  const bool known = info && info->is_event; // events of a newer version are printed all the same
+  const unsigned topic = known ? (unsigned)info->kind - HG_EVENT_FIRST : 0;
+  hg_text_copy(name, sizeof name, envelope.type);
+  if (known && info->kind != HG_HEARTBEAT) check_gap(watch, topic, name, &envelope, json);
+  if (known && info->kind == HG_RUNTIME_STOPPED) watch->ended = true;
+  if (known ? !watch->wanted[topic] : watch->by_topic) return;
+  if (watch->json) puts(json);
+  else if (hg_event_line(json, line, sizeof line)) puts(line);
+}
+
+// All that waits.
+static hg_err drain(struct watch *watch) {
+  for (;;) {
+    struct hg_received received;
+    hg_peer peer;
+    const hg_err err = hg_link_receive(&watch->link, &peer, &received);
+    if (err == HG_ERR_PROTOCOL) continue; // not two frames: no event
+    if (err != HG_OK) return err == HG_ERR_EMPTY ? HG_OK : err;
+    size_t size;
+    const uint8_t *data = hg_received_data(&received, &size);
+    take(watch, data, size);
+    hg_received_close(&received);
+    if (interrupted || ferror(stdout) || (watch->found && watch->ended)) return HG_OK;
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ the loop
+
+static void notice_silence(struct watch *watch) {
+  if (watch->silence_told || hg_clock_now().monotonic_us - watch->heard_at < SILENCE_US) return;
+  fprintf(stderr, "headgate watch: nothing is heard on %s; waiting\n", watch->endpoint);
+  watch->silence_told = true;
+}
+
+// Nobody reads what we print any more.
+static bool reader_is_gone(void) {
+  struct pollfd out = {.fd = STDOUT_FILENO, .events = 0};
+  return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
+static int follow(struct watch *watch) {
+  watch->heard_at = hg_clock_now().monotonic_us;
+  while (!interrupted) {
+    uint32_t readable;
+    hg_err err = hg_links_wait(&watch->link, 1, 1, TURN_US, &readable);
+    if (err == HG_OK) err = drain(watch);
+    if (err != HG_OK) return fprintf(stderr, "headgate watch: %s\n", hg_err_text(err)), 1;
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+      if (errno == EPIPE) return 0;
+      return fprintf(stderr, "headgate watch: cannot write: %s\n", strerror(errno)), 1;
+    }
+    if (reader_is_gone()) return 0;
+    if (watch->found && watch->ended) return fprintf(stderr, "headgate watch: the runtime has ended\n"), 0;
+    watch->ended = false;
+    notice_silence(watch);
+  }
+  return 0;
+}
+
+// ------------------------------------------------------------------------------------------------ connecting
+
+static hg_err subscribe(struct watch *watch) {
+  if (!watch->by_topic) return hg_link_subscribe(&watch->link, "");
+  hg_err err = HG_OK;
+  for (unsigned i = 0; err == HG_OK && i < HG_EVENT_KINDS; i++) {
+    const enum hg_kind kind = (enum hg_kind)(HG_EVENT_FIRST + i);
+    const struct hg_kind_info *info = hg_kind_info(kind);
+    // The beat proves that the subscription is live.
+    if (info && (watch->wanted[i] || kind == HG_HEARTBEAT || kind == HG_RUNTIME_STOPPED))
+      err = hg_link_subscribe(&watch->link, info->name);
+  }
+  return err;
+}
+
+static int run(struct watch *watch) {
+  void *context = NULL;
+  const struct hg_link_limits limits = {HG_EVENTS_HWM, HG_EVENTS_HWM, HG_OUTSIDE_FRAME_MAX};
+  int code = 2;
+  catch_signals();
+  hg_err err = hg_context_new(&context);
+  if (err == HG_OK) err = hg_link_open(context, HG_SUB, limits, &watch->link);
+  if (err == HG_OK) err = subscribe(watch);
+  if (err == HG_OK && (err = hg_link_connect(&watch->link, watch->endpoint)) == HG_OK) code = follow(watch);
+  else fprintf(stderr, "headgate watch: cannot connect to \"%s\": %s\n", watch->endpoint, hg_err_text(err));
+  hg_link_close(&watch->link);
+  if (context) hg_context_destroy(context);
+  return code;
+}
+
+static hg_err find(struct watch *watch, const char *config, const char *ledger, hg_error *why) {
+  struct hg_site site;
+  struct hg_holder holder;
+  hg_err err = hg_site_open(config, ledger, &site, why);
+  if (err != HG_OK) return err;
+  // A runtime that is just starting has not said yet where it publishes.
+  const int64_t deadline = hg_clock_now().monotonic_us + FIND_WITHIN_US;
+  while ((err = hg_site_holder(&site, &holder)) == HG_ERR_BUSY && hg_clock_now().monotonic_us < deadline)
+    poll(NULL, 0, TURN_US / 10000);
+  if (err == HG_OK) snprintf(watch->endpoint, sizeof watch->endpoint, "%s", holder.events);
+  else hg_cli_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", site.config->ledger_path);
+  watch->found = true;
+  hg_site_close(&site);
+  return err == HG_OK ? HG_OK : HG_ERR_NO_RUNTIME;
+}
+
+// ------------------------------------------------------------------------------------------------ flags
+
+static hg_err refuse_topic(struct hg_text name, hg_error *why) {
+  const char *names[HG_EVENT_KINDS];
+  char text[TOPIC_TEXT];
+  size_t count = 0;
+  for (unsigned i = 0; i < HG_EVENT_KINDS; i++)
+    if (hg_kind_info(HG_EVENT_FIRST + i)) names[count++] = hg_kind_info(HG_EVENT_FIRST + i)->name;
+  hg_text_copy(text, sizeof text, name);
+  const char *nearest = hg_suggest(text, names, count);
+  return hg_cli_fail(why, HG_ERR_INVALID, "--topics: there is no event \"%s\"%s%s%s", text,
+                     nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
+}
+
+// NULL: all but the beat.
+static hg_err want(struct watch *watch, const char *topics, hg_error *why) {
+  watch->by_topic = topics != NULL;
+  for (unsigned i = 0; i < HG_EVENT_KINDS; i++)
+    watch->wanted[i] = !topics && HG_EVENT_FIRST + i != HG_HEARTBEAT;
+  while (topics) {
+    const size_t size = strcspn(topics, ",");
+    const struct hg_text name = {topics, (uint32_t)size};
+    const struct hg_kind_info *info = hg_kind_by_name(name);
+    if (!info || !info->is_event) return refuse_topic(name, why);
+    watch->wanted[(unsigned)info->kind - HG_EVENT_FIRST] = true;
+    topics = topics[size] ? topics + size + 1 : NULL;
+  }
+  return HG_OK;
+}
+
+static hg_err locate(struct watch *watch, const char *endpoint, const char *config, const char *ledger, hg_error *why) {
+  if (!endpoint) return find(watch, config, ledger, why);
+  if (config || ledger)
+    return hg_cli_fail(why, HG_ERR_INVALID, "give an endpoint or a file that leads to one, not both");
+  if (strncmp(endpoint, "ipc://", 6) != 0 && strncmp(endpoint, "tcp://", 6) != 0)
+    return hg_cli_fail(why, HG_ERR_INVALID, "\"%.100s\" is not an endpoint: ipc://PATH or tcp://HOST:PORT", endpoint);
+  if (strlen(endpoint) >= sizeof watch->endpoint) return hg_cli_fail(why, HG_ERR_INVALID, "the endpoint is too long");
+  strcpy(watch->endpoint, endpoint);
+  return HG_OK;
+}
+
+int hg_cli_watch(int argc, char **argv) {
+  static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                          {"ledger", required_argument, NULL, 'l'},
+                                          {"topics", required_argument, NULL, 't'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"from", required_argument, NULL, 'f'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+  const char *config = NULL, *ledger = NULL, *topics = NULL;
+  bool json = false;
+  for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    if (option == 'c') config = optarg;
+    else if (option == 'l') ledger = optarg;
+    else if (option == 't') topics = optarg;
+    else if (option == 'j') json = true;
+    else if (option == 'f')
+      return fputs("headgate watch: --from is not in this version: events are followed from now on\n", stderr), 2;
+    else return fputs(usage, option == 'h' ? stdout : stderr), option == 'h' ? 0 : 2;
+  }
+  if (argc - optind > 1) return fprintf(stderr, "headgate watch: one endpoint at a time\n%s", usage), 2;
+  struct watch *watch = calloc(1, sizeof *watch);
+  hg_error why = HG_ERROR_INIT;
+  hg_err err =
+      watch ? want(watch, topics, &why) : hg_cli_fail(&why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
+  if (err == HG_OK) err = locate(watch, optind < argc ? argv[optind] : NULL, config, ledger, &why);
+  int code;
+  if (err != HG_OK) code = hg_cli_exit("watch", &why);
+  else {
+    watch->json = json;
+    code = run(watch);
+  }
+  free(watch);
+  return code;
+}

@@ -1,0 +1,205 @@
+// One HTTP call: a libcurl handle that is set up once and used again and again.
+#include "runner/http_private.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define KEPT_BODY_BYTES ((size_t)64 * 1024) // a longer buffer is given back after the call
+
+static size_t on_body(char *data, size_t size, size_t count, void *context) {
+  struct hg_http_call *call = context;
+  const size_t more = size * count;
+  if (more > HG_BODY_MAX - call->body_len) {
+    call->too_large = true;
+    return CURL_WRITEFUNC_ERROR;
+  }
+  if (call->body_len + more > call->body_capacity) {
+    size_t capacity = call->body_capacity ? call->body_capacity : 4096;
+    while (capacity < call->body_len + more)
+      capacity *= 2;
+    char *body = realloc(call->body, capacity);
+    if (!body) {
+      call->no_memory = true;
+      return CURL_WRITEFUNC_ERROR;
+    }
+    call->body = body;
+    call->body_capacity = capacity;
+  }
+  if (more > 0) memcpy(call->body + call->body_len, data, more);
+  call->body_len += more;
+  return more;
+}
+
+static bool was_sent(const struct hg_http_call *call) {
+  long sent = 0;
+  return curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent) != CURLE_OK || sent > 0;
+}
+
+// libcurl sends a request again by itself when a kept connection dies under it. The provider may have worked on the
+// first copy, so a second one needs a reservation of its own: it is stopped here.
+static int before_request(void *context, char *remote, char *local, int remote_port, int local_port) {
+  (void)remote, (void)local, (void)remote_port, (void)local_port;
+  struct hg_http_call *call = context;
+  call->resent = call->starts > 0 && was_sent(call);
+  if (call->resent) return CURL_PREREQFUNC_ABORT;
+  call->starts++;
+  return CURL_PREREQFUNC_OK;
+}
+
+static bool set_common(struct hg_http_call *call, const struct hg_http_options *options) {
+  CURL *easy = call->easy;
+  char agent[48] = "headgate/";
+  strncat(agent, hg_version(), sizeof agent - strlen(agent) - 1);
+  return curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_PRIVATE, call) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_USERAGENT, agent) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->detail) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_PREREQDATA, call) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)HG_BODY_MAX) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms) == CURLE_OK;
+}
+
+struct hg_http_call *hg_http_call_new(const struct hg_http_options *options) {
+  struct hg_http_call *call = calloc(1, sizeof *call);
+  if (!call) return NULL;
+  call->easy = curl_easy_init();
+  if (call->easy && set_common(call, options)) return call;
+  hg_http_call_destroy(call);
+  return NULL;
+}
+
+void hg_http_call_destroy(struct hg_http_call *call) {
+  if (!call) return;
+  if (call->easy) curl_easy_cleanup(call->easy);
+  free(call->url);
+  free(call->body);
+  free(call);
+}
+
+static hg_err refuse(hg_error *why, CURLcode code, const char *what) {
+  const hg_err err = code == CURLE_OUT_OF_MEMORY ? HG_ERR_NO_MEMORY : HG_ERR_INVALID;
+  if (why) {
+    why->code = err;
+    snprintf(why->text, sizeof why->text, "libcurl refuses the %s: %s", what, curl_easy_strerror(code));
+  }
+  return err;
+}
+
+// Nearly all calls of a run go to the same URL, so it is set only when it changes.
+static CURLcode set_url(struct hg_http_call *call, const char *url) {
+  if (call->url && strcmp(call->url, url) == 0) return CURLE_OK;
+  const size_t size = strlen(url) + 1;
+  if (size > call->url_capacity) {
+    char *copy = realloc(call->url, size);
+    if (!copy) return CURLE_OUT_OF_MEMORY;
+    call->url = copy;
+    call->url_capacity = size;
+  }
+  memcpy(call->url, url, size);
+  // Waiting for a connection that others can share pays only where HTTP/2 can be agreed on.
+  CURLcode code = curl_easy_setopt(call->easy, CURLOPT_PIPEWAIT, strncmp(url, "https:", 6) == 0 ? 1L : 0L);
+  if (code == CURLE_OK) code = curl_easy_setopt(call->easy, CURLOPT_URL, url);
+  if (code != CURLE_OK) call->url[0] = '\0';
+  return code;
+}
+
+hg_err hg_http_call_prepare(struct hg_http_call *call, const struct hg_http_request *request,
+                            const struct curl_slist *headers, hg_error *why) {
+  CURLcode code = set_url(call, request->url);
+  if (code != CURLE_OK) return refuse(why, code, "URL");
+  if (call->headers != headers) code = curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, headers);
+  if (code != CURLE_OK) return refuse(why, code, "headers");
+  call->headers = headers;
+  code = curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+  if (code == CURLE_OK) code = curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, request->body);
+  if (code != CURLE_OK) return refuse(why, code, "body");
+  call->tag = request->tag;
+  return HG_OK;
+}
+
+bool hg_http_call_left(const struct hg_http_call *call) {
+  return call->starts > 0;
+}
+
+void hg_http_call_rest(struct hg_http_call *call) {
+  call->starts = 0;
+  call->resent = call->too_large = call->no_memory = false;
+  call->detail[0] = '\0';
+  call->tag = NULL;
+  call->body_len = 0;
+  if (call->body_capacity <= KEPT_BODY_BYTES) return;
+  free(call->body);
+  call->body = NULL;
+  call->body_capacity = 0;
+}
+
+// ---------------------------------------------------------------------------------------------- the end
+
+static enum hg_http_kind kind_of(const struct hg_http_call *call, CURLcode code) {
+  if (code == CURLE_OK) return HG_HTTP_ANSWERED;
+  if (call->too_large || code == CURLE_FILESIZE_EXCEEDED) return HG_HTTP_TOO_LARGE;
+  if (code == CURLE_OPERATION_TIMEDOUT && call->starts > 0) return HG_HTTP_TIMED_OUT;
+  return call->starts > 0 ? HG_HTTP_BROKEN : HG_HTTP_NO_CONNECTION;
+}
+
+static const char *header(const struct hg_http_call *call, const char *name) {
+  struct curl_header *found = NULL;
+  return curl_easy_header(call->easy, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : NULL;
+}
+
+int64_t hg_retry_after_ms(const char *text, int64_t now) {
+  if (isdigit((unsigned char)text[0])) {
+    char *end = NULL;
+    const double seconds = strtod(text, &end);
+    while (*end == ' ')
+      end++;
+    if (*end || !(seconds >= 0)) return -1;
+    return seconds < 1e9 ? (int64_t)(seconds * 1000) : INT64_C(1000000000000);
+  }
+  const time_t moment = curl_getdate(text, NULL);
+  if (moment < 0) return -1;
+  return (int64_t)moment > now ? ((int64_t)moment - now) * 1000 : 0;
+}
+
+static int64_t read_retry_after(const struct hg_http_call *call) {
+  const char *milliseconds = header(call, "retry-after-ms");
+  if (milliseconds && isdigit((unsigned char)milliseconds[0])) {
+    const double value = strtod(milliseconds, NULL);
+    return value < 1e12 ? (int64_t)value : INT64_C(1000000000000);
+  }
+  const char *seconds = header(call, "retry-after");
+  return seconds ? hg_retry_after_ms(seconds, (int64_t)time(NULL)) : -1;
+}
+
+static void read_answer(const struct hg_http_call *call, struct hg_http_end *out) {
+  curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &out->status);
+  out->body = call->body;
+  out->body_len = call->body_len;
+  if (out->status >= 400) out->retry_after_ms = read_retry_after(call);
+  const char *id = header(call, "x-request-id");
+  if (!id) id = header(call, "request-id");
+  if (id) strncat(out->request_id, id, sizeof out->request_id - 1);
+}
+
+void hg_http_call_end(struct hg_http_call *call, CURLcode code, struct hg_http_end *out) {
+  *out = (struct hg_http_end){.kind = kind_of(call, code), .left = call->starts > 0, .retry_after_ms = -1};
+  if (out->kind == HG_HTTP_ANSWERED) {
+    read_answer(call, out);
+    return;
+  }
+  const char *detail = call->detail[0] ? call->detail : curl_easy_strerror(code);
+  if (call->resent) detail = "a kept connection ended before an answer came";
+  if (call->no_memory) detail = "no memory for the answer";
+  snprintf(out->detail, sizeof out->detail, "%.159s", detail);
+}

@@ -1,0 +1,91 @@
+// Judges how attempts end.
+#include "runner/retry.h"
+
+#include "usage/json_scan.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+// The providers' code of an error answer: error.code, or error.type where there is no code.
+static bool is_quota(const struct hg_http_end *end) {
+  struct hg_json root;
+  if (end->status != 429 || !end->body || hg_json_check(end->body, end->body_len, &root, NULL)) return false;
+  struct hg_json_field outer[] = {{.name = "error"}};
+  hg_json_pick(&root, outer, 1);
+  struct hg_json_field inner[] = {{.name = "code"}, {.name = "type"}};
+  hg_json_pick(&outer[0].value, inner, 2);
+  return hg_json_is(&inner[0].value, "insufficient_quota") || hg_json_is(&inner[1].value, "insufficient_quota");
+}
+
+static void judge_success(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out) {
+  if (usage == HG_ERR_PROTOCOL) {
+    out->cost = HG_COST_WHOLE;
+    out->unknown = out->retry = true;
+    out->code = "invalid_response";
+    snprintf(out->message, sizeof out->message, "HTTP %ld with a body of %zu bytes that is not JSON", end->status,
+             end->body_len);
+    return;
+  }
+  out->success = true;
+  out->cost = usage == HG_OK ? HG_COST_USAGE : HG_COST_WHOLE;
+}
+
+static void judge_status(const struct hg_http_end *end, struct hg_judgement *out) {
+  const long status = end->status;
+  const bool quota = is_quota(end);
+  out->cost = HG_COST_NOTHING;
+  out->access = quota || status == 401 || status == 403 || status == 404;
+  out->retry = !quota && (status == 408 || status == 409 || status == 429 || status >= 500);
+  out->code = quota ? "insufficient_quota" : "http_error";
+  snprintf(out->message, sizeof out->message, "the provider answered HTTP %ld%s", status,
+           status >= 300 && status <= 399 ? ", a redirect, which is not followed; correct the base URL" : "");
+}
+
+// The request may have been worked on, and billed, although no whole answer came.
+static void judge_broken(const struct hg_http_end *end, const char *code, const char *message,
+                         struct hg_judgement *out) {
+  out->cost = end->left ? HG_COST_WHOLE : HG_COST_NOTHING;
+  out->unknown = end->left;
+  out->retry = true;
+  out->code = code;
+  snprintf(out->message, sizeof out->message, "%.40s%s%.110s", message, end->detail[0] ? ": " : "", end->detail);
+}
+
+void hg_judge(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out) {
+  *out = (struct hg_judgement){.cost = HG_COST_NOTHING};
+  switch (end->kind) {
+  case HG_HTTP_ANSWERED:
+    if (end->status >= 200 && end->status <= 299) judge_success(end, usage, out);
+    else judge_status(end, out);
+    break;
+  case HG_HTTP_NO_CONNECTION: judge_broken(end, "connection_failed", "no connection", out); break;
+  case HG_HTTP_TIMED_OUT: judge_broken(end, "request_timeout", "no whole answer in time", out); break;
+  case HG_HTTP_BROKEN: judge_broken(end, "connection_failed", "the connection broke", out); break;
+  case HG_HTTP_TOO_LARGE: // and would be so again
+    judge_broken(end, "invalid_response", "the answer is too long", out);
+    out->retry = false;
+    break;
+  case HG_HTTP_CUT:
+    judge_broken(end, "cancelled", "cut off by an interrupt", out);
+    out->retry = false;
+    break;
+  }
+}
+
+bool hg_may_retry(const struct hg_retry_limits *limits, const struct hg_judgement *judgement, uint32_t attempts,
+                  uint32_t unknown) {
+  if (!judgement->retry || attempts >= limits->max_attempts) return false;
+  return !judgement->unknown || unknown <= limits->retry_unknown_outcome;
+}
+
+int64_t hg_backoff_ms(uint32_t attempts, int64_t retry_after_ms, uint64_t random) {
+  assert(attempts >= 1);
+  int64_t ceiling = HG_BACKOFF_BASE_MS;
+  for (uint32_t i = 1; i < attempts && ceiling < HG_BACKOFF_MAX_MS; i++)
+    ceiling *= 2;
+  if (ceiling > HG_BACKOFF_MAX_MS) ceiling = HG_BACKOFF_MAX_MS;
+  int64_t asked = retry_after_ms > 0 ? retry_after_ms : 0;
+  if (asked > HG_RETRY_AFTER_MAX_MS) asked = HG_RETRY_AFTER_MAX_MS;
+  return asked + (int64_t)(random % (uint64_t)(ceiling + 1));
+}

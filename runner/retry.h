@@ -1,0 +1,49 @@
+// What the end of an attempt means: what it costs, whether the line is finished, and when it is tried again. Pure: no
+// clock, no random number of its own.
+#ifndef HG_RETRY_H
+#define HG_RETRY_H
+
+#include "headgate.h"
+#include "runner/http.h"
+
+#define HG_BACKOFF_BASE_MS 500
+#define HG_BACKOFF_MAX_MS (60 * 1000)
+#define HG_RETRY_AFTER_MAX_MS (10 * 60 * 1000)
+// A longer pause gives the slot to somebody else.
+#define HG_SHORT_PAUSE_MS 1000
+
+// What an attempt is charged.
+enum hg_cost {
+  HG_COST_NOTHING, // it never left, or the provider refused it before any work
+  HG_COST_USAGE,   // what the answer says
+  HG_COST_WHOLE    // the whole reservation, as an estimate: it was probably billed and nobody knows how much
+};
+
+struct hg_judgement {
+  enum hg_cost cost;
+  bool success;      // the answer is a result
+  bool retry;        // another try may end otherwise
+  bool unknown;      // the request left and no whole answer came back
+  bool access;       // the key, the model or the route is wrong, or the account is empty: 401, 403, 404, quota
+  const char *code;  // for the errors file; NULL: success
+  char message[160]; // for a person; "" on success
+};
+
+// `usage` is what hg_usage_find said of a whole 2xx body; anything else is ignored for other ends.
+// A 5xx costs nothing: the provider answered, and its answer is that it did no work.
+void hg_judge(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out);
+
+struct hg_retry_limits {
+  uint32_t max_attempts;          // of one line, all kinds together
+  uint32_t retry_unknown_outcome; // of one line: tries after an attempt whose outcome is unknown
+};
+// Whether the line is tried again after `attempts` attempts, of which `unknown` had no known outcome, this one
+// included.
+bool hg_may_retry(const struct hg_retry_limits *limits, const struct hg_judgement *judgement, uint32_t attempts,
+                  uint32_t unknown);
+
+// How long to wait before the next try: exponential with full jitter (0 to base * 2^(attempts-1), at most the maximum),
+// behind what Retry-After asks for (-1: nothing). `random` is any 64 random bits.
+int64_t hg_backoff_ms(uint32_t attempts, int64_t retry_after_ms, uint64_t random);
+
+#endif

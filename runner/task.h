@@ -1,0 +1,95 @@
+// One line of the batch on its way through the task runner, and the few containers that tasks stand in. Private to the
+// task runner.
+#ifndef HG_TASK_H
+#define HG_TASK_H
+
+#include "actors/id_map.h"
+#include "runner/retry.h"
+#include "runner/task_runner.h"
+#include "usage/usage.h"
+
+// A task in a WANTS state has something to do at once; it stays there only while the other side is full.
+#define HG_TASK_STATES(X)                                                                                              \
+  X(WANTS_PERMIT, "asks for a permit next")                                                                            \
+  X(ACQUIRING, "waits for a permit")                                                                                   \
+  X(WANTS_CALL, "holds a permit, calls next")                                                                          \
+  X(CALLING, "the provider has it")                                                                                    \
+  X(WANTS_WRITE, "has a result, adds it to the group next")                                                            \
+  X(WRITTEN, "its result is in the group, not durable yet")                                                            \
+  X(WANTS_CLOSE, "settles or releases its permit next")                                                                \
+  X(CLOSING, "waits until that is durable")                                                                            \
+  X(PAUSING, "tries again soon, with the same permit")                                                                 \
+  X(BACKING_OFF, "tries again later, with a new permit")                                                               \
+  X(PARKED, "was not let in; tries again when somebody was")                                                           \
+  X(GONE, "ended")
+
+enum hg_task_state {
+#define X(name, meaning) HG_TASK_##name,
+  HG_TASK_STATES(X)
+#undef X
+      HG_TASK_STATE_COUNT
+};
+
+// What becomes of a task when its permit is closed.
+enum hg_task_next { HG_NEXT_GONE, HG_NEXT_RETRY, HG_NEXT_PARK, HG_NEXT_LEAVE };
+
+struct hg_run_task {
+  enum hg_task_state state;
+  struct hg_run_task *older, *newer; // all tasks
+  struct hg_run_task *next;          // in a list; a task is in one at most
+  int64_t due_ms;                    // PAUSING, BACKING_OFF
+
+  const char *custom_id, *path, *budget; // behind the struct; budget may be NULL
+  uint64_t id_hash, line_number;
+  struct hg_prepared prepared;
+
+  hg_ticket ticket; // of the command that is under way; 0: none
+  bool cancelled;   // the acquire was asked to come back
+  hg_permit permit; // 0: none
+  int64_t granted;
+  void *call;
+  uint32_t attempts, unknown; // so far; of these, those without a known outcome
+
+  // The end of the last attempt.
+  struct hg_usage_found found; // found.report is what is settled
+  bool settles;                // or else the permit is released
+  hg_outcome outcome;
+  char reason[48]; // for the journal
+  enum hg_task_next after;
+  int64_t pause_ms;
+
+  // The result while it waits to be written.
+  bool success;
+  struct hg_result result; // its strings are those below, and `answer`
+  char *answer;            // owned copy of the body; NULL: the body is the caller's
+  char request_id[HG_LABEL_MAX + 1];
+  const char *error_code;
+  char message[384];
+};
+
+// From a parsed line; its strings are copied, `prepared` is taken over (not on failure). NULL: no memory.
+struct hg_run_task *hg_task_new(const struct hg_batch_line *line, struct hg_prepared *prepared);
+void hg_task_destroy(struct hg_run_task *task);
+// Whether the table of lives allows this move.
+bool hg_task_may_move(enum hg_task_state from, enum hg_task_state to);
+
+// Copies what fits, whole characters only.
+void hg_copy_text(char *out, size_t capacity, const char *text);
+
+struct hg_task_list {
+  struct hg_run_task *first, *last;
+};
+void hg_task_list_push(struct hg_task_list *list, struct hg_run_task *task);
+struct hg_run_task *hg_task_list_pop(struct hg_task_list *list); // NULL: empty
+
+// By due_ms, the earliest first.
+struct hg_task_heap {
+  struct hg_run_task **items;
+  size_t count, capacity;
+};
+// Makes room for `count` tasks. False: no memory.
+bool hg_task_heap_reserve(struct hg_task_heap *heap, size_t count);
+void hg_task_heap_push(struct hg_task_heap *heap, struct hg_run_task *task); // room was made
+struct hg_run_task *hg_task_heap_pop(struct hg_task_heap *heap);             // NULL: empty
+
+#endif

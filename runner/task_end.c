@@ -1,0 +1,161 @@
+// What the end of a call means for its task: a result, another try, or the end of the run.
+#include "runner/task_private.h"
+
+#include "usage/json_scan.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+// ---------------------------------------------------------------------------------------------- the cost
+
+// More output than the body allowed, or more tokens in all than the body can mean.
+static bool is_over_cap(const struct hg_run_task *task) {
+  const hg_usage_report *used = &task->found.report;
+  const struct hg_prepared *prepared = &task->prepared;
+  const int64_t output_max = prepared->max_tokens - prepared->input_bound;
+  if (prepared->output_cap > 0 && used->output_tokens > output_max) return true;
+  return !prepared->unbounded && used->tokens > task->granted;
+}
+
+static void ignore_of_cap(struct hg_runner *runner, struct hg_run_task *task) {
+  hg_copy_text(task->reason, sizeof task->reason, "cap_ignored");
+  runner->counts.cap_ignored++;
+  hg_runner_stop(
+      runner, HG_STOP_CAP,
+      "the answer to \"%.80s\" used %lld tokens of %lld reserved: the provider does not obey the output cap, "
+      "so the limit can't be promised; set llm.outputCapField to the field that it obeys",
+      task->custom_id, (long long)task->found.report.tokens, (long long)task->granted);
+}
+
+static void charge(struct hg_runner *runner, struct hg_run_task *task, const struct hg_judgement *judgement) {
+  hg_usage_report *used = &task->found.report;
+  used->attempt = task->attempts;
+  task->settles = judgement->cost != HG_COST_NOTHING;
+  task->reason[0] = '\0';
+  if (judgement->cost == HG_COST_USAGE && is_over_cap(task)) ignore_of_cap(runner, task);
+  if (judgement->cost != HG_COST_WHOLE) return;
+  used->tokens = task->granted;
+  used->source = HG_SOURCE_ESTIMATED;
+  runner->counts.estimated++;
+}
+
+// ---------------------------------------------------------------------------------------------- results
+
+static void name_failure(struct hg_run_task *task, const struct hg_http_end *end,
+                         const struct hg_judgement *judgement) {
+  const bool http = end->kind == HG_HTTP_ANSWERED && !judgement->unknown;
+  task->error_code = http ? NULL : judgement->code;
+  hg_copy_text(task->message, sizeof task->message, judgement->message);
+  if (http) snprintf(task->reason, sizeof task->reason, "http_%ld", end->status);
+  else hg_copy_text(task->reason, sizeof task->reason, judgement->code);
+}
+
+static void finish(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
+                   const struct hg_judgement *judgement) {
+  const bool answered = end->kind == HG_HTTP_ANSWERED;
+  task->success = judgement->success;
+  task->outcome = judgement->success ? HG_OUTCOME_DONE : HG_OUTCOME_FAILED;
+  task->error_code = NULL;
+  if (!judgement->success) name_failure(task, end, judgement);
+  memcpy(task->request_id, end->request_id, sizeof task->request_id);
+  task->result = (struct hg_result){.status = answered ? end->status : 0,
+                                    .body = answered ? end->body : NULL,
+                                    .body_len = answered ? end->body_len : 0};
+  hg_runner_write(runner, task);
+}
+
+static void retry(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end) {
+  task->outcome = HG_OUTCOME_RETRY;
+  task->pause_ms = hg_backoff_ms(task->attempts, end->retry_after_ms, runner->io.random(runner->io.context));
+  runner->counts.retries++;
+  if (task->settles || task->pause_ms > HG_SHORT_PAUSE_MS) {
+    hg_runner_close_permit(runner, task, HG_NEXT_RETRY);
+    return;
+  }
+  task->due_ms = runner->now_ms + task->pause_ms;
+  hg_runner_move(runner, task, HG_TASK_PAUSING);
+  hg_task_heap_push(&runner->timers, task);
+}
+
+// ---------------------------------------------------------------------------------------------- being let in
+
+void hg_runner_let_in(struct hg_runner *runner) {
+  if (runner->admitted) return;
+  runner->admitted = true;
+  runner->turned_away = 0;
+  for (struct hg_run_task *task; (task = hg_task_list_pop(&runner->parked)) != NULL;) {
+    hg_runner_move(runner, task, HG_TASK_WANTS_PERMIT);
+    hg_runner_step(runner, task);
+  }
+}
+
+// The provider's own words: error.message, or what it says as a plain "message" or "detail".
+static void provider_message(const struct hg_http_end *end, char *out, size_t capacity) {
+  struct hg_json root;
+  out[0] = '\0';
+  if (!end->body || hg_json_check(end->body, end->body_len, &root, NULL)) return;
+  struct hg_json_field outer[] = {{.name = "error"}, {.name = "message"}, {.name = "detail"}};
+  hg_json_pick(&root, outer, 3);
+  struct hg_json_field inner[] = {{.name = "message"}};
+  hg_json_pick(&outer[0].value, inner, 1);
+  const struct hg_json *said[] = {&inner[0].value, &outer[0].value, &outer[1].value, &outer[2].value};
+  for (size_t i = 0; i < 4 && !out[0]; i++)
+    (void)hg_json_copy(said[i], out, capacity);
+}
+
+static void remember_refusal(struct hg_runner *runner, const struct hg_http_end *end,
+                             const struct hg_judgement *judgement) {
+  if (runner->turned_away > 0) return;
+  char said[200];
+  provider_message(end, said, sizeof said);
+  snprintf(runner->turned_away_text, sizeof runner->turned_away_text, "%s%s%s", judgement->message, said[0] ? ": " : "",
+           said);
+  runner->counts.refused_status = end->kind == HG_HTTP_ANSWERED ? end->status : 0;
+  runner->counts.out_of_quota = strcmp(judgement->code, "insufficient_quota") == 0;
+}
+
+// Until somebody was let in, a refusal of the key, the model or the route says nothing about the line: it is held back.
+// An empty account ends the run at any time, since every further call would be refused.
+static bool turned_away(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
+                        const struct hg_judgement *judgement) {
+  const bool unreachable =
+      end->kind == HG_HTTP_NO_CONNECTION && !hg_may_retry(&runner->limits, judgement, task->attempts, task->unknown);
+  const bool quota = judgement->access && strcmp(judgement->code, "insufficient_quota") == 0;
+  if (!quota && (runner->admitted || !(judgement->access || unreachable))) return false;
+  remember_refusal(runner, end, judgement);
+  runner->turned_away++;
+  if (runner->admitted) hg_runner_stop(runner, HG_STOP_ACCESS, "%s", runner->turned_away_text);
+  task->outcome = HG_OUTCOME_RETRY;
+  task->pause_ms = 0;
+  hg_runner_close_permit(runner, task, HG_NEXT_PARK);
+  return true;
+}
+
+// ---------------------------------------------------------------------------------------------- the end
+
+void hg_runner_end(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end) {
+  const bool success = end->kind == HG_HTTP_ANSWERED && end->status >= 200 && end->status <= 299;
+  static const hg_usage_report nothing = HG_USAGE_REPORT_INIT;
+  task->found.report = nothing;
+  const hg_err usage = success ? hg_usage_find(end->body ? end->body : "", end->body_len, &task->found) : HG_OK;
+  struct hg_judgement judgement;
+  hg_judge(end, usage, &judgement);
+  task->unknown += judgement.unknown;
+  charge(runner, task, &judgement);
+  if (end->kind == HG_HTTP_ANSWERED && !judgement.access) hg_runner_let_in(runner);
+
+  const bool again = hg_may_retry(&runner->limits, &judgement, task->attempts, task->unknown);
+  if (judgement.success) {
+    finish(runner, task, end, &judgement);
+  } else if (turned_away(runner, task, end, &judgement)) {
+    return;
+  } else if (end->kind == HG_HTTP_CUT || (again && runner->stop != HG_STOP_NONE)) {
+    task->outcome = HG_OUTCOME_RETRY;
+    hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
+  } else if (again) {
+    retry(runner, task, end);
+  } else {
+    finish(runner, task, end, &judgement);
+  }
+}

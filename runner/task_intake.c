@@ -1,0 +1,89 @@
+// How lines come in: as many as keep the slots busy, never more than fit into memory.
+#include "runner/task_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LINES_A_TURN 1024 // so that a file of lines that can't run does not keep the loop from its other work
+
+bool hg_runner_may_read(const struct hg_runner *runner) {
+  if (runner->stop != HG_STOP_NONE || runner->input_ended || runner->sync_failing_since_ms >= 0) return false;
+  const bool probing = !runner->admitted && runner->now_ms < runner->probe_until_ms;
+  if (runner->open >= (probing && HG_PROBE_CALLS < runner->open_max ? HG_PROBE_CALLS : runner->open_max)) return false;
+  return runner->bodies < runner->options.bodies_max || runner->open == 0;
+}
+
+// A line that memory is too short for.
+static void give_back(struct hg_runner *runner, const struct hg_batch_line *line) {
+  runner->io.leave(runner->io.context, line->id_hash);
+  runner->counts.left++;
+  hg_runner_stop(runner, HG_STOP_INPUT, "line %llu: no memory", (unsigned long long)line->line_number);
+}
+
+static void take_line(struct hg_runner *runner, const struct hg_batch_line *line) {
+  struct hg_prepared prepared = {.body = NULL};
+  hg_error why = HG_ERROR_INIT;
+  const hg_err err = hg_request_prepare(line->url, line->body, line->body_len, runner->options.llm,
+                                        runner->options.model, &prepared, &why);
+  const bool room = err != HG_ERR_NO_MEMORY && hg_task_heap_reserve(&runner->timers, runner->open + 1);
+  struct hg_run_task *task = room ? hg_task_new(line, &prepared) : NULL;
+  if (!task) {
+    hg_prepared_clear(&prepared);
+    give_back(runner, line);
+    return;
+  }
+  hg_runner_adopt(runner, task);
+  if (err) {
+    hg_runner_fail_line(runner, task, err == HG_ERR_RANGE ? "unbounded_request" : "invalid_request", why.text);
+    return;
+  }
+  runner->counts.unbounded += task->prepared.unbounded;
+  hg_runner_step(runner, task);
+}
+
+void hg_runner_read(struct hg_runner *runner) {
+  for (unsigned lines = 0; lines < LINES_A_TURN && hg_runner_may_read(runner); lines++) {
+    const struct hg_batch_line *line = NULL;
+    hg_error why = HG_ERROR_INIT;
+    const hg_err err = runner->io.next_line(runner->io.context, &line, &why);
+    runner->unsynced = true; // bad lines and duplicates are told in the errors file
+    if (err == HG_OK) take_line(runner, line);
+    else if (err == HG_ERR_EMPTY) runner->input_ended = true;
+    else if (err == HG_ERR_CONFLICT) hg_runner_stop(runner, HG_STOP_CHANGED, "%s", why.text);
+    else if (err != HG_ERR_STORE) hg_runner_stop(runner, HG_STOP_INPUT, "%s", why.text);
+    else if (!hg_runner_sync(runner)) return;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- exhausted budgets
+
+const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_run_task *task) {
+  if (task->budget) return task->budget;
+  return runner->options.budget ? runner->options.budget : "default";
+}
+
+int64_t hg_runner_need_of(const struct hg_run_task *task) {
+  return task->prepared.max_tokens > 0 ? task->prepared.max_tokens : 1;
+}
+
+bool hg_runner_is_exhausted(const struct hg_runner *runner, const struct hg_run_task *task) {
+  return runner->now_ms < runner->exhausted_until_ms && hg_runner_need_of(task) > runner->exhausted_left &&
+         strcmp(hg_runner_budget_of(runner, task), runner->exhausted_budget) == 0;
+}
+
+void hg_runner_note_exhausted(struct hg_runner *runner, const struct hg_run_task *task, int64_t left) {
+  runner->exhausted_left = left;
+  runner->exhausted_until_ms = runner->now_ms + 1000; // a limit may be raised at any time
+  hg_copy_text(runner->exhausted_budget, sizeof runner->exhausted_budget, hg_runner_budget_of(runner, task));
+}
+
+void hg_runner_leave_exhausted(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_runner_counts *counts = &runner->counts;
+  const int64_t need = hg_runner_need_of(task);
+  counts->left_for_budget++;
+  if (counts->smallest_need == 0 || need < counts->smallest_need) {
+    counts->smallest_need = need;
+    hg_copy_text(counts->short_budget, sizeof counts->short_budget, hg_runner_budget_of(runner, task));
+  }
+  hg_runner_drop(runner, task, true);
+}

@@ -1,0 +1,81 @@
+// What the parts of the task runner share: task_runner.c the turn, task_intake.c how lines come in, task_steps.c what a
+// task does next, task_end.c what the end of a call means.
+#ifndef HG_TASK_PRIVATE_H
+#define HG_TASK_PRIVATE_H
+
+#include "runner/task.h"
+
+struct hg_runner {
+  struct hg_runner_options options;
+  struct hg_retry_limits limits;
+  struct hg_runner_io io;
+  int64_t now_ms;
+
+  struct hg_run_task *newest; // of all tasks
+  uint32_t in_state[HG_TASK_STATE_COUNT];
+  uint32_t open, open_max;     // tasks
+  size_t bodies;               // bytes of their requests
+  struct hg_id_map commands;   // ticket -> task
+  struct hg_task_list stalled; // in a WANTS state, the other side was full
+  struct hg_task_list written, parked;
+  struct hg_task_heap timers;
+
+  enum hg_stop stop;
+  char stop_text[HG_ERROR_TEXT_MAX + 1];
+  bool cancelling; // acquires are still to be asked back
+  bool ledger_lost, results_lost;
+
+  bool admitted;        // somebody was let in: key, model and route are right
+  uint32_t turned_away; // until then: how often somebody was not
+  char turned_away_text[HG_ERROR_TEXT_MAX + 1];
+  int64_t probe_until_ms; // INT64_MAX until the first call
+
+  bool unsynced;                                              // something may be in the group
+  int64_t sync_failing_since_ms, next_sync_ms, sync_pause_ms; // since: -1 when it works
+  bool input_ended;
+
+  // The newest refusal: what asks for more of the same budget within the next second need not ask.
+  char exhausted_budget[HG_BUDGET_NAME_MAX + 1];
+  int64_t exhausted_left, exhausted_until_ms;
+
+  struct hg_runner_counts counts;
+};
+
+// task_runner.c
+void hg_runner_move(struct hg_runner *runner, struct hg_run_task *task, enum hg_task_state to);
+void hg_runner_adopt(struct hg_runner *runner, struct hg_run_task *task); // a new task, in WANTS_PERMIT
+// The task ends here; `left`: its line is for the next run.
+void hg_runner_drop(struct hg_runner *runner, struct hg_run_task *task, bool left);
+// Nothing more starts. The first reason is kept, unless the ledger or the results are lost behind it.
+__attribute__((format(printf, 3, 4))) void hg_runner_stop(struct hg_runner *runner, enum hg_stop why,
+                                                          const char *format, ...);
+void hg_runner_lose_ledger(struct hg_runner *runner, hg_err err);
+void hg_runner_lose_results(struct hg_runner *runner, const char *text);
+// Makes the group durable and then closes the permits of its tasks. False: it can't be made durable now.
+bool hg_runner_sync(struct hg_runner *runner);
+
+// task_intake.c
+bool hg_runner_may_read(const struct hg_runner *runner);
+void hg_runner_read(struct hg_runner *runner);
+const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_run_task *task);
+int64_t hg_runner_need_of(const struct hg_run_task *task);
+// A budget said that only `left` tokens can ever be had of it.
+void hg_runner_note_exhausted(struct hg_runner *runner, const struct hg_run_task *task, int64_t left);
+bool hg_runner_is_exhausted(const struct hg_runner *runner, const struct hg_run_task *task);
+void hg_runner_leave_exhausted(struct hg_runner *runner, struct hg_run_task *task);
+
+// task_steps.c
+void hg_runner_step(struct hg_runner *runner, struct hg_run_task *task); // of a task in a WANTS state
+void hg_runner_acquired(struct hg_runner *runner, struct hg_run_task *task, const hg_completion *completion);
+void hg_runner_closed(struct hg_runner *runner, struct hg_run_task *task, hg_err err);
+// The result is described in the task; its body may be the caller's.
+void hg_runner_write(struct hg_runner *runner, struct hg_run_task *task);
+// The line fails without an answer.
+void hg_runner_fail_line(struct hg_runner *runner, struct hg_run_task *task, const char *code, const char *message);
+void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, enum hg_task_next after);
+
+// task_end.c
+void hg_runner_let_in(struct hg_runner *runner); // the parked ones try again
+void hg_runner_end(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end);
+
+#endif

@@ -1,0 +1,112 @@
+// The task runner's decisions: which line is read, when it asks for a permit, what the end of its call means, when its
+// result is durable and when it is settled. Pure: clock, random numbers, files, runtime and HTTP come from outside
+// through one table of functions, so that a test can drive it under a seed. [8_RISKS-REQ-031]
+//
+// A turn of the loop around it: feed what happened (hg_runner_completed, hg_runner_called), then hg_runner_turn, which
+// makes the results of the turn durable as one group and only then settles their calls.
+#ifndef HG_TASK_RUNNER_H
+#define HG_TASK_RUNNER_H
+
+#include "batch/line.h"
+#include "config/config.h"
+#include "providers/request.h"
+#include "runner/http.h"
+
+// How many calls may run, and how long, before the first answer shows that key, model and route are right.
+#define HG_PROBE_CALLS 5
+#define HG_PROBE_MS 2000
+// For so long a results file that can't be written is tried again.
+#define HG_SYNC_PATIENCE_MS (30 * 1000)
+#define HG_BODIES_MAX ((size_t)256 * 1024 * 1024) // bytes of prepared requests in memory (one is always allowed)
+#define HG_LINES_AHEAD_MAX 4096
+
+// The side effects. Errors are as the functions that stand behind them say; `why` is never NULL.
+struct hg_runner_io {
+  void *context;
+  // batch.h
+  hg_err (*next_line)(void *context, const struct hg_batch_line **out, hg_error *why);
+  hg_err (*finish)(void *context, uint64_t id_hash, bool success, const struct hg_result *result, hg_error *why);
+  void (*leave)(void *context, uint64_t id_hash);
+  bool (*group_full)(void *context);
+  hg_err (*sync)(void *context, hg_error *why);
+  // headgate.h
+  hg_err (*acquire)(void *context, const hg_request *request, hg_ticket *out);
+  hg_err (*settle)(void *context, hg_permit permit, const hg_usage_report *used, hg_ticket *out);
+  hg_err (*release)(void *context, hg_permit permit, hg_outcome outcome, const char *reason, hg_ticket *out);
+  hg_err (*cancel)(void *context, hg_ticket ticket);
+  // http.h. `tag` comes back through hg_runner_called; *handle is for `cut`, which tells whether the request had left.
+  hg_err (*call)(void *context, const char *path, enum hg_endpoint endpoint, const char *body, size_t body_len,
+                 void *tag, void **handle, hg_error *why);
+  bool (*cut)(void *context, void *handle);
+  uint64_t (*random)(void *context);
+  void (*note)(void *context, const char *text); // a sentence for a person
+};
+
+struct hg_runner_options {
+  const char *run_name;            // the first part of each task id
+  const char *budget;              // of lines that name none; NULL: "default"
+  const char *model;               // NULL: as the lines say
+  const struct hg_llm_config *llm; // borrowed
+  uint32_t max_concurrency;
+  size_t bodies_max; // bytes; 0: HG_BODIES_MAX
+};
+
+// Why the run stopped starting.
+enum hg_stop {
+  HG_STOP_NONE,
+  HG_STOP_INTERRUPT,
+  HG_STOP_ACCESS,  // nobody was let in: key, model, route, quota, or no connection at all
+  HG_STOP_CAP,     // an answer was longer than its cap: the limit can't be promised any more
+  HG_STOP_CHANGED, // a line's request changed since it succeeded
+  HG_STOP_INPUT,   // the batch file can't be read any further
+  HG_STOP_LEDGER,
+  HG_STOP_RESULTS
+};
+
+#define HG_FAILURE_KINDS_MAX 16
+struct hg_runner_counts {
+  uint64_t done, failed, left;
+  uint64_t left_for_budget;                  // of `left`: what can never fit any more
+  int64_t smallest_need;                     // the least reservation among these; 0: none
+  char short_budget[HG_BUDGET_NAME_MAX + 1]; // the budget of that one
+  uint64_t calls, retries, estimated, cap_ignored, unbounded, unsettled;
+  int64_t tokens, input_tokens, output_tokens; // settled by this run
+  struct hg_failure_kind {
+    char code[32]; // "http_400", "request_timeout"
+    uint64_t count;
+  } failures[HG_FAILURE_KINDS_MAX]; // of failed lines; the last place counts all further kinds as "other"
+  long refused_status;              // HG_STOP_ACCESS: what the provider answered; 0: there was no connection
+  bool out_of_quota;
+  // Now.
+  uint32_t waiting; // for a permit
+  uint32_t running; // calls
+  uint32_t pausing; // until another try
+  uint32_t open;    // lines in memory
+  bool input_ended;
+};
+
+struct hg_runner;
+hg_err hg_runner_new(const struct hg_runner_options *options, const struct hg_runner_io *io, struct hg_runner **out);
+// Forgets what is still open, without a side effect.
+void hg_runner_destroy(struct hg_runner **runner);
+
+void hg_runner_completed(struct hg_runner *runner, const hg_completion *completion, int64_t now_ms);
+void hg_runner_called(struct hg_runner *runner, void *tag, const struct hg_http_end *end, int64_t now_ms);
+// Starts what is due, reads lines, makes results durable and settles them. Returns the moment of the next turn at the
+// latest; INT64_MAX: only when something happens.
+int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms);
+
+// Nothing more starts; running calls go on to their end.
+void hg_runner_interrupt(struct hg_runner *runner, int64_t now_ms);
+// Ends the running calls too. Each that had left is charged its whole reservation, and its line is left.
+void hg_runner_cut(struct hg_runner *runner, int64_t now_ms);
+
+bool hg_runner_finished(const struct hg_runner *runner);
+// Why it stopped, with a sentence for a person in *text ("" for none), valid as long as the runner.
+enum hg_stop hg_runner_stopped(const struct hg_runner *runner, const char **text);
+void hg_runner_count(const struct hg_runner *runner, struct hg_runner_counts *out);
+
+// "<run>/<custom_id>" within HG_TASK_ID_MAX bytes; a longer one is cut and ends with a hash of the whole.
+void hg_run_task_id(const char *run_name, const char *custom_id, char out[HG_TASK_ID_MAX + 1]);
+
+#endif

@@ -1,0 +1,270 @@
+// What a task does next: ask for a permit, call, write its result, close the permit. Each step ends in a state that
+// waits for somebody else, or among the stalled when the other side is full.
+#include "runner/task_private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void stall(struct hg_runner *runner, struct hg_run_task *task) {
+  hg_task_list_push(&runner->stalled, task);
+}
+
+// Errors after which the runtime can't be relied upon.
+static bool is_loss(hg_err err) {
+  return err == HG_ERR_STORE || err == HG_ERR_CLOSED || err == HG_ERR_SYSTEM || err == HG_ERR_FORKED ||
+         err == HG_ERR_NO_MEMORY || err == HG_ERR_PROTOCOL;
+}
+
+// A command is under way; its completion finds the task by the ticket.
+static bool expect(struct hg_runner *runner, struct hg_run_task *task, hg_ticket ticket) {
+  task->ticket = ticket;
+  if (hg_id_map_put(&runner->commands, ticket.id, task)) return true;
+  hg_runner_lose_ledger(runner, HG_ERR_NO_MEMORY);
+  return false;
+}
+
+// ---------------------------------------------------------------------------------------------- permits
+
+static void refused(struct hg_runner *runner, struct hg_run_task *task, hg_err err, int64_t left) {
+  if (err == HG_ERR_BUDGET_EXHAUSTED) {
+    hg_runner_note_exhausted(runner, task, left);
+    hg_runner_leave_exhausted(runner, task);
+  } else if (err == HG_ERR_CANCELLED || is_loss(err)) {
+    if (is_loss(err)) hg_runner_lose_ledger(runner, err);
+    hg_runner_drop(runner, task, true);
+  } else if (err == HG_ERR_BUSY) {
+    if (task->state != HG_TASK_WANTS_PERMIT) hg_runner_move(runner, task, HG_TASK_WANTS_PERMIT);
+    stall(runner, task);
+  } else {
+    hg_runner_fail_line(runner, task, err == HG_ERR_UNKNOWN_BUDGET ? "unknown_budget" : "refused", hg_err_text(err));
+  }
+}
+
+static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
+  if (runner->stop != HG_STOP_NONE) {
+    hg_runner_drop(runner, task, true);
+    return;
+  }
+  if (hg_runner_is_exhausted(runner, task)) {
+    hg_runner_leave_exhausted(runner, task);
+    return;
+  }
+  char task_id[HG_TASK_ID_MAX + 1];
+  hg_run_task_id(runner->options.run_name, task->custom_id, task_id);
+  hg_request request = HG_REQUEST_INIT;
+  request.task_id = task_id;
+  request.budget = hg_runner_budget_of(runner, task);
+  request.min_tokens = request.max_tokens = hg_runner_need_of(task);
+  request.attempt = task->attempts + 1;
+  request.first_in_line = task->attempts > 0;
+  hg_ticket ticket = {0};
+  const hg_err err = runner->io.acquire(runner->io.context, &request, &ticket);
+  if (err) {
+    refused(runner, task, err, 0);
+  } else if (expect(runner, task, ticket)) {
+    task->cancelled = false;
+    hg_runner_move(runner, task, HG_TASK_ACQUIRING);
+  } else {
+    hg_runner_drop(runner, task, true);
+  }
+}
+
+void hg_runner_acquired(struct hg_runner *runner, struct hg_run_task *task, const hg_completion *completion) {
+  if (completion->err) {
+    refused(runner, task, completion->err, completion->tokens);
+    return;
+  }
+  task->permit = completion->permit;
+  task->granted = completion->tokens;
+  hg_runner_move(runner, task, HG_TASK_WANTS_CALL);
+  hg_runner_step(runner, task);
+}
+
+// ---------------------------------------------------------------------------------------------- the call
+
+static void release_unused(struct hg_run_task *task) {
+  task->settles = false;
+  task->outcome = HG_OUTCOME_RETRY;
+  task->reason[0] = '\0';
+}
+
+static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
+  if (runner->stop != HG_STOP_NONE) {
+    release_unused(task);
+    hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
+    return;
+  }
+  hg_error why = HG_ERROR_INIT;
+  const struct hg_prepared *prepared = &task->prepared;
+  const hg_err err = runner->io.call(runner->io.context, task->path, prepared->endpoint, prepared->body,
+                                     prepared->body_len, task, &task->call, &why);
+  if (err == HG_ERR_NO_MEMORY || err == HG_ERR_BUSY) {
+    stall(runner, task);
+  } else if (err) {
+    hg_runner_fail_line(runner, task, "invalid_request", why.text);
+  } else {
+    hg_runner_move(runner, task, HG_TASK_CALLING);
+    task->attempts++;
+    runner->counts.calls++;
+    if (runner->probe_until_ms == INT64_MAX) runner->probe_until_ms = runner->now_ms + HG_PROBE_MS;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- the result
+
+static void describe_result(struct hg_run_task *task) {
+  task->result.custom_id = task->custom_id;
+  task->result.permit = task->permit.id;
+  task->result.request_id = task->request_id[0] ? task->request_id : NULL;
+  task->result.error_code = task->error_code;
+  task->result.error_message = task->error_code ? task->message : NULL;
+  task->result.line_number = task->error_code ? task->line_number : 0;
+}
+
+static hg_err add_result(struct hg_runner *runner, struct hg_run_task *task) {
+  hg_error why = HG_ERROR_INIT;
+  const struct hg_runner_io *io = &runner->io;
+  hg_err err = io->finish(io->context, task->id_hash, task->success, &task->result, &why);
+  if (err == HG_ERR_BUSY && runner->sync_failing_since_ms < 0 && hg_runner_sync(runner))
+    err = io->finish(io->context, task->id_hash, task->success, &task->result, &why);
+  return err;
+}
+
+static void write_result(struct hg_runner *runner, struct hg_run_task *task) {
+  describe_result(task);
+  const hg_err err = add_result(runner, task);
+  if (err == HG_ERR_BUSY || err == HG_ERR_NO_MEMORY) {
+    stall(runner, task);
+    return;
+  }
+  if (err) { // the batch does not know the line: there is nothing to write, but the call was made and is paid for
+    runner->io.note(runner->io.context, "a result has no line in the batch any more; it is not written");
+    task->success = false;
+  }
+  free(task->answer);
+  task->answer = NULL;
+  hg_runner_move(runner, task, HG_TASK_WRITTEN);
+  hg_task_list_push(&runner->written, task);
+  runner->unsynced = true;
+}
+
+void hg_runner_write(struct hg_runner *runner, struct hg_run_task *task) {
+  hg_runner_move(runner, task, HG_TASK_WANTS_WRITE);
+  hg_runner_step(runner, task);
+  if (task->state != HG_TASK_WANTS_WRITE || task->answer || task->result.body_len == 0) return;
+  task->answer = malloc(task->result.body_len); // the caller's body goes away
+  if (!task->answer) {
+    task->result.body_len = 0;
+    hg_runner_lose_results(runner, "there is no memory to keep an answer that can't be written yet");
+    return;
+  }
+  memcpy(task->answer, task->result.body, task->result.body_len);
+  task->result.body = task->answer;
+}
+
+void hg_runner_fail_line(struct hg_runner *runner, struct hg_run_task *task, const char *code, const char *message) {
+  task->success = false;
+  task->result = (struct hg_result){.status = 0};
+  task->error_code = code;
+  hg_copy_text(task->message, sizeof task->message, message);
+  hg_copy_text(task->reason, sizeof task->reason, code);
+  task->settles = false;
+  task->outcome = HG_OUTCOME_FAILED;
+  hg_runner_write(runner, task);
+}
+
+// ---------------------------------------------------------------------------------------------- closing the permit
+
+static void close_permit(struct hg_runner *runner, struct hg_run_task *task) {
+  if (runner->ledger_lost) {
+    hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);
+    return;
+  }
+  const struct hg_runner_io *io = &runner->io;
+  const char *reason = task->reason[0] ? task->reason : NULL;
+  hg_ticket ticket = {0};
+  hg_err err;
+  if (task->settles) {
+    task->found.report.outcome = task->outcome;
+    task->found.report.reason = reason;
+    err = io->settle(io->context, task->permit, &task->found.report, &ticket);
+  } else {
+    err = io->release(io->context, task->permit, task->outcome, reason, &ticket);
+  }
+  if (err == HG_ERR_BUSY) {
+    stall(runner, task);
+    return;
+  }
+  hg_runner_move(runner, task, HG_TASK_CLOSING);
+  if (err) hg_runner_closed(runner, task, err);
+  else if (!expect(runner, task, ticket)) hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);
+}
+
+void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, enum hg_task_next after) {
+  task->after = after;
+  hg_runner_move(runner, task, HG_TASK_WANTS_CLOSE);
+  hg_runner_step(runner, task);
+}
+
+static void go_on(struct hg_runner *runner, struct hg_run_task *task) {
+  task->permit.id = 0;
+  task->granted = 0;
+  const bool again = task->after == HG_NEXT_RETRY || task->after == HG_NEXT_PARK;
+  if (!again || runner->stop != HG_STOP_NONE) {
+    hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);
+  } else if (task->after == HG_NEXT_PARK && !runner->admitted) {
+    hg_runner_move(runner, task, HG_TASK_PARKED);
+    hg_task_list_push(&runner->parked, task);
+  } else {
+    task->due_ms = runner->now_ms + task->pause_ms;
+    hg_runner_move(runner, task, HG_TASK_BACKING_OFF);
+    hg_task_heap_push(&runner->timers, task);
+  }
+}
+
+void hg_runner_closed(struct hg_runner *runner, struct hg_run_task *task, hg_err err) {
+  struct hg_runner_counts *counts = &runner->counts;
+  const hg_usage_report *used = &task->found.report;
+  if (err == HG_OK && task->settles) {
+    counts->tokens += used->tokens;
+    if (used->input_tokens > 0) counts->input_tokens += used->input_tokens;
+    if (used->output_tokens > 0) counts->output_tokens += used->output_tokens;
+  } else if (is_loss(err)) {
+    hg_runner_lose_ledger(runner, err);
+    hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);
+    return;
+  } else if (err == HG_ERR_BUSY) {
+    hg_runner_move(runner, task, HG_TASK_WANTS_CLOSE);
+    stall(runner, task);
+    return;
+  } else if (err) {
+    char note[256];
+    snprintf(note, sizeof note, "permit %016llx could not be settled: %s", (unsigned long long)task->permit.id,
+             hg_err_text(err));
+    counts->unsettled++;
+    runner->io.note(runner->io.context, note);
+  }
+  go_on(runner, task);
+}
+
+// ---------------------------------------------------------------------------------------------- one step
+
+void hg_runner_step(struct hg_runner *runner, struct hg_run_task *task) {
+  switch (task->state) {
+  case HG_TASK_WANTS_PERMIT: ask_for_permit(runner, task); break;
+  case HG_TASK_WANTS_CALL: start_call(runner, task); break;
+  case HG_TASK_WANTS_WRITE: write_result(runner, task); break;
+  case HG_TASK_WANTS_CLOSE: close_permit(runner, task); break;
+  case HG_TASK_ACQUIRING:
+  case HG_TASK_CALLING:
+  case HG_TASK_WRITTEN:
+  case HG_TASK_CLOSING:
+  case HG_TASK_PAUSING:
+  case HG_TASK_BACKING_OFF:
+  case HG_TASK_PARKED:
+  case HG_TASK_GONE:
+  case HG_TASK_STATE_COUNT: assert(0 && "a task that waits has no step"); break;
+  }
+}

@@ -1,0 +1,116 @@
+// A small world around the task runner, in one thread and under a seed: a batch, a budget with slots, providers that
+// fail in every way, and files that may refuse to be written. It checks what must hold after every step:
+//
+// - nothing that succeeded is called again, and one line has one call at a time
+// - a permit is settled only when its result is durable, and at what its last attempt costs
+// - used + reserved stays within the limit, and no more permits are open than there are slots
+// - a retry asks first in line, with the number of its attempt
+#ifndef HG_RUNNER_WORLD_H
+#define HG_RUNNER_WORLD_H
+
+#include "runner/task_runner.h"
+
+#define WORLD_LINES_MAX 400
+#define WORLD_PERMITS_MAX (8 * WORLD_LINES_MAX)
+#define WORLD_QUEUE_MAX 4096
+
+enum fate {
+  FATE_OK,
+  FATE_NO_USAGE,
+  FATE_OVER_CAP,
+  FATE_BAD_REQUEST, // 400
+  FATE_KEY,         // 401
+  FATE_ROUTE,       // 404
+  FATE_QUOTA,       // 429 insufficient_quota
+  FATE_BUSY,        // 429 with Retry-After
+  FATE_ERROR,       // 500
+  FATE_REFUSED,     // no connection
+  FATE_BROKEN,
+  FATE_TIMEOUT,
+  FATE_MALFORMED,
+  FATE_COUNT
+};
+
+struct world_line {
+  char custom_id[24], body[192], budget[24];
+  unsigned calls, acquires;
+  bool handed_out, calling, succeeded, in_group, durable, failed, left;
+  unsigned permit; // index + 1; 0: none open
+};
+
+struct world_permit {
+  unsigned line;
+  int64_t tokens;
+  bool open, closing, charged, answered; // answered: an attempt under it ended, and costs `cost` when charged
+  int64_t cost;
+  hg_outcome outcome; // how it was closed
+  bool settled;
+};
+
+struct world_event { // an acquire that waits, or a completion on its way
+  hg_ticket ticket;
+  unsigned line;
+  int64_t min_tokens;
+  hg_completion completion;
+};
+
+struct world_call {
+  void *tag;
+  unsigned line;
+};
+
+struct world {
+  uint64_t random;
+  int64_t now_ms, next_turn_ms;
+  struct hg_runner *runner;
+  struct hg_llm_config llm;
+
+  struct world_line lines[WORLD_LINES_MAX];
+  unsigned line_count, next_line;
+  hg_err input_error; // what comes after the last line: HG_ERR_EMPTY unless a test says otherwise
+
+  int64_t limit, used, reserved;
+  unsigned slots, open_permits;
+  struct world_permit permits[WORLD_PERMITS_MAX];
+  unsigned permit_count;
+  struct world_event waiting[WORLD_QUEUE_MAX], completions[WORLD_QUEUE_MAX];
+  unsigned waiting_count, completion_count;
+  uint64_t last_ticket;
+  unsigned busy_percent; // of commands that are answered HG_ERR_BUSY
+  hg_err ledger_error;   // every further command fails so
+
+  struct world_call calls[WORLD_LINES_MAX];
+  unsigned call_count, calls_most;
+  uint64_t calls_total;
+  int64_t retry_after_ms;
+  // What becomes of the call of a line; `attempt` counts from 1.
+  enum fate (*fate)(struct world *world, unsigned line, unsigned attempt);
+
+  unsigned group[WORLD_LINES_MAX], group_count, group_max;
+  bool disk_full;
+  unsigned syncs, syncs_failed, notes;
+};
+
+// Lines that reserve different amounts. The runner is made at the first step.
+void world_init(struct world *world, uint64_t seed, unsigned lines, int64_t limit, unsigned slots);
+void world_destroy(struct world *world);
+uint64_t world_random(struct world *world);
+unsigned world_below(struct world *world, unsigned bound);
+
+// What a line's call may use at most, as the runner must reserve it.
+int64_t world_need(const struct world *world, unsigned line);
+
+void world_open(struct world *world, uint32_t max_concurrency);
+// One thing that can happen now, chosen by the seed. False: nothing can, but for time to pass.
+bool world_step(struct world *world);
+void world_turn(struct world *world);
+// Steps, and lets time pass where nothing else happens, until the runner has finished.
+void world_run(struct world *world);
+// Steps until nothing can happen without time passing.
+void world_settle_down(struct world *world);
+void world_pass(struct world *world, int64_t ms);
+
+// Everything must have come to an end: each line has one fate, no permit is open.
+void world_check_end(struct world *world);
+
+#endif

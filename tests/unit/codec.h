@@ -1,0 +1,75 @@
+// What the tests of the codecs share: seeds, exact copies, and msgpack-c as the oracle.
+#ifndef HG_CODEC_TEST_H
+#define HG_CODEC_TEST_H
+
+#include "bus/frames.h"
+#include "support/test.h"
+
+#include <msgpack.h>
+#include <unistd.h>
+
+#define CODEC_SCRATCH 8192
+#define CODEC_ROUNDS 2000
+
+static inline uint64_t codec_random(uint64_t *state) {
+  *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return *state >> 33 ^ *state << 31;
+}
+
+// A new seed each time, or that of HG_SEED; told, so that a failure can be run again.
+static inline uint64_t codec_seed(const char *test) {
+  const char *given = getenv("HG_SEED");
+  uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * UINT64_C(0x9e3779b97f4a7c15);
+  if (!given) seed ^= (uint64_t)(uintptr_t)&seed; // address-space randomisation
+  fprintf(stderr, "%s: seed %llu (run again: HG_SEED=%llu)\n", test, (unsigned long long)seed,
+          (unsigned long long)seed);
+  return seed;
+}
+
+// On the heap and as long as the frame, so that AddressSanitizer sees a read past its end.
+static inline uint8_t *codec_exact(const void *from, size_t size) {
+  uint8_t *copy = malloc(size ? size : 1);
+  CHECK(copy != NULL);
+  if (size) memcpy(copy, from, size);
+  return copy;
+}
+
+static inline hg_err codec_decode_exact(hg_err decode(const uint8_t *, size_t, struct hg_message *), const void *from,
+                                        size_t size) {
+  uint8_t *copy = codec_exact(from, size);
+  struct hg_message message;
+  const hg_err err = decode(copy, size, &message);
+  free(copy);
+  return err;
+}
+
+static inline bool codec_oracle_accepts(const uint8_t *frame, size_t size) {
+  msgpack_unpacked unpacked;
+  msgpack_unpacked_init(&unpacked);
+  size_t taken = 0;
+  const bool accepted = msgpack_unpack_next(&unpacked, (const char *)frame, size, &taken) == MSGPACK_UNPACK_SUCCESS;
+  msgpack_unpacked_destroy(&unpacked);
+  return accepted && taken == size;
+}
+
+static inline bool codec_object_is(const msgpack_object *object, const char *text) {
+  return object->type == MSGPACK_OBJECT_STR && object->via.str.size == strlen(text) &&
+         memcmp(object->via.str.ptr, text, strlen(text)) == 0;
+}
+
+static inline bool codec_object_is_int(const msgpack_object *object, int64_t value) {
+  if (object->type == MSGPACK_OBJECT_POSITIVE_INTEGER) return value >= 0 && object->via.u64 == (uint64_t)value;
+  return object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER && object->via.i64 == value;
+}
+
+static inline bool codec_object_is_number(const msgpack_object *object, uint64_t value) {
+  return object->type == MSGPACK_OBJECT_POSITIVE_INTEGER && object->via.u64 == value;
+}
+
+static inline bool codec_object_is_bytes(const msgpack_object *object, msgpack_object_type type, const void *data,
+                                         uint32_t size) {
+  return object->type == type && object->via.bin.size == size &&
+         (size == 0 || memcmp(object->via.bin.ptr, data, size) == 0);
+}
+
+#endif

@@ -1,0 +1,120 @@
+// links: program
+// labels: budget
+// What the end of an attempt costs, whether it is tried again, and after how long.
+#include "runner/retry.h"
+#include "support/test.h"
+
+static struct hg_judgement judge(enum hg_http_kind kind, bool left, long status, const char *body, hg_err usage) {
+  const struct hg_http_end end = {
+      .kind = kind, .left = left, .status = status, .body = body, .body_len = strlen(body), .retry_after_ms = -1};
+  struct hg_judgement judgement;
+  hg_judge(&end, usage, &judgement);
+  return judgement;
+}
+
+static struct hg_judgement answer(long status, const char *body, hg_err usage) {
+  return judge(HG_HTTP_ANSWERED, true, status, body, usage);
+}
+
+TEST(retry, whole_answers) {
+  struct hg_judgement good = answer(200, "{}", HG_OK);
+  CHECK(good.success && !good.retry && !good.unknown && !good.access);
+  CHECK_EQ(good.cost, HG_COST_USAGE);
+  CHECK(good.code == NULL);
+  CHECK_STR(good.message, "");
+  good = answer(201, "{}", HG_ERR_NO_USAGE);
+  CHECK(good.success && !good.unknown);
+  CHECK_EQ(good.cost, HG_COST_WHOLE);
+}
+
+TEST(retry, malformed_answer_is_an_unknown_outcome) {
+  const struct hg_judgement bad = answer(200, "{\"id\":", HG_ERR_PROTOCOL);
+  CHECK(!bad.success && bad.unknown && bad.retry);
+  CHECK_EQ(bad.cost, HG_COST_WHOLE);
+  CHECK_STR(bad.code, "invalid_response");
+}
+
+TEST(retry, every_status) {
+  for (long status = 300; status < 600; status++) {
+    const struct hg_judgement judgement = answer(status, "{}", HG_OK);
+    const bool again = status == 408 || status == 409 || status == 429 || status >= 500;
+    CHECK(!judgement.success && !judgement.unknown);
+    CHECK_EQ(judgement.cost, HG_COST_NOTHING);
+    CHECK_EQ(judgement.retry, again);
+    CHECK_EQ(judgement.access, status == 401 || status == 403 || status == 404);
+    CHECK(judgement.message[0] != '\0');
+  }
+  CHECK(strstr(answer(302, "", HG_OK).message, "redirect") != NULL);
+}
+
+TEST(retry, out_of_quota_is_no_rate_limit) {
+  static const char *const quota[] = {"{\"error\":{\"code\":\"insufficient_quota\"}}",
+                                      "{\"error\":{\"type\":\"insufficient_quota\",\"code\":null}}"};
+  static const char *const others[] = {"{\"error\":{\"code\":\"rate_limit_exceeded\"}}", "{\"error\":\"busy\"}", "[]",
+                                       "insufficient_quota", ""};
+  for (size_t i = 0; i < 2; i++) {
+    const struct hg_judgement judgement = answer(429, quota[i], HG_OK);
+    CHECK(judgement.access && !judgement.retry);
+    CHECK_STR(judgement.code, "insufficient_quota");
+    CHECK(!answer(400, quota[i], HG_OK).access); // only a 429 says it
+  }
+  for (size_t i = 0; i < 5; i++) {
+    const struct hg_judgement judgement = answer(429, others[i], HG_OK);
+    CHECK(!judgement.access && judgement.retry);
+  }
+}
+
+TEST(retry, what_had_left_is_charged) {
+  static const struct {
+    enum hg_http_kind kind;
+    const char *code;
+    bool retry;
+  } kinds[] = {{HG_HTTP_TIMED_OUT, "request_timeout", true},
+               {HG_HTTP_BROKEN, "connection_failed", true},
+               {HG_HTTP_TOO_LARGE, "invalid_response", false},
+               {HG_HTTP_NO_CONNECTION, "connection_failed", true},
+               {HG_HTTP_CUT, "cancelled", false}};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    for (int left = 0; left < 2; left++) {
+      const struct hg_judgement judgement = judge(kinds[i].kind, left, 0, "", HG_OK);
+      CHECK_EQ(judgement.cost, left ? HG_COST_WHOLE : HG_COST_NOTHING);
+      CHECK_EQ(judgement.unknown, left);
+      CHECK_EQ(judgement.retry, kinds[i].retry);
+      CHECK_STR(judgement.code, kinds[i].code);
+      CHECK(!judgement.success && !judgement.access);
+    }
+}
+
+TEST(retry, attempts_are_bounded) {
+  const struct hg_retry_limits limits = {.max_attempts = 3, .retry_unknown_outcome = 1};
+  const struct hg_judgement busy = answer(429, "{}", HG_OK), refused = answer(400, "{}", HG_OK),
+                            broken = judge(HG_HTTP_BROKEN, true, 0, "", HG_OK);
+  CHECK(hg_may_retry(&limits, &busy, 1, 0));
+  CHECK(hg_may_retry(&limits, &busy, 2, 0));
+  CHECK(!hg_may_retry(&limits, &busy, 3, 0));
+  CHECK(hg_may_retry(&limits, &busy, 2, 2)); // unknown ones before do not matter to a known end
+  CHECK(!hg_may_retry(&limits, &refused, 1, 0));
+  CHECK(hg_may_retry(&limits, &broken, 1, 1));
+  CHECK(!hg_may_retry(&limits, &broken, 2, 2));
+  const struct hg_retry_limits none = {.max_attempts = 5, .retry_unknown_outcome = 0};
+  CHECK(!hg_may_retry(&none, &broken, 1, 1));
+}
+
+TEST(retry, backoff_doubles_up_to_its_maximum) {
+  int64_t ceiling = HG_BACKOFF_BASE_MS;
+  for (uint32_t attempts = 1; attempts < 100; attempts++) {
+    CHECK_EQ(hg_backoff_ms(attempts, -1, 0), 0); // full jitter begins at nothing
+    CHECK_EQ(hg_backoff_ms(attempts, -1, (uint64_t)ceiling), ceiling);
+    CHECK_EQ(hg_backoff_ms(attempts, -1, (uint64_t)ceiling + 1), 0);
+    ceiling = 2 * ceiling < HG_BACKOFF_MAX_MS ? 2 * ceiling : HG_BACKOFF_MAX_MS;
+  }
+}
+
+TEST(retry, retry_after_is_obeyed_up_to_its_maximum) {
+  for (uint64_t random = 0; random < 2000; random += 7) {
+    CHECK(hg_backoff_ms(1, 7000, random) >= 7000);
+    CHECK(hg_backoff_ms(1, 7000, random) <= 7000 + HG_BACKOFF_BASE_MS);
+    CHECK(hg_backoff_ms(1, INT64_MAX, random) <= HG_RETRY_AFTER_MAX_MS + HG_BACKOFF_BASE_MS);
+    CHECK(hg_backoff_ms(1, 0, random) <= HG_BACKOFF_BASE_MS);
+  }
+}
