@@ -26,12 +26,12 @@ void hg_blocks_begin(struct hg_blocks *blocks, uint32_t budget, struct hg_queued
                      uint64_t asked) {
   struct hg_block *block = &blocks->at[budget];
   assert(waiter->blocks == 0);
-  drop_waiter(blocks, block);
   hg_heap_remove(&blocks->reopening, &block->in_reopening);
-  block->waiter = waiter;
   block->barrier = asked;
   block->blocked = true;
   block->throttled = throttled;
+  if (block->waiter) return; // somebody waits for it already; a nested one came later
+  block->waiter = waiter;
   waiter->blocks = budget + 1;
   hg_heap_put(&blocks->waiters, &block->in_waiters, waiter->arrival);
 }

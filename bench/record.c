@@ -34,7 +34,7 @@ static double headgate_rate(const char *folder, long records) {
   hg_error why = HG_ERROR_INIT;
   if (hg_open_json(config, strlen(config), NULL, &runtime, &why) != HG_OK) die(why.text);
   if (hg_client_new(runtime, &client) != HG_OK) die("no client");
-  char task[17];
+  char task[32];
   const double start = now_s();
   hg_completion done = HG_COMPLETION_INIT;
   for (long i = 0; i < records; i++) {
@@ -69,7 +69,7 @@ static sqlite3_stmt *prepare_insert(sqlite3 *db) {
 }
 
 static void bind_row(sqlite3_stmt *insert, int at, long i, char *task) {
-  snprintf(task, 17, "task-%011ld", i);
+  snprintf(task, 32, "task-%011ld", i);
   sqlite3_bind_int64(insert, at + 1, i + 1);
   sqlite3_bind_int64(insert, at + 2, 1700000000000000 + i);
   sqlite3_bind_text(insert, at + 3, "USAGE_RECORDED", 14, SQLITE_STATIC);
@@ -83,7 +83,7 @@ static void bind_row(sqlite3_stmt *insert, int at, long i, char *task) {
 
 static double sqlite_rate(const char *folder, long records) {
   char path[512];
-  static char tasks[ROWS_A_STATEMENT][17];
+  static char tasks[ROWS_A_STATEMENT][32];
   snprintf(path, sizeof path, "%s/raw.db", folder);
   sqlite3 *db;
   if (sqlite3_open(path, &db) != SQLITE_OK) die("cannot open raw.db");

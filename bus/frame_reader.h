@@ -9,6 +9,10 @@ struct hg_reader {
   const uint8_t *at, *end;
 };
 
+static inline struct hg_reader hg_reader_of(const uint8_t *data, size_t size) {
+  return (struct hg_reader){data, size ? data + size : data}; // NULL has no bytes, but not even + 0
+}
+
 #define HG_NESTING_MAX 8 // containers within containers, the outermost included
 
 enum hg_token_type {

@@ -101,7 +101,7 @@ static bool read_field(struct hg_reader *reader, const struct hg_field *field, v
 }
 
 hg_err hg_frame_decode_next(const uint8_t *from, size_t size, struct hg_message *out, size_t *taken) {
-  struct hg_reader reader = {from, from + (size < HG_FRAME_MAX ? size : HG_FRAME_MAX)};
+  struct hg_reader reader = hg_reader_of(from, size < HG_FRAME_MAX ? size : HG_FRAME_MAX);
   uint32_t count = 0;
   uint64_t code;
   if (!hg_read_array(&reader, &count) || count == 0 || !hg_read_unsigned(&reader, UINT32_MAX, &code))

@@ -40,7 +40,8 @@ hg_err hg_outside_decode(const uint8_t *from, size_t size, struct hg_message *ou
 
 // Prints any bounded msgpack value (an outside frame) as one line of JSON into `to`, NUL-ended; returns its length, 0
 // when it is not whole, too deep (8), has a key that is neither text nor integer or a text that is not UTF-8, or does not
-// fit. Bytes and extensions become hex, infinities and NaN null.
+// fit. Bytes and extensions become hex, infinities and NaN null; reals are short and read back the same (90.5,
+// 90.0).
 size_t hg_outside_to_json(const uint8_t *from, size_t size, char *to, size_t room);
 // Reads the envelope of an event frame (type, budget, seq, prev, at) for a subscriber. The texts point into `from`.
 struct hg_event_envelope { struct hg_text type, budget; uint64_t seq, prev; int64_t at; };

@@ -26,7 +26,7 @@ static void pack_budget(msgpack_packer *packer, uint32_t index, const struct hg_
 // [code, seq, code, seq, …] becomes {topic: seq, …}. What is not of this shape refuses the whole frame.
 static void pack_topics(msgpack_packer *packer, struct hg_bytes topics) {
   struct hg_writer *writer = packer->data;
-  struct hg_reader reader = {topics.data, topics.data + topics.size};
+  struct hg_reader reader = hg_reader_of(topics.data, topics.size);
   uint32_t count = 0;
   if (topics.size && (!hg_read_array(&reader, &count) || count % 2)) writer->refused = true;
   msgpack_pack_map(packer, count / 2);

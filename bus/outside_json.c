@@ -130,7 +130,7 @@ static bool put_value(struct printer *printer, struct hg_reader *reader, unsigne
 
 size_t hg_outside_to_json(const uint8_t *from, size_t size, char *to, size_t room) {
   if (room == 0) return 0;
-  struct hg_reader reader = {from, from + size};
+  struct hg_reader reader = hg_reader_of(from, size);
   struct printer printer = {to, to + room - 1};
   const bool whole = put_value(&printer, &reader, HG_NESTING_MAX) && reader.at == reader.end;
   if (!whole) printer.at = to;

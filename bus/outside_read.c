@@ -11,7 +11,7 @@ struct pairs {
 };
 
 static bool open_map(struct pairs *pairs, const uint8_t *from, size_t size) {
-  pairs->reader = (struct hg_reader){from, from + size};
+  pairs->reader = hg_reader_of(from, size);
   return hg_read_map(&pairs->reader, &pairs->left);
 }
 

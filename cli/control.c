@@ -3,6 +3,7 @@
 
 #include "actors/tracker.h"
 #include "bus/frames.h"
+#include "cli/cli.h"
 #include "ledger/ledger.h"
 
 #include <jansson.h>
@@ -26,13 +27,13 @@ hg_err hg_cli_fail(hg_error *why, hg_err code, const char *format, ...) {
 
 static int exit_code_of(hg_err err) {
   switch (err) {
-  case HG_OK: return 0;
+  case HG_OK: return HG_EXIT_DONE;
   case HG_ERR_INVALID:
   case HG_ERR_CONFIG:
   case HG_ERR_UNKNOWN_BUDGET:
-  case HG_ERR_RANGE: return 2;
+  case HG_ERR_RANGE: return HG_EXIT_USAGE;
   case HG_ERR_STORE:
-  case HG_ERR_LEDGER_FOREIGN: return 4;
+  case HG_ERR_LEDGER_FOREIGN: return HG_EXIT_STORE;
   case HG_ERR_NO_MEMORY:
   case HG_ERR_SYSTEM:
   case HG_ERR_LEDGER_IN_USE:
@@ -49,14 +50,19 @@ static int exit_code_of(hg_err err) {
   case HG_ERR_PROTOCOL:
   case HG_ERR_NO_USAGE:
   case HG_ERR_NO_RUNTIME:
-  case HG_ERR_EMPTY: return 1;
+  case HG_ERR_EMPTY: return HG_EXIT_FAILED;
   }
-  return 1;
+  return HG_EXIT_FAILED;
 }
 
 int hg_cli_exit(const char *subcommand, const hg_error *why) {
   fprintf(stderr, "headgate %s: %s\n", subcommand, why->text[0] ? why->text : hg_err_text(why->code));
   return exit_code_of(why->code);
+}
+
+int hg_cli_usage(const char *usage, bool asked) {
+  fputs(usage, asked ? stdout : stderr);
+  return asked ? HG_EXIT_DONE : HG_EXIT_USAGE;
 }
 
 // ------------------------------------------------------------------------------------------------ sites and holders

@@ -53,5 +53,7 @@ hg_err hg_cli_fail(hg_error *why, hg_err code, const char *format, ...) __attrib
 // Prints "headgate SUBCOMMAND: TEXT" to stderr and gives the exit code: 1 nothing found, 2 usage or configuration,
 // 4 the ledger can't be used.
 int hg_cli_exit(const char *subcommand, const hg_error *why);
+// Prints how a subcommand is used: to stdout when asked for, else to stderr; gives the exit code.
+int hg_cli_usage(const char *usage, bool asked);
 
 #endif

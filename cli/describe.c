@@ -1,8 +1,9 @@
 // headgate describe: prints what other programs build on: the schema of events and commands, their documentation, the
-// error codes.
+// error codes, the counters.
 #include "cli/cli.h"
 
-#include "headgate.h"
+#include "cli/control.h"
+#include "schemas/counters.h"
 #include "schemas/describe.h"
 
 #include <errno.h>
@@ -10,10 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] = "usage: headgate describe --schema | --markdown | --errors\n"
+static const char usage[] = "usage: headgate describe --schema | --markdown | --errors | --counters\n"
                             "  --schema     the JSON Schema of every event and control command\n"
                             "  --markdown   the same as a page for people\n"
-                            "  --errors     every error code: number, name, meaning\n";
+                            "  --errors     every error code: number, name, meaning\n"
+                            "  --counters   every counter: name, unit, meaning\n";
 
 static void describe_errors(FILE *to) {
 #define ERROR(name, number, text) fprintf(to, "%2d  %-24s  %s\n", number, "HG_" #name, text);
@@ -21,23 +23,28 @@ static void describe_errors(FILE *to) {
 #undef ERROR
 }
 
+static void describe_counters(FILE *to) {
+  for (unsigned i = 0; i < HG_COUNTER_COUNT; i++) {
+    const struct hg_counter_info *info = hg_counter_info((enum hg_counter)i);
+    fprintf(to, "%-20s %-13s %s\n", info->name, info->unit, info->doc);
+  }
+}
+
 int hg_cli_describe(int argc, char **argv) {
-  static const struct option options[] = {{"schema", no_argument, NULL, 's'},
-                                          {"markdown", no_argument, NULL, 'm'},
-                                          {"errors", no_argument, NULL, 'e'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+  static const struct option options[] = {{"schema", no_argument, NULL, 's'}, {"markdown", no_argument, NULL, 'm'},
+                                          {"errors", no_argument, NULL, 'e'}, {"counters", no_argument, NULL, 'c'},
+                                          {"help", no_argument, NULL, 'h'},   {NULL, 0, NULL, 0}};
   int what = 0;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-    if (option == 'h') return fputs(usage, stdout), 0;
-    if (option == '?' || what) return fputs(usage, stderr), 2;
+    if (option == 'h' || option == '?' || what) return hg_cli_usage(usage, option == 'h');
     what = option;
   }
-  if (!what || optind < argc) return fputs(usage, stderr), 2;
+  if (!what || optind < argc) return hg_cli_usage(usage, false);
   if (what == 's') hg_describe_json_schema(stdout);
   else if (what == 'm') hg_describe_markdown(stdout);
-  else describe_errors(stdout);
-  if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
-  if (errno != EPIPE) fprintf(stderr, "headgate describe: cannot write: %s\n", strerror(errno));
-  return errno == EPIPE ? 0 : 1;
+  else if (what == 'e') describe_errors(stdout);
+  else describe_counters(stdout);
+  if (fflush(stdout) == 0 && !ferror(stdout)) return HG_EXIT_DONE;
+  fprintf(stderr, "headgate describe: cannot write: %s\n", strerror(errno));
+  return HG_EXIT_FAILED;
 }

@@ -1,38 +1,36 @@
 // Events as lines for people.
 #include "cli/event_line.h"
 
-#include "cli/render.h"
+#include "runner/figures.h"
+#include "schemas/message.h"
 
-#include <inttypes.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #define TEXT_SHOWN 200
 
-struct line {
-  char *text;
-  size_t room, used;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct line *line, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  const int size = vsnprintf(line->text + line->used, line->room - line->used, format, arguments);
-  va_end(arguments);
-  line->used += size < 0 ? 0 : (size_t)size;
-  if (line->used >= line->room) line->used = line->room - 1;
+// A copy of at most TEXT_SHOWN bytes in which control characters, which a terminal might obey, are "?".
+static const char *plain(const char *text, char out[TEXT_SHOWN]) {
+  hg_text_copy(out, TEXT_SHOWN, hg_text_of(text));
+  char *to = out;
+  for (const unsigned char *at = (const unsigned char *)out; *at; at++) {
+    const bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0; // U+0080 to U+009F, two bytes each
+    *to++ = *at < 0x20 || *at == 0x7f || c1 ? '?' : (char)*at;
+    if (c1) at++;
+  }
+  *to = '\0';
+  return out;
 }
 
 // In local time, as the clock on the wall has it.
-static void add_time(struct line *line, int64_t at_us) {
+static void add_time(struct hg_text_line *line, int64_t at_us) {
   const time_t seconds = (time_t)(at_us / 1000000);
   struct tm parts;
   char text[16] = "--:--:--";
   if (at_us > 0 && localtime_r(&seconds, &parts)) strftime(text, sizeof text, "%H:%M:%S", &parts);
-  add(line, "%s.%03d", text, (int)(at_us > 0 ? at_us / 1000 % 1000 : 0));
+  hg_text_line_add(line, "%s.%03d", text, (int)(at_us > 0 ? at_us / 1000 % 1000 : 0));
 }
 
 // Fields for programs, which only lengthen a line.
@@ -53,17 +51,17 @@ static bool is_usual(const char *field, const json_t *value) {
   return delta && json_integer_value(value) == 0;
 }
 
-static void add_field(struct line *line, const char *field, const json_t *value) {
-  char text[TEXT_SHOWN], count[HG_COUNT_TEXT];
+static void add_field(struct hg_text_line *line, const char *field, const json_t *value) {
+  char text[TEXT_SHOWN];
   const size_t length = strlen(field);
   if (is_detail(field) || is_usual(field, value)) return;
-  if (json_is_string(value)) add(line, "  %s %s", field, hg_render_text(json_string_value(value), text, sizeof text));
-  else if (json_is_true(value)) add(line, "  %s", field);
-  else if (json_is_real(value)) add(line, "  %s %.2f", field, json_real_value(value));
+  if (json_is_string(value)) hg_text_line_add(line, "  %s %s", field, plain(json_string_value(value), text));
+  else if (json_is_true(value)) hg_text_line_add(line, "  %s", field);
+  else if (json_is_real(value)) hg_text_line_add(line, "  %s %.2f", field, json_real_value(value));
   else if (json_is_integer(value)) {
     const int64_t number = json_integer_value(value);
     const bool delta = length > 5 && strcmp(field + length - 5, "Delta") == 0;
-    add(line, "  %s %s%s", field, delta && number > 0 ? "+" : "", hg_render_count(number, count));
+    hg_text_line_add(line, "  %s %s%s", field, delta && number > 0 ? "+" : "", hg_figure_count(number).text);
   }
 }
 
@@ -71,17 +69,17 @@ bool hg_event_line(const char *json, char *out, size_t room) {
   json_t *event = json_loads(json, 0, NULL);
   const char *type = json_string_value(json_object_get(event, "type"));
   const char *budget = json_string_value(json_object_get(event, "budget"));
-  struct line line = {out, room, 0};
+  struct hg_text_line line = {out, 0, room};
   if (type) {
     char shown[TEXT_SHOWN];
     const char *field;
     json_t *value;
     add_time(&line, json_integer_value(json_object_get(event, "at")));
-    add(&line, " %-23s", hg_render_text(type, shown, sizeof shown));
-    if (budget && budget[0]) add(&line, " %s", hg_render_text(budget, shown, sizeof shown));
+    hg_text_line_add(&line, " %-23s", plain(type, shown));
+    if (budget && budget[0]) hg_text_line_add(&line, " %s", plain(budget, shown));
     json_object_foreach(json_object_get(event, "payload"), field, value) {
       char safe[TEXT_SHOWN];
-      add_field(&line, hg_render_text(field, safe, sizeof safe), value);
+      add_field(&line, plain(field, safe), value);
     }
   }
   json_decref(event);

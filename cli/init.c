@@ -79,26 +79,28 @@ static int write_start(const char *path) {
   const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0 && errno == EEXIST) {
     fprintf(stderr, "headgate init: \"%s\" is there already and was left as it is: name another file\n", path);
-    return 2;
+    return HG_EXIT_USAGE;
   }
-  if (fd < 0) return fprintf(stderr, "headgate init: cannot create \"%s\": %s\n", path, strerror(errno)), 2;
+  if (fd < 0) {
+    fprintf(stderr, "headgate init: cannot create \"%s\": %s\n", path, strerror(errno));
+    return HG_EXIT_USAGE;
+  }
   const bool written = write_all(fd, start, sizeof start - 1);
   const int reason = errno;
   if ((close(fd) == 0) & written) {
     printf("wrote %s: set tokenBudget.hardLimitTokens in it, then\n"
            "  headgate run BATCH.jsonl -o RESULTS.jsonl --config %s\n",
            path, path);
-    return 0;
+    return HG_EXIT_DONE;
   }
   unlink(path);
   fprintf(stderr, "headgate init: cannot write \"%s\": %s\n", path, strerror(reason));
-  return 1;
+  return HG_EXIT_FAILED;
 }
 
 int hg_cli_init(int argc, char **argv) {
   static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
   const int option = getopt_long(argc, argv, "", options, NULL);
-  if (option == 'h') return fputs(usage, stdout), 0;
-  if (option != -1 || argc - optind > 1) return fputs(usage, stderr), 2;
+  if (option != -1 || argc - optind > 1) return hg_cli_usage(usage, option == 'h');
   return write_start(optind < argc ? argv[optind] : HG_CLI_CONFIG_FILE);
 }

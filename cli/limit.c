@@ -4,8 +4,8 @@
 #include "actors/runtime.h"
 #include "cli/control.h"
 #include "cli/options.h"
-#include "cli/render.h"
 #include "ledger/ledger.h"
+#include "runner/figures.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -84,10 +84,9 @@ static int change_limit(const char *config, const char *ledger, struct change *c
   if (err == HG_ERR_NO_RUNTIME) err = change_stored(&site, change, &why);
   hg_site_close(&site);
   if (err != HG_OK) return hg_cli_exit("limit", &why);
-  char from[HG_COUNT_TEXT], to[HG_COUNT_TEXT];
-  printf("%s: %s → %s tokens\n", change->budget, hg_render_count(change->previous, from),
-         hg_render_count(change->tokens, to));
-  return 0;
+  printf("%s: %s → %s tokens\n", change->budget, hg_figure_count(change->previous).text,
+         hg_figure_count(change->tokens).text);
+  return HG_EXIT_DONE;
 }
 
 int hg_cli_limit(int argc, char **argv) {
@@ -99,14 +98,17 @@ int hg_cli_limit(int argc, char **argv) {
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'c') config = optarg;
     else if (option == 'l') ledger = optarg;
-    else return fputs(usage, option == 'h' ? stdout : stderr), option == 'h' ? 0 : 2;
+    else return hg_cli_usage(usage, option == 'h');
   }
-  if (argc - optind != 2) return fprintf(stderr, "headgate limit: needs a budget and a number of tokens\n%s", usage), 2;
+  if (argc - optind != 2) {
+    fputs("headgate limit: needs a budget and a number of tokens\n", stderr);
+    return hg_cli_usage(usage, false);
+  }
   struct change change = {.budget = argv[optind]};
   if (!hg_cli_parse_tokens(argv[optind + 1], &change.tokens)) {
     fprintf(stderr, "headgate limit: \"%s\" is not a number of tokens from 1 to %lld, such as 200k, 2M or 2_000_000\n",
             argv[optind + 1], (long long)HG_TOKENS_MAX);
-    return 2;
+    return HG_EXIT_USAGE;
   }
   return change_limit(config, ledger, &change);
 }

@@ -3,13 +3,16 @@
 
 #include "bus/frames.h"
 #include "cli/control.h"
-#include "cli/render.h"
+#include "runner/progress.h"
 
 #include <getopt.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
 #define BAR_CELLS 50
+#define BAR_BYTES 256
 #define LABEL "%-11s"
 
 static const char usage[] = "usage: headgate status [--config FILE | --ledger FILE] [--budget NAME] [--json]\n"
@@ -26,19 +29,29 @@ static int print_json(const struct hg_message *report) {
   const size_t size = hg_outside_encode(report, &no_names, frame, sizeof frame);
   if (!size || !hg_outside_to_json(frame, size, json, sizeof json)) {
     fputs("headgate status: the report cannot be printed\n", stderr);
-    return 1;
+    return HG_EXIT_FAILED;
   }
   puts(json);
-  return 0;
+  return HG_EXIT_DONE;
+}
+
+static void print_bar(const struct hg_status_report_message *report, uint32_t throttle_percent) {
+  char bar[BAR_BYTES];
+  struct hg_text_line line = {bar, 0, sizeof bar};
+  hg_usage figures = HG_USAGE_INIT;
+  figures.used = report->used;
+  figures.reserved = report->reserved;
+  figures.hard_limit = report->hard_limit;
+  figures.throttle_percent = throttle_percent;
+  hg_progress_bar(&figures, BAR_CELLS, strcmp(nl_langinfo(CODESET), "UTF-8") == 0, &line);
+  printf(LABEL "[%s] %s\n", "", bar, hg_figure_percent(report->usage_percent).text);
 }
 
 static void print_tokens(const char *label, int64_t tokens, const char *more) {
-  char count[HG_COUNT_TEXT];
-  printf(LABEL "%15s tokens%s\n", label, hg_render_count(tokens, count), more);
+  printf(LABEL "%15s tokens%s\n", label, hg_figure_count(tokens).text, more);
 }
 
 static void print_queue(const struct hg_status_report_message *report) {
-  char needed[HG_COUNT_TEXT], available[HG_COUNT_TEXT];
   if (!report->live) {
     printf(LABEL "%u permits open; no runtime is living on the ledger\n", "tasks", report->open_permits);
     return;
@@ -51,31 +64,27 @@ static void print_queue(const struct hg_status_report_message *report) {
     return;
   }
   printf(LABEL "%s of budget %.*s; needs %s", "waits for", report->waits_for_throttle ? "the throttle" : "tokens",
-         (int)report->waits_for.size, report->waits_for.data, hg_render_count(report->needed, needed));
+         (int)report->waits_for.size, report->waits_for.data, hg_figure_count(report->needed).text);
   // What is free is known of the budget that was asked for only.
   if (hg_text_equal(report->waits_for, report->budget))
-    printf(", %s available", hg_render_count(report->available, available));
+    printf(", %s available", hg_figure_count(report->available).text);
   putchar('\n');
 }
 
 static int print_table(const struct hg_message *message, const struct hg_config *config) {
   const struct hg_status_report_message *report = &message->as.status_report;
-  char bar[HG_BAR_MAX + 2], percent[HG_PERCENT_TEXT], throttle[48];
-  hg_render_percent(report->usage_percent, percent);
-  snprintf(throttle, sizeof throttle, "at %u %%", config->throttle_percent);
+  const char *state = report->throttled ? "closed: concurrency is reduced" : "open";
   printf(LABEL "%.*s\n", "budget", (int)report->budget.size, report->budget.data);
-  printf(LABEL "[%s] %s\n", "",
-         hg_render_bar(report->used, report->reserved, report->hard_limit, config->throttle_percent, BAR_CELLS, bar),
-         percent);
+  print_bar(report, config->throttle_percent);
   print_tokens("hard limit", report->hard_limit, "");
   print_tokens("used", report->used, "");
   print_tokens("reserved", report->reserved, "");
   print_tokens("remaining", report->remaining, report->remaining < 0 ? "  (over the limit)" : "");
   print_tokens("available", report->available, "");
-  printf(LABEL "%s (%s)\n", "throttle", report->throttled ? "closed: concurrency is reduced" : "open",
-         config->throttle_percent < 100 ? throttle : "never closes");
+  if (config->throttle_percent < 100) printf(LABEL "%s (at %u %%)\n", "throttle", state, config->throttle_percent);
+  else printf(LABEL "%s\n", "throttle", "never closes");
   print_queue(report);
-  return 0;
+  return HG_EXIT_DONE;
 }
 
 static int report(const char *config, const char *ledger, const char *budget, bool json) {
@@ -104,9 +113,12 @@ int hg_cli_status(int argc, char **argv) {
     else if (option == 'l') ledger = optarg;
     else if (option == 'b') budget = optarg;
     else if (option == 'j') json = true;
-    else return fputs(usage, option == 'h' ? stdout : stderr), option == 'h' ? 0 : 2;
+    else return hg_cli_usage(usage, option == 'h');
   }
-  if (optind < argc)
-    return fprintf(stderr, "headgate status: \"%s\" is one argument too many\n%s", argv[optind], usage), 2;
+  if (optind < argc) {
+    fprintf(stderr, "headgate status: \"%s\" is one argument too many\n", argv[optind]);
+    return hg_cli_usage(usage, false);
+  }
+  setlocale(LC_CTYPE, "");
   return report(config, ledger, budget, json);
 }

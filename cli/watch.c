@@ -144,23 +144,27 @@ static bool reader_is_gone(void) {
   return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
 }
 
+static int say(int code, const char *text) {
+  fprintf(stderr, "headgate watch: %s\n", text);
+  return code;
+}
+
 static int follow(struct watch *watch) {
   watch->heard_at = hg_clock_now().monotonic_us;
   while (!interrupted) {
     uint32_t readable;
     hg_err err = hg_links_wait(&watch->link, 1, 1, TURN_US, &readable);
     if (err == HG_OK) err = drain(watch);
-    if (err != HG_OK) return fprintf(stderr, "headgate watch: %s\n", hg_err_text(err)), 1;
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-      if (errno == EPIPE) return 0;
-      return fprintf(stderr, "headgate watch: cannot write: %s\n", strerror(errno)), 1;
-    }
-    if (reader_is_gone()) return 0;
-    if (watch->found && watch->ended) return fprintf(stderr, "headgate watch: the runtime has ended\n"), 0;
+    if (err != HG_OK) return say(HG_EXIT_FAILED, hg_err_text(err));
+    errno = 0;
+    if (fflush(stdout) != 0 || ferror(stdout))
+      return errno == EPIPE || reader_is_gone() ? HG_EXIT_DONE : say(HG_EXIT_FAILED, "the output cannot be written");
+    if (reader_is_gone()) return HG_EXIT_DONE;
+    if (watch->found && watch->ended) return say(HG_EXIT_DONE, "the runtime has ended");
     watch->ended = false;
     notice_silence(watch);
   }
-  return 0;
+  return HG_EXIT_DONE;
 }
 
 // ------------------------------------------------------------------------------------------------ connecting
@@ -181,7 +185,7 @@ static hg_err subscribe(struct watch *watch) {
 static int run(struct watch *watch) {
   void *context = NULL;
   const struct hg_link_limits limits = {HG_EVENTS_HWM, HG_EVENTS_HWM, HG_OUTSIDE_FRAME_MAX};
-  int code = 2;
+  int code = HG_EXIT_USAGE;
   catch_signals();
   hg_err err = hg_context_new(&context);
   if (err == HG_OK) err = hg_link_open(context, HG_SUB, limits, &watch->link);
@@ -265,11 +269,13 @@ int hg_cli_watch(int argc, char **argv) {
     else if (option == 'l') ledger = optarg;
     else if (option == 't') topics = optarg;
     else if (option == 'j') json = true;
-    else if (option == 'f')
-      return fputs("headgate watch: --from is not in this version: events are followed from now on\n", stderr), 2;
-    else return fputs(usage, option == 'h' ? stdout : stderr), option == 'h' ? 0 : 2;
+    else if (option == 'f') return say(HG_EXIT_USAGE, "--from is not in this version: events are followed from now on");
+    else return hg_cli_usage(usage, option == 'h');
   }
-  if (argc - optind > 1) return fprintf(stderr, "headgate watch: one endpoint at a time\n%s", usage), 2;
+  if (argc - optind > 1) {
+    (void)say(HG_EXIT_USAGE, "one endpoint at a time");
+    return hg_cli_usage(usage, false);
+  }
   struct watch *watch = calloc(1, sizeof *watch);
   hg_error why = HG_ERROR_INIT;
   hg_err err =

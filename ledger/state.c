@@ -45,28 +45,33 @@ static hg_err make_schema(sqlite3 *db, hg_error *why) {
   return err;
 }
 
-static hg_err enter_budget(sqlite3 *db, sqlite3_stmt *find, sqlite3_stmt *insert, const struct hg_config *config,
-                           struct hg_ledger_total *total, uint32_t index, hg_error *why) {
-  const char *parent = index ? config->budgets[total->parent].name : NULL;
+// Looks the budget up: is it new, and is it where it was?
+static hg_err find_budget(sqlite3 *db, sqlite3_stmt *find, const struct hg_config *config, const char *parent,
+                          struct hg_ledger_total *total, hg_error *why) {
   sqlite3_bind_text(find, 1, total->name, -1, SQLITE_STATIC);
   const int code = sqlite3_step(find);
-  const char *stored = code == SQLITE_ROW ? (const char *)sqlite3_column_text(find, 0) : NULL;
+  const char *text = code == SQLITE_ROW ? (const char *)sqlite3_column_text(find, 0) : NULL;
+  const char *stored = text ? text : "", *wanted = parent ? parent : "";
   hg_err err = HG_OK;
   total->is_new = code == SQLITE_DONE;
   if (code != SQLITE_ROW && code != SQLITE_DONE) err = hg_sql_fail(db, why, "read the budgets");
-  else if (code == SQLITE_ROW && strcmp(stored ? stored : "", parent ? parent : "") != 0)
+  else if (code == SQLITE_ROW && strcmp(stored, wanted) != 0)
     err = hg_ledger_fail(
         why, HG_ERR_CONFIG,
         "ConfigurationError: %s: tokenBudget.budgets.%s.parent is \"%s\", but ledger \"%s\" has it under "
         "\"%s\", and that cannot change: put it back, or give the budget a new name",
-        config->source, total->name, parent ? parent : "", sqlite3_db_filename(db, "main"), stored ? stored : "");
+        config->source, total->name, wanted, sqlite3_db_filename(db, "main"), stored);
   sqlite3_reset(find);
-  if (err != HG_OK || !total->is_new) return err;
+  return err;
+}
+
+static hg_err insert_budget(sqlite3 *db, sqlite3_stmt *insert, const struct hg_budget_config *budget,
+                            const char *parent, hg_error *why) {
   char moment[HG_LEDGER_TIME_TEXT];
   hg_ledger_time_text(hg_ledger_utc_us(), moment);
-  sqlite3_bind_text(insert, 1, total->name, -1, SQLITE_STATIC);
+  sqlite3_bind_text(insert, 1, budget->name, -1, SQLITE_STATIC);
   sqlite3_bind_text(insert, 2, parent, -1, SQLITE_STATIC);
-  sqlite3_bind_int64(insert, 3, config->budgets[index].hard_limit);
+  sqlite3_bind_int64(insert, 3, budget->hard_limit);
   sqlite3_bind_text(insert, 4, moment, -1, SQLITE_STATIC);
   return hg_sql_finish(db, insert, "enter a budget", why);
 }
@@ -79,8 +84,12 @@ static hg_err enter_budgets(struct hg_ledger *ledger, const struct hg_config *co
                          "INSERT INTO token_budget(name, parent, hard_limit, configured_limit, updated_at) "
                          "VALUES (?1, ?2, ?3, ?3, ?4)",
                          &insert, why);
-  for (uint32_t i = 0; err == HG_OK && i < ledger->budget_count; i++)
-    err = enter_budget(ledger->db, find, insert, config, &ledger->totals[i], i, why);
+  for (uint32_t i = 0; err == HG_OK && i < ledger->budget_count; i++) {
+    struct hg_ledger_total *total = &ledger->totals[i];
+    const char *parent = total->parent == i ? NULL : ledger->totals[total->parent].name; // NULL: the root
+    err = find_budget(ledger->db, find, config, parent, total, why);
+    if (err == HG_OK && total->is_new) err = insert_budget(ledger->db, insert, &config->budgets[i], parent, why);
+  }
   sqlite3_finalize(find);
   sqlite3_finalize(insert);
   return err;

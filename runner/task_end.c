@@ -21,11 +21,13 @@ static bool is_over_cap(const struct hg_run_task *task) {
 static void ignore_of_cap(struct hg_runner *runner, struct hg_run_task *task) {
   hg_copy_text(task->reason, sizeof task->reason, "cap_ignored");
   runner->counts.cap_ignored++;
+  char name[81];
+  hg_copy_text(name, sizeof name, task->custom_id);
   hg_runner_stop(
       runner, HG_STOP_CAP,
-      "the answer to \"%.80s\" used %lld tokens of %lld reserved: the provider does not obey the output cap, "
-      "so the limit can't be promised; set llm.outputCapField to the field that it obeys",
-      task->custom_id, (long long)task->found.report.tokens, (long long)task->granted);
+      "the answer to \"%s\" used %lld tokens of %lld reserved: the provider does not obey the output cap, so "
+      "the limit can't be promised",
+      name, (long long)task->found.report.tokens, (long long)task->granted);
 }
 
 static void charge(struct hg_runner *runner, struct hg_run_task *task, const struct hg_judgement *judgement) {
@@ -104,9 +106,10 @@ static void provider_message(const struct hg_http_end *end, char *out, size_t ca
     (void)hg_json_copy(said[i], out, capacity);
 }
 
-static void remember_refusal(struct hg_runner *runner, const struct hg_http_end *end,
+static void remember_refusal(struct hg_runner *runner, const struct hg_run_task *task, const struct hg_http_end *end,
                              const struct hg_judgement *judgement) {
   if (runner->turned_away > 0) return;
+  runner->counts.refused_endpoint = task->prepared.endpoint;
   char said[200];
   provider_message(end, said, sizeof said);
   snprintf(runner->turned_away_text, sizeof runner->turned_away_text, "%s%s%s", judgement->message, said[0] ? ": " : "",
@@ -123,7 +126,7 @@ static bool turned_away(struct hg_runner *runner, struct hg_run_task *task, cons
       end->kind == HG_HTTP_NO_CONNECTION && !hg_may_retry(&runner->limits, judgement, task->attempts, task->unknown);
   const bool quota = judgement->access && strcmp(judgement->code, "insufficient_quota") == 0;
   if (!quota && (runner->admitted || !(judgement->access || unreachable))) return false;
-  remember_refusal(runner, end, judgement);
+  remember_refusal(runner, task, end, judgement);
   runner->turned_away++;
   if (runner->admitted) hg_runner_stop(runner, HG_STOP_ACCESS, "%s", runner->turned_away_text);
   task->outcome = HG_OUTCOME_RETRY;

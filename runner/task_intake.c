@@ -81,6 +81,7 @@ void hg_runner_leave_exhausted(struct hg_runner *runner, struct hg_run_task *tas
   struct hg_runner_counts *counts = &runner->counts;
   const int64_t need = hg_runner_need_of(task);
   counts->left_for_budget++;
+  if (counts->left_need <= HG_TOKENS_MAX - need) counts->left_need += need;
   if (counts->smallest_need == 0 || need < counts->smallest_need) {
     counts->smallest_need = need;
     hg_copy_text(counts->short_budget, sizeof counts->short_budget, hg_runner_budget_of(runner, task));

@@ -84,13 +84,20 @@ void hg_runner_stop(struct hg_runner *runner, enum hg_stop why, const char *form
   runner->cancelling = true;
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(runner->stop_text, sizeof runner->stop_text, format, arguments);
+  char text[2 * HG_ERROR_TEXT_MAX];
+  vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
+  hg_copy_text(runner->stop_text, sizeof runner->stop_text, text);
 }
 
 void hg_runner_lose_ledger(struct hg_runner *runner, hg_err err) {
   runner->ledger_lost = true;
   hg_runner_stop(runner, HG_STOP_LEDGER, "the ledger is lost: %s (%s)", hg_err_text(err), hg_err_name(err));
+}
+
+void hg_runner_lost(struct hg_runner *runner, hg_err err, int64_t now_ms) {
+  runner->now_ms = now_ms;
+  hg_runner_lose_ledger(runner, err);
 }
 
 // What waits for the runtime, once that no longer answers or nothing more may start.

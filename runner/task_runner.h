@@ -68,6 +68,7 @@ struct hg_runner_counts {
   uint64_t done, failed, left;
   uint64_t left_for_budget;                  // of `left`: what can never fit any more
   int64_t smallest_need;                     // the least reservation among these; 0: none
+  int64_t left_need;                         // what these would reserve in all
   char short_budget[HG_BUDGET_NAME_MAX + 1]; // the budget of that one
   uint64_t calls, retries, estimated, cap_ignored, unbounded, unsettled;
   int64_t tokens, input_tokens, output_tokens; // settled by this run
@@ -76,6 +77,7 @@ struct hg_runner_counts {
     uint64_t count;
   } failures[HG_FAILURE_KINDS_MAX]; // of failed lines; the last place counts all further kinds as "other"
   long refused_status;              // HG_STOP_ACCESS: what the provider answered; 0: there was no connection
+  enum hg_endpoint refused_endpoint;
   bool out_of_quota;
   // Now.
   uint32_t waiting; // for a permit
@@ -100,6 +102,9 @@ int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms);
 void hg_runner_interrupt(struct hg_runner *runner, int64_t now_ms);
 // Ends the running calls too. Each that had left is charged its whole reservation, and its line is left.
 void hg_runner_cut(struct hg_runner *runner, int64_t now_ms);
+
+// The runtime is gone: nothing more is settled, running calls go on to their end and their results are kept.
+void hg_runner_lost(struct hg_runner *runner, hg_err err, int64_t now_ms);
 
 bool hg_runner_finished(const struct hg_runner *runner);
 // Why it stopped, with a sentence for a person in *text ("" for none), valid as long as the runner.

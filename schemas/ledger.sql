@@ -1,5 +1,5 @@
--- The ledger: every fact and the running totals, changed together in one transaction. Read it with plain SQL while no
--- runtime lives on it. Figures are tokens, moments microseconds since 1970-01-01 UTC. NULL: not said, or not of this event.
+-- The ledger: every fact and the running totals, changed together in one transaction. Read it with plain SQL while
+-- no runtime lives on it. Figures are tokens, moments microseconds since 1970 UTC. NULL: not said, or of other events.
 
 PRAGMA application_id = 0x48474154; -- "HGAT"
 PRAGMA user_version = 1;
@@ -18,7 +18,7 @@ CREATE TABLE token_budget(
   reserved         INTEGER NOT NULL DEFAULT 0, -- promised to open permits
   hard_limit       INTEGER NOT NULL,           -- in force
   configured_limit INTEGER NOT NULL,           -- what the configuration said last
-  throttled        INTEGER NOT NULL DEFAULT 0, -- 1: over the threshold, not yet below the clear point
+  throttled        INTEGER NOT NULL DEFAULT 0, -- 1: over the threshold, not below the clear point since
   updated_at       TEXT NOT NULL               -- ISO 8601, UTC: when its figures changed last
 ) STRICT;
 
@@ -34,7 +34,8 @@ CREATE TABLE journal(
   used_delta INTEGER, reserved_delta INTEGER, -- added to the budget and to all above it
   used INTEGER, reserved INTEGER, hard_limit INTEGER, -- of the budget, after this row
   model TEXT, response_id TEXT,
-  input_tokens INTEGER, cached_tokens INTEGER, cache_write_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER,
+  input_tokens INTEGER, cached_tokens INTEGER, cache_write_tokens INTEGER,
+  output_tokens INTEGER, reasoning_tokens INTEGER,
   source TEXT, -- of the figure: estimated, missing; NULL: exact
   late INTEGER, policy TEXT, reason TEXT,
   over_by INTEGER, needed INTEGER, available INTEGER, previous_limit INTEGER,
@@ -49,7 +50,7 @@ CREATE TABLE reservation(
   task_id TEXT,
   tokens  INTEGER NOT NULL,           -- reserved
   state   TEXT NOT NULL CHECK (state IN ('open', 'kept', 'orphaned', 'settled', 'released')),
-                                      -- kept: its owner is gone, still reserved; orphaned: charged in full until settled
+                                -- kept: its owner is gone, still reserved; orphaned: charged in full until settled
   used    INTEGER NOT NULL DEFAULT 0, -- charged for it so far
   attempt INTEGER,
   seq     INTEGER NOT NULL            -- the journal row that changed it last

@@ -37,10 +37,10 @@ def equal(found, expected, about=""):
     assert found == expected, f"{about} found {found!r}, expected {expected!r}"
 
 
-def headgate(*arguments, code=0, cwd=None):
+def headgate(*arguments, code=0, cwd=None, locale="C"):
     """Runs the program to its end; its stdout, or (stdout, stderr) where it is meant to fail."""
-    done = subprocess.run([HEADGATE, *map(str, arguments)], capture_output=True, text=True, timeout=WAIT_S, cwd=cwd,
-                          stdin=subprocess.DEVNULL)
+    done = subprocess.run([HEADGATE, *map(str, arguments)], capture_output=True, encoding="utf-8", timeout=WAIT_S,
+                          cwd=cwd, stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": locale})
     assert done.returncode == code, f"{arguments}: exit {done.returncode}: {done.stdout}{done.stderr}"
     return (done.stdout, done.stderr) if code else done.stdout
 
@@ -117,7 +117,7 @@ class Follower:
 
     def __init__(self, *command):
         self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
         self.lines, self.notes, self.news = [], [], threading.Condition()
         self.readers = [threading.Thread(target=self._read, args=pair, daemon=True)
                         for pair in ((self.process.stdout, self.lines), (self.process.stderr, self.notes))]
@@ -288,6 +288,8 @@ def test_status_for_people():
             assert part in table, f"{part!r} is not in\n{table}"
         bar = re.search(r"\[(.*)\]", table).group(1)
         equal(bar, "#" * 25 + "+" * 15 + "." * 5 + "|" + "." * 5)
+        fine = re.search(r"\[(.*)\]", headgate("status", "--config", here.config, locale="C.UTF-8")).group(1)
+        equal(fine, bar.translate(str.maketrans("#+.|", "█▒░│")))
         served.kill()
         assert "no runtime is living" in headgate("status", "--config", here.config)
 
@@ -617,6 +619,9 @@ def test_describe():
     errors = headgate("describe", "--errors").splitlines()
     defined = re.findall(r"^ERROR\((\w+), (\d+), \"(.*)\"\)", (SOURCE / "schemas" / "errors.def").read_text(), re.M)
     equal([line.split(None, 2) for line in errors], [[number, "HG_" + name, text] for name, number, text in defined])
+    counters = headgate("describe", "--counters").splitlines()
+    defined = re.findall(r"^COUNTER\(\w+, (\w+),", (SOURCE / "schemas" / "counters.def").read_text(), re.M)
+    equal([line.split()[0] for line in counters], defined)
     for arguments in ([], ["--schema", "--errors"], ["--no-such"], ["--schema", "more"]):
         headgate("describe", *arguments, code=2)
 

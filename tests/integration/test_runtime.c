@@ -71,7 +71,7 @@ TEST(runtime, an_event_never_comes_before_its_cause) {
   unsigned seen = 0, reserved_at = 0, settled_at = 0, throttled_at = 0;
   while (seen < 5) {
     const hg_event event = next(subscriber);
-    if (event.seq <= seq && seq) CHECK(!"a seq repeats or falls");
+    if (!seq && strcmp(event.type, expected[0]) != 0) continue; // from before the subscription
     if (seq) CHECK_EQ(event.seq, seq + 1);
     seq = event.seq;
     seen++;

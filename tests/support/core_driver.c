@@ -77,11 +77,14 @@ void hg_test_actor_destroy(struct hg_test_actor *actor) {
 }
 
 void hg_test_send(struct hg_test_actor *actor, enum hg_port port, hg_peer peer, const struct hg_message *message) {
-  uint8_t *frame = malloc(HG_FRAME_MAX); // of its own, so that a view kept too long is noticed
-  CHECK(frame);
-  struct hg_envelope in = {.port = port, .peer = peer, .frame = frame};
-  in.frame_size = hg_frame_encode(message, frame, HG_FRAME_MAX);
+  uint8_t encoded[HG_FRAME_MAX];
+  struct hg_envelope in = {.port = port, .peer = peer};
+  in.frame_size = hg_frame_encode(message, encoded, sizeof encoded);
   CHECK(in.frame_size > 0);
+  uint8_t *frame = malloc(in.frame_size); // of its own, so that a view kept too long is noticed
+  CHECK(frame);
+  memcpy(frame, encoded, in.frame_size);
+  in.frame = frame;
   CHECK_EQ(hg_frame_decode(frame, in.frame_size, &in.message), HG_OK);
   actor->actor.receive(actor->actor.self, actor->now, &in, &actor->out);
   free(frame);
@@ -114,6 +117,15 @@ struct hg_message hg_test_expect(struct hg_test_actor *actor, enum hg_port port,
   CHECK(there);
   CHECK_EQ(message.kind, kind);
   CHECK_EQ(to, peer);
+  return message;
+}
+
+struct hg_message hg_test_peek(const struct hg_test_actor *actor, enum hg_port port, size_t index) {
+  const struct hg_test_pipe *pipe = &actor->sent[port];
+  CHECK(index < pipe->count);
+  const struct hg_test_frame *frame = &pipe->frames[(pipe->first + index) % pipe->capacity];
+  struct hg_message message;
+  CHECK_EQ(hg_frame_decode(frame->bytes, frame->size, &message), HG_OK);
   return message;
 }
 

@@ -44,6 +44,8 @@ void hg_test_flush(struct hg_test_actor *actor);
 bool hg_test_take(struct hg_test_actor *actor, enum hg_port port, hg_peer *peer, struct hg_message *out);
 // Takes one message and checks that there is one, of this kind.
 struct hg_message hg_test_expect(struct hg_test_actor *actor, enum hg_port port, hg_peer peer, enum hg_kind kind);
+// Reads the message at `index` of those that wait on a port, and leaves it there.
+struct hg_message hg_test_peek(const struct hg_test_actor *actor, enum hg_port port, size_t index);
 bool hg_test_is_silent(struct hg_test_actor *actor, enum hg_port port);
 
 // Events out of FACTS frames, in order; texts stay valid until the end.

@@ -107,7 +107,7 @@ TEST(ledger_opening, other_files_are_refused_and_left_alone) {
   CHECK_EQ(sql_number(bed.path, "SELECT count(*) FROM sqlite_schema"), 1);
   CHECK_EQ(sql_number(bed.path, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'delete'"), 1);
   unlink(bed.path);
-  sql_do(bed.path, "PRAGMA application_id = 77");
+  sql_do(bed.path, "PRAGMA application_id = 77; PRAGMA user_version = 1; CREATE TABLE meta(key, value)");
   CHECK_EQ(try_open(&bed, &why), HG_ERR_LEDGER_FOREIGN);
   unlink(bed.path);
   CHECK_EQ(try_open(&bed, &why), HG_OK);

@@ -1,0 +1,355 @@
+// headgate run: makes the calls of a batch file inside a hard token budget.
+#include "cli/cli.h"
+
+#include "actors/runtime.h"
+#include "cli/control.h"
+#include "cli/run_flags.h"
+#include "runner/loop.h"
+#include "runner/progress.h"
+#include "usage/usage.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define ANSWER_MS 30000 // a single command at the start or the end
+#define CLOSE_MS 10000
+#define SPARE_DESCRIPTORS 128 // for the runtime, the files and the terminal
+
+struct run {
+  const struct hg_run_flags *flags;
+  struct hg_target target;
+  hg_runtime *runtime;
+  const struct hg_config *config; // the runtime's
+  char *ledger;
+  hg_client *client;
+  struct hg_batch *batch;
+  struct hg_loop *loop;
+  int64_t lines;
+  char name[HG_TASK_ID_MAX + 1]; // of the run: the base name of its results
+  hg_orphan *orphans;
+  size_t orphan_count;
+  uint64_t orphans_settled;
+  bool live, utf8; // the progress line
+  unsigned shown;  // columns of the line that stands there
+};
+
+// ---------------------------------------------------------------------------------------------- the terminal
+
+static void wipe_line(struct run *run) {
+  if (run->shown > 0) fprintf(stderr, "\r%*s\r", (int)run->shown, "");
+  run->shown = 0;
+}
+
+static void on_note(void *context, const char *text) {
+  wipe_line(context);
+  hg_run_say(text);
+}
+
+static void on_progress(void *context, const struct hg_run_figures *figures) {
+  struct run *run = context;
+  struct winsize size;
+  const unsigned columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79;
+  char line[HG_PROGRESS_MAX];
+  hg_progress_line(figures, columns, run->utf8, line);
+  const unsigned width = hg_text_columns(line);
+  const unsigned rest = run->shown > width && width < columns ? run->shown - width : 0;
+  fprintf(stderr, "\r%s%*s", line, (int)rest, "");
+  fflush(stderr);
+  run->shown = width;
+}
+
+// ---------------------------------------------------------------------------------------------- opening
+
+static hg_err fail(hg_error *why, hg_err err, const char *what, const char *text) {
+  return hg_cli_fail(why, err, "%s: %s", what, text);
+}
+
+int64_t hg_count_lines(const char *path) {
+  FILE *file = fopen(path, "re");
+  if (!file) return -1;
+  static char block[64 * 1024];
+  int64_t lines = 0;
+  bool blank = true;
+  for (size_t got; (got = fread(block, 1, sizeof block, file)) > 0;)
+    for (const char *at = block, *end = block + got; at < end;) {
+      const char *newline = memchr(at, '\n', (size_t)(end - at));
+      for (const char *stop = newline ? newline : end; at < stop && blank; at++)
+        blank = *at == ' ' || *at == '\t' || *at == '\r';
+      if (!newline) break;
+      lines += !blank;
+      blank = true;
+      at = newline + 1;
+    }
+  const bool failed = ferror(file) != 0;
+  const int error = errno;
+  fclose(file);
+  errno = error;
+  return failed ? -1 : lines + !blank;
+}
+
+static hg_err check_files(struct run *run, hg_error *why) {
+  const char *output = run->flags->output, *slash = strrchr(output, '/');
+  run->lines = hg_count_lines(run->flags->input);
+  if (run->lines < 0) return fail(why, HG_ERR_INVALID, run->flags->input, strerror(errno));
+  if (!slash || slash == output) return HG_OK;
+  char directory[HG_PATH_MAX + 1];
+  snprintf(directory, sizeof directory, "%.*s", (int)(slash - output), output);
+  if (access(directory, W_OK | X_OK) == 0) return HG_OK;
+  return fail(why, HG_ERR_INVALID, directory,
+              errno == ENOENT ? "there is no such directory for the results; make it, or name another file with -o"
+                              : strerror(errno));
+}
+
+// A task's id is text: bytes that are none are replaced.
+static void name_run(struct run *run) {
+  const char *slash = strrchr(run->flags->output, '/'), *base = slash ? slash + 1 : run->flags->output;
+  size_t len = strlen(base);
+  if (len > 6 && strcmp(base + len - 6, ".jsonl") == 0) len -= 6;
+  if (len > HG_TASK_ID_MAX / 2) len = HG_TASK_ID_MAX / 2;
+  for (size_t i = 0; i < len; i++)
+    run->name[i] = base[i] > ' ' && base[i] < 0x7F && base[i] != '/' ? base[i] : '_';
+  run->name[len] = '\0';
+}
+
+// Every call may need a connection of its own.
+static uint32_t raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= UINT32_MAX) return 0;
+  return limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? (uint32_t)limit.rlim_cur - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS / 2;
+}
+
+static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error *why) {
+  run->ledger = strdup((*config)->ledger_path);
+  if (!run->ledger) return fail(why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
+  hg_err err = hg_open_config(config, &run->runtime, why);
+  if (err) return err;
+  run->config = hg_runtime_config(run->runtime);
+  err = hg_client_new(run->runtime, &run->client);
+  if (err) return fail(why, err, "the runtime", hg_err_text(err));
+  const int64_t limit = run->flags->limit;
+  if (limit == 0) return HG_OK;
+  hg_usage usage = HG_USAGE_INIT;
+  err = hg_get_usage(run->client, NULL, &usage, ANSWER_MS);
+  if (!err && usage.hard_limit != limit) err = hg_set_hard_limit(run->client, NULL, limit, ANSWER_MS);
+  return err ? fail(why, err, "--limit", hg_err_text(err)) : HG_OK;
+}
+
+// ---------------------------------------------------------------------------------------------- orphans
+
+static hg_err list_orphans(struct run *run, hg_error *why) {
+  hg_permit after = {0};
+  for (;;) {
+    hg_orphan orphan = HG_ORPHAN_INIT;
+    const hg_err err = hg_next_orphan(run->client, after, &orphan, ANSWER_MS);
+    if (err == HG_ERR_EMPTY) return HG_OK;
+    if (err) return fail(why, err, "the runtime", hg_err_text(err));
+    hg_orphan *longer = realloc(run->orphans, (run->orphan_count + 1) * sizeof *longer);
+    if (!longer) return fail(why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
+    run->orphans = longer;
+    run->orphans[run->orphan_count++] = orphan;
+    after = orphan.permit;
+  }
+}
+
+// A call that was answered but not settled when an earlier run ended: its result line says what it used.
+static void settle_orphan(void *context, uint64_t permit, const char *body, size_t body_len) {
+  struct run *run = context;
+  size_t place = 0;
+  while (place < run->orphan_count && run->orphans[place].permit.id != permit)
+    place++;
+  if (place == run->orphan_count) return; // settled already: the results hold its line twice
+  struct hg_usage_found found;
+  const hg_err usage = hg_usage_find(body, body_len, &found);
+  if (usage != HG_OK) {
+    found.report.tokens = run->orphans[place].tokens;
+    found.report.source = HG_SOURCE_ESTIMATED;
+  }
+  const hg_err err = hg_settle(run->client, (hg_permit){permit}, &found.report, ANSWER_MS);
+  if (err) {
+    char text[160];
+    snprintf(text, sizeof text, "call %016llx of an earlier run can't be settled and stays charged: %s",
+             (unsigned long long)permit, hg_err_text(err));
+    on_note(run, text);
+    return;
+  }
+  run->orphans_settled++;
+  run->orphans[place] = run->orphans[--run->orphan_count];
+}
+
+static hg_err open_batch(struct run *run, hg_error *why) {
+  uint64_t *permits = calloc(run->orphan_count + 1, sizeof *permits);
+  if (!permits) return fail(why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
+  for (size_t i = 0; i < run->orphan_count; i++)
+    permits[i] = run->orphans[i].permit.id;
+  const struct hg_batch_options options = {.input = run->flags->input,
+                                           .output = run->flags->output,
+                                           .fresh = run->flags->fresh,
+                                           .changed = run->flags->changed,
+                                           .model = run->flags->model,
+                                           .orphans = permits,
+                                           .orphan_count = run->orphan_count,
+                                           .on_orphan = settle_orphan,
+                                           .on_note = on_note,
+                                           .context = run};
+  const hg_err err = hg_batch_open(&options, &run->batch, why);
+  free(permits);
+  return err;
+}
+
+// ---------------------------------------------------------------------------------------------- running
+
+static hg_err open_loop(struct run *run, uint32_t sockets_max, hg_error *why) {
+  const struct hg_loop_options options = {.runtime = run->runtime,
+                                          .client = run->client,
+                                          .batch = run->batch,
+                                          .target = &run->target,
+                                          .runner = {.run_name = run->name,
+                                                     .budget = run->flags->budget,
+                                                     .model = run->flags->model,
+                                                     .llm = &run->config->llm,
+                                                     .max_concurrency = run->config->max_concurrency},
+                                          .sockets_max = sockets_max,
+                                          .throttled_concurrency = run->config->throttled_concurrency,
+                                          .lines = (uint64_t)run->lines,
+                                          .wants_progress = run->live,
+                                          .on_progress = on_progress,
+                                          .on_note = on_note,
+                                          .context = run};
+  return hg_loop_new(&options, &run->loop, why);
+}
+
+static void block_signals(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+static void count_orphans(const struct run *run, struct hg_run_figures *figures) {
+  const size_t len = strlen(run->name);
+  figures->orphans_settled = run->orphans_settled;
+  for (size_t i = 0; i < run->orphan_count; i++) {
+    const hg_orphan *orphan = &run->orphans[i];
+    if (strncmp(orphan->task_id, run->name, len) != 0 || orphan->task_id[len] != '/') continue;
+    figures->orphans_charged++;
+    figures->orphans_tokens += orphan->tokens;
+  }
+}
+
+// The limit under which all that was left for the budget would fit, whatever the answers are.
+static int64_t enough(struct run *run, const struct hg_runner_counts *counts) {
+  hg_usage usage = HG_USAGE_INIT;
+  if (counts->left_for_budget == 0 || hg_get_usage(run->client, counts->short_budget, &usage, ANSWER_MS) != HG_OK)
+    return 0;
+  const int64_t taken = usage.used + usage.reserved;
+  return counts->left_need <= HG_TOKENS_MAX - taken ? taken + counts->left_need : HG_TOKENS_MAX;
+}
+
+static void write_hint(const struct run *run, const struct hg_summary *summary, char *out, size_t room) {
+  const struct hg_runner_counts *counts = &summary->figures.run;
+  const bool anthropic = counts->refused_endpoint == HG_ENDPOINT_MESSAGES;
+  const char *base = anthropic ? run->target.anthropic_base : run->target.openai_base;
+  const char *variable = anthropic ? run->target.anthropic_key_env : run->target.openai_key_env;
+  const bool has_key = anthropic ? run->target.anthropic_has_key : run->target.openai_has_key;
+  out[0] = '\0';
+  if (summary->stop == HG_STOP_CAP) snprintf(out, room, "set llm.outputCapField to the field that this provider obeys");
+  if (summary->stop != HG_STOP_ACCESS) return;
+  if (counts->out_of_quota)
+    snprintf(out, room, "the account at %s has no quota left; nothing was marked as failed", base);
+  else if (counts->refused_status == 0)
+    snprintf(out, room, "nobody answers at %s; is that the base URL (--base-url)?", base);
+  else if (counts->refused_status == 404)
+    snprintf(out, room, "check the model of the requests and the base URL %s (--model, --base-url)", base);
+  else if (has_key) snprintf(out, room, "check the key in %s, and that it is one for %s", variable, base);
+  else snprintf(out, room, "no key was sent: put it into the variable %s, or name another in llm.apiKeyEnv", variable);
+}
+
+static int summarise(struct run *run, bool looped) {
+  struct hg_summary summary = {.stop_text = "", .go_on = "", .results = run->flags->output};
+  char hint[HG_ERROR_TEXT_MAX + 1], *go_on = NULL;
+  summary.stop = hg_loop_result(run->loop, &summary.figures, &summary.stop_text);
+  if (!looped && summary.stop == HG_STOP_NONE) summary.stop = HG_STOP_LEDGER;
+  count_orphans(run, &summary.figures);
+  summary.errors = hg_batch_errors_path(run->batch);
+  write_hint(run, &summary, hint, sizeof hint);
+  summary.hint = hint;
+  if (hg_lines_left(&summary.figures) > 0)
+    go_on =
+        hg_go_on_command(run->flags, run->ledger, summary.figures.run.short_budget, enough(run, &summary.figures.run));
+  if (go_on) summary.go_on = go_on;
+  hg_client_destroy(&run->client);
+  summary.not_durable = hg_close(&run->runtime, CLOSE_MS) != HG_OK;
+  wipe_line(run);
+  const bool printed =
+      run->flags->json ? hg_summary_print_json(&summary, stdout) : hg_summary_print(&summary, run->utf8, stderr);
+  if (!printed) hg_run_say("the summary can't be printed");
+  free(go_on);
+  return hg_summary_exit(&summary);
+}
+
+static int exit_code_of(hg_err err) {
+  const bool usage = err == HG_ERR_INVALID || err == HG_ERR_CONFIG || err == HG_ERR_BUSY || err == HG_ERR_RANGE ||
+                     err == HG_ERR_UNKNOWN_BUDGET || err == HG_ERR_CONFLICT;
+  return usage ? HG_EXIT_USAGE : HG_EXIT_STORE;
+}
+
+static int run_batch(struct run *run, struct hg_config **config) {
+  hg_error why = HG_ERROR_INIT;
+  const uint32_t sockets_max = raise_descriptor_limit();
+  block_signals();
+  hg_err err = check_files(run, &why);
+  if (!err) err = hg_target_resolve(run->flags->base_url, &(*config)->llm, &run->target, &why);
+  if (!err) err = open_runtime(run, config, &why);
+  if (!err) err = list_orphans(run, &why);
+  if (!err) err = open_batch(run, &why);
+  if (!err) err = open_loop(run, sockets_max, &why);
+  if (err) {
+    hg_run_say(why.text[0] ? why.text : hg_err_text(err));
+    return exit_code_of(err);
+  }
+  const bool looped = hg_loop_run(run->loop, &why) == HG_OK;
+  if (!looped) on_note(run, why.text);
+  return summarise(run, looped);
+}
+
+int hg_cli_run(int argc, char **argv) {
+  struct hg_run_flags flags;
+  struct hg_config *config = NULL;
+  hg_error why = HG_ERROR_INIT;
+  int exit_code;
+  if (!hg_run_flags_parse(&flags, argc, argv, &exit_code)) return exit_code;
+  if (hg_run_flags_config(&flags, &config, &why) != HG_OK) {
+    hg_run_say(why.text);
+    return HG_EXIT_USAGE;
+  }
+  if (flags.dry_run) {
+    exit_code = hg_dry_run(&flags, config);
+  } else {
+    setlocale(LC_CTYPE, "");
+    struct run run = {.flags = &flags, .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
+    run.live = flags.progress == HG_PROGRESS_ALWAYS || (flags.progress == HG_PROGRESS_AUTO && isatty(STDERR_FILENO));
+    name_run(&run);
+    exit_code = run_batch(&run, &config);
+    hg_loop_destroy(&run.loop);
+    hg_batch_close(&run.batch);
+    hg_client_destroy(&run.client);
+    (void)hg_close(&run.runtime, CLOSE_MS);
+    hg_target_clear(&run.target);
+    free(run.orphans);
+    free(run.ledger);
+  }
+  hg_config_destroy(&config);
+  return exit_code;
+}

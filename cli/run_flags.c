@@ -1,0 +1,225 @@
+// Reads the flags of `headgate run` and makes the configuration that they mean.
+#include "cli/run_flags.h"
+
+#include "cli/cli.h"
+#include "cli/control.h"
+#include "cli/options.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: headgate run BATCH.jsonl -o RESULTS.jsonl [--limit TOKENS | --config FILE] [flags]\n"
+    "Makes the calls of an OpenAI Batch file in parallel, inside a hard token budget. Run again, it goes on where it\n"
+    "ended: what succeeded is not called again.\n"
+    "  -o, --output FILE      the results, a line for each success; failures go to RESULTS.errors.jsonl\n"
+    "  --limit TOKENS         the hard limit, such as 200k, 2M, 2_000_000; without --config the ledger is RESULTS.db\n"
+    "  --config FILE          the configuration (default: " HG_CLI_CONFIG_FILE ", where there is one and no --limit)\n"
+    "  --base-url URL         where to call (default: llm.baseUrl, then OPENAI_BASE_URL or ANTHROPIC_BASE_URL)\n"
+    "  --model NAME           replaces the model of every request\n"
+    "  --budget NAME          which budget pays for lines that name none (default: default)\n"
+    "  --max-concurrency N    calls at once\n"
+    "  --bind ENDPOINT        publish events here too (ipc://PATH or tcp://127.0.0.1:PORT); may be given again\n"
+    "  --progress WHEN        the live line: auto (at a terminal), always or never\n"
+    "  --json                 the summary as one JSON object on stdout\n"
+    "  --dry-run              read and prepare every line, say what it may cost, call nothing\n"
+    "  --fresh                move existing results aside and start anew\n"
+    "  --changed WHAT         a request that changed since it succeeded: stop (default), redo or keep\n"
+    "Exit: 0 all done, 1 some requests failed, 2 wrong flags, configuration, key or input, 3 the budget ended first,\n"
+    "4 the ledger or the results can't be written, 130 interrupted.\n";
+
+enum flag {
+  OUTPUT = 'o',
+  HELP = 'h',
+  LIMIT = 256,
+  CONFIG,
+  BASE_URL,
+  MODEL,
+  BUDGET,
+  MAX,
+  BIND,
+  PROGRESS,
+  JSON,
+  DRY,
+  FRESH,
+  CHANGED
+};
+
+static const struct option options[] = {{"output", required_argument, NULL, OUTPUT},
+                                        {"limit", required_argument, NULL, LIMIT},
+                                        {"config", required_argument, NULL, CONFIG},
+                                        {"base-url", required_argument, NULL, BASE_URL},
+                                        {"model", required_argument, NULL, MODEL},
+                                        {"budget", required_argument, NULL, BUDGET},
+                                        {"max-concurrency", required_argument, NULL, MAX},
+                                        {"bind", required_argument, NULL, BIND},
+                                        {"progress", required_argument, NULL, PROGRESS},
+                                        {"json", no_argument, NULL, JSON},
+                                        {"dry-run", no_argument, NULL, DRY},
+                                        {"fresh", no_argument, NULL, FRESH},
+                                        {"changed", required_argument, NULL, CHANGED},
+                                        {"help", no_argument, NULL, HELP},
+                                        {NULL, 0, NULL, 0}};
+
+void hg_run_say(const char *text) {
+  fprintf(stderr, "headgate run: %s\n", text);
+}
+
+__attribute__((format(printf, 1, 2))) static bool bad(const char *format, ...) {
+  fputs("headgate run: ", stderr);
+  va_list arguments;
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fputs(" (headgate run --help)\n", stderr);
+  return false;
+}
+
+static bool take_number(const char *text, uint32_t *out) {
+  unsigned long number;
+  if (!hg_cli_parse_whole(text, 1, HG_CONCURRENCY_MAX, &number))
+    return bad("--max-concurrency takes a whole number from 1 to %d; found \"%s\"", HG_CONCURRENCY_MAX, text);
+  *out = (uint32_t)number;
+  return true;
+}
+
+static bool take_bind(struct hg_run_flags *flags, const char *endpoint) {
+  if (flags->bind_count == HG_RUN_BINDS_MAX) return bad("--bind may be given %d times", HG_RUN_BINDS_MAX);
+  flags->binds[flags->bind_count++] = endpoint;
+  return true;
+}
+
+static bool take_word(const char *flag, const char *text, const char *const *words, const char *all, int *out) {
+  *out = hg_cli_parse_word(text, words);
+  return *out >= 0 || bad("--%s takes %s; found \"%s\"", flag, all, text);
+}
+
+// A flag without a value, or one whose value is taken as it is.
+static bool take_plain(struct hg_run_flags *flags, int flag, const char *value) {
+  switch (flag) {
+  case OUTPUT: flags->output = value; return true;
+  case CONFIG: flags->config_file = value; return true;
+  case BASE_URL: flags->base_url = value; return true;
+  case MODEL: flags->model = value; return value[0] || bad("--model takes a name");
+  case BUDGET: flags->budget = value; return value[0] || bad("--budget takes a name");
+  case JSON: flags->json = true; return true;
+  case DRY: flags->dry_run = true; return true;
+  case FRESH: flags->fresh = true; return true;
+  default: fputs("See headgate run --help.\n", stderr); return false;
+  }
+}
+
+static bool take(struct hg_run_flags *flags, int flag, const char *value) {
+  static const char *const progress[] = {"auto", "always", "never", NULL};
+  static const char *const changed[] = {"stop", "redo", "keep", NULL};
+  int word = 0;
+  switch (flag) {
+  case LIMIT:
+    return hg_cli_parse_tokens(value, &flags->limit) ||
+           bad("--limit takes a number of tokens from 1 to %lld, such as 200k, 2M or 2_000_000; found \"%s\"",
+               (long long)HG_TOKENS_MAX, value);
+  case MAX: return take_number(value, &flags->max_concurrency);
+  case BIND: return take_bind(flags, value);
+  case PROGRESS:
+    if (!take_word("progress", value, progress, "auto, always or never", &word)) return false;
+    flags->progress = (enum hg_progress_flag)word;
+    return true;
+  case CHANGED:
+    if (!take_word("changed", value, changed, "stop, redo or keep", &word)) return false;
+    flags->changed = (enum hg_changed_policy)word;
+    return true;
+  default: return take_plain(flags, flag, value);
+  }
+}
+
+static bool check(struct hg_run_flags *flags, int argc, char **argv) {
+  if (optind >= argc) return bad("which batch file? Name one");
+  if (optind + 1 < argc) return bad("one batch file at a time; what is \"%s\"?", argv[optind + 1]);
+  flags->input = argv[optind];
+  if (!flags->output && !flags->dry_run) return bad("where should the results go? Name a file with -o");
+  if (flags->config_file || flags->limit > 0) return true;
+  if (access(HG_CLI_CONFIG_FILE, F_OK) != 0)
+    return bad("ConfigurationError: tokenBudget.hardLimitTokens is not set and has no default: give --limit 2M, or "
+               "--config FILE; there is no " HG_CLI_CONFIG_FILE " here (headgate init writes one)");
+  flags->config_file = HG_CLI_CONFIG_FILE;
+  return true;
+}
+
+bool hg_run_flags_parse(struct hg_run_flags *flags, int argc, char **argv, int *exit_code) {
+  *flags = (struct hg_run_flags){.argc = argc, .argv = argv};
+  *exit_code = HG_EXIT_USAGE;
+  for (int flag; (flag = getopt_long(argc, argv, "o:h", options, NULL)) != -1;) {
+    if (flag == HELP) {
+      fputs(usage, stdout);
+      *exit_code = HG_EXIT_DONE;
+      return false;
+    }
+    if (!take(flags, flag, optarg)) return false;
+  }
+  return check(flags, argc, argv);
+}
+
+// ---------------------------------------------------------------------------------------------- the configuration
+
+// RESULTS.jsonl -> RESULTS.db.
+static hg_err limit_only(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why) {
+  const char *output = flags->output ? flags->output : flags->input;
+  size_t len = strlen(output);
+  if (len > 6 && strcmp(output + len - 6, ".jsonl") == 0) len -= 6;
+  char *ledger = malloc(len + 4);
+  if (!ledger) return hg_cli_fail(why, HG_ERR_NO_MEMORY, "no memory for the configuration");
+  memcpy(ledger, output, len);
+  memcpy(ledger + len, ".db", 4);
+  const hg_err err = hg_config_minimal(flags->limit, ledger, out, why);
+  free(ledger);
+  return err;
+}
+
+// An endpoint is checked where those of a file are: as the configuration of a file that holds nothing else.
+static hg_err add_bind(struct hg_config *config, const char *endpoint, hg_error *why) {
+  json_t *json = json_pack("{s:{s:i}, s:{s:[s]}}", "tokenBudget", "hardLimitTokens", 1, "eventBus", "bind", endpoint);
+  char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+  json_decref(json);
+  if (!text) return hg_cli_fail(why, HG_ERR_CONFIG, "ConfigurationError: --bind takes UTF-8 text");
+  struct hg_config *checked = NULL;
+  hg_err err = hg_config_parse(text, strlen(text), "--bind", NULL, &checked, why);
+  free(text);
+  if (err) return err;
+  char **binds = realloc(config->event_binds, (config->event_bind_count + 1) * sizeof(char *));
+  if (binds) {
+    config->event_binds = binds;
+    binds[config->event_bind_count++] = checked->event_binds[0];
+    checked->event_binds[0] = NULL; // moved
+    checked->event_bind_count = 0;
+  } else {
+    err = hg_cli_fail(why, HG_ERR_NO_MEMORY, "no memory for the configuration");
+  }
+  hg_config_destroy(&checked);
+  return err;
+}
+
+static hg_err check_budget(const struct hg_config *config, const char *name, hg_error *why) {
+  for (uint32_t i = 0; !name || i < config->budget_count; i++)
+    if (!name || strcmp(config->budgets[i].name, name) == 0) return HG_OK;
+  return hg_cli_fail(why, HG_ERR_CONFIG, "ConfigurationError: %s has no budget \"%.*s\" in tokenBudget.budgets",
+                     config->source, HG_BUDGET_NAME_MAX, name);
+}
+
+hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why) {
+  struct hg_config *config = NULL;
+  hg_err err = flags->config_file ? hg_config_read(flags->config_file, &config, why) : limit_only(flags, &config, why);
+  if (err) return err;
+  fputs(config->warnings, stderr);
+  if (flags->max_concurrency > 0) config->max_concurrency = flags->max_concurrency;
+  for (size_t i = 0; i < flags->bind_count && !err; i++)
+    err = add_bind(config, flags->binds[i], why);
+  if (!err) err = check_budget(config, flags->budget, why);
+  if (err) hg_config_destroy(&config);
+  else *out = config;
+  return err;
+}

@@ -1,0 +1,45 @@
+// The flags of `headgate run`, and what its parts share.
+#ifndef HG_RUN_FLAGS_H
+#define HG_RUN_FLAGS_H
+
+#include "batch/batch.h"
+#include "config/config.h"
+#include "runner/summary.h"
+
+enum hg_progress_flag { HG_PROGRESS_AUTO, HG_PROGRESS_ALWAYS, HG_PROGRESS_NEVER };
+#define HG_RUN_BINDS_MAX 16
+
+struct hg_run_flags {
+  int argc; // of the subcommand, as given
+  char **argv;
+  const char *input, *output;
+  int64_t limit; // 0: not given
+  const char *config_file, *base_url, *model, *budget;
+  uint32_t max_concurrency; // 0: not given
+  const char *binds[HG_RUN_BINDS_MAX];
+  size_t bind_count;
+  enum hg_progress_flag progress;
+  bool json, dry_run, fresh;
+  enum hg_changed_policy changed;
+};
+
+// False: *exit_code says how the program ends (help was asked for, or a flag is wrong and was told).
+bool hg_run_flags_parse(struct hg_run_flags *flags, int argc, char **argv, int *exit_code);
+
+// The configuration of --config, of devs.config.json, or of --limit alone, with the other flags worked in.
+hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why);
+
+// Prepares every line, calls nothing, opens no ledger. Returns the exit code.
+int hg_dry_run(const struct hg_run_flags *flags, const struct hg_config *config);
+
+// The command that goes on where this run ended. With `limit` over 0 the budget gets that limit first.
+// malloc'd; NULL: no memory.
+char *hg_go_on_command(const struct hg_run_flags *flags, const char *ledger, const char *budget, int64_t limit);
+
+// The lines of a file that are not blank; -1 with errno: it can't be read.
+int64_t hg_count_lines(const char *path);
+
+// Prints "headgate run: TEXT" to stderr.
+void hg_run_say(const char *text);
+
+#endif

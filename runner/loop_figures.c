@@ -1,0 +1,70 @@
+// Follows a run for its progress line and summary: events of the throttle, figures of budget and queue.
+#include "runner/loop_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RATE_EVERY_MS 1000
+
+hg_err hg_loop_watch(struct hg_loop *loop, hg_error *why) {
+  static const char *const topics[] = {"CONCURRENCY_THROTTLED", "CONCURRENCY_RESTORED", "BUDGET_OVERRUN"};
+  hg_filter filter = HG_FILTER_INIT;
+  filter.topics = topics;
+  filter.topic_count = sizeof topics / sizeof *topics;
+  hg_err err = hg_subscribe(loop->options.runtime, &filter, &loop->events);
+  hg_usage usage = HG_USAGE_INIT;
+  hg_queue queue = HG_QUEUE_INIT;
+  if (!err) err = hg_get_usage(loop->options.client, loop->options.runner.budget, &usage, 10000);
+  if (!err) err = hg_get_queue(loop->options.client, &queue, 10000);
+  if (err) {
+    why->code = err;
+    snprintf(why->text, sizeof why->text, "the runtime does not answer: %s", hg_err_text(err));
+    return err;
+  }
+  loop->figures.usage = usage;
+  loop->figures.queue = queue;
+  if (usage.throttled) {
+    loop->closed = loop->figures.throttles = 1;
+    loop->closed_at_ms = loop->now_ms;
+  }
+  return HG_OK;
+}
+
+static void opened(struct hg_loop *loop) {
+  if (loop->closed == 0 || --loop->closed > 0) return;
+  loop->figures.throttled_ms += loop->now_ms - loop->closed_at_ms;
+}
+
+void hg_loop_take_events(struct hg_loop *loop) {
+  hg_event event = HG_EVENT_INIT;
+  while (hg_next_event(loop->events, &event, 0) == HG_OK) {
+    if (strcmp(event.type, "BUDGET_OVERRUN") == 0) {
+      loop->figures.overruns++;
+    } else if (strcmp(event.type, "CONCURRENCY_RESTORED") == 0) {
+      opened(loop);
+    } else if (strcmp(event.type, "CONCURRENCY_THROTTLED") == 0) {
+      loop->figures.throttles++;
+      if (loop->closed++ == 0) loop->closed_at_ms = loop->now_ms;
+    }
+  }
+}
+
+void hg_loop_ask(struct hg_loop *loop, int timeout_ms) {
+  hg_usage usage = HG_USAGE_INIT;
+  hg_queue queue = HG_QUEUE_INIT;
+  if (hg_get_usage(loop->options.client, loop->options.runner.budget, &usage, timeout_ms) == HG_OK)
+    loop->figures.usage = usage;
+  if (hg_get_queue(loop->options.client, &queue, timeout_ms) == HG_OK) loop->figures.queue = queue;
+}
+
+void hg_loop_count(struct hg_loop *loop) {
+  struct hg_run_figures *figures = &loop->figures;
+  hg_runner_count(loop->runner, &figures->run);
+  hg_batch_count(loop->options.batch, &figures->batch);
+  figures->elapsed_ms = loop->now_ms - loop->started_ms;
+  const int64_t since = loop->now_ms - loop->rate_at_ms;
+  if (since < RATE_EVERY_MS) return;
+  figures->tokens_per_second = (figures->run.tokens - loop->rate_tokens) * 1000 / since;
+  loop->rate_tokens = figures->run.tokens;
+  loop->rate_at_ms = loop->now_ms;
+}

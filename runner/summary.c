@@ -1,0 +1,214 @@
+// Prints how a run ended.
+#include "runner/summary.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+const char *hg_stop_name(enum hg_stop stop) {
+  switch (stop) {
+  case HG_STOP_NONE: return "none";
+  case HG_STOP_INTERRUPT: return "interrupted";
+  case HG_STOP_ACCESS: return "access";
+  case HG_STOP_CAP: return "cap_ignored";
+  case HG_STOP_CHANGED: return "changed";
+  case HG_STOP_INPUT: return "input";
+  case HG_STOP_LEDGER: return "ledger";
+  case HG_STOP_RESULTS: return "results";
+  }
+  return "none";
+}
+
+int hg_summary_exit(const struct hg_summary *summary) {
+  if (summary->not_durable) return 4;
+  switch (summary->stop) {
+  case HG_STOP_LEDGER:
+  case HG_STOP_RESULTS: return 4;
+  case HG_STOP_INTERRUPT: return 130;
+  case HG_STOP_ACCESS:
+  case HG_STOP_CAP:
+  case HG_STOP_CHANGED:
+  case HG_STOP_INPUT: return 2;
+  case HG_STOP_NONE: break;
+  }
+  if (summary->figures.run.left_for_budget > 0) return 3;
+  return hg_lines_failed(&summary->figures) > 0 || hg_lines_left(&summary->figures) > 0;
+}
+
+int64_t hg_throttled_ms_at(const struct hg_run_figures *figures, uint32_t concurrency) {
+  if (figures->throttled_ms <= 0 || concurrency == 0) return -1;
+  return figures->throttled_ms * figures->throttled_concurrency / concurrency;
+}
+
+// ---------------------------------------------------------------------------------------------- for people
+
+struct table {
+  FILE *to;
+  const char *dot;
+};
+
+static const char *count(struct hg_figure *figure, uint64_t number) {
+  *figure = hg_figure_count((int64_t)number);
+  return figure->text;
+}
+
+static void print_requests(const struct table *table, const struct hg_run_figures *figures) {
+  struct hg_figure number;
+  const struct hg_batch_counts *batch = &figures->batch;
+  fprintf(table->to, "requests   %s done", count(&number, figures->run.done));
+  if (batch->done_before > 0) fprintf(table->to, "%s%s done before", table->dot, count(&number, batch->done_before));
+  if (figures->run.failed > 0) {
+    fprintf(table->to, "%s%s failed (", table->dot, count(&number, figures->run.failed));
+    for (size_t i = 0; i < HG_FAILURE_KINDS_MAX && figures->run.failures[i].count > 0; i++)
+      fprintf(table->to, "%s%s %s", i > 0 ? ", " : "", count(&number, figures->run.failures[i].count),
+              figures->run.failures[i].code);
+    fputc(')', table->to);
+  }
+  if (batch->bad > 0) fprintf(table->to, "%s%s not valid", table->dot, count(&number, batch->bad));
+  if (batch->duplicates > 0) fprintf(table->to, "%s%s twice there", table->dot, count(&number, batch->duplicates));
+  if (batch->changed > 0) fprintf(table->to, "%s%s changed", table->dot, count(&number, batch->changed));
+  const uint64_t left = hg_lines_left(figures);
+  if (left > 0) fprintf(table->to, "%s%s left", table->dot, count(&number, left));
+  fputc('\n', table->to);
+}
+
+static void print_tokens(const struct table *table, const struct hg_run_figures *figures) {
+  const hg_usage *usage = &figures->usage;
+  fprintf(table->to, "budget     %s of %s tokens used (%s)", hg_figure_count(usage->used).text,
+          hg_figure_count(usage->hard_limit).text, hg_figure_percent(usage->usage_percent_hundredths).text);
+  if (usage->reserved > 0) fprintf(table->to, "%s%s reserved", table->dot, hg_figure_count(usage->reserved).text);
+  fprintf(table->to, "\nthis run   %s tokens%s%s in%s%s out", hg_figure_count(figures->run.tokens).text, table->dot,
+          hg_figure_count(figures->run.input_tokens).text, table->dot,
+          hg_figure_count(figures->run.output_tokens).text);
+  struct hg_figure number;
+  if (figures->run.estimated > 0)
+    fprintf(table->to, "%s%s charged in full as estimates", table->dot, count(&number, figures->run.estimated));
+  if (figures->overruns > 0) fprintf(table->to, "%s%s overruns", table->dot, count(&number, figures->overruns));
+  if (figures->run.unsettled > 0)
+    fprintf(table->to, "%s%s not settled", table->dot, count(&number, figures->run.unsettled));
+  fputc('\n', table->to);
+  if (figures->run.unbounded > 0)
+    fprintf(table->to, "           %s requests had no provable bound: the limit was not provable\n",
+            count(&number, figures->run.unbounded));
+}
+
+static void print_orphans(const struct table *table, const struct hg_run_figures *figures) {
+  struct hg_figure number;
+  if (figures->orphans_settled > 0)
+    fprintf(table->to, "before     %s calls of an interrupted run settled from their results\n",
+            count(&number, figures->orphans_settled));
+  if (figures->orphans_charged > 0)
+    fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s tokens stay charged\n",
+            count(&number, figures->orphans_charged), hg_figure_count(figures->orphans_tokens).text);
+}
+
+static void print_throttle(const struct table *table, const struct hg_run_figures *figures) {
+  if (figures->throttles == 0) return;
+  const uint32_t most = figures->queue.max_concurrency;
+  fprintf(table->to, "throttle   %" PRIu32 " time%s, %s in all with %" PRIu32 " at a time", figures->throttles,
+          figures->throttles == 1 ? "" : "s", hg_figure_time(figures->throttled_ms).text,
+          figures->throttled_concurrency);
+  const int64_t other = hg_throttled_ms_at(figures, most);
+  if (other >= 0 && most > figures->throttled_concurrency)
+    fprintf(table->to, "; with scheduler.throttledConcurrency %" PRIu32 " about %s", most, hg_figure_time(other).text);
+  fputc('\n', table->to);
+}
+
+static void print_time(const struct table *table, const struct hg_run_figures *figures) {
+  struct hg_figure number;
+  const double seconds = (double)figures->elapsed_ms / 1000;
+  fprintf(table->to, "time       %s%s%s calls", hg_figure_time(figures->elapsed_ms).text, table->dot,
+          count(&number, figures->run.calls));
+  if (figures->run.retries > 0) fprintf(table->to, ", %s of them again", count(&number, figures->run.retries));
+  if (seconds > 0) fprintf(table->to, "%s%.1f calls/s", table->dot, (double)figures->run.calls / seconds);
+  fputc('\n', table->to);
+}
+
+static void print_end(const struct table *table, const struct hg_summary *summary) {
+  const struct hg_runner_counts *run = &summary->figures.run;
+  struct hg_figure number;
+  if (hg_lines_failed(&summary->figures) > 0) fprintf(table->to, "errors     %s\n", summary->errors);
+  if (run->left_for_budget > 0)
+    fprintf(table->to, "left       %s requests need more than budget \"%s\" has left: the smallest %s tokens, all %s\n",
+            count(&number, run->left_for_budget), run->short_budget, hg_figure_count(run->smallest_need).text,
+            hg_figure_count(run->left_need).text);
+  if (summary->stop != HG_STOP_NONE) fprintf(table->to, "stopped    %s\n", summary->stop_text);
+  if (summary->not_durable) fputs("ledger     not everything could be made durable\n", table->to);
+  if (summary->hint[0]) fprintf(table->to, "hint       %s\n", summary->hint);
+  if (summary->go_on[0]) fprintf(table->to, "go on      %s\n", summary->go_on);
+}
+
+bool hg_summary_print(const struct hg_summary *summary, bool utf8, FILE *to) {
+  const struct table table = {to, utf8 ? " · " : ", "};
+  print_requests(&table, &summary->figures);
+  print_tokens(&table, &summary->figures);
+  print_orphans(&table, &summary->figures);
+  print_throttle(&table, &summary->figures);
+  print_time(&table, &summary->figures);
+  print_end(&table, summary);
+  return fflush(to) == 0 && !ferror(to);
+}
+
+// ---------------------------------------------------------------------------------------------- for programs
+
+static json_t *json_of(uint64_t number) {
+  return json_integer((json_int_t)number);
+}
+
+// A path may hold any bytes, JSON text may not.
+static json_t *json_of_text(const char *text) {
+  json_t *value = json_string(text);
+  if (value) return value;
+  char shown[HG_PATH_MAX + 1];
+  snprintf(shown, sizeof shown, "%s", text);
+  for (char *at = shown; *at; at++)
+    if ((unsigned char)*at >= 0x80) *at = '?';
+  return json_string(shown);
+}
+
+static json_t *requests_json(const struct hg_run_figures *figures) {
+  const struct hg_runner_counts *run = &figures->run;
+  json_t *failures = json_object();
+  for (size_t i = 0; i < HG_FAILURE_KINDS_MAX && run->failures[i].count > 0; i++)
+    json_object_set_new(failures, run->failures[i].code, json_of(run->failures[i].count));
+  return json_pack("{s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o}", "lines", json_of(figures->lines), "doneNow",
+                   json_of(run->done), "doneBefore", json_of(figures->batch.done_before), "failed",
+                   json_of(run->failed), "failures", failures, "invalid", json_of(figures->batch.bad), "duplicates",
+                   json_of(figures->batch.duplicates), "changed", json_of(figures->batch.changed), "left",
+                   json_of(hg_lines_left(figures)), "leftForBudget", json_of(run->left_for_budget));
+}
+
+static json_t *budget_json(const struct hg_run_figures *figures) {
+  const hg_usage *usage = &figures->usage;
+  return json_pack("{s:s s:I s:I s:I s:I s:f s:b}", "budget", usage->budget, "hardLimit", (json_int_t)usage->hard_limit,
+                   "totalUsed", (json_int_t)usage->used, "reserved", (json_int_t)usage->reserved, "remaining",
+                   (json_int_t)usage->remaining, "usagePercent", usage->usage_percent_hundredths / 100.0,
+                   "shouldThrottle", usage->should_throttle);
+}
+
+static json_t *run_json(const struct hg_run_figures *figures) {
+  const struct hg_runner_counts *run = &figures->run;
+  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:I s:I s:I}", "tokens", (json_int_t)run->tokens,
+                   "inputTokens", (json_int_t)run->input_tokens, "outputTokens", (json_int_t)run->output_tokens,
+                   "calls", json_of(run->calls), "retries", json_of(run->retries), "estimated", json_of(run->estimated),
+                   "capIgnored", json_of(run->cap_ignored), "unbounded", json_of(run->unbounded), "unsettled",
+                   json_of(run->unsettled), "overruns", json_of(figures->overruns), "throttles",
+                   (json_int_t)figures->throttles, "throttledMs", (json_int_t)figures->throttled_ms, "elapsedMs",
+                   (json_int_t)figures->elapsed_ms);
+}
+
+bool hg_summary_print_json(const struct hg_summary *summary, FILE *to) {
+  const struct hg_run_figures *figures = &summary->figures;
+  json_t *all = json_pack(
+      "{s:i s:s s:o s:s s:o s:o s:o s:o s:o s:o s:I s:I s:o s:o s:I}", "exit", hg_summary_exit(summary), "stopped",
+      hg_stop_name(summary->stop), "reason", json_of_text(summary->stop_text), "hint", summary->hint, "goOn",
+      json_of_text(summary->go_on), "results", json_of_text(summary->results), "errors", json_of_text(summary->errors),
+      "requests", requests_json(figures), "budget", budget_json(figures), "run", run_json(figures), "smallestNeed",
+      (json_int_t)figures->run.smallest_need, "leftNeed", (json_int_t)figures->run.left_need, "orphansSettled",
+      json_of(figures->orphans_settled), "orphansCharged", json_of(figures->orphans_charged), "orphansTokens",
+      (json_int_t)figures->orphans_tokens);
+  const bool printed = all && json_dumpf(all, to, JSON_COMPACT) == 0 && fputc('\n', to) != EOF && fflush(to) == 0;
+  json_decref(all);
+  return printed;
+}
