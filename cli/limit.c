@@ -42,6 +42,21 @@ static hg_err change_live(const struct hg_site *site, struct change *change, hg_
   return err == HG_ERR_TIMEOUT && hg_site_holder(site, &holder) != HG_OK ? HG_ERR_NO_RUNTIME : err;
 }
 
+// What a configuration said last. Opening with another figure would count as a change of the configuration.
+static hg_err configured_limit(const struct hg_site *site, int64_t *out, hg_error *why) {
+  struct hg_ledger_figures figures;
+  struct hg_ledger_state state;
+  struct hg_ledger *ledger = NULL;
+  hg_err err =
+      hg_ledger_read_figures(site->config, &site->places, NULL, &figures, why); // refuses one that is not there
+  if (err == HG_OK) err = hg_ledger_open(site->config, &site->places, &ledger, &state, why);
+  if (err != HG_OK) return err;
+  *out = state.budgets[0].configured_limit;
+  hg_ledger_state_clear(&state);
+  err = hg_ledger_close(&ledger);
+  return err == HG_OK ? HG_OK : hg_cli_fail(why, err, "%s: %s", site->config->ledger_path, hg_err_text(err));
+}
+
 // The configuration with which the ledger opens as it is.
 static hg_err config_of(struct hg_site *site, struct hg_config **out, hg_error *why) {
   if (!site->from_ledger) {
@@ -49,9 +64,9 @@ static hg_err config_of(struct hg_site *site, struct hg_config **out, hg_error *
     site->config = NULL; // handed on
     return HG_OK;
   }
-  struct hg_ledger_figures figures;
-  const hg_err err = hg_ledger_read_figures(site->config, &site->places, NULL, &figures, why);
-  return err == HG_OK ? hg_config_minimal(figures.hard_limit, site->config->ledger_path, out, why) : err;
+  int64_t limit;
+  const hg_err err = configured_limit(site, &limit, why);
+  return err == HG_OK ? hg_config_minimal(limit, site->config->ledger_path, out, why) : err;
 }
 
 static hg_err set_limit(hg_runtime *runtime, struct change *change, hg_error *why) {

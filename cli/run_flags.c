@@ -34,6 +34,7 @@ static const char usage[] =
     "4 the ledger or the results can't be written, 130 interrupted.\n";
 
 enum flag {
+  NO_FLAG = 1,
   OUTPUT = 'o',
   HELP = 'h',
   LIMIT = 256,
@@ -137,10 +138,14 @@ static bool take(struct hg_run_flags *flags, int flag, const char *value) {
   }
 }
 
-static bool check(struct hg_run_flags *flags, int argc, char **argv) {
-  if (optind >= argc) return bad("which batch file? Name one");
-  if (optind + 1 < argc) return bad("one batch file at a time; what is \"%s\"?", argv[optind + 1]);
-  flags->input = argv[optind];
+static bool take_file(struct hg_run_flags *flags, const char *path) {
+  if (flags->input) return bad("one batch file at a time; what is \"%s\"?", path);
+  flags->input = path;
+  return true;
+}
+
+static bool check(struct hg_run_flags *flags) {
+  if (!flags->input) return bad("which batch file? Name one");
   if (!flags->output && !flags->dry_run) return bad("where should the results go? Name a file with -o");
   if (flags->config_file || flags->limit > 0) return true;
   if (access(HG_CLI_CONFIG_FILE, F_OK) != 0)
@@ -153,15 +158,18 @@ static bool check(struct hg_run_flags *flags, int argc, char **argv) {
 bool hg_run_flags_parse(struct hg_run_flags *flags, int argc, char **argv, int *exit_code) {
   *flags = (struct hg_run_flags){.argc = argc, .argv = argv};
   *exit_code = HG_EXIT_USAGE;
-  for (int flag; (flag = getopt_long(argc, argv, "o:h", options, NULL)) != -1;) {
+  // The '-' leaves the arguments in their order, in which the command that goes on is told.
+  for (int flag; (flag = getopt_long(argc, argv, "-o:h", options, NULL)) != -1;) {
     if (flag == HELP) {
       fputs(usage, stdout);
       *exit_code = HG_EXIT_DONE;
       return false;
     }
-    if (!take(flags, flag, optarg)) return false;
+    if (flag == NO_FLAG ? !take_file(flags, optarg) : !take(flags, flag, optarg)) return false;
   }
-  return check(flags, argc, argv);
+  for (; optind < argc; optind++) // behind "--"
+    if (!take_file(flags, argv[optind])) return false;
+  return check(flags);
 }
 
 // ---------------------------------------------------------------------------------------------- the configuration

@@ -15,7 +15,7 @@ struct hg_run_figures {
   int64_t elapsed_ms;
   int64_t tokens_per_second; // lately
   uint32_t throttles;        // how often the throttle closed, or was closed at the start
-  int64_t throttled_ms;
+  int64_t throttled_us;
   uint64_t overruns;        // BUDGET_OVERRUN events
   uint64_t orphans_settled; // calls of an earlier run, settled late from their result lines
   uint64_t orphans_charged; // calls of an earlier run that stay charged in full: nobody knows what they used

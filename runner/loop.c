@@ -183,8 +183,7 @@ enum hg_stop hg_loop_result(struct hg_loop *loop, struct hg_run_figures *out, co
   const enum hg_stop stop = hg_runner_stopped(loop->runner, text);
   loop->now_ms = clock_ms();
   if (stop != HG_STOP_LEDGER) hg_loop_ask(loop, LAST_FIGURES_MS);
-  hg_loop_take_events(loop);
-  if (loop->closed > 0) loop->figures.throttled_ms += loop->now_ms - loop->closed_at_ms;
+  hg_loop_close_figures(loop);
   hg_loop_count(loop);
   *out = loop->figures;
   return stop;

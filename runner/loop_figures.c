@@ -3,8 +3,15 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define RATE_EVERY_MS 1000
+
+static int64_t utc_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
 
 hg_err hg_loop_watch(struct hg_loop *loop, hg_error *why) {
   static const char *const topics[] = {"CONCURRENCY_THROTTLED", "CONCURRENCY_RESTORED", "BUDGET_OVERRUN"};
@@ -25,14 +32,14 @@ hg_err hg_loop_watch(struct hg_loop *loop, hg_error *why) {
   loop->figures.queue = queue;
   if (usage.throttled) {
     loop->closed = loop->figures.throttles = 1;
-    loop->closed_at_ms = loop->now_ms;
+    loop->closed_at_us = utc_us();
   }
   return HG_OK;
 }
 
-static void opened(struct hg_loop *loop) {
+static void opened(struct hg_loop *loop, int64_t at_us) {
   if (loop->closed == 0 || --loop->closed > 0) return;
-  loop->figures.throttled_ms += loop->now_ms - loop->closed_at_ms;
+  loop->figures.throttled_us += at_us - loop->closed_at_us;
 }
 
 void hg_loop_take_events(struct hg_loop *loop) {
@@ -41,12 +48,18 @@ void hg_loop_take_events(struct hg_loop *loop) {
     if (strcmp(event.type, "BUDGET_OVERRUN") == 0) {
       loop->figures.overruns++;
     } else if (strcmp(event.type, "CONCURRENCY_RESTORED") == 0) {
-      opened(loop);
+      opened(loop, event.at);
     } else if (strcmp(event.type, "CONCURRENCY_THROTTLED") == 0) {
       loop->figures.throttles++;
-      if (loop->closed++ == 0) loop->closed_at_ms = loop->now_ms;
+      if (loop->closed++ == 0) loop->closed_at_us = event.at;
     }
   }
+}
+
+void hg_loop_close_figures(struct hg_loop *loop) {
+  hg_loop_take_events(loop);
+  while (loop->closed > 0)
+    opened(loop, utc_us());
 }
 
 void hg_loop_ask(struct hg_loop *loop, int timeout_ms) {

@@ -24,7 +24,7 @@ struct hg_loop {
   int64_t figures_at_ms;
   int64_t rate_tokens, rate_at_ms; // the last point of the rate
   uint32_t closed;                 // throttles that are closed now
-  int64_t closed_at_ms;
+  int64_t closed_at_us;            // UTC, as events have it
 };
 
 // loop_io.c
@@ -33,6 +33,7 @@ struct hg_runner_io hg_loop_io(struct hg_loop *loop);
 // loop_figures.c
 hg_err hg_loop_watch(struct hg_loop *loop, hg_error *why); // before anything starts
 void hg_loop_take_events(struct hg_loop *loop);
+void hg_loop_close_figures(struct hg_loop *loop);       // at the end: a throttle that is closed counts until now
 void hg_loop_ask(struct hg_loop *loop, int timeout_ms); // the newest figures of budget and queue
 void hg_loop_count(struct hg_loop *loop);               // those of runner and batch
 

@@ -9,11 +9,15 @@
 #define CELLS_MAX 60
 
 // In the order in which they stand.
-enum part { DONE, FAILED, RUNNING, WAITING, BAR, SHORT_BAR, PERCENT, RATE, TIME_LEFT, PARTS };
+enum part { DONE, FAILED, RUNNING, WAITING, BAR, SHORT_BAR, PERCENT, SHORT_PERCENT, RATE, TIME_LEFT, PARTS };
 #define PART_MAX 320
 
-// What goes first when the line is too wide; DONE and PERCENT stay.
-static const enum part less_important[] = {RATE, BAR, SHORT_BAR, TIME_LEFT, WAITING, FAILED, RUNNING};
+// What goes first when the line is too wide, and what comes in its place. DONE and SHORT_PERCENT stay.
+static const struct {
+  enum part part, instead;
+} less_important[] = {{RATE, PARTS},      {BAR, SHORT_BAR},         {TIME_LEFT, PARTS},
+                      {SHORT_BAR, PARTS}, {PERCENT, SHORT_PERCENT}, {WAITING, PARTS},
+                      {FAILED, PARTS},    {RUNNING, PARTS}};
 
 unsigned hg_text_columns(const char *text) {
   unsigned columns = 0;
@@ -83,7 +87,7 @@ static void write_part(const struct hg_run_figures *figures, enum part part, boo
       hg_text_line_add(out, "%s failed", hg_figure_count((int64_t)hg_lines_failed(figures)).text);
     break;
   case RUNNING:
-    hg_text_line_add(out, "running %" PRIu32 "/%" PRIu32, figures->run.running, figures->queue.effective_concurrency);
+    hg_text_line_add(out, "running %" PRIu32 "/%" PRIu32, figures->queue.running, figures->queue.effective_concurrency);
     break;
   case WAITING: write_waiting(figures, out); break;
   case BAR: hg_progress_bar(usage, 20, utf8, out); break;
@@ -92,6 +96,7 @@ static void write_part(const struct hg_run_figures *figures, enum part part, boo
     hg_text_line_add(out, "%s of %s", hg_figure_percent(usage->usage_percent_hundredths).text,
                      hg_figure_count(usage->hard_limit).text);
     break;
+  case SHORT_PERCENT: hg_text_line_add(out, "%s", hg_figure_percent(usage->usage_percent_hundredths).text); break;
   case RATE: hg_text_line_add(out, "%s tokens/s", hg_figure_count(figures->tokens_per_second).text); break;
   case TIME_LEFT:
     if (time_left(figures, &ms)) hg_text_line_add(out, "%s left", hg_figure_time(ms).text);
@@ -128,14 +133,14 @@ void hg_progress_line(const struct hg_run_figures *figures, unsigned columns, bo
     struct hg_text_line part = {parts[i], 0, PART_MAX};
     parts[i][0] = '\0';
     write_part(figures, (enum part)i, utf8, &part);
-    shown[i] = i != SHORT_BAR;
+    shown[i] = i != SHORT_BAR && i != SHORT_PERCENT;
   }
   if (columns > HG_PROGRESS_COLUMNS) columns = HG_PROGRESS_COLUMNS;
   struct hg_text_line line = {out, 0, HG_PROGRESS_MAX};
   join(parts, shown, utf8, &line);
   for (size_t i = 0; i < sizeof less_important / sizeof *less_important && hg_text_columns(out) > columns; i++) {
-    shown[less_important[i]] = false;
-    if (less_important[i] == BAR) shown[SHORT_BAR] = true;
+    shown[less_important[i].part] = false;
+    if (less_important[i].instead != PARTS) shown[less_important[i].instead] = true;
     join(parts, shown, utf8, &line);
   }
   cut_to(out, columns);

@@ -36,9 +36,9 @@ int hg_summary_exit(const struct hg_summary *summary) {
   return hg_lines_failed(&summary->figures) > 0 || hg_lines_left(&summary->figures) > 0;
 }
 
-int64_t hg_throttled_ms_at(const struct hg_run_figures *figures, uint32_t concurrency) {
-  if (figures->throttled_ms <= 0 || concurrency == 0) return -1;
-  return figures->throttled_ms * figures->throttled_concurrency / concurrency;
+int64_t hg_throttled_us_at(const struct hg_run_figures *figures, uint32_t concurrency) {
+  if (figures->throttled_us <= 0 || concurrency == 0) return -1;
+  return figures->throttled_us * figures->throttled_concurrency / concurrency;
 }
 
 // ---------------------------------------------------------------------------------------------- for people
@@ -107,11 +107,12 @@ static void print_throttle(const struct table *table, const struct hg_run_figure
   if (figures->throttles == 0) return;
   const uint32_t most = figures->queue.max_concurrency;
   fprintf(table->to, "throttle   %" PRIu32 " time%s, %s in all with %" PRIu32 " at a time", figures->throttles,
-          figures->throttles == 1 ? "" : "s", hg_figure_time(figures->throttled_ms).text,
+          figures->throttles == 1 ? "" : "s", hg_figure_time(figures->throttled_us / 1000).text,
           figures->throttled_concurrency);
-  const int64_t other = hg_throttled_ms_at(figures, most);
+  const int64_t other = hg_throttled_us_at(figures, most);
   if (other >= 0 && most > figures->throttled_concurrency)
-    fprintf(table->to, "; with scheduler.throttledConcurrency %" PRIu32 " about %s", most, hg_figure_time(other).text);
+    fprintf(table->to, "; with scheduler.throttledConcurrency %" PRIu32 " about %s", most,
+            hg_figure_time(other / 1000).text);
   fputc('\n', table->to);
 }
 
@@ -194,8 +195,8 @@ static json_t *run_json(const struct hg_run_figures *figures) {
                    "calls", json_of(run->calls), "retries", json_of(run->retries), "estimated", json_of(run->estimated),
                    "capIgnored", json_of(run->cap_ignored), "unbounded", json_of(run->unbounded), "unsettled",
                    json_of(run->unsettled), "overruns", json_of(figures->overruns), "throttles",
-                   (json_int_t)figures->throttles, "throttledMs", (json_int_t)figures->throttled_ms, "elapsedMs",
-                   (json_int_t)figures->elapsed_ms);
+                   (json_int_t)figures->throttles, "throttledMs", (json_int_t)(figures->throttled_us / 1000),
+                   "elapsedMs", (json_int_t)figures->elapsed_ms);
 }
 
 bool hg_summary_print_json(const struct hg_summary *summary, FILE *to) {

@@ -28,6 +28,6 @@ bool hg_summary_print_json(const struct hg_summary *summary, FILE *to);
 const char *hg_stop_name(enum hg_stop stop);
 
 // What the throttled time would have been with `concurrency` calls at once instead; -1: it can't be said.
-int64_t hg_throttled_ms_at(const struct hg_run_figures *figures, uint32_t concurrency);
+int64_t hg_throttled_us_at(const struct hg_run_figures *figures, uint32_t concurrency);
 
 #endif

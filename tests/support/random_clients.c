@@ -278,17 +278,16 @@ static void die_and_open_again(struct random_world *w) {
   open_world(w);
 }
 
-// Everybody settles and cancels what is theirs; then every command must have been answered (I8).
+// Everybody settles what runs and nobody asks for more: then all that waits is granted or can never fit, and every
+// command has been answered (I8).
 static void finish(struct random_world *w) {
   for (bool any = true; any;) {
     run_until_quiet(w);
     any = false;
     for (uint64_t id = 1; id <= w->last_wish; id++) {
-      struct wish *wish = &w->wishes[id];
-      if (wish->left || (wish->state == WISH_GRANTED && wish->settles)) continue;
-      if (wish->state == WISH_OPEN && !wish->unwanted) cancel(w, id);
-      else if (wish->state == WISH_GRANTED) settle(w, id);
-      else continue;
+      const struct wish *wish = &w->wishes[id];
+      if (wish->left || wish->state != WISH_GRANTED || wish->settles) continue;
+      settle(w, id);
       any = true;
     }
   }

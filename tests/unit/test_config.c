@@ -391,7 +391,7 @@ TEST(config, the_example) {
   struct hg_config *c = NULL;
   hg_error why = HG_ERROR_INIT;
   CHECK_EQ(hg_config_read(HG_SOURCE_DIR "/examples/devs.config.json", &c, &why), HG_OK);
-  CHECK_EQ(c->budgets[0].hard_limit, 40000);
+  CHECK_EQ(c->budgets[0].hard_limit, 19800);
   CHECK_EQ(c->max_concurrency, 4);
   CHECK_STR(c->ledger_path, HG_SOURCE_DIR "/examples/headgate.db");
   CHECK_EQ(c->event_bind_count, 1);

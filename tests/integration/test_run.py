@@ -1,0 +1,516 @@
+#!/usr/bin/env python3
+"""headgate run, end to end, against llm-sim: python3 test_run.py BUILD_DIR [NAME ...]
+
+Standard library only. What holds in every case: the provider never billed more than the ledger says was used, and the
+ledger never more than the limit; no custom_id has two results; a call that has its result is not made again.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+WAIT_S = 120
+CHAT = "/v1/chat/completions"
+
+
+def equal(found, expected, about=""):
+    assert found == expected, f"{about} found {found!r}, expected {expected!r}"
+
+
+class Sim:
+    """A running llm-sim."""
+
+    def __init__(self, *flags):
+        self.process = subprocess.Popen([SIM, *map(str, flags)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                        text=True)
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def stats(self):
+        with urllib.request.urlopen(self.url + "/stats", timeout=30) as answer:
+            return json.load(answer)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate()
+
+
+@contextlib.contextmanager
+def sim(*flags):
+    server = Sim(*flags)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def chat_line(i, max_tokens=40):
+    return {"custom_id": f"r-{i}", "method": "POST", "url": CHAT,
+            "body": {"model": "m", "messages": [{"role": "user", "content": f"question {i}"}],
+                     "max_tokens": max_tokens}}
+
+
+class Place:
+    """A folder with a batch file and its results."""
+
+    def __init__(self, folder, lines):
+        self.folder = pathlib.Path(folder)
+        self.batch, self.output = self.folder / "batch.jsonl", self.folder / "results.jsonl"
+        self.errors = self.folder / "results.errors.jsonl"
+        self.write([chat_line(i) for i in range(lines)] if isinstance(lines, int) else lines)
+
+    def write(self, lines):
+        self.lines = lines
+        self.batch.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def config(self, limit, **sections):
+        path = self.folder / "devs.config.json"
+        budget = {"hardLimitTokens": limit, **sections.pop("tokenBudget", {})}
+        path.write_text(json.dumps({"tokenBudget": budget, **sections}))
+        return path
+
+    def start(self, *flags, env=None, **more):
+        command = [HEADGATE, "run", self.batch, "-o", self.output, "--progress", "never", *flags]
+        clean = {name: value for name, value in os.environ.items()
+                 if not name.startswith(("OPENAI_", "ANTHROPIC_"))}
+        return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                cwd=self.folder, stdin=subprocess.DEVNULL, env={**clean, **(env or {})}, **more)
+
+    def run(self, *flags, code=0, env=None):
+        """Runs to the end; the summary (with --json) and what was said on stderr."""
+        process = self.start("--json", *flags, env=env)
+        out, said = process.communicate(timeout=WAIT_S)
+        expected = code if isinstance(code, tuple) else (code,)
+        assert process.returncode in expected, f"exit {process.returncode}, expected {code}: {out}{said}"
+        summary = json.loads(out) if out else None
+        if summary:
+            equal(summary["exit"], process.returncode, "exit in the summary")
+        return summary, said
+
+    def results(self):
+        if not self.output.exists():
+            return []
+        return [json.loads(line) for line in self.output.read_text().splitlines()]
+
+    def failures(self):
+        return [json.loads(line) for line in self.errors.read_text().splitlines()] if self.errors.exists() else []
+
+    def check(self, server, summary, done=None):
+        """The invariants above, and that `done` lines have results."""
+        results = self.results()
+        ids = [result["custom_id"] for result in results]
+        equal(len(set(ids)), len(ids), "results with a custom_id of their own")
+        assert all(result["response"]["status_code"] == 200 and result["error"] is None for result in results)
+        assert set(ids) <= {line["custom_id"] for line in self.lines}
+        budget, stats = summary["budget"], server.stats()
+        assert stats["tokens"] <= budget["totalUsed"], (stats, budget)
+        assert budget["totalUsed"] <= budget["hardLimit"], budget
+        equal(budget["reserved"], 0, "reserved")
+        if done is not None:
+            equal(len(ids), done, "results")
+        return stats
+
+
+@contextlib.contextmanager
+def place(lines):
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        yield Place(folder, lines)
+
+
+def wait_until(condition, about):
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {about}"
+        time.sleep(0.01)
+
+
+# ------------------------------------------------------------------------------------------------ whole runs
+
+
+def test_every_line_is_called_once_and_a_second_run_calls_nothing():
+    with sim() as server, place(300) as here:
+        config = here.config(10_000_000, scheduler={"maxConcurrency": 32})
+        summary, _ = here.run("--config", config, "--base-url", server.url)
+        stats = here.check(server, summary, done=300)
+        equal(stats["requests"], 300, "requests")
+        equal(stats["tokens"], summary["budget"]["totalUsed"], "tokens")
+        equal(summary["requests"]["doneNow"], 300)
+        assert not here.errors.exists()
+        summary, _ = here.run("--config", config, "--base-url", server.url)
+        equal(here.check(server, summary, done=300)["requests"], 300, "requests")
+        equal((summary["requests"]["doneNow"], summary["requests"]["doneBefore"]), (0, 300))
+
+
+def test_errors_of_every_kind_then_a_resume():
+    flags = ["--rate-429", 8, "--retry-after", 0, "--rate-500", 8, "--rate-cut", 4, "--rate-malformed", 4,
+             "--rate-no-usage", 4, "--seed", 7]
+    with sim(*flags) as server, place(400) as here:
+        config = here.config(10_000_000, scheduler={"maxConcurrency": 64})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=(0, 1))
+        stats = here.check(server, summary)
+        for kind in ("rejected_429", "failed_500", "cut_off", "malformed", "no_usage"):
+            assert stats[kind] > 0, (kind, stats)
+        assert summary["run"]["retries"] > 0 and summary["run"]["estimated"] > 0, summary
+        equal(len(here.results()) + len(here.failures()), 400, "lines with a fate")
+        for _ in range(10):
+            summary, _ = here.run("--config", config, "--base-url", server.url, code=(0, 1))
+            if summary["exit"] == 0:
+                break
+        stats = here.check(server, summary, done=400)
+        equal(stats["duplicates"], 0, "calls repeated after a success")
+
+
+def test_all_endpoints():
+    user = [{"role": "user", "content": "hello"}]
+    bodies = {CHAT: {"model": "m", "messages": user, "max_tokens": 20},
+              "/v1/responses": {"model": "m", "input": "hello", "max_output_tokens": 20},
+              "/v1/completions": {"model": "m", "prompt": "hello", "max_tokens": 20},
+              "/v1/embeddings": {"model": "m", "input": "hello"},
+              "/v1/messages": {"model": "m", "messages": user, "max_tokens": 20}}
+    lines = [{"custom_id": url, "method": "POST", "url": url, "body": body} for url, body in bodies.items()]
+    with sim("--require-key", "secret") as server, place(lines) as here:
+        keys = {"OPENAI_API_KEY": "secret", "ANTHROPIC_API_KEY": "secret"}
+        summary, _ = here.run("--limit", "100k", "--base-url", server.url, env=keys)
+        stats = here.check(server, summary, done=len(bodies))
+        equal(stats["tokens"], summary["budget"]["totalUsed"], "tokens")
+        equal(summary["run"]["estimated"], 0, "estimates")
+
+
+def test_missing_cap_is_sent():
+    line = chat_line(0)
+    del line["body"]["max_tokens"]
+    with sim("--output-fill", 100) as server, place([line]) as here:
+        config = here.config(100_000, llm={"defaultMaxTokens": 33})
+        summary, _ = here.run("--config", config, "--base-url", server.url)
+        here.check(server, summary, done=1)
+        equal(here.results()[0]["response"]["body"]["usage"]["completion_tokens"], 33, "output")
+
+
+def test_failures_keep_their_answers():
+    with sim("--always-status", 400) as server, place(5) as here:
+        summary, _ = here.run("--limit", "100k", "--base-url", server.url, code=1)
+        equal(summary["requests"]["failures"], {"http_400": 5})
+        equal(summary["budget"]["totalUsed"], 0, "used")
+        for failure in here.failures():
+            equal(failure["response"]["status_code"], 400)
+            assert "error" in failure["response"]["body"] and failure["error"] is None, failure
+        equal(here.results(), [])
+
+
+def test_bad_lines_and_duplicates_are_told():
+    with sim() as server, place(3) as here:
+        text = here.batch.read_text() + "this is no JSON\n" + json.dumps(chat_line(1)) + "\n"
+        stream = chat_line(9)
+        stream["body"]["stream"] = True
+        here.batch.write_text(text + json.dumps(stream) + "\n")
+        here.lines.append(stream)
+        summary, _ = here.run("--limit", "100k", "--base-url", server.url, code=1)
+        here.check(server, summary, done=3)
+        equal((summary["requests"]["invalid"], summary["requests"]["duplicates"]), (1, 1))
+        equal(summary["requests"]["failures"], {"invalid_request": 1})
+        codes = sorted(failure["error"]["code"] for failure in here.failures())
+        equal(codes, ["duplicate_custom_id", "invalid_line", "invalid_request"])
+
+
+# ------------------------------------------------------------------------------------------------ the budget
+
+
+def test_limit_too_small_then_the_command_that_goes_on():
+    with sim("--output-fill", 100) as server, place(100) as here:
+        summary, _ = here.run("--limit", "5k", "--max-concurrency", 8, "--base-url", server.url, code=3)
+        stats = here.check(server, summary)
+        equal(summary["budget"]["hardLimit"], 5000)
+        left = summary["requests"]["leftForBudget"]
+        assert 0 < left < 100 and left == 100 - len(here.results()), summary
+        assert summary["smallestNeed"] > summary["budget"]["remaining"], summary
+        assert not here.failures() and (here.folder / "results.db").exists()
+        command = shlex.split(summary["goOn"])
+        equal(command[:2], ["headgate", "run"])
+        done = subprocess.run([HEADGATE, *command[1:]], capture_output=True, text=True, cwd=here.folder,
+                              timeout=WAIT_S)
+        equal(done.returncode, 0, done.stderr)
+        stats = here.check(server, json.loads(done.stdout), done=100)
+        equal((stats["duplicates"], stats["requests"]), (0, 100))
+
+
+def test_throttle_closes_and_the_run_ends_inside_the_budget():
+    lines = [chat_line(i, max_tokens=400) for i in range(60)]
+    with sim("--output-fill", 100, "--latency-ms", 10) as server, place(lines) as here:
+        config = here.config(20000, scheduler={"maxConcurrency": 4})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        here.check(server, summary)
+        assert summary["budget"]["usagePercent"] >= 90, summary
+        assert summary["run"]["throttles"] >= 1 and summary["run"]["throttledMs"] > 0, summary
+        equal(summary["run"]["overruns"], 0, "overruns")
+
+
+def test_budgets_of_lines():
+    lines = [dict(chat_line(i), budget="small") for i in range(3)] + [chat_line(3)]
+    lines.append(dict(chat_line(4), budget="nobody"))
+    with sim() as server, place(lines) as here:
+        config = here.config(100_000, tokenBudget={"budgets": {"small": {"hardLimitTokens": 100}}})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        here.check(server, summary, done=1)
+        equal(summary["requests"]["leftForBudget"], 3)
+        equal(summary["requests"]["failures"], {"unknown_budget": 1})
+        first = shlex.split(summary["goOn"])
+        equal(first[:2], ["headgate", "limit"])
+        assert "small" in first, first
+        _, said = here.run("--config", config, "--base-url", server.url, "--budget", "nobody", code=2)
+        assert "nobody" in said, said
+
+
+def test_cap_that_is_ignored_stops_the_run():
+    with sim("--ignore-cap", "--output-fill", 100) as server, place(50) as here:
+        summary, _ = here.run("--limit", "10M", "--max-concurrency", 2, "--base-url", server.url, code=2)
+        here.check(server, summary)
+        equal(summary["stopped"], "cap_ignored")
+        assert "outputCapField" in summary["hint"], summary
+        assert server.stats()["requests"] <= 2
+
+
+def test_limit_with_a_configuration_changes_the_limit():
+    with sim() as server, place(3) as here:
+        config = here.config(100)
+        here.run("--config", config, "--base-url", server.url, code=3)
+        summary, _ = here.run("--config", config, "--base-url", server.url, "--limit", "50k")
+        here.check(server, summary, done=3)
+        equal(summary["budget"]["hardLimit"], 50000)
+
+
+# ------------------------------------------------------------------------------------------------ not let in
+
+
+def test_wrong_key_stops_after_a_few_calls():
+    with sim("--require-key", "right") as server, place(200) as here:
+        flags = ["--limit", "10M", "--max-concurrency", 64, "--base-url", server.url]
+        summary, _ = here.run(*flags, code=2, env={"OPENAI_API_KEY": "wrong"})
+        equal(summary["stopped"], "access")
+        assert "OPENAI_API_KEY" in summary["hint"] and "wrong" not in json.dumps(summary), summary
+        assert 1 <= server.stats()["requests"] <= 5, server.stats()
+        equal((summary["requests"]["failed"], here.failures(), here.results()), (0, [], []))
+        summary, _ = here.run(*flags, code=2)
+        assert "no key" in summary["hint"], summary
+        summary, _ = here.run(*flags, env={"OPENAI_API_KEY": "right"})
+        here.check(server, summary, done=200)
+
+
+def test_empty_account_stops_too():
+    with sim("--always-status", 429, "--quota") as server, place(50) as here:
+        summary, _ = here.run("--limit", "10M", "--base-url", server.url, code=2)
+        equal((summary["stopped"], summary["requests"]["failed"]), ("access", 0))
+        assert "quota" in summary["hint"] and server.stats()["requests"] <= 5, summary
+
+
+def test_nobody_at_the_url():
+    with place(20) as here:
+        summary, _ = here.run("--limit", "10M", "--base-url", "http://127.0.0.1:1", code=2)
+        equal((summary["stopped"], summary["requests"]["failed"]), ("access", 0))
+        assert "http://127.0.0.1:1" in summary["hint"], summary
+
+
+# ------------------------------------------------------------------------------------------------ interruptions
+
+
+def answered(server, count):
+    return lambda: server.stats()["answered"] >= count
+
+
+def test_interrupt_lets_calls_end_and_the_next_run_goes_on():
+    with sim("--latency-ms", 100) as server, place(200) as here:
+        flags = ["--limit", "10M", "--max-concurrency", 8, "--base-url", server.url]
+        process = here.start(*flags, "--json")
+        wait_until(answered(server, 20), "twenty answers")
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=WAIT_S)
+        equal(process.returncode, 130, said)
+        summary = json.loads(out)
+        stats = here.check(server, summary)
+        equal(stats["answered"], len(here.results()), "answers that were kept")
+        equal(stats["tokens"], summary["budget"]["totalUsed"], "tokens")
+        assert "stopping" in said and summary["requests"]["left"] == 200 - len(here.results()), (said, summary)
+        summary, _ = here.run(*flags)
+        equal(here.check(server, summary, done=200)["duplicates"], 0)
+
+
+def test_second_interrupt_cuts_calls_and_charges_them():
+    with sim("--latency-ms", 30000) as server, place(50) as here:
+        flags = ["--limit", "10M", "--max-concurrency", 4, "--base-url", server.url]
+        process = here.start(*flags, "--json")
+        wait_until(lambda: server.stats()["in_flight"] >= 4, "four calls in flight")
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        out, said = process.communicate(timeout=WAIT_S)
+        equal(process.returncode, 130, said)
+        summary = json.loads(out)
+        here.check(server, summary, done=0)
+        equal((summary["run"]["estimated"], summary["requests"]["left"]), (4, 50))
+        assert summary["budget"]["totalUsed"] > 0 and not here.failures(), summary
+
+
+def test_kill_then_resume():
+    with sim("--latency-ms", 5) as server, place(3000) as here:
+        flags = ["--limit", "100M", "--max-concurrency", 32, "--base-url", server.url]
+        for round_ in range(4):
+            process = here.start(*flags)
+            before = server.stats()["answered"]
+            wait_until(answered(server, before + 150), "some answers")
+            process.kill()
+            process.communicate()
+        durable = {result["custom_id"] for result in whole_lines(here.output)}
+        wait_until(lambda: server.stats()["in_flight"] == 0, "the last calls")
+        stats = server.stats()
+        summary, _ = here.run(*flags)
+        here.check(server, summary, done=3000)
+        calls = server.stats()["requests"] - stats["requests"]
+        equal(calls, 3000 - len(durable), "calls of the last run")
+        assert summary["orphansSettled"] + summary["orphansCharged"] > 0, summary
+
+
+def whole_lines(path):
+    """The lines that a run which reads this file will find."""
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+
+
+def test_torn_line_is_called_again():
+    with sim() as server, place(20) as here:
+        flags = ["--limit", "10M", "--base-url", server.url]
+        here.run(*flags)
+        text = here.output.read_bytes()
+        here.output.write_bytes(text[:-30])
+        summary, said = here.run(*flags)
+        equal(here.check(server, summary, done=20)["requests"], 21, "requests")
+        assert "torn" in said, said
+        equal((summary["requests"]["doneBefore"], summary["requests"]["doneNow"]), (19, 1))
+
+
+def test_changed_requests():
+    with sim() as server, place(4) as here:
+        flags = ["--limit", "10M", "--base-url", server.url]
+        here.run(*flags)
+        changed = [chat_line(i) for i in range(4)]
+        changed[2]["body"]["messages"][0]["content"] = "another question"
+        here.write(changed)
+        summary, _ = here.run(*flags, code=2)
+        equal(summary["stopped"], "changed")
+        assert "r-2" in summary["reason"] and "--changed" in summary["reason"], summary
+        summary, _ = here.run(*flags, "--changed", "keep")
+        equal(server.stats()["requests"], 4, "requests")
+        summary, _ = here.run(*flags, "--changed", "redo")
+        equal((server.stats()["requests"], summary["requests"]["doneNow"]), (5, 1))
+
+
+def test_fresh_keeps_the_old_results_aside():
+    with sim() as server, place(3) as here:
+        flags = ["--limit", "10M", "--base-url", server.url]
+        here.run(*flags)
+        summary, _ = here.run(*flags, "--fresh")
+        equal((server.stats()["requests"], summary["requests"]["doneNow"]), (6, 3))
+        equal(len((here.folder / "results.jsonl.1").read_text().splitlines()), 3)
+
+
+# ------------------------------------------------------------------------------------------------ flags
+
+
+def test_sizes():
+    good = {"200000": 200000, "200k": 200000, "2M": 2000000, "2_000_000": 2000000, "1.5M": 1500000, "0.001k": 1,
+            "1G": 10**9, "9007199254740991": 2**53 - 1}
+    with place(2) as here:
+        for text, tokens in good.items():
+            summary, _ = dry_run(here, text)
+            equal(summary["hardLimit"], tokens, text)
+        for text in ("0", "-1", "", "abc", "1.5", "1.2345k", "2MM", "1__000", "_1", "1e6", "9007199254740992", "1T",
+                     "9999999999G", " 5", "5 "):
+            _, said = dry_run(here, text, code=2)
+            assert "--limit" in said, (text, said)
+
+
+def dry_run(here, limit, code=(0, 3)):
+    process = here.start("--dry-run", "--json", f"--limit={limit}")
+    out, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode in (code if isinstance(code, tuple) else (code,)), (limit, process.returncode, out, said)
+    return (json.loads(out) if out else None), said
+
+
+def test_dry_run_says_what_it_may_cost():
+    with sim("--output-fill", 100) as server, place(10) as here:
+        summary, _ = dry_run(here, "10M", code=0)
+        equal((summary["requests"], summary["invalid"], summary["fits"]), (10, 0, True))
+        assert summary["smallestRequest"] <= summary["largestRequest"] <= summary["mostTokens"], summary
+        equal(sorted(os.listdir(here.folder)), ["batch.jsonl"], "files")
+        done, _ = here.run("--limit", summary["mostTokens"], "--max-concurrency", 10, "--base-url", server.url)
+        assert done["budget"]["totalUsed"] <= summary["mostTokens"]
+        small, _ = dry_run(here, summary["mostTokens"] - 1, code=3)
+        equal(small["fits"], False)
+
+
+def test_wrong_usage_says_what_to_do():
+    with place(1) as here:
+        cases = [([], "hardLimitTokens"), (["--limit", "1k", "--progress", "often"], "--progress"),
+                 (["--limit", "1k", "--max-concurrency", "0"], "--max-concurrency"),
+                 (["--limit", "1k", "--bind", "tcp://0.0.0.0:5555"], "loopback|127.0.0.1"),
+                 (["--limit", "1k", "--base-url", "ftp://x"], "base"), (["--config", "nowhere.json"], "nowhere.json"),
+                 (["--limit", "1k", "-o", here.folder / "nowhere" / "r.jsonl"], "directory"),
+                 (["--limit", "1k", "-o", here.batch], "batch file")]
+        for flags, word in cases:
+            _, said = here.run(*flags, code=2)
+            assert any(part in said for part in word.split("|")), (flags, said)
+        here.batch.unlink()
+        _, said = here.run("--limit", "1k", code=2)
+        assert "batch.jsonl" in said, said
+
+
+def test_the_table_and_the_progress_line():
+    with sim("--latency-ms", 20) as server, place(60) as here:
+        command = [HEADGATE, "run", here.batch, "-o", here.output, "--progress", "always", "--limit", "1M",
+                   "--base-url", server.url]
+        done = subprocess.run(list(map(str, command)), capture_output=True, timeout=WAIT_S,
+                              env={**os.environ, "LC_ALL": "C"})
+        equal((done.returncode, done.stdout), (0, b""), done.stderr)
+        live, _, table = done.stderr.decode("ascii").partition("requests ")
+        assert live.count("\r") >= 2 and "running 4/4" in live and " % of 1,000,000" in live, live
+        assert "60 done" in table and "of 1,000,000 tokens used" in table, table
+
+
+def test_two_runs_cannot_share_results():
+    with sim("--latency-ms", 7000) as server, place(3) as here: # longer than a starter waits for the ledger
+        flags = ["--limit", "10M", "--base-url", server.url]
+        process = here.start(*flags)
+        wait_until(lambda: server.stats()["in_flight"] > 0, "a call in flight")
+        other = here.start(*flags)
+        out, said = other.communicate(timeout=WAIT_S)
+        assert other.returncode in (2, 4), (other.returncode, said)
+        process.communicate(timeout=WAIT_S)
+        equal((process.returncode, len(here.results())), (0, 3))
+
+
+def main():
+    global HEADGATE, SIM
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    build = pathlib.Path(sys.argv[1]).resolve()
+    HEADGATE, SIM = str(build / "headgate"), str(build / "bench" / "llm-sim")
+    tests = {name[5:]: test for name, test in globals().items() if name.startswith("test_")}
+    failed = 0
+    for name in sys.argv[2:] or tests:
+        started = time.monotonic()
+        try:
+            tests[name]()
+            print(f"ok    {name} ({time.monotonic() - started:.1f} s)", flush=True)
+        except AssertionError as fault:
+            failed += 1
+            print(f"FAIL  {name}: {fault}", flush=True)
+    print(f"{len(sys.argv[2:] or tests) - failed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
