@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""headgate watch and the subscribers of examples/, against a real runtime and against a bus that says anything.
+
+usage: test_watch.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/serve_for_tests)
+"""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from cli_harness import (HEADGATE, SOURCE, WAIT_S, Follower, Runtime, Skipped, equal, events_endpoint, headgate, main,
+                         place, runtime, watch)
+
+try:
+    import msgpack
+    import zmq
+except ImportError:
+    msgpack = zmq = None
+
+
+# ------------------------------------------------------------------------------------------------------------ watch
+
+def test_watch_prints_each_event_as_a_line_of_json():
+    with place() as here, runtime(here.config) as served:
+        with watch(events_endpoint(here), "--json") as follower:
+            served.tell("record 1000 one", "record 2000 two")
+            permit = served.acquire("acquire 500 three")
+            served.tell(f"settle {permit} 400", "correct -100")
+            follower.until(lambda: "USAGE_CORRECTED" in follower.types(), "the correction")
+            equal(follower.end(signal.SIGINT), 0)
+            events = [json.loads(line) for line in follower.lines]
+            equal([e["type"] for e in events],
+                  ["USAGE_RECORDED", "USAGE_RECORDED", "TOKENS_RESERVED", "TASK_STARTED", "TOKENS_SETTLED",
+                   "TASK_FINISHED", "USAGE_CORRECTED"])
+            equal([e["seq"] for e in events], list(range(events[0]["seq"], events[0]["seq"] + 7)))
+            equal((events[0]["payload"]["taskId"], events[0]["payload"]["usedDelta"]), ("one", 1000))
+            equal(events[1]["prev"], events[0]["seq"])
+            equal(sum(e["payload"].get("usedDelta", 0) for e in events), 3300)
+            equal({e["budget"] for e in events if e["type"] != "RUNTIME_STARTED"}, {"default"})
+            equal(follower.notes, [f"headgate watch: following {events_endpoint(here)}"])
+
+
+def test_watch_ends_with_the_runtime_that_it_found():
+    with place() as here:
+        served = Runtime(here.config)
+        with watch("--config", here.config, "--json") as follower, watch("--ledger", here.ledger, "--topics",
+                                                                         "USAGE_RECORDED") as other:
+            served.tell("record 5")
+            served.end()
+            equal((follower.end(), other.end()), (0, 0))
+            equal(follower.types()[0], "USAGE_RECORDED")
+            equal(follower.types()[-1], "RUNTIME_STOPPED")
+            equal(len(other.lines), 1)
+            for each in (follower, other):
+                assert "the runtime has ended" in each.notes[-1], each.notes
+    with place() as here:
+        _, err = headgate("watch", "--config", here.config, code=1)
+        assert "no runtime" in err, err
+
+
+def test_watch_follows_an_endpoint_over_restarts():
+    with place() as here:
+        served = Runtime(here.config)
+        with watch(events_endpoint(here), "--json") as follower:
+            served.end()
+            follower.until(lambda: "RUNTIME_STOPPED" in follower.types(), "the stop")
+            with runtime(here.config) as again:
+                def heard_again():
+                    again.tell("record 1")
+                    return "USAGE_RECORDED" in follower.types()
+                deadline = time.monotonic() + WAIT_S
+                while not heard_again():
+                    assert time.monotonic() < deadline, follower.notes
+                    time.sleep(0.05)
+            equal(follower.end(signal.SIGTERM), 0)
+
+
+def test_watch_by_topics():
+    with place(limit=1000) as here, runtime(here.config) as served:
+        with watch("--config", here.config, "--json", "--topics", "CONCURRENCY_THROTTLED,CONCURRENCY_RESTORED") as follower:
+            served.tell("record 905", "correct -100")
+            follower.until(lambda: len(follower.lines) == 2, "two events")
+            throttled, restored = map(json.loads, follower.lines)
+            equal(throttled["payload"], {"from": 4, "to": 1, "usagePercent": 90.5})
+            equal(restored["payload"], {"from": 1, "to": 4, "usagePercent": 80.5})
+            equal(follower.end(signal.SIGINT), 0)
+
+
+def test_watch_for_people():
+    with place() as here, runtime(here.config) as served:
+        with watch("--config", here.config) as follower:
+            served.tell("record 12345 evil\x1b[2Jname")
+            follower.until(lambda: follower.lines, "a line")
+            line = follower.lines[0]
+            assert re.match(r"\d\d:\d\d:\d\d\.\d\d\d USAGE_RECORDED +default ", line), line
+            for part in ("taskId evil?[2Jname", "usedDelta +12,345", "used 12,345", "limit 200,000"):
+                assert part in line, line
+            assert "HEARTBEAT" not in line and "cachedTokens" not in line and "\x1b" not in line
+
+
+def test_watch_says_when_nothing_is_heard():
+    with place() as here, runtime(here.config) as served:
+        with watch(events_endpoint(here), "--json") as follower:
+            os.kill(served.process.pid, signal.SIGSTOP)
+            try:
+                follower.note("nothing is heard")
+            finally:
+                os.kill(served.process.pid, signal.SIGCONT)
+            follower.note("heard again")
+            served.tell("record 1")
+            follower.until(lambda: follower.lines, "an event")
+            equal(sum("nothing is heard" in note for note in follower.notes), 1)
+        with watch(f"ipc://{here.folder}/nobody.ipc", live=False) as follower:
+            follower.note("nothing is heard")
+            equal(follower.end(signal.SIGINT), 0)
+
+
+def test_watch_refuses():
+    with place() as here:
+        for arguments, part in ((["--from", "1"], "not in this version"), (["somewhere"], "ipc://PATH"),
+                                (["http://127.0.0.1:80"], "tcp://HOST:PORT"), (["ipc://"], "ipc://"),
+                                (["tcp://nonsense"], "cannot connect"), (["ipc:///" + "x" * 200], "cannot connect"),
+                                (["--topics", "TASK_STARTD"], "TASK_STARTED"), (["--topics", ""], "no event"),
+                                (["--topics", "STATUS"], "no event"), (["ipc://x", "--config", here.config], "not both"),
+                                (["ipc://x", "ipc://y"], "one endpoint"), (["--no-such"], "usage:")):
+            _, err = headgate("watch", *arguments, code=2)
+            assert part in err, (arguments, err)
+
+
+def test_watch_ends_quietly_when_its_reader_goes_away():
+    with place() as here, runtime(here.config) as served:
+        command = [HEADGATE, "watch", "--json", events_endpoint(here)]
+        follower = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert "following" in follower.stderr.readline()
+            served.tell("record 1")
+            assert json.loads(follower.stdout.readline())["type"] == "USAGE_RECORDED"
+            follower.stdout.close()
+            equal(follower.wait(WAIT_S), 0)
+            equal(follower.stderr.read(), "")
+        finally:
+            follower.kill()
+            follower.wait()
+            follower.stderr.close()
+
+
+@contextlib.contextmanager
+def publisher(folder):
+    """A bus of our own, which can say anything."""
+    if not zmq:
+        raise Skipped("python3 has no zmq or no msgpack")
+    context = zmq.Context()
+    socket = context.socket(zmq.XPUB)
+    endpoint = f"ipc://{folder}/said.ipc"
+    socket.bind(endpoint)
+    try:
+        yield socket, endpoint
+    finally:
+        socket.close(0)
+        context.term()
+
+
+def event(kind, seq, prev, ledger="L1", **payload):
+    body = {"v": 1, "type": kind, "ledgerId": ledger, "seq": seq, "prev": prev, "at": 1763894400123456,
+            "budget": "default", "payload": payload}
+    return [kind.encode(), msgpack.packb(body)]
+
+
+def test_watch_tells_a_gap():
+    with place() as here, publisher(here.folder) as (socket, endpoint):
+        follower = Follower(HEADGATE, "watch", "--json", endpoint)
+        assert socket.recv()[:1] == b"\x01"  # subscribed
+        story = [event("TASK_STARTED", 10, 4), event("TASK_FINISHED", 11, 3), event("TASK_STARTED", 12, 10),
+                 event("TASK_STARTED", 20, 15),                 # missed: 13 to 15
+                 event("TASK_FINISHED", 21, 11),                # not missed: its topic has no gap
+                 event("STORE_DEGRADED", None, None),           # a notice
+                 event("TASK_STARTED", 900, 800, ledger="L2"),  # another ledger counts for itself
+                 event("FROM_THE_FUTURE", 901, 1),
+                 event("TASK_STARTED", 902, 901, ledger="L2")]  # missed
+        for frames in story:
+            socket.send_multipart(frames)
+        follower.until(lambda: len(follower.lines) == len(story), "all events")
+        equal([(e["type"], e["seq"]) for e in map(json.loads, follower.lines)],
+              [(f[0].decode(), msgpack.unpackb(f[1])["seq"]) for f in story])
+        equal(follower.end(signal.SIGINT), 0)
+        missed = [note for note in follower.notes if "missed" in note]
+        equal(missed, ["headgate watch: missed events of TASK_STARTED after seq 12, up to seq 15",
+                       "headgate watch: missed events of TASK_STARTED after seq 900, up to seq 901"])
+
+
+def test_watch_survives_what_is_no_event():
+    with place() as here, publisher(here.folder) as (socket, endpoint):
+        follower = Follower(HEADGATE, "watch", endpoint)
+        assert socket.recv()[:1] == b"\x01"
+        socket.send_multipart([b"TASK_STARTED"])
+        socket.send_multipart([b"TASK_STARTED", b""])
+        socket.send_multipart([b"TASK_STARTED", b"\xdd\x10\x00\x00\x00"])
+        socket.send_multipart([b"TASK_STARTED", msgpack.packb([1, 2])])
+        socket.send_multipart([b"TASK_STARTED", b"x", b"y"])
+        socket.send_multipart([b"TASK_STARTED", msgpack.packb({"type": "TASK_STARTED", "deep": [[[[[[[[[[]]]]]]]]]]})])
+        socket.send_multipart(event("TASK_FAILED", 5, 0, taskId="t", reason="\x9b31m\r\n" + "z" * 6000, attempt=2))
+        follower.until(lambda: follower.lines, "the event")
+        equal(follower.end(signal.SIGINT), 0)
+        equal(len(follower.lines), 1)
+        assert "TASK_FAILED" in follower.lines[0] and "attempt 2" in follower.lines[0]
+        assert not re.search("[\x00-\x1f\x7f-\x9f]", follower.lines[0]), follower.lines[0]
+        assert sum("not an event" in note for note in follower.notes) >= 3, follower.notes
+
+
+# ------------------------------------------------------------------------------------------------------ subscribers
+
+def check_subscriber(*command):
+    with place() as here, runtime(here.config) as served:
+        with watch(events_endpoint(here), "--json") as reference:
+            follower = Follower(*command, events_endpoint(here))
+            try:
+                deadline = time.monotonic() + WAIT_S
+                while not follower.lines:  # a subscription takes a moment to arrive
+                    assert time.monotonic() < deadline and follower.process.poll() is None, follower.notes
+                    served.tell("record 1")
+                served.tell("record 1000 last")
+                permit = served.acquire("acquire 10 t")
+                served.tell(f"settle {permit} 10")
+                follower.until(lambda: follower.types()[-1] == "TASK_FINISHED", "the last event")
+                reference.until(lambda: reference.types()[-1] == "TASK_FINISHED", "the last event")
+            finally:
+                follower.process.kill()
+                follower.end()
+            heard = [json.loads(line) for line in follower.lines]
+            known = [json.loads(line) for line in reference.lines]
+            equal(heard, known[-len(heard):], "the same events as watch prints:")
+            assert len(heard) >= 5
+
+
+def test_python_subscriber():
+    if not zmq:
+        raise Skipped("python3 has no zmq or no msgpack")
+    script = SOURCE / "examples" / "subscribe.py"
+    code = [line for line in script.read_text().splitlines() if line.strip() and not line.startswith(("#", '"""'))]
+    assert len(code) <= 15, f"{len(code)} lines of code"
+    check_subscriber(sys.executable, script)
+
+
+def test_node_subscriber():
+    modules = pathlib.Path(os.environ.get("HEADGATE_NODE_MODULES", SOURCE / "node_modules"))
+    node = shutil.which("node")
+    if not node or not (modules / "zeromq").is_dir() or not (modules / "@msgpack" / "msgpack").is_dir():
+        raise Skipped("no node, or no zeromq and @msgpack/msgpack in node_modules (HEADGATE_NODE_MODULES)")
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        os.symlink(modules.resolve(), pathlib.Path(folder, "node_modules"))
+        shutil.copy(SOURCE / "examples" / "subscribe.mjs", folder)
+        check_subscriber(node, pathlib.Path(folder, "subscribe.mjs"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(dict(globals())))
