@@ -18,6 +18,7 @@ struct event_bus {
   uint64_t newest;                        // journal row
   uint64_t topic_newest[HG_EVENT_KINDS];  // journal row of each topic
   bool degraded;
+  bool stopping, heard_facts;             // in this turn
   int64_t degraded_since, beat_at;
   char prefixes[PREFIXES_MAX][PREFIX_BYTES];
   size_t prefix_count;
@@ -100,13 +101,11 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
     subscription(bus, in->frame, in->frame_size);
   } else if (in->message.kind == HG_FACTS) {
     fold(bus, in->message.as.facts.events, out);
+    bus->heard_facts = true;
   } else if (in->message.kind == HG_COMMITTED) {
     note_store(bus, now, in->message.as.committed.degraded, out);
   } else if (in->message.kind == HG_STOP) {
-    struct hg_message last;
-    hg_message_init(&last, HG_STOPPED);
-    hg_outbox_put(out, HG_PORT_LIFE, 0, &last);
-    out->finished = true;
+    bus->stopping = true;
   }
 }
 
@@ -138,8 +137,22 @@ static void write_topics(const struct event_bus *bus, struct topics_writer *writ
   }
 }
 
+// The last word goes out behind the last event: whoever hears it closes the context, and with it the way to subscribers.
+static int64_t end(struct event_bus *bus, struct hg_now now, struct hg_outbox *out) {
+  const bool more = bus->heard_facts;
+  bus->heard_facts = false;
+  if (more) return now.monotonic_us;
+  struct hg_message last;
+  hg_message_init(&last, HG_STOPPED);
+  hg_outbox_put(out, HG_PORT_LIFE, 0, &last);
+  out->finished = true;
+  return HG_NEVER;
+}
+
 static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   struct event_bus *bus = self;
+  if (bus->stopping) return end(bus, now, out);
+  bus->heard_facts = false;
   if (now.monotonic_us >= bus->beat_at) {
     struct topics_writer topics = {.size = 0};
     write_topics(bus, &topics);

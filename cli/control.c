@@ -97,8 +97,8 @@ hg_err hg_site_holder(const struct hg_site *site, struct hg_holder *out) {
   hg_err err = HG_ERR_BUSY;
   if (control && events && strlen(control) < sizeof out->control && strlen(events) < sizeof out->events) {
     out->pid = json_integer_value(json_object_get(holder, "pid"));
-    strcpy(out->control, control);
-    strcpy(out->events, events);
+    memcpy(out->control, control, strlen(control) + 1);
+    memcpy(out->events, events, strlen(events) + 1);
     err = HG_OK;
   }
   json_decref(holder);

@@ -35,17 +35,21 @@ static bool is_replaced(const char *argument, bool new_limit, bool *value) {
 
 static hg_err add_run(struct hg_text_buffer *out, const struct hg_run_flags *flags, int64_t limit) {
   const char *const start[] = {"headgate", "run", NULL};
+  char number[24];
+  snprintf(number, sizeof number, "%lld", (long long)limit);
+  const char *const new_limit[] = {"--limit", number, NULL};
+  bool added = limit <= 0;
   hg_err err = add_words(out, start);
   for (int i = 1; i < flags->argc && !err; i++) {
     bool value;
+    const bool last = strcmp(flags->argv[i], "--") == 0; // of the flags
+    if (last && !added) err = add_words(out, new_limit);
+    added = added || last;
+    if (err) break;
     if (!is_replaced(flags->argv[i], limit > 0, &value)) err = add_word(out, flags->argv[i]);
     else if (value) i++;
   }
-  if (limit <= 0 || err) return err;
-  char number[24];
-  snprintf(number, sizeof number, "%lld", (long long)limit);
-  const char *const end[] = {"--limit", number, NULL};
-  return add_words(out, end);
+  return err || added ? err : add_words(out, new_limit);
 }
 
 // Only the limit of "default" has a flag of its own.

@@ -12,7 +12,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -250,7 +249,7 @@ static hg_err locate(struct watch *watch, const char *endpoint, const char *conf
   if (strncmp(endpoint, "ipc://", 6) != 0 && strncmp(endpoint, "tcp://", 6) != 0)
     return hg_cli_fail(why, HG_ERR_INVALID, "\"%.100s\" is not an endpoint: ipc://PATH or tcp://HOST:PORT", endpoint);
   if (strlen(endpoint) >= sizeof watch->endpoint) return hg_cli_fail(why, HG_ERR_INVALID, "the endpoint is too long");
-  strcpy(watch->endpoint, endpoint);
+  memcpy(watch->endpoint, endpoint, strlen(endpoint) + 1);
   return HG_OK;
 }
 
@@ -276,17 +275,9 @@ int hg_cli_watch(int argc, char **argv) {
     (void)say(HG_EXIT_USAGE, "one endpoint at a time");
     return hg_cli_usage(usage, false);
   }
-  struct watch *watch = calloc(1, sizeof *watch);
+  struct watch watch = {.json = json};
   hg_error why = HG_ERROR_INIT;
-  hg_err err =
-      watch ? want(watch, topics, &why) : hg_cli_fail(&why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
-  if (err == HG_OK) err = locate(watch, optind < argc ? argv[optind] : NULL, config, ledger, &why);
-  int code;
-  if (err != HG_OK) code = hg_cli_exit("watch", &why);
-  else {
-    watch->json = json;
-    code = run(watch);
-  }
-  free(watch);
-  return code;
+  hg_err err = want(&watch, topics, &why);
+  if (err == HG_OK) err = locate(&watch, optind < argc ? argv[optind] : NULL, config, ledger, &why);
+  return err == HG_OK ? run(&watch) : hg_cli_exit("watch", &why);
 }

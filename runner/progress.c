@@ -12,12 +12,12 @@
 enum part { DONE, FAILED, RUNNING, WAITING, BAR, SHORT_BAR, PERCENT, SHORT_PERCENT, RATE, TIME_LEFT, PARTS };
 #define PART_MAX 320
 
-// What goes first when the line is too wide, and what comes in its place. DONE and SHORT_PERCENT stay.
+// What goes first when the line is too wide, and what comes in its place. DONE stays.
 static const struct {
   enum part part, instead;
-} less_important[] = {{RATE, PARTS},      {BAR, SHORT_BAR},         {TIME_LEFT, PARTS},
-                      {SHORT_BAR, PARTS}, {PERCENT, SHORT_PERCENT}, {WAITING, PARTS},
-                      {FAILED, PARTS},    {RUNNING, PARTS}};
+} less_important[] = {{RATE, PARTS},          {BAR, SHORT_BAR},         {TIME_LEFT, PARTS},
+                      {SHORT_BAR, PARTS},     {PERCENT, SHORT_PERCENT}, {FAILED, PARTS},
+                      {SHORT_PERCENT, PARTS}, {WAITING, PARTS},         {RUNNING, PARTS}};
 
 unsigned hg_text_columns(const char *text) {
   unsigned columns = 0;
