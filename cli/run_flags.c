@@ -181,8 +181,7 @@ static hg_err limit_only(const struct hg_run_flags *flags, struct hg_config **ou
   if (len > 6 && strcmp(output + len - 6, ".jsonl") == 0) len -= 6;
   char *ledger = malloc(len + 4);
   if (!ledger) return hg_cli_fail(why, HG_ERR_NO_MEMORY, "no memory for the configuration");
-  memcpy(ledger, output, len);
-  memcpy(ledger + len, ".db", 4);
+  snprintf(ledger, len + 4, "%.*s.db", (int)len, output);
   const hg_err err = hg_config_minimal(flags->limit, ledger, out, why);
   free(ledger);
   return err;
@@ -221,7 +220,7 @@ static hg_err check_budget(const struct hg_config *config, const char *name, hg_
 hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why) {
   struct hg_config *config = NULL;
   hg_err err = flags->config_file ? hg_config_read(flags->config_file, &config, why) : limit_only(flags, &config, why);
-  if (err) return err;
+  if (err || !config) return err;
   fputs(config->warnings, stderr);
   if (flags->max_concurrency > 0) config->max_concurrency = flags->max_concurrency;
   for (size_t i = 0; i < flags->bind_count && !err; i++)

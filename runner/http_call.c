@@ -100,7 +100,7 @@ static hg_err refuse(hg_error *why, CURLcode code, const char *what) {
 static CURLcode set_url(struct hg_http_call *call, const char *url) {
   if (call->url && strcmp(call->url, url) == 0) return CURLE_OK;
   const size_t size = strlen(url) + 1;
-  if (size > call->url_capacity) {
+  if (!call->url || size > call->url_capacity) {
     char *copy = realloc(call->url, size);
     if (!copy) return CURLE_OUT_OF_MEMORY;
     call->url = copy;

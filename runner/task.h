@@ -34,36 +34,36 @@ enum hg_task_state {
 enum hg_task_next { HG_NEXT_GONE, HG_NEXT_RETRY, HG_NEXT_PARK, HG_NEXT_LEAVE };
 
 struct hg_run_task {
-  enum hg_task_state state;
   struct hg_run_task *older, *newer; // all tasks
   struct hg_run_task *next;          // in a list; a task is in one at most
-  int64_t due_ms;                    // PAUSING, BACKING_OFF
+  enum hg_task_state state;
+  uint32_t attempts, unknown; // so far; of these, those without a known outcome
+  bool cancelled;             // the acquire was asked to come back
+  int64_t due_ms;             // PAUSING, BACKING_OFF
 
   const char *custom_id, *path, *budget; // behind the struct; budget may be NULL
   uint64_t id_hash, line_number;
   struct hg_prepared prepared;
 
   hg_ticket ticket; // of the command that is under way; 0: none
-  bool cancelled;   // the acquire was asked to come back
   hg_permit permit; // 0: none
   int64_t granted;
   void *call;
-  uint32_t attempts, unknown; // so far; of these, those without a known outcome
 
   // The end of the last attempt.
-  struct hg_usage_found found; // found.report is what is settled
-  bool settles;                // or else the permit is released
+  bool settles; // or else the permit is released
   hg_outcome outcome;
-  char reason[48]; // for the journal
   enum hg_task_next after;
+  char reason[48];             // for the journal
+  struct hg_usage_found found; // found.report is what is settled
   int64_t pause_ms;
 
   // The result while it waits to be written.
-  bool success;
   struct hg_result result; // its strings are those below, and `answer`
   char *answer;            // owned copy of the body; NULL: the body is the caller's
-  char request_id[HG_LABEL_MAX + 1];
   const char *error_code;
+  bool success;
+  char request_id[HG_LABEL_MAX + 1];
   char message[384];
 };
 

@@ -40,6 +40,13 @@ static hg_err next_line(void *context, const struct hg_batch_line **out, hg_erro
   return HG_OK;
 }
 
+static uint64_t checksum(const char *data, size_t len) {
+  uint64_t sum = UINT64_C(14695981039346656037);
+  for (size_t i = 0; i < len; i++)
+    sum = (sum ^ (unsigned char)data[i]) * UINT64_C(1099511628211);
+  return sum;
+}
+
 static hg_err finish(void *context, uint64_t id_hash, bool success, const struct hg_result *result, hg_error *why) {
   struct world *world = context;
   struct world_line *line = &world->lines[id_hash - 1];
@@ -50,6 +57,7 @@ static hg_err finish(void *context, uint64_t id_hash, bool success, const struct
   CHECK(success == line->succeeded);
   CHECK(result->status != 0 || result->error_code != NULL);
   CHECK((result->status != 0) == (result->body_len > 0));
+  if (result->status != 0) CHECK(checksum(result->body, result->body_len) == line->answer);
   if (world->group_count >= world->group_max) return HG_ERR_BUSY;
   CHECK_EQ(result->permit, line->permit);
   world->group[world->group_count++] = (unsigned)id_hash - 1;
@@ -285,6 +293,7 @@ static void end_call(struct world *world, unsigned place) {
   const enum fate fate = world->fate(world, ended.line, line->calls);
   describe_end(world, fate, &world->permits[line->permit - 1], body, sizeof body, &end);
   forget_call(world, place);
+  line->answer = checksum(body, end.body_len);
   line->succeeded = fate == FATE_OK || fate == FATE_NO_USAGE || fate == FATE_OVER_CAP;
   hg_runner_called(world->runner, ended.tag, &end, world->now_ms);
   memset(body, '?', sizeof body); // the runner must not hold on to it
@@ -338,7 +347,8 @@ void world_init(struct world *world, uint64_t seed, unsigned lines, int64_t limi
 int64_t world_need(const struct world *world, unsigned line) {
   struct hg_prepared prepared;
   const char *body = world->lines[line].body;
-  CHECK_EQ(hg_request_prepare("/v1/chat/completions", body, strlen(body), &world->llm, NULL, &prepared, NULL), HG_OK);
+  const hg_err err = hg_request_prepare("/v1/chat/completions", body, strlen(body), &world->llm, NULL, &prepared, NULL);
+  CHECK_EQ(err, HG_OK);
   const int64_t need = prepared.max_tokens;
   hg_prepared_clear(&prepared);
   return need;

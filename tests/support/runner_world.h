@@ -34,6 +34,7 @@ enum fate {
 struct world_line {
   char custom_id[24], body[192], budget[24];
   unsigned calls, acquires;
+  uint64_t answer; // a checksum of the body that came last
   bool handed_out, calling, succeeded, in_group, durable, failed, left;
   unsigned permit; // index + 1; 0: none open
 };
