@@ -54,13 +54,13 @@ bool hg_permits_orphan(struct hg_permits *permits, struct hg_permit_record *perm
   assert(permit->state == HG_PERMIT_OPEN && state != HG_PERMIT_OPEN);
   if (permits->orphan_count == permits->orphan_capacity) {
     const size_t capacity = permits->orphan_capacity ? 2 * permits->orphan_capacity : 16;
-    struct hg_permit_record **larger = realloc(permits->orphans, capacity * sizeof *larger);
+    struct hg_permit_record **larger = realloc(permits->orphans, capacity * sizeof(void *));
     if (!larger) return false;
     permits->orphans = larger;
     permits->orphan_capacity = capacity;
   }
   struct hg_permit_record **at = &permits->orphans[orphan_index(permits, permit->id)];
-  memmove(at + 1, at, (size_t)(permits->orphans + permits->orphan_count - at) * sizeof *at);
+  memmove(at + 1, at, (size_t)(permits->orphans + permits->orphan_count - at) * sizeof(void *));
   *at = permit;
   permits->orphan_count++;
   permit->state = state;
@@ -76,7 +76,7 @@ static void remove_orphan(struct hg_permits *permits, const struct hg_permit_rec
   const size_t at = orphan_index(permits, permit->id - 1);
   assert(at < permits->orphan_count && permits->orphans[at] == permit);
   permits->orphan_count--;
-  memmove(&permits->orphans[at], &permits->orphans[at + 1], (permits->orphan_count - at) * sizeof permit);
+  memmove(&permits->orphans[at], &permits->orphans[at + 1], (permits->orphan_count - at) * sizeof(void *));
 }
 
 // Without memory for the map an end is not remembered: the same settle again is then an unknown permit, which is safe.

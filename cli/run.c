@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ANSWER_MS 30000 // a single command at the start or the end
@@ -72,6 +73,9 @@ static hg_err fail(hg_error *why, hg_err err, const char *what, const char *text
 }
 
 int64_t hg_count_lines(const char *path) {
+  struct stat kind;
+  if (stat(path, &kind) != 0) return -1;
+  if (S_ISFIFO(kind.st_mode) || S_ISCHR(kind.st_mode)) return 0; // what is read of a pipe is gone
   FILE *file = fopen(path, "re");
   if (!file) return -1;
   static char block[64 * 1024];

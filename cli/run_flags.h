@@ -36,7 +36,7 @@ int hg_dry_run(const struct hg_run_flags *flags, const struct hg_config *config)
 // malloc'd; NULL: no memory.
 char *hg_go_on_command(const struct hg_run_flags *flags, const char *ledger, const char *budget, int64_t limit);
 
-// The lines of a file that are not blank; -1 with errno: it can't be read.
+// The lines of a file that are not blank; 0 for a pipe; -1 with errno: it can't be read.
 int64_t hg_count_lines(const char *path);
 
 // Prints "headgate run: TEXT" to stderr.

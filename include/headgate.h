@@ -317,7 +317,8 @@ HG_CHECKED hg_err hg_run(hg_client *, const hg_task *, hg_ticket *out);
 /* Reads the usage out of a provider's answer (the JSON body of `len` bytes): OpenAI chat completions, responses,
  * completions and embeddings and what is compatible with them, Anthropic messages. The shape is recognised from the
  * body. Fills in tokens, the parts, source, and clears model and response_id (they would point into freed memory).
- * HG_ERR_NO_USAGE: none there, null, or a hostile value; `out` then says HG_SOURCE_MISSING. HG_ERR_PROTOCOL: not JSON. */
+ * HG_ERR_NO_USAGE: none there, null, or a hostile value. HG_ERR_PROTOCOL: not JSON. In both cases `out` says
+ * HG_SOURCE_MISSING, so that an ignored error is never an exact 0. HG_ERR_INVALID: a NULL, or a `size` that is too small. */
 HG_CHECKED hg_err hg_usage_from_response(const char *body, size_t len, hg_usage_report *out);
 
 /* ---------------------------------------------------------------------------------------------- events */
@@ -334,7 +335,7 @@ typedef struct hg_filter {
 typedef struct hg_event {
   uint32_t size;
   const char *type;    /* the topic */
-  const char *budget;  /* "" where the event has none */
+  const char *budget;  /* the budget it is about; "default" for events about the runtime */
   uint64_t seq;        /* the journal row; 0 for an event that is not journalled (HEARTBEAT, notices) */
   uint64_t prev;       /* the newest earlier row of the same topic, 0: none. Not the last one you saw: you missed some */
   int64_t at;          /* microseconds since 1970-01-01 UTC */

@@ -71,6 +71,7 @@ static const char *const field_names[FIELDS] = {
 
 // A call on its way from the line to hg_prepared.
 struct draft {
+  const char *url;
   const struct hg_llm_config *llm;
   const char *body;
   size_t body_len;
@@ -88,6 +89,22 @@ static bool is_absent(const struct hg_json *value) {
 
 // ---------------------------------------------------------------------------------------------- reading
 
+static bool ends_with(const char *url, const char *end) {
+  size_t len = strcspn(url, "?#");
+  while (len > 1 && url[len - 1] == '/')
+    len--;
+  return len >= strlen(end) && memcmp(url + len - strlen(end), end, strlen(end)) == 0;
+}
+
+// Endpoints that answer without generating: their output costs nothing.
+static bool only_reads(const char *url) {
+  static const char *const ends[] = {"/score",    "/rerank",      "/pooling",     "/classify",
+                                     "/tokenize", "/moderations", "/count_tokens"};
+  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+    if (ends_with(url, ends[i])) return true;
+  return false;
+}
+
 enum hg_endpoint hg_endpoint_of(const char *url) {
   static const struct {
     const char *end;
@@ -97,13 +114,8 @@ enum hg_endpoint hg_endpoint_of(const char *url) {
                {"/completions", HG_ENDPOINT_COMPLETIONS},
                {"/embeddings", HG_ENDPOINT_EMBEDDINGS},
                {"/messages", HG_ENDPOINT_MESSAGES}};
-  size_t len = strcspn(url, "?#");
-  while (len > 1 && url[len - 1] == '/')
-    len--;
-  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-    const size_t end = strlen(known[i].end);
-    if (len >= end && memcmp(url + len - end, known[i].end, end) == 0) return known[i].endpoint;
-  }
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (ends_with(url, known[i].end)) return known[i].endpoint;
   return HG_ENDPOINT_OTHER;
 }
 
@@ -278,6 +290,8 @@ static hg_err check_bounded(struct draft *d, const struct hg_bound *bound) {
   const char *member = outside_member(d);
   const char *what = member ? member : bound->unbounded;
   if (what) return refuse_unbounded(d, what, "uses tokens that the body does not show: remove it");
+  if (d->out.endpoint == HG_ENDPOINT_OTHER && d->out.output_cap == 0 && !only_reads(d->url))
+    return refuse_unbounded(d, "the output of this endpoint", "has no cap: put one into the body (max_tokens)");
   if (bound->media > 0 && d->llm->max_tokens_per_media <= 0)
     return refuse_unbounded(d, "media (image, audio, video or document)",
                             "in the body has no bound: set llm.maxTokensPerMedia to the most that one can cost");
@@ -370,7 +384,7 @@ static hg_err prepare(struct draft *d) {
 
 hg_err hg_request_prepare(const char *url, const char *body, size_t body_len, const struct hg_llm_config *llm,
                           const char *model, struct hg_prepared *out, hg_error *why) {
-  struct draft d = {.llm = llm, .body = body, .body_len = body_len, .model = model, .why = why};
+  struct draft d = {.url = url, .llm = llm, .body = body, .body_len = body_len, .model = model, .why = why};
   d.out.endpoint = hg_endpoint_of(url);
   const hg_err err = prepare(&d);
   if (err) hg_prepared_clear(&d.out);

@@ -143,6 +143,7 @@ TEST(request, hostile_values_are_refused) {
 static const struct {
   const char *url, *body, *what;
 } unbounded[] = {
+    {"/v1/images/generations", "{\"prompt\":\"a cat\"}", "the output of this endpoint"},
     {RESPONSES, "{\"previous_response_id\":\"r\"}", "previous_response_id"},
     {RESPONSES, "{\"conversation\":{\"id\":\"c\"}}", "conversation"},
     {RESPONSES, "{\"prompt\":{\"id\":\"p\"}}", "prompt"},
