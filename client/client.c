@@ -81,8 +81,10 @@ void hg_client_destroy(hg_client **client) {
   *client = NULL;
 }
 
-int hg_client_fd(const hg_client *client) {
-  return client ? client->epoll_fd : -1;
+int hg_client_fd(hg_client *client) {
+  if (!client) return -1;
+  client->fd_in_use = true;
+  return client->epoll_fd;
 }
 
 uint64_t hg_client_fresh_id(hg_client *client) {
@@ -110,6 +112,20 @@ hg_err hg_client_text(const char *text, size_t most, struct hg_text *out) {
   return out->size <= most ? HG_OK : HG_ERR_INVALID;
 }
 
+// The descriptor that outsiders poll is readable as long as completions wait, also those that were taken in already.
+static void signal_completions(hg_client *client, bool waiting) {
+  const uint64_t one = 1;
+  uint64_t drained;
+  if (waiting == client->signalled) return;
+  const ssize_t moved =
+      waiting ? write(client->event_fd, &one, sizeof one) : read(client->event_fd, &drained, sizeof drained);
+  if (moved == (ssize_t)sizeof one) client->signalled = waiting;
+}
+
+static bool has_completions(const hg_client *client) {
+  return client->completions.count || client->reported < client->durable;
+}
+
 hg_err hg_client_send(hg_client *client, enum hg_client_link link, const struct hg_message *message) {
   hg_err err = hg_core_check(client->core);
   if (err != HG_OK) return err;
@@ -120,7 +136,11 @@ hg_err hg_client_send(hg_client *client, enum hg_client_link link, const struct 
   uint8_t frame[HG_EVENT_FRAME_MAX];
   const size_t size = hg_frame_encode(message, frame, sizeof frame);
   if (size == 0) return HG_ERR_INVALID; // a text that is not UTF-8
-  return hg_link_send(&client->links[link], 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
+  const hg_err sent =
+      hg_link_send(&client->links[link], 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
+  // A send may take in the news that an answer has come, and its descriptor is then not readable any more.
+  if (client->fd_in_use && hg_link_has_input(&client->links[link])) signal_completions(client, true);
+  return sent;
 }
 
 // ---------------------------------------------------------------------------------------------------- taking in
@@ -145,15 +165,20 @@ static hg_err take_acquired(hg_client *client, uint64_t request, hg_err err, int
     if (err == HG_OK) give_back(client, request);
     return HG_OK;
   }
-  return complete(client, (hg_completion){.kind = HG_COMPLETED_ACQUIRE, .ticket = {request}, .err = err,
-                                          .permit = {err == HG_OK ? request : 0}, .tokens = tokens});
+  return complete(client, (hg_completion){.kind = HG_COMPLETED_ACQUIRE,
+                                          .ticket = {request},
+                                          .err = err,
+                                          .permit = {err == HG_OK ? request : 0},
+                                          .tokens = tokens});
 }
 
 static hg_err take_settled(hg_client *client, const struct hg_settled_message *settled) {
   if (client->settles) client->settles--;
   if (hg_id_map_remove(&client->abandoned, settled->permit | HG_TICKET_SETTLE)) return HG_OK;
-  return complete(client, (hg_completion){.kind = HG_COMPLETED_SETTLE, .ticket = {settled->permit | HG_TICKET_SETTLE},
-                                          .err = (hg_err)settled->error, .permit = {settled->permit}});
+  return complete(client, (hg_completion){.kind = HG_COMPLETED_SETTLE,
+                                          .ticket = {settled->permit | HG_TICKET_SETTLE},
+                                          .err = (hg_err)settled->error,
+                                          .permit = {settled->permit}});
 }
 
 // Keeps the answer of the one question under way; late answers of questions given up are passed over.
@@ -179,7 +204,8 @@ static hg_err take(hg_client *client, const struct hg_message *message) {
   } else if (message->kind == HG_GRANTED) {
     return take_acquired(client, message->as.granted.request, HG_OK, message->as.granted.tokens);
   } else if (message->kind == HG_REFUSED) {
-    return take_acquired(client, message->as.refused.request, (hg_err)message->as.refused.error, message->as.refused.left);
+    return take_acquired(client, message->as.refused.request, (hg_err)message->as.refused.error,
+                         message->as.refused.left);
   } else if (message->kind == HG_SETTLED) {
     return take_settled(client, &message->as.settled);
   } else if (message->kind == HG_USAGE) {
@@ -193,8 +219,11 @@ static hg_err take(hg_client *client, const struct hg_message *message) {
   } else if (message->kind == HG_FUNCTION_RAN) {
     const struct hg_function_ran_message *ran = &message->as.function_ran;
     if (client->runs) client->runs--;
-    return complete(client, (hg_completion){.kind = HG_COMPLETED_RUN, .ticket = {ran->request}, .err = (hg_err)ran->error,
-                                            .permit = {ran->request}, .tokens = ran->tokens});
+    return complete(client, (hg_completion){.kind = HG_COMPLETED_RUN,
+                                            .ticket = {ran->request},
+                                            .err = (hg_err)ran->error,
+                                            .permit = {ran->request},
+                                            .tokens = ran->tokens});
   }
   return HG_OK;
 }
@@ -217,21 +246,11 @@ static hg_err take_from(hg_client *client, struct hg_link *link) {
   }
 }
 
-// The descriptor that outsiders poll is readable as long as completions wait, also those that were taken in already.
-static void signal_completions(hg_client *client) {
-  const bool waiting = client->completions.count || client->reported < client->durable;
-  const uint64_t one = 1;
-  uint64_t drained;
-  if (waiting == client->signalled) return;
-  const ssize_t moved = waiting ? write(client->event_fd, &one, sizeof one) : read(client->event_fd, &drained, sizeof drained);
-  client->signalled = moved == (ssize_t)sizeof one ? waiting : client->signalled;
-}
-
 hg_err hg_client_pump(hg_client *client) {
   hg_err err = hg_core_check(client->core);
   for (int i = 0; i < HG_CLIENT_LINKS && err == HG_OK; i++)
     err = take_from(client, &client->links[i]);
-  signal_completions(client);
+  signal_completions(client, has_completions(client));
   return err;
 }
 
@@ -274,15 +293,17 @@ static bool next_record(hg_client *client, hg_completion *out) {
   hg_client_skip_silent(client);
   if (client->reported == client->durable) return false;
   const uint64_t number = ++client->reported;
-  *out = (hg_completion){.size = (uint32_t)sizeof *out, .kind = HG_COMPLETED_RECORD,
-                         .ticket = {number | HG_TICKET_RECORD}, .err = rejection_of(client, number)};
+  *out = (hg_completion){.size = (uint32_t)sizeof *out,
+                         .kind = HG_COMPLETED_RECORD,
+                         .ticket = {number | HG_TICKET_RECORD},
+                         .err = rejection_of(client, number)};
   return true;
 }
 
 hg_err hg_client_next(hg_client *client, hg_completion *out, int timeout_ms) {
   if (!client || !out) return HG_ERR_INVALID;
   const int64_t deadline = hg_deadline(timeout_ms);
-  hg_err err = client->completions.count || client->reported < client->durable ? HG_OK : hg_client_pump(client);
+  hg_err err = has_completions(client) ? HG_OK : hg_client_pump(client);
   for (;;) {
     if (next_record(client, out)) break;
     const hg_completion *first = hg_ring_first(&client->completions);
@@ -293,10 +314,10 @@ hg_err hg_client_next(hg_client *client, hg_completion *out, int timeout_ms) {
     }
     if (err == HG_OK) err = hg_client_wait(client, deadline);
     if (err != HG_OK) {
-      signal_completions(client);
+      signal_completions(client, has_completions(client));
       return err;
     }
   }
-  signal_completions(client);
+  signal_completions(client, has_completions(client));
   return HG_OK;
 }

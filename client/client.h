@@ -32,6 +32,7 @@ struct hg_client {
   struct hg_link links[HG_CLIENT_LINKS];
   int epoll_fd, event_fd;
   bool signalled;                // event_fd is readable
+  bool fd_in_use;                // somebody polls epoll_fd
   uint64_t next_id, last_id;     // the rest of the block of ids
   // Numbered commands: 1 … sent, of which 1 … durable are answered and 1 … reported are taken by hg_client_next.
   uint64_t sent, durable, reported;

@@ -60,7 +60,8 @@ hg_err hg_record_usage_start(hg_client *client, const hg_usage_report *report, h
   return err;
 }
 
-hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t tokens, const char *why, uint64_t *number) {
+hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t tokens, const char *why,
+                                  uint64_t *number) {
   if (tokens < -HG_TOKENS_MAX || tokens > HG_TOKENS_MAX) return HG_ERR_RANGE;
   struct hg_message message;
   hg_message_init(&message, HG_CORRECT_USAGE);

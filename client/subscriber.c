@@ -50,7 +50,7 @@ static hg_err connect_subscriber(hg_subscriber *subscriber, const hg_filter *fil
   struct epoll_event event = {.events = EPOLLIN};
   const int fd = hg_link_fd(&subscriber->link);
   return subscriber->epoll_fd >= 0 && epoll_ctl(subscriber->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? HG_OK
-                                                                                                       : HG_ERR_SYSTEM;
+                                                                                                      : HG_ERR_SYSTEM;
 }
 
 // Takes one event; HG_ERR_EMPTY: none there, or one that the subscriber did not ask for.
@@ -68,8 +68,8 @@ static hg_err take_event(hg_subscriber *subscriber, hg_event *out, bool *heartbe
     hg_text_copy(subscriber->budget, sizeof subscriber->budget, envelope.budget);
     *heartbeat = strcmp(subscriber->type, HEARTBEAT_TOPIC) == 0;
     if (!hg_outside_to_json(data, size, subscriber->json, sizeof subscriber->json)) err = HG_ERR_PROTOCOL;
-    *out = (hg_event){(uint32_t)sizeof *out, subscriber->type, subscriber->budget, envelope.seq, envelope.prev,
-                      envelope.at, subscriber->json};
+    *out = (hg_event){(uint32_t)sizeof *out, subscriber->type, subscriber->budget, envelope.seq,
+                      envelope.prev,         envelope.at,      subscriber->json};
   }
   hg_received_close(&frame);
   return err;
@@ -93,7 +93,8 @@ static hg_err next_event(hg_subscriber *subscriber, hg_event *out, int64_t deadl
 }
 
 hg_err hg_subscribe(hg_runtime *rt, const hg_filter *filter, hg_subscriber **out) {
-  if (!rt || !out || (filter && (filter->size < sizeof *filter || filter->topic_count > TOPICS_MAX))) return HG_ERR_INVALID;
+  if (!rt || !out || (filter && (filter->size < sizeof *filter || filter->topic_count > TOPICS_MAX)))
+    return HG_ERR_INVALID;
   hg_err err = hg_core_check(hg_runtime_core(rt));
   if (err != HG_OK) return err;
   hg_subscriber *subscriber = calloc(1, sizeof *subscriber);

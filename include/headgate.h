@@ -275,7 +275,7 @@ HG_CHECKED hg_err hg_release_start(hg_client *, hg_permit, hg_outcome, const cha
 HG_CHECKED hg_err hg_client_next(hg_client *, hg_completion *out, int timeout_ms);
 /* A descriptor that is readable while completions wait: for poll, epoll, asyncio, libuv. Owned by the client; take
  * completions with hg_client_next(…, 0) until HG_ERR_TIMEOUT whenever it is readable. */
-HG_API int hg_client_fd(const hg_client *);
+HG_API int hg_client_fd(hg_client *);
 /* Gives up a waiting acquire. Its completion comes all the same: HG_ERR_CANCELLED, or the grant when that was faster. */
 HG_CHECKED hg_err hg_cancel(hg_client *, hg_ticket);
 

@@ -81,7 +81,7 @@ static hg_err set_up(sqlite3 *db, hg_error *why) {
   } settings[] = {
       {"PRAGMA journal_mode = WAL", "wal"},   {"PRAGMA synchronous = FULL", ""},  {"PRAGMA synchronous", "2"},
       {"PRAGMA wal_autocheckpoint = 0", "0"}, {"PRAGMA mmap_size = 0", NULL},     {"PRAGMA cell_size_check = OFF", ""},
-      {"PRAGMA temp_store = MEMORY", ""},     {"PRAGMA cache_size = -32768", ""}, {"PRAGMA trusted_schema = OFF", ""}};
+      {"PRAGMA temp_store = MEMORY", ""},     {"PRAGMA cache_size = -8192", ""}, {"PRAGMA trusted_schema = OFF", ""}};
   hg_err err = HG_OK;
   for (size_t i = 0; err == HG_OK && i < sizeof settings / sizeof settings[0]; i++)
     err = demand(db, settings[i].sql, settings[i].answer, why);

@@ -9,7 +9,7 @@ static const char budget_figures[] =
     "SELECT total_used, reserved, hard_limit, throttled FROM token_budget WHERE name = ?";
 static const char open_permits[] =
     "WITH RECURSIVE below(name) AS (SELECT ?1 UNION ALL SELECT b.name FROM token_budget AS b JOIN below ON b.parent = "
-    "below.name) SELECT count(*) FROM reservation WHERE state IN ('open', 'kept', 'orphaned') AND state <> 'orphaned' "
+    "below.name) SELECT count(*) FROM reservation WHERE (state = 'open' OR state = 'kept' OR state = 'orphaned') AND state <> 'orphaned' "
     "AND "
     "budget IN below";
 static const char newest_seq[] = "SELECT coalesce(max(last_seq), 0) FROM topic";

@@ -9,7 +9,7 @@
 
 #define NEWEST_SEQ                                                                                                     \
   "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), coalesce((SELECT max(last_seq) FROM topic), 0))"
-#define UNSETTLED "state IN ('open', 'kept', 'orphaned')" // as the partial index has it
+#define UNSETTLED "(state = 'open' OR state = 'kept' OR state = 'orphaned')" // as the partial index has it
 
 void hg_ledger_state_clear(struct hg_ledger_state *state) {
   free(state->budgets);

@@ -15,7 +15,8 @@ uint64_t hg_lines_failed(const struct hg_run_figures *figures) {
 
 uint64_t hg_lines_left(const struct hg_run_figures *figures) {
   const uint64_t ended = hg_lines_done(figures) + hg_lines_failed(figures);
-  const uint64_t lines = figures->run.input_ended ? figures->batch.lines : figures->lines;
+  const bool counted = !figures->run.input_ended && figures->lines > figures->batch.lines;
+  const uint64_t lines = counted ? figures->lines : figures->batch.lines;
   return lines > ended ? lines - ended : 0;
 }
 

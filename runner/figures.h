@@ -8,7 +8,7 @@
 struct hg_run_figures {
   struct hg_runner_counts run;
   struct hg_batch_counts batch;
-  uint64_t lines; // in the batch file, as counted at the start
+  uint64_t lines; // in the batch file, as counted at the start; 0: not known
   hg_usage usage; // of the run's budget
   hg_queue queue;
   uint32_t throttled_concurrency;

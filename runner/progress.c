@@ -69,7 +69,7 @@ static void write_waiting(const struct hg_run_figures *figures, struct hg_text_l
 static bool time_left(const struct hg_run_figures *figures, int64_t *ms) {
   const uint64_t ended = figures->run.done + figures->run.failed;
   const uint64_t left = hg_lines_left(figures);
-  if (ended < 3 || figures->elapsed_ms < 1000 || left == 0) return false;
+  if (ended < 3 || figures->elapsed_ms < 1000 || left == 0 || figures->lines == 0) return false;
   *ms = (int64_t)((double)figures->elapsed_ms / (double)ended * (double)left);
   return true;
 }
@@ -79,8 +79,9 @@ static void write_part(const struct hg_run_figures *figures, enum part part, boo
   int64_t ms;
   switch (part) {
   case DONE:
-    hg_text_line_add(out, "%s/%s done", hg_figure_count((int64_t)hg_lines_done(figures)).text,
-                     hg_figure_count((int64_t)figures->lines).text);
+    hg_text_line_add(out, "%s", hg_figure_count((int64_t)hg_lines_done(figures)).text);
+    if (figures->lines > 0) hg_text_line_add(out, "/%s", hg_figure_count((int64_t)figures->lines).text);
+    hg_text_line_add(out, " done");
     break;
   case FAILED:
     if (hg_lines_failed(figures) > 0)

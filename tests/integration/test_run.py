@@ -75,12 +75,12 @@ class Place:
         path.write_text(json.dumps({"tokenBudget": budget, **sections}))
         return path
 
-    def start(self, *flags, env=None, **more):
-        command = [HEADGATE, "run", self.batch, "-o", self.output, "--progress", "never", *flags]
+    def start(self, *flags, env=None, batch=None, stdin=subprocess.DEVNULL):
+        command = [HEADGATE, "run", batch or self.batch, "-o", self.output, "--progress", "never", *flags]
         clean = {name: value for name, value in os.environ.items()
                  if not name.startswith(("OPENAI_", "ANTHROPIC_"))}
         return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                cwd=self.folder, stdin=subprocess.DEVNULL, env={**clean, **(env or {})}, **more)
+                                cwd=self.folder, stdin=stdin, env={**clean, **(env or {})})
 
     def run(self, *flags, code=0, env=None):
         """Runs to the end; the summary (with --json) and what was said on stderr."""
@@ -216,6 +216,15 @@ def test_bad_lines_and_duplicates_are_told():
         equal(summary["requests"]["failures"], {"invalid_request": 1})
         codes = sorted(failure["error"]["code"] for failure in here.failures())
         equal(codes, ["duplicate_custom_id", "invalid_line", "invalid_request"])
+
+
+def test_batch_from_a_pipe():
+    with sim() as server, place(20) as here:
+        process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch="/dev/stdin",
+                             stdin=subprocess.PIPE)
+        out, said = process.communicate(here.batch.read_text(), timeout=WAIT_S)
+        equal(process.returncode, 0, said)
+        here.check(server, json.loads(out), done=20)
 
 
 # ------------------------------------------------------------------------------------------------ the budget
