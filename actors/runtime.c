@@ -1,5 +1,5 @@
-// The runtime: opens the ledger, builds the actors, binds every socket before any connect, lends the links to the threads,
-// and takes all of it back in the order in which facts flow.
+// The runtime: opens the ledger, builds the actors, binds every socket before any connect, lends the links to the
+// threads, and takes all of it back in the order in which facts flow.
 #include "actors/runtime.h"
 
 #include "actors/core.h"
@@ -19,10 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
-#define DESCRIPTORS_LEAST 128      // libzmq aborts the process when it finds none
+#define DESCRIPTORS_LEAST 128 // libzmq aborts the process when it finds none
 #define FIRST_ANSWER_MS 30000
-#define STOP_WITHIN_US 10000000    // an actor that has nothing to wait for
+#define STOP_WITHIN_US 5000000 // an actor that waits for nothing but the ledger
+#define STOP_NOW_WITHIN_US 2000000
+#define LAST_ANSWERS_MS 50
 #define WORKERS_MAX 256
 
 struct hg_runtime {
@@ -59,7 +62,9 @@ static hg_err open_link(struct hg_runtime *runtime, const struct hg_endpoint *en
   const char *address = end->address ? end->address : runtime->core->places.control_endpoint;
   hg_err err = hg_link_open(runtime->core->context, end->type, end->limits, link);
   if (err == HG_OK) err = end->side == HG_BIND ? hg_link_bind(link, address) : hg_link_connect(link, address);
-  return err == HG_OK ? HG_OK : fail(why, err, "cannot %s %s: %s", end->side == HG_BIND ? "bind" : "connect", address, hg_err_text(err));
+  return err == HG_OK
+             ? HG_OK
+             : fail(why, err, "cannot %s %s: %s", end->side == HG_BIND ? "bind" : "connect", address, hg_err_text(err));
 }
 
 static hg_err open_life(struct hg_runtime *runtime, struct hg_shell *shell) {
@@ -126,7 +131,8 @@ static hg_err hear_first_answer(struct hg_runtime *runtime, hg_error *why) {
   if (err == HG_OK) err = hg_get_usage(client, NULL, &usage, FIRST_ANSWER_MS);
   hg_client_destroy(&client);
   if (err == HG_ERR_TIMEOUT)
-    return fail(why, HG_ERR_STORE, "%s: the ledger took no write within %d s", runtime->core->config->ledger_path, FIRST_ANSWER_MS / 1000);
+    return fail(why, HG_ERR_STORE, "%s: the ledger took no write within %d s", runtime->core->config->ledger_path,
+                FIRST_ANSWER_MS / 1000);
   return err == HG_OK ? HG_OK : fail(why, err, "the runtime did not start: %s", hg_err_text(err));
 }
 
@@ -190,7 +196,8 @@ static hg_err hear(struct hg_shell *shell, enum hg_kind kind, int64_t deadline, 
       const uint8_t *data = hg_received_data(&frame, &size);
       const bool understood = hg_frame_decode(data, size, &message) == HG_OK;
       hg_received_close(&frame);
-      if (understood && message.kind == HG_STOPPED && message.as.stopped.error) *ended = (hg_err)message.as.stopped.error;
+      if (understood && message.kind == HG_STOPPED && message.as.stopped.error)
+        *ended = (hg_err)message.as.stopped.error;
       if (understood && (message.kind == kind || message.kind == HG_STOPPED)) return HG_OK;
       continue;
     }
@@ -212,25 +219,25 @@ static void drain(struct hg_runtime *runtime, int64_t timeout_us) {
     (void)hear(scheduler, HG_DRAINED, hg_clock_now().monotonic_us + timeout_us + STOP_WITHIN_US, &ignored);
 }
 
-// Lets an actor finish; one that waits for a store that fails is told to end at once.
-static hg_err stop(struct hg_shell *shell, int64_t within_us) {
+// Lets an actor finish; `now`: one that waits for a store that fails is told to end at once.
+static hg_err stop(struct hg_shell *shell, bool now, int64_t within_us) {
   if (!shell->started) return HG_OK;
   struct hg_message message;
   hg_err ended = HG_OK;
   hg_message_init(&message, HG_STOP);
+  message.as.stop.now = now;
   hg_err err = tell(shell, &message);
   if (err == HG_OK) err = hear(shell, HG_STOPPED, hg_clock_now().monotonic_us + within_us, &ended);
-  if (err == HG_ERR_TIMEOUT) {
-    message.as.stop.now = true;
-    err = tell(shell, &message);
-    if (err == HG_OK) err = hear(shell, HG_STOPPED, hg_clock_now().monotonic_us + within_us, &ended);
+  if (err == HG_ERR_TIMEOUT && !now) {
+    err = stop(shell, true, STOP_NOW_WITHIN_US);
+    return err == HG_OK ? HG_ERR_STORE : err;
   }
   return err != HG_OK ? err : ended;
 }
 
 static void stop_workers(struct hg_runtime *runtime) {
   struct hg_shell *pool = &runtime->shells[HG_WORKER_POOL_ACTOR];
-  (void)stop(pool, HG_NEVER / 2);
+  (void)stop(pool, false, HG_NEVER / 2);
   for (uint32_t i = 0; i < runtime->worker_count; i++)
     pthread_join(runtime->workers[i], NULL);
   close_shell(pool);
@@ -239,27 +246,35 @@ static void stop_workers(struct hg_runtime *runtime) {
   runtime->worker_count = 0;
 }
 
-// Actors end in the order in which facts flow, so each finds everything that was sent to it.
-static hg_err stop_actors(struct hg_runtime *runtime, int64_t within_us) {
-  static const enum hg_owner order[] = {HG_TRACKER_ACTOR, HG_SCHEDULER_ACTOR, HG_PERSISTER_ACTOR, HG_GATEWAY_ACTOR,
+// Actors end in the order in which facts flow, so each finds everything that was sent to it. Once one had to be cut
+// short, the others have nothing more to wait for.
+static hg_err stop_actors(struct hg_runtime *runtime) {
+  static const enum hg_owner order[] = {HG_SCHEDULER_ACTOR, HG_TRACKER_ACTOR, HG_PERSISTER_ACTOR, HG_GATEWAY_ACTOR,
                                         HG_EVENT_BUS_ACTOR};
   hg_err result = HG_OK;
   for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-    const hg_err err = stop(&runtime->shells[order[i]], within_us);
+    const hg_err err = stop(&runtime->shells[order[i]], result != HG_OK, STOP_WITHIN_US);
     if (err != HG_OK && result == HG_OK) result = err;
   }
   return result;
 }
 
+// Answers that are in the pipes of waiting clients are lost when the context ends: they get a moment to be taken.
+static void let_clients_hear(const struct hg_core *core) {
+  const struct timespec pause = {0, 1000000};
+  for (int i = 0; i < LAST_ANSWERS_MS && atomic_load(&core->clients) > 0; i++)
+    nanosleep(&pause, NULL);
+}
+
 static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   const int64_t timeout_us = timeout_ms < 0 ? HG_NEVER / 4 : (int64_t)timeout_ms * 1000;
-  const int64_t within_us = timeout_us < STOP_WITHIN_US ? STOP_WITHIN_US : timeout_us;
   pthread_mutex_lock(&runtime->core->workers_lock);
   runtime->core->runtime = NULL; // no worker pool starts from now on
   pthread_mutex_unlock(&runtime->core->workers_lock);
   if (runtime->shells[HG_SCHEDULER_ACTOR].started) drain(runtime, timeout_us);
   if (runtime->workers) stop_workers(runtime);
-  hg_err result = stop_actors(runtime, within_us);
+  hg_err result = stop_actors(runtime);
+  let_clients_hear(runtime->core);
   atomic_store(&runtime->core->closed, true);
   // Waiting clients wake up with HG_ERR_CLOSED; an actor that did not end in time does too.
   hg_context_shutdown(runtime->core->context);
@@ -293,7 +308,8 @@ static hg_err check_descriptors(hg_error *why) {
 static hg_err assemble(struct hg_config *config, const struct hg_places *places, struct hg_ledger *ledger,
                        const struct hg_ledger_state *state, hg_runtime **out, hg_error *why) {
   struct hg_runtime *runtime = calloc(1, sizeof *runtime);
-  hg_err err = runtime ? hg_core_new(config, places, state->ledger_id, state->opening, &runtime->core) : HG_ERR_NO_MEMORY;
+  hg_err err =
+      runtime ? hg_core_new(config, places, state->ledger_id, state->opening, &runtime->core) : HG_ERR_NO_MEMORY;
   if (err != HG_OK) {
     free(runtime);
     (void)hg_ledger_close(&ledger);
@@ -327,10 +343,8 @@ hg_err hg_open_config(struct hg_config **config, hg_runtime **out, hg_error *why
   hg_err err = check_descriptors(why);
   if (err == HG_OK) err = hg_places_of(taken->ledger_path, getenv("XDG_RUNTIME_DIR"), &places, why);
   if (err == HG_OK) err = hg_ledger_open(taken, &places, &ledger, &state, why);
-  if (err == HG_OK)
-    err = assemble(taken, &places, ledger, &state, out, why);
-  else
-    hg_config_destroy(&taken);
+  if (err == HG_OK) err = assemble(taken, &places, ledger, &state, out, why);
+  else hg_config_destroy(&taken);
   hg_ledger_state_clear(&state);
   return err;
 }

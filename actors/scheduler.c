@@ -109,7 +109,7 @@ void hg_scheduler_give_up(struct hg_scheduler *scheduler, struct hg_queued_task 
     take_out_of_line(scheduler, task);
     hg_scheduler_drop(scheduler, task);
   } else if (task->state == HG_TASK_ASKED) {
-    if (!task->given_up) task->given_up = (uint32_t)err;
+    if (!task->given_up || task->given_up == HG_ERR_TIMEOUT) task->given_up = (uint32_t)err;
     hg_heap_remove(&scheduler->deadlines, &task->in_deadlines);
   }
 }
@@ -229,8 +229,9 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   struct hg_scheduler *scheduler = self;
   scheduler->now = now;
   scheduler->out = out;
+  ask_more(scheduler); // a request that waits for nothing is asked for once, whatever its deadline
   int64_t wake = expire(scheduler);
-  ask_more(scheduler);
+  ask_more(scheduler); // those that waited behind the expired
   if (scheduler->draining) tell_drained(scheduler);
   if (scheduler->draining && !scheduler->drained && scheduler->drain_until < wake) wake = scheduler->drain_until;
   if (scheduler->stopping) tell_stopped(scheduler);

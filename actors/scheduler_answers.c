@@ -29,7 +29,8 @@ static void granted(struct hg_scheduler *scheduler, struct hg_queued_task *task,
   else scheduler->running_slots++;
   // I5, by the maximum and the throttle that were in force in the tracker's line when it granted.
   assert(task->parent || scheduler->running_slots <= hg_scheduler_effective(scheduler, scheduler->max_noted));
-  if (task->given_up) give_back(scheduler, task);
+  // A deadline that passed while the tracker was asked is no reason to refuse what it has granted.
+  if (task->given_up && (task->given_up != HG_ERR_TIMEOUT || task->left)) give_back(scheduler, task);
   else hg_scheduler_tell_grant(scheduler, task);
 }
 

@@ -104,20 +104,21 @@ static void leave(struct hg_scheduler *scheduler, hg_peer peer) {
   while ((task = its)) {
     its = task->next;
     if (task->state != HG_TASK_RUNNING) hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
-    else if (!task->given_back) abandon(scheduler, task);
+    else if (!task->given_back && !scheduler->stopping) abandon(scheduler, task);
   }
 }
 
-// A settle or release goes to the tracker as it came.
+// A settle or release goes to the tracker as it came; after STOP nothing goes there any more.
 static void pass_on(struct hg_scheduler *scheduler, const struct hg_envelope *in, uint64_t permit) {
-  if (hg_scheduler_push_question(scheduler, (struct hg_question){.id = permit, .peer = in->peer})) {
+  if (!scheduler->stopping &&
+      hg_scheduler_push_question(scheduler, (struct hg_question){.id = permit, .peer = in->peer})) {
     hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &in->message);
     return;
   }
   struct hg_message settled;
   hg_message_init(&settled, HG_SETTLED);
   settled.as.settled.permit = permit;
-  settled.as.settled.error = HG_ERR_NO_MEMORY;
+  settled.as.settled.error = scheduler->stopping ? HG_ERR_CLOSED : HG_ERR_NO_MEMORY;
   hg_scheduler_tell(scheduler, in->peer, &settled);
 }
 
@@ -126,7 +127,7 @@ static void set_max_concurrency(struct hg_scheduler *scheduler, hg_peer peer,
   const struct hg_question question = {.id = command->request, .peer = peer, .count = command->count};
   const bool in_range = command->count >= 1 && command->count <= HG_CONCURRENCY_MAX;
   struct hg_message message;
-  if (in_range && hg_scheduler_push_question(scheduler, question)) {
+  if (in_range && !scheduler->stopping && hg_scheduler_push_question(scheduler, question)) {
     scheduler->max_concurrency = command->count;
     hg_message_init(&message, HG_MAX_CONCURRENCY);
     message.as.max_concurrency.count = command->count;
@@ -134,7 +135,7 @@ static void set_max_concurrency(struct hg_scheduler *scheduler, hg_peer peer,
   } else {
     hg_message_init(&message, HG_DONE);
     message.as.done.request = command->request;
-    message.as.done.error = in_range ? HG_ERR_NO_MEMORY : HG_ERR_RANGE;
+    message.as.done.error = !in_range ? HG_ERR_RANGE : scheduler->stopping ? HG_ERR_CLOSED : HG_ERR_NO_MEMORY;
     hg_scheduler_tell(scheduler, peer, &message);
   }
 }

@@ -25,7 +25,7 @@ static struct hg_tracker_peer *add_peer(struct hg_tracker *tracker, hg_peer id) 
 static struct hg_tracker_peer *find_peer(struct hg_tracker *tracker, hg_peer id, uint64_t number) {
   struct hg_tracker_peer *peer = hg_id_map_get(&tracker->peers, id);
   if (peer) return peer;
-  if (tracker->peers.count >= HG_CLIENTS_MAX) {
+  if (tracker->peers.count >= HG_PEERS_MAX) {
     reject(tracker, id, number, HG_ERR_BUSY, 0);
     return NULL;
   }
@@ -80,6 +80,7 @@ static void leave(struct hg_tracker *tracker, hg_peer id) {
 static hg_err record(struct hg_tracker *tracker, const struct hg_record_usage_message *command) {
   if (command->budget >= tracker->budgets.count) return HG_ERR_UNKNOWN_BUDGET;
   if (!hg_tracker_labels_fit(command->task_id, command->model, command->response_id)) return HG_ERR_INVALID;
+  if (command->source == HG_SOURCE_MISSING) return HG_ERR_NO_USAGE;
   if (command->tokens < 0 || !hg_budgets_fit(&tracker->budgets, command->budget, command->tokens, 0))
     return HG_ERR_RANGE;
   hg_budgets_add(&tracker->budgets, command->budget, command->tokens, 0);

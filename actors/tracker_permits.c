@@ -194,6 +194,7 @@ static void tell_ending(struct hg_tracker *tracker, const struct hg_permit_recor
     settled->task_id = hg_permit_task(permit);
     HG_SET_TOTALS(*settled, budget, used, reserved);
     HG_COPY_DETAILS(*settled, *ending->settle);
+    if (settled->attempt == 0) settled->attempt = permit->attempt;
     settled->late = permit->state != HG_PERMIT_OPEN;
   } else {
     hg_message_init(&event, HG_TOKENS_RELEASED);
@@ -276,8 +277,15 @@ static void settle(struct hg_tracker *tracker, const struct hg_settle_message *s
     answer_closed(tracker, settle->permit, HG_ERR_INVALID);
     return;
   }
-  const struct ending ending = {HG_PERMIT_SETTLED, settle->tokens, settle->outcome, settle->reason, settle};
-  end_permit(tracker, settle->permit, &ending);
+  // Missing usage is never 0: the worst case is charged, and flagged.
+  struct hg_settle_message charged = *settle;
+  const struct hg_permit_record *permit = hg_permits_get(&tracker->permits, settle->permit);
+  if (settle->source == HG_SOURCE_MISSING && permit) {
+    charged.tokens = permit->tokens;
+    charged.source = HG_SOURCE_ESTIMATED;
+  }
+  const struct ending ending = {HG_PERMIT_SETTLED, charged.tokens, charged.outcome, charged.reason, &charged};
+  end_permit(tracker, charged.permit, &ending);
 }
 
 static void release(struct hg_tracker *tracker, const struct hg_release_message *release) {

@@ -11,6 +11,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define LEAVE_WITHIN_US 2000000
+
 static hg_err connect_link(hg_client *client, enum hg_client_link which, const char *address) {
   const struct hg_link_limits limits = HG_CLIENT_SIDE;
   hg_err err = hg_link_open(client->core->context, HG_DEALER, limits, &client->links[which]);
@@ -29,6 +31,7 @@ static void free_client(hg_client *client) {
   hg_ring_destroy(&client->rejections);
   hg_ring_destroy(&client->silent);
   hg_ring_destroy(&client->completions);
+  hg_ring_destroy(&client->unwanted);
   hg_id_map_destroy(&client->abandoned);
   atomic_fetch_sub(&client->core->clients, 1);
   hg_core_release(client->core);
@@ -59,6 +62,7 @@ hg_err hg_client_new(hg_runtime *rt, hg_client **out) {
   client->rejections.item = sizeof(struct hg_rejection);
   client->silent.item = sizeof(uint64_t);
   client->completions.item = sizeof(hg_completion);
+  client->unwanted.item = sizeof(uint64_t);
   err = atomic_fetch_add(&core->clients, 1) < HG_CLIENTS_MAX ? open_descriptors(client) : HG_ERR_BUSY;
   if (err != HG_OK) {
     free_client(client);
@@ -68,14 +72,23 @@ hg_err hg_client_new(hg_runtime *rt, hg_client **out) {
   return HG_OK;
 }
 
+// The pipe may be full of commands that the actor has not read yet.
+static void send_leave(hg_client *client, enum hg_client_link link, const struct hg_message *leave) {
+  const int64_t until = hg_clock_now().monotonic_us + LEAVE_WITHIN_US;
+  int64_t left = LEAVE_WITHIN_US;
+  while (left > 0 && hg_client_send(client, link, leave) == HG_ERR_BUSY &&
+         hg_link_wait_writable(&client->links[link], left) == HG_OK)
+    left = until - hg_clock_now().monotonic_us;
+}
+
 void hg_client_destroy(hg_client **client) {
   if (!client || !*client) return;
   if (hg_core_check((*client)->core) == HG_OK) {
     struct hg_message leave;
     hg_message_init(&leave, HG_LEAVE);
     leave.as.leave.gone = true;
-    (void)hg_client_send(*client, HG_TO_SCHEDULER, &leave);
-    (void)hg_client_send(*client, HG_TO_TRACKER, &leave);
+    send_leave(*client, HG_TO_SCHEDULER, &leave);
+    send_leave(*client, HG_TO_TRACKER, &leave);
   }
   free_client(*client);
   *client = NULL;
@@ -145,13 +158,22 @@ hg_err hg_client_send(hg_client *client, enum hg_client_link link, const struct 
 
 // ---------------------------------------------------------------------------------------------------- taking in
 
-static void give_back(hg_client *client, uint64_t permit) {
-  struct hg_message release;
-  hg_message_init(&release, HG_RELEASE);
-  release.as.release.permit = permit;
-  release.as.release.outcome = HG_OUTCOME_FAILED;
-  release.as.release.reason = hg_text_of("cancelled");
-  if (hg_client_send(client, HG_TO_SCHEDULER, &release) == HG_OK) client->settles++;
+// Grants that nobody wants any more go back; what does not find room now is sent later.
+static void give_back(hg_client *client) {
+  static char mark;
+  const uint64_t *permit;
+  while ((permit = hg_ring_first(&client->unwanted))) {
+    struct hg_message release;
+    hg_message_init(&release, HG_RELEASE);
+    release.as.release.permit = *permit;
+    release.as.release.outcome = HG_OUTCOME_FAILED;
+    release.as.release.reason = hg_text_of("cancelled");
+    if (!hg_id_map_put(&client->abandoned, *permit | HG_TICKET_SETTLE, &mark) ||
+        hg_client_send(client, HG_TO_SCHEDULER, &release) != HG_OK)
+      return;
+    client->settles++;
+    hg_ring_pop(&client->unwanted);
+  }
 }
 
 static hg_err complete(hg_client *client, hg_completion completion) {
@@ -162,8 +184,7 @@ static hg_err complete(hg_client *client, hg_completion completion) {
 static hg_err take_acquired(hg_client *client, uint64_t request, hg_err err, int64_t tokens) {
   if (client->acquires) client->acquires--;
   if (hg_id_map_remove(&client->abandoned, request)) {
-    if (err == HG_OK) give_back(client, request);
-    return HG_OK;
+    return err != HG_OK || hg_ring_push(&client->unwanted, &request) ? HG_OK : HG_ERR_NO_MEMORY;
   }
   return complete(client, (hg_completion){.kind = HG_COMPLETED_ACQUIRE,
                                           .ticket = {request},
@@ -200,6 +221,10 @@ static hg_err take(hg_client *client, const struct hg_message *message) {
   } else if (message->kind == HG_REJECTED) {
     const struct hg_rejection rejection = {message->as.rejected.number, (hg_err)message->as.rejected.error};
     if (rejection.number == client->waited_number) client->waited_result = rejection.err;
+    // A number that was not even taken is not covered by a RECORDED to come.
+    const bool taken =
+        rejection.err != HG_ERR_BUSY && rejection.err != HG_ERR_NO_MEMORY && rejection.err != HG_ERR_SEQUENCE;
+    if (!taken && rejection.number > client->durable) client->durable = rejection.number;
     return hg_ring_push(&client->rejections, &rejection) ? HG_OK : HG_ERR_NO_MEMORY;
   } else if (message->kind == HG_GRANTED) {
     return take_acquired(client, message->as.granted.request, HG_OK, message->as.granted.tokens);
@@ -250,6 +275,7 @@ hg_err hg_client_pump(hg_client *client) {
   hg_err err = hg_core_check(client->core);
   for (int i = 0; i < HG_CLIENT_LINKS && err == HG_OK; i++)
     err = take_from(client, &client->links[i]);
+  if (err == HG_OK) give_back(client);
   signal_completions(client, has_completions(client));
   return err;
 }
@@ -301,7 +327,7 @@ static bool next_record(hg_client *client, hg_completion *out) {
 }
 
 hg_err hg_client_next(hg_client *client, hg_completion *out, int timeout_ms) {
-  if (!client || !out) return HG_ERR_INVALID;
+  if (!client || !out || out->size < sizeof *out) return HG_ERR_INVALID;
   const int64_t deadline = hg_deadline(timeout_ms);
   hg_err err = has_completions(client) ? HG_OK : hg_client_pump(client);
   for (;;) {

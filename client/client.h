@@ -31,20 +31,21 @@ struct hg_client {
   struct hg_core *core;
   struct hg_link links[HG_CLIENT_LINKS];
   int epoll_fd, event_fd;
-  bool signalled;                // event_fd is readable
-  bool fd_in_use;                // somebody polls epoll_fd
-  uint64_t next_id, last_id;     // the rest of the block of ids
+  bool signalled;            // event_fd is readable
+  bool fd_in_use;            // somebody polls epoll_fd
+  uint64_t next_id, last_id; // the rest of the block of ids
   // Numbered commands: 1 … sent, of which 1 … durable are answered and 1 … reported are taken by hg_client_next.
   uint64_t sent, durable, reported;
-  struct hg_ring rejections;     // struct hg_rejection, in the order of their numbers
-  struct hg_ring silent;         // uint64_t numbers of waiting calls: no completion for them
-  struct hg_ring completions;    // hg_completion of acquires, settles and runs
-  struct hg_id_map abandoned;    // acquires that a waiting call gave up: a late grant is given back
+  struct hg_ring rejections;        // struct hg_rejection, in the order of their numbers
+  struct hg_ring silent;            // uint64_t numbers of waiting calls: no completion for them
+  struct hg_ring completions;       // hg_completion of acquires, settles and runs
+  struct hg_id_map abandoned;       // commands that a waiting call gave up: their answers find nobody
+  struct hg_ring unwanted;          // uint64_t permits: late grants of abandoned acquires, to be given back
   uint64_t acquires, settles, runs; // unanswered
-  uint64_t waited_number;        // the numbered command of a waiting call under way; 0: none
+  uint64_t waited_number;           // the numbered command of a waiting call under way; 0: none
   hg_err waited_result;
   // The one question that a waiting call asks at a time.
-  uint64_t awaited;              // its request id; 0: none
+  uint64_t awaited; // its request id; 0: none
   bool answered;
   struct hg_message answer;
   char answer_text[HG_TEXT_MAX + 1];
@@ -52,7 +53,8 @@ struct hg_client {
 
 // Takes in everything that has come, without waiting. HG_ERR_CLOSED when the runtime is gone.
 hg_err hg_client_pump(hg_client *client);
-// Waits until something can be taken in, at most until `deadline_us` (monotonic, HG_NEVER: without end), and takes it in.
+// Waits until something can be taken in, at most until `deadline_us` (monotonic, HG_NEVER: without end), and takes it
+// in.
 hg_err hg_client_wait(hg_client *client, int64_t deadline_us);
 // Passes over durable numbers that belong to waiting calls.
 void hg_client_skip_silent(hg_client *client);
@@ -65,7 +67,8 @@ hg_err hg_client_text(const char *text, size_t most, struct hg_text *out);
 
 // The parts of the waiting calls that send (start.c).
 hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, uint64_t timeout_us, hg_ticket *out);
-hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t tokens, const char *why, uint64_t *number);
+hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t tokens, const char *why,
+                                  uint64_t *number);
 hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t tokens, uint64_t *number);
 
 #endif

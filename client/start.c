@@ -7,7 +7,7 @@
 static hg_err read_report(const hg_usage_report *from, hg_usage_report *to) {
   const hg_usage_report defaults = HG_USAGE_REPORT_INIT;
   *to = defaults;
-  if (!from || from->size < offsetof(hg_usage_report, tokens)) return HG_ERR_INVALID;
+  if (!from || from->size < offsetof(hg_usage_report, task_id)) return HG_ERR_INVALID;
   memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
   to->size = (uint32_t)sizeof *to;
   if (to->tokens < 0 || to->tokens > HG_TOKENS_MAX) return HG_ERR_RANGE;
@@ -46,6 +46,7 @@ hg_err hg_record_usage_start(hg_client *client, const hg_usage_report *report, h
   hg_message_init(&message, HG_RECORD_USAGE);
   struct hg_record_usage_message *record = &message.as.record_usage;
   hg_err err = read_report(report, &used);
+  if (err == HG_OK && used.source == HG_SOURCE_MISSING) err = HG_ERR_NO_USAGE;
   if (err == HG_OK) err = hg_client_find_budget(client, used.budget, &record->budget);
   if (err == HG_OK) err = hg_client_text(used.task_id, HG_TASK_ID_MAX, &record->task_id);
   if (err == HG_OK) err = hg_client_text(used.model, HG_LABEL_MAX, &record->model);
@@ -88,7 +89,7 @@ static hg_err read_request(hg_client *client, const hg_request *from, hg_request
                            struct hg_text *task_id) {
   const hg_request defaults = HG_REQUEST_INIT;
   *want = defaults;
-  if (!from || from->size < offsetof(hg_request, task_id)) return HG_ERR_INVALID;
+  if (!from || from->size < offsetof(hg_request, attempt)) return HG_ERR_INVALID;
   memcpy(want, from, from->size < sizeof *want ? from->size : sizeof *want);
   if (want->min_tokens < 1 || want->max_tokens < want->min_tokens) return HG_ERR_INVALID;
   if (want->max_tokens > HG_TOKENS_MAX) return HG_ERR_RANGE;

@@ -3,23 +3,23 @@
 
 #include <string.h>
 
-#define GRACE_US 2000000 // the scheduler answers a deadline itself; this long later the runtime counts as silent
+#define GRACE_US 200000 // the scheduler answers a deadline itself; this long later the runtime counts as silent
+#define LOOK_AGAIN_US 1000
 
 // Starts again and again while the pipe is full: a waiting call waits instead of hearing HG_ERR_BUSY.
-#define START_OR_WAIT(err, client, link, deadline, call)                                                               \
+#define START_OR_WAIT(err, client, deadline, call)                                                                     \
   do {                                                                                                                 \
     (err) = (call);                                                                                                    \
     if ((err) != HG_ERR_BUSY) break;                                                                                   \
-    (err) = wait_for_room((client), (link), (deadline));                                                               \
+    (err) = wait_for_room((client), (deadline));                                                                       \
   } while ((err) == HG_OK)
 
-static hg_err wait_for_room(hg_client *client, enum hg_client_link link, int64_t deadline) {
-  int64_t left = deadline == HG_NEVER ? 100000 : deadline - hg_clock_now().monotonic_us;
-  if (left <= 0) return HG_ERR_TIMEOUT;
-  if (left > 100000) left = 100000; // answers may make room as well
-  const hg_err err = hg_link_wait_writable(&client->links[link], left);
-  if (err != HG_OK && err != HG_ERR_TIMEOUT) return err;
-  return hg_client_pump(client);
+// Answers that are taken in make room in the window, and the actor makes room in the pipe.
+static hg_err wait_for_room(hg_client *client, int64_t deadline) {
+  const int64_t now = hg_clock_now().monotonic_us;
+  if (now >= deadline) return HG_ERR_TIMEOUT;
+  const hg_err err = hg_client_wait(client, now + LOOK_AGAIN_US);
+  return err == HG_ERR_TIMEOUT ? HG_OK : err;
 }
 
 // ------------------------------------------------------------------------------------------------ numbered commands
@@ -42,7 +42,7 @@ hg_err hg_record_usage(hg_client *client, const hg_usage_report *report, int tim
   const int64_t deadline = hg_deadline(timeout_ms);
   hg_ticket ticket;
   hg_err err;
-  START_OR_WAIT(err, client, HG_TO_TRACKER, deadline, hg_record_usage_start(client, report, &ticket));
+  START_OR_WAIT(err, client, deadline, hg_record_usage_start(client, report, &ticket));
   return err == HG_OK ? wait_number(client, ticket.id & ~HG_TICKET_RECORD, deadline) : err;
 }
 
@@ -51,7 +51,7 @@ hg_err hg_correct(hg_client *client, const char *budget, int64_t tokens, const c
   const int64_t deadline = hg_deadline(timeout_ms);
   uint64_t number = 0;
   hg_err err;
-  START_OR_WAIT(err, client, HG_TO_TRACKER, deadline, hg_client_start_correction(client, budget, tokens, why, &number));
+  START_OR_WAIT(err, client, deadline, hg_client_start_correction(client, budget, tokens, why, &number));
   return err == HG_OK ? wait_number(client, number, deadline) : err;
 }
 
@@ -60,7 +60,7 @@ hg_err hg_set_hard_limit(hg_client *client, const char *budget, int64_t tokens, 
   const int64_t deadline = hg_deadline(timeout_ms);
   uint64_t number = 0;
   hg_err err;
-  START_OR_WAIT(err, client, HG_TO_TRACKER, deadline, hg_client_start_limit(client, budget, tokens, &number));
+  START_OR_WAIT(err, client, deadline, hg_client_start_limit(client, budget, tokens, &number));
   return err == HG_OK ? wait_number(client, number, deadline) : err;
 }
 
@@ -108,7 +108,7 @@ hg_err hg_acquire(hg_client *client, const hg_request *request, hg_grant *out, i
   hg_ticket ticket;
   hg_completion done;
   hg_err err;
-  START_OR_WAIT(err, client, HG_TO_SCHEDULER, deadline, hg_client_start_acquire(client, request, timeout_us, &ticket));
+  START_OR_WAIT(err, client, deadline, hg_client_start_acquire(client, request, timeout_us, &ticket));
   if (err != HG_OK) return err;
   err = wait_ticket(client, ticket.id, deadline == HG_NEVER ? HG_NEVER : deadline + GRACE_US, &done);
   if (err != HG_OK) return abandon(client, ticket.id, err);
@@ -130,7 +130,7 @@ hg_err hg_settle(hg_client *client, hg_permit permit, const hg_usage_report *rep
   const int64_t deadline = hg_deadline(timeout_ms);
   hg_ticket ticket;
   hg_err err;
-  START_OR_WAIT(err, client, HG_TO_SCHEDULER, deadline, hg_settle_start(client, permit, report, &ticket));
+  START_OR_WAIT(err, client, deadline, hg_settle_start(client, permit, report, &ticket));
   return err == HG_OK ? wait_settled(client, ticket, deadline) : err;
 }
 
@@ -139,7 +139,7 @@ hg_err hg_release(hg_client *client, hg_permit permit, hg_outcome outcome, const
   const int64_t deadline = hg_deadline(timeout_ms);
   hg_ticket ticket;
   hg_err err;
-  START_OR_WAIT(err, client, HG_TO_SCHEDULER, deadline, hg_release_start(client, permit, outcome, reason, &ticket));
+  START_OR_WAIT(err, client, deadline, hg_release_start(client, permit, outcome, reason, &ticket));
   return err == HG_OK ? wait_settled(client, ticket, deadline) : err;
 }
 
@@ -160,7 +160,7 @@ static hg_err ask(hg_client *client, enum hg_client_link link, const struct hg_m
   hg_err err;
   client->awaited = request;
   client->answered = false;
-  START_OR_WAIT(err, client, link, deadline, hg_client_send(client, link, question));
+  START_OR_WAIT(err, client, deadline, hg_client_send(client, link, question));
   while (err == HG_OK && !client->answered)
     err = hg_client_wait(client, deadline);
   client->awaited = 0;

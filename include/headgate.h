@@ -126,7 +126,7 @@ HG_API hg_err hg_close(hg_runtime **rt, int timeout_ms);
 /* --------------------------------------------------------------------------------------------- clients */
 
 /* Makes a client of the runtime. Cheap enough for one a thread, too dear for one a call. Errors: HG_ERR_CLOSED,
- * HG_ERR_SYSTEM (no descriptors left), HG_ERR_NO_MEMORY. */
+ * HG_ERR_BUSY (4,096 clients live), HG_ERR_SYSTEM (no descriptors left), HG_ERR_NO_MEMORY. Must not race with hg_close. */
 HG_CHECKED hg_err hg_client_new(hg_runtime *rt, hg_client **out);
 
 /* Gives back the client; its waiting requests are cancelled and its open permits become orphans. Sets *client to NULL. */
@@ -146,7 +146,8 @@ typedef struct hg_ticket {
 typedef enum hg_source {
   HG_SOURCE_EXACT = 0,     /* the provider said so */
   HG_SOURCE_ESTIMATED = 1, /* the provider said nothing; the worst case was charged */
-  HG_SOURCE_MISSING = 2    /* nothing is known (never charged as 0 and never as 1) */
+  HG_SOURCE_MISSING = 2    /* nothing is known: a settle is charged its whole reservation as estimated, a record refused with
+                              HG_ERR_NO_USAGE */
 } hg_source;
 
 /* What was used. Only `tokens` counts for budgets; the parts are kept beside it in the journal. A part that is not known
@@ -266,8 +267,9 @@ typedef struct hg_completion {
  * carried out in the order they were started, settles apart from records. */
 HG_CHECKED hg_err hg_record_usage_start(hg_client *, const hg_usage_report *, hg_ticket *out);
 HG_CHECKED hg_err hg_acquire_start(hg_client *, const hg_request *, hg_ticket *out);
-/* What the settle reports replaces the reservation: used += tokens, reserved -= reservation. Idempotent by permit: the
- * same settle again is HG_OK, a different one HG_ERR_CONFLICT (but for an orphan, whose guess it replaces once). */
+/* What the settle reports replaces the reservation: used += tokens, reserved -= reservation. Idempotent by permit while
+ * the runtime lives and for the last 65,536 permits: the same settle again is HG_OK, a different one HG_ERR_CONFLICT (but
+ * for an orphan, whose guess it replaces once); HG_ERR_UNKNOWN_PERMIT later. */
 HG_CHECKED hg_err hg_settle_start(hg_client *, hg_permit, const hg_usage_report *, hg_ticket *out);
 /* The task used nothing: its reservation is free again. `reason` may be NULL. */
 HG_CHECKED hg_err hg_release_start(hg_client *, hg_permit, hg_outcome, const char *reason, hg_ticket *out);
@@ -280,7 +282,9 @@ HG_API int hg_client_fd(hg_client *);
 HG_CHECKED hg_err hg_cancel(hg_client *, hg_ticket);
 
 /* The same, waiting. HG_ERR_TIMEOUT on an acquire gives back a grant that comes later; on a record or settle it means:
- * outcome not known yet, the command stands. */
+ * outcome not known yet, the command stands. Every answer takes a round trip, and what changes something a commit: a
+ * time-out of 0 gives an acquire one try (its answer may take a fifth of a second on a busy disk), and any other call no
+ * time at all. */
 HG_CHECKED hg_err hg_record_usage(hg_client *, const hg_usage_report *, int timeout_ms);
 HG_CHECKED hg_err hg_acquire(hg_client *, const hg_request *, hg_grant *out, int timeout_ms);
 HG_CHECKED hg_err hg_settle(hg_client *, hg_permit, const hg_usage_report *, int timeout_ms);

@@ -21,6 +21,7 @@
 #define HG_QUEUE_MAX (1 << 20)       // acquires that wait in the scheduler
 #define HG_CLIENT_WINDOW (1 << 20)   // unanswered commands of one client
 #define HG_CLIENTS_MAX 4096
+#define HG_PEERS_MAX (2 * HG_CLIENTS_MAX) // that the tracker knows: clients, and those whose LEAVE is on its way
 #define HG_BURST 256                 // messages that an actor drains from one link before it flushes
 #define HG_FACTS_BYTES (64 * 1024)   // events in one FACTS frame
 #define HG_FACTS_WINDOW 16           // FACTS frames that the persister has not acknowledged

@@ -179,7 +179,7 @@ TEST(ledger, opening_reads_unsettled_permits_by_their_index) {
   sqlite3_stmt *plan = NULL;
   CHECK_EQ(sqlite3_prepare_v2(ledger->db,
                               "EXPLAIN QUERY PLAN SELECT id, budget, tokens, state, attempt, task_id FROM reservation "
-                              "WHERE state IN ('open', 'kept', 'orphaned') ORDER BY id",
+                              "WHERE (state = 'open' OR state = 'kept' OR state = 'orphaned') ORDER BY id",
                               -1, &plan, NULL),
            SQLITE_OK);
   CHECK_EQ(sqlite3_step(plan), SQLITE_ROW);

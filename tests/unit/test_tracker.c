@@ -160,12 +160,12 @@ TEST(tracker, has_room_for_a_bounded_number_of_clients) {
   struct hg_message message;
   hg_message_init(&message, HG_RECORD_USAGE);
   message.as.record_usage.number = 1;
-  for (hg_peer peer = 1; peer <= HG_CLIENTS_MAX + 1; peer++)
+  for (hg_peer peer = 1; peer <= HG_PEERS_MAX + 1; peer++)
     hg_test_send(&f.tracker, HG_PORT_CLIENTS, peer, &message);
   commit_all(&f);
-  const struct hg_message answer = hg_test_expect(&f.tracker, HG_PORT_CLIENTS, HG_CLIENTS_MAX + 1, HG_REJECTED);
+  const struct hg_message answer = hg_test_expect(&f.tracker, HG_PORT_CLIENTS, HG_PEERS_MAX + 1, HG_REJECTED);
   CHECK_EQ(answer.as.rejected.error, HG_ERR_BUSY);
-  CHECK_EQ(f.tracker.sent[HG_PORT_CLIENTS].count, HG_CLIENTS_MAX);
+  CHECK_EQ(f.tracker.sent[HG_PORT_CLIENTS].count, HG_PEERS_MAX);
   end(&f);
 }
 
