@@ -3,9 +3,13 @@
 //
 //     receive(self, now, message, outbox)   one message came
 //     flush(self, now, outbox)              all that waited was received: finish the turn; says when to come again
+//
+// What could not be delivered to a client that is gone comes back: its port and peer, the message as it was sent. Behind
+// all that came back there is a LEAVE of each of those peers.
 #ifndef HG_ACTOR_H
 #define HG_ACTOR_H
 
+#include "schemas/counters.h"
 #include "schemas/message.h"
 
 // Both clocks of a turn, read once.
@@ -18,11 +22,11 @@ struct hg_now {
 // Who is at the other end of a ROUTER port: its routing id of at most 7 bytes, packed. 0 on other ports.
 typedef uint64_t hg_peer;
 
-// Every port of every actor. An actor listens to and sends on its own ones only.
+// Every port of every actor, in the order in which they are drained. An actor listens to and sends on its own ones only.
 enum hg_port {
   HG_PORT_LIFE,            // each actor: the runtime
+  HG_PORT_DECISIONS,       // scheduler <-> tracker; before the clients, so that no answer to them is behind the news
   HG_PORT_CLIENTS,         // tracker, scheduler: their clients (ROUTER)
-  HG_PORT_DECISIONS,       // scheduler <-> tracker
   HG_PORT_FACTS,           // tracker <-> persister
   HG_PORT_COMMITTED,       // persister -> event bus
   HG_PORT_EVENTS,          // event bus -> subscribers (XPUB; what comes in is subscriptions, raw)
@@ -43,14 +47,18 @@ struct hg_envelope {
 };
 
 // Frames on their way out, in order. Grows as needed up to its bound; a put that finds no memory marks it as failed, which
-// the shell treats as the end of the actor.
+// the shell treats as the end of the actor. What an actor counts goes out the same way, as sums.
 struct hg_outbox {
   uint8_t *data;
   size_t used, capacity;
   uint32_t count;
   bool finished;   // the actor ends after this turn
   bool failed;     // no memory
+  struct hg_counters *counters; // NULL: nobody counts
 };
+#define hg_count_by(outbox, counter, more)                                                                             \
+  ((outbox)->counters ? (void)((outbox)->counters->counter += (more)) : (void)0)
+#define hg_count(outbox, counter) hg_count_by(outbox, counter, 1)
 struct hg_outgoing {
   enum hg_port port;
   hg_peer peer;
@@ -60,7 +68,7 @@ struct hg_outgoing {
   uint32_t frame_size;
 };
 
-void hg_outbox_clear(struct hg_outbox *outbox);   // empties it, keeps the memory
+void hg_outbox_clear(struct hg_outbox *outbox);   // empties it, keeps the memory and the counters
 void hg_outbox_destroy(struct hg_outbox *outbox);
 // Encodes a message as an inside frame.
 void hg_outbox_put(struct hg_outbox *outbox, enum hg_port port, hg_peer peer, const struct hg_message *message);

@@ -1,9 +1,9 @@
 // The event bus: fold, encode what somebody wants, publish, beat.
 #include "actors/event_bus.h"
 
+#include "bus/frame_writer.h"
 #include "bus/frames.h"
 
-#include <msgpack/pack.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,14 +15,16 @@
 struct event_bus {
   struct hg_names names;
   char ledger_id[37];
-  uint64_t newest;                        // journal row
-  uint64_t topic_newest[HG_EVENT_KINDS];  // journal row of each topic
+  uint64_t newest;                       // journal row that is durable
+  uint64_t topic_newest[HG_EVENT_KINDS]; // journal row of each topic
+  uint64_t missed;                       // rows that were never heard: the pipe from the persister was full
   bool degraded;
-  bool stopping, heard_facts;             // in this turn
-  int64_t degraded_since, beat_at;
+  char reason[HG_TEXT_MAX + 1]; // told last; empty while the store is well
+  bool stopping, heard_facts;   // in this turn
+  int64_t beat_at;
   char prefixes[PREFIXES_MAX][PREFIX_BYTES];
   size_t prefix_count;
-  uint64_t uncounted;                     // subscriptions past PREFIXES_MAX
+  uint64_t uncounted; // subscriptions past PREFIXES_MAX
   bool wanted[HG_EVENT_KINDS];
 };
 
@@ -36,6 +38,14 @@ static void publish(struct event_bus *bus, const struct hg_message *event, struc
   hg_outbox_put_frame(out, HG_PORT_EVENTS, 0, topic, (struct hg_bytes){frame, (uint32_t)size});
 }
 
+// Rows up to `seq` are durable. What was not heard of them is lost to subscribers, who see the gap and find it in the
+// journal.
+static void advance(struct event_bus *bus, uint64_t seq, uint64_t heard) {
+  if (seq <= bus->newest) return;
+  bus->missed += seq - bus->newest - heard;
+  bus->newest = seq;
+}
+
 static void fold(struct event_bus *bus, struct hg_bytes events, struct hg_outbox *out) {
   while (events.size) {
     struct hg_message event;
@@ -43,25 +53,24 @@ static void fold(struct event_bus *bus, struct hg_bytes events, struct hg_outbox
     if (hg_frame_decode_next(events.data, events.size, &event, &taken) != HG_OK) return;
     events.data += taken;
     events.size -= (uint32_t)taken;
-    bus->newest = event.as.head.seq;
+    advance(bus, event.as.head.seq, 1);
     bus->topic_newest[event.kind - HG_EVENT_FIRST] = event.as.head.seq;
     publish(bus, &event, out);
   }
 }
 
-// A notice can't wait for a store that is down: it goes out at once, with no seq.
-static void note_store(struct event_bus *bus, struct hg_now now, bool degraded, struct hg_outbox *out) {
-  if (degraded == bus->degraded) return;
-  bus->degraded = degraded;
+// STORE_DEGRADED can't wait for a store that is down: it goes out at once, with no seq, and again when there is worse
+// to tell. That it has recovered is a row of the journal.
+static void note_store(struct event_bus *bus, struct hg_now now, const struct hg_committed_message *committed,
+                       struct hg_outbox *out) {
+  const bool told = committed->degraded == bus->degraded && hg_text_equal(committed->reason, hg_text_of(bus->reason));
+  bus->degraded = committed->degraded;
+  hg_text_copy(bus->reason, sizeof bus->reason, committed->reason);
+  if (told || !committed->degraded) return;
   struct hg_message notice;
-  hg_message_init(&notice, degraded ? HG_STORE_DEGRADED : HG_STORE_RECOVERED);
+  hg_message_init(&notice, HG_STORE_DEGRADED);
   notice.as.head.at = now.utc_us;
-  if (degraded) {
-    bus->degraded_since = now.monotonic_us;
-    notice.as.store_degraded.reason = hg_text_of("the ledger cannot be written; nothing is acknowledged until it can");
-  } else {
-    notice.as.store_recovered.lasted_us = (uint64_t)(now.monotonic_us - bus->degraded_since);
-  }
+  notice.as.store_degraded.reason = committed->reason;
   publish(bus, &notice, out);
 }
 
@@ -83,10 +92,8 @@ static void subscription(struct event_bus *bus, const uint8_t *frame, size_t siz
   while (at < bus->prefix_count && strcmp(bus->prefixes[at], prefix) != 0)
     at++;
   if (frame[0] == 1 && at == bus->prefix_count) {
-    if (bus->prefix_count < PREFIXES_MAX)
-      memcpy(bus->prefixes[bus->prefix_count++], prefix, PREFIX_BYTES);
-    else
-      bus->uncounted++;
+    if (bus->prefix_count < PREFIXES_MAX) memcpy(bus->prefixes[bus->prefix_count++], prefix, PREFIX_BYTES);
+    else bus->uncounted++;
   } else if (frame[0] == 0 && at < bus->prefix_count) {
     memcpy(bus->prefixes[at], bus->prefixes[--bus->prefix_count], PREFIX_BYTES);
   } else if (frame[0] == 0 && bus->uncounted) {
@@ -103,29 +110,17 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
     fold(bus, in->message.as.facts.events, out);
     bus->heard_facts = true;
   } else if (in->message.kind == HG_COMMITTED) {
-    note_store(bus, now, in->message.as.committed.degraded, out);
+    advance(bus, in->message.as.committed.seq, 0);
+    note_store(bus, now, &in->message.as.committed, out);
   } else if (in->message.kind == HG_STOP) {
     bus->stopping = true;
   }
 }
 
-struct topics_writer {
-  uint8_t bytes[TOPICS_BYTES];
-  size_t size;
-};
-
-static int append(void *to, const char *data, size_t size) {
-  struct topics_writer *writer = to;
-  assert(writer->size + size <= TOPICS_BYTES);
-  memcpy(writer->bytes + writer->size, data, size);
-  writer->size += size;
-  return 0;
-}
-
 // [code, newest seq, code, newest seq, …] of the topics that have rows.
-static void write_topics(const struct event_bus *bus, struct topics_writer *writer) {
-  msgpack_packer packer;
-  msgpack_packer_init(&packer, writer, append);
+static struct hg_bytes write_topics(const struct event_bus *bus, uint8_t to[TOPICS_BYTES]) {
+  struct hg_writer writer;
+  msgpack_packer packer = hg_writer_begin(&writer, to, TOPICS_BYTES);
   size_t pairs = 0;
   for (uint32_t i = 0; i < HG_EVENT_KINDS; i++)
     pairs += bus->topic_newest[i] != 0;
@@ -135,9 +130,12 @@ static void write_topics(const struct event_bus *bus, struct topics_writer *writ
     msgpack_pack_uint32(&packer, HG_EVENT_FIRST + i);
     msgpack_pack_uint64(&packer, bus->topic_newest[i]);
   }
+  assert(!writer.refused);
+  return (struct hg_bytes){to, (uint32_t)hg_writer_end(&writer)};
 }
 
-// The last word goes out behind the last event: whoever hears it closes the context, and with it the way to subscribers.
+// The last word goes out behind the last event: whoever hears it closes the context, and with it the way to
+// subscribers.
 static int64_t end(struct event_bus *bus, struct hg_now now, struct hg_outbox *out) {
   const bool more = bus->heard_facts;
   bus->heard_facts = false;
@@ -154,14 +152,13 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   if (bus->stopping) return end(bus, now, out);
   bus->heard_facts = false;
   if (now.monotonic_us >= bus->beat_at) {
-    struct topics_writer topics = {.size = 0};
-    write_topics(bus, &topics);
+    uint8_t topics[TOPICS_BYTES];
     struct hg_message beat;
     hg_message_init(&beat, HG_HEARTBEAT);
     beat.as.head.at = now.utc_us;
     beat.as.heartbeat.newest = bus->newest;
     beat.as.heartbeat.degraded = bus->degraded;
-    beat.as.heartbeat.topics = (struct hg_bytes){topics.bytes, (uint32_t)topics.size};
+    beat.as.heartbeat.topics = write_topics(bus, topics);
     publish(bus, &beat, out);
     bus->beat_at = now.monotonic_us + HEARTBEAT_EVERY_US;
   }

@@ -3,14 +3,17 @@
 
 #include "bus/frames.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BATCHES_MAX HG_FACTS_WINDOW
-#define TELL_EVERY_US 100000       // the newest committed seq is repeated to the bus
-#define IDLE_AFTER_US 1000000      // without facts: time for a checkpoint
+#define TELL_EVERY_US 100000  // the newest committed seq is repeated to the bus
+#define IDLE_AFTER_US 1000000 // without facts: time for a checkpoint
 #define RETRY_FIRST_US 10000
 #define RETRY_MOST_US 2000000
+#define FAILURES_MAX 2 // in a row, of a kind that does not pass
 
 // A FACTS frame that is not committed yet. The frame is kept whole, because the bus gets it as it is.
 struct batch {
@@ -25,30 +28,71 @@ struct persister {
   struct batch batches[BATCHES_MAX];
   size_t waiting;
   uint64_t durable;
-  bool degraded, no_memory;
+  bool degraded; // what waits is not written yet, or nobody knows
+  bool given_up; // and never will be
+  uint32_t failures;
   bool stopping, stop_now;
   int64_t retry_at, retry_after_us;
   int64_t tell_at, idle_at;
-  hg_error why;
+  hg_error why;                       // of the newest failure
+  char reason[HG_ERROR_TEXT_MAX + 1]; // of the trouble, as it is told
 };
 
-static void stop(struct persister *persister, hg_err err, struct hg_outbox *out) {
+// ------------------------------------------------------------------------------------------------ what others hear
+
+static void tell(struct persister *persister, enum hg_port port, struct hg_outbox *out) {
+  struct hg_message committed;
+  hg_message_init(&committed, HG_COMMITTED);
+  committed.as.committed.seq = persister->durable;
+  committed.as.committed.degraded = persister->degraded;
+  if (persister->degraded) committed.as.committed.reason = hg_text_of(persister->reason);
+  hg_outbox_put(out, port, 0, &committed);
+}
+
+static void tell_all(struct persister *persister, struct hg_outbox *out) {
+  tell(persister, HG_PORT_FACTS, out);
+  tell(persister, HG_PORT_COMMITTED, out);
+}
+
+// A path in it may be anything, a message is UTF-8.
+static void set_reason(struct persister *persister) {
+  char *reason = persister->reason;
+  hg_text_copy(reason, sizeof persister->reason, hg_text_of(persister->why.text));
+  if (hg_text_valid(hg_text_of(reason))) return;
+  for (; *reason; reason++)
+    if (*reason & 0x80) *reason = '?';
+}
+
+static void stop(struct persister *persister, struct hg_outbox *out) {
   struct hg_message last;
   hg_message_init(&last, HG_STOPPED);
-  last.as.stopped.error = (uint32_t)err;
-  if (err != HG_OK) last.as.stopped.reason = hg_text_of(persister->why.text);
+  if (persister->degraded) {
+    last.as.stopped.error = HG_ERR_STORE;
+    last.as.stopped.reason = hg_text_of(persister->reason);
+  }
   hg_outbox_put(out, HG_PORT_LIFE, 0, &last);
   out->finished = true;
 }
 
-static void keep(struct persister *persister, const struct hg_envelope *in) {
+static void give_up(struct persister *persister, struct hg_outbox *out) {
+  persister->degraded = persister->given_up = true;
+  set_reason(persister);
+  tell_all(persister, out);
+}
+
+// ------------------------------------------------------------------------------------------------ batches
+
+static void keep(struct persister *persister, const struct hg_envelope *in, struct hg_outbox *out) {
+  if (persister->given_up) return;
   // The tracker keeps a window of HG_FACTS_WINDOW, so there is always a free place.
   assert(persister->waiting < BATCHES_MAX);
   struct batch *batch = &persister->batches[persister->waiting];
   if (in->frame_size > batch->capacity) {
     uint8_t *larger = realloc(batch->frame, in->frame_size);
-    if (!larger) {
-      persister->no_memory = true;
+    if (!larger) { // this batch is lost, so nothing behind it may be stored
+      snprintf(persister->why.text, sizeof persister->why.text, "not enough memory for a batch of %zu bytes",
+               in->frame_size);
+      give_up(persister, out);
       return;
     }
     batch->frame = larger;
@@ -65,21 +109,12 @@ static void keep(struct persister *persister, const struct hg_envelope *in) {
 static void receive(void *self, struct hg_now now, const struct hg_envelope *in, struct hg_outbox *out) {
   struct persister *persister = self;
   (void)now;
-  (void)out;
   if (in->port == HG_PORT_FACTS && in->message.kind == HG_FACTS) {
-    keep(persister, in);
+    keep(persister, in, out);
   } else if (in->message.kind == HG_STOP) {
     persister->stopping = true;
     persister->stop_now = in->message.as.stop.now;
   }
-}
-
-static void tell(struct persister *persister, enum hg_port port, struct hg_outbox *out) {
-  struct hg_message committed;
-  hg_message_init(&committed, HG_COMMITTED);
-  committed.as.committed.seq = persister->durable;
-  committed.as.committed.degraded = persister->degraded;
-  hg_outbox_put(out, port, 0, &committed);
 }
 
 // Batches up to `stored` are durable: acknowledge them and pass them on.
@@ -88,6 +123,7 @@ static void acknowledge(struct persister *persister, uint64_t stored, struct hg_
   while (done < persister->waiting && persister->batches[done].last <= stored)
     done++;
   if (done == 0) return;
+  hg_count_by(out, rows_written, persister->batches[done - 1].last - persister->durable);
   persister->durable = persister->batches[done - 1].last;
   tell(persister, HG_PORT_FACTS, out);
   for (size_t i = 0; i < done; i++)
@@ -101,78 +137,95 @@ static void acknowledge(struct persister *persister, uint64_t stored, struct hg_
   persister->waiting -= done;
 }
 
-static void degrade(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
+// ------------------------------------------------------------------------------------------------ commit and recover
+
+static void degrade(struct persister *persister, hg_err err, struct hg_now now, struct hg_outbox *out) {
+  const bool may_pass = err == HG_ERR_BUSY || err == HG_ERR_NO_MEMORY;
+  persister->failures = may_pass ? 0 : persister->failures + 1;
+  if (persister->failures == FAILURES_MAX) {
+    give_up(persister, out);
+    return;
+  }
   if (!persister->degraded) {
     persister->degraded = true;
     persister->retry_after_us = RETRY_FIRST_US;
-    tell(persister, HG_PORT_FACTS, out);
-    tell(persister, HG_PORT_COMMITTED, out);
+    set_reason(persister);
+    tell_all(persister, out);
   } else if (persister->retry_after_us < RETRY_MOST_US) {
     persister->retry_after_us *= 2;
   }
   persister->retry_at = now.monotonic_us + persister->retry_after_us;
 }
 
-static bool write_waiting(struct persister *persister) {
+static hg_err write_waiting(struct persister *persister) {
+  if (persister->waiting == 0) return HG_OK;
   struct hg_bytes payloads[BATCHES_MAX];
   for (size_t i = 0; i < persister->waiting; i++)
     payloads[i] = persister->batches[i].events;
-  return persister->waiting == 0 ||
-         persister->store.write(persister->store.self, payloads, persister->waiting, &persister->why) == HG_OK;
+  return persister->store.write(persister->store.self, payloads, persister->waiting, &persister->why);
+}
+
+// Finds out what is stored, and acknowledges that. False: not now, or never.
+static bool recover(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
+  uint64_t stored = 0;
+  const hg_err err = persister->store.recover(persister->store.self, &stored, &persister->why);
+  if (err != HG_OK) {
+    degrade(persister, err, now, out);
+    return false;
+  }
+  if (stored < persister->durable) {
+    snprintf(persister->why.text, sizeof persister->why.text,
+             "the ledger has lost acknowledged events: they reach to %" PRIu64 ", and %" PRIu64 " was acknowledged",
+             stored, persister->durable);
+    give_up(persister, out);
+    return false;
+  }
+  acknowledge(persister, stored, out);
+  return true;
 }
 
 // One transaction of all that waits. A commit that failed may be stored all the same: only the recovered store knows.
 static void commit(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
   if (persister->waiting == 0 && !persister->degraded) return;
-  if (persister->degraded) {
-    uint64_t stored = 0;
-    if (persister->store.recover(persister->store.self, &stored, &persister->why) != HG_OK) {
-      degrade(persister, now, out);
-      return;
-    }
-    acknowledge(persister, stored, out);
-  }
-  if (!write_waiting(persister)) {
-    degrade(persister, now, out);
+  if (persister->degraded && !recover(persister, now, out)) return;
+  const hg_err err = write_waiting(persister);
+  if (err == HG_OK && persister->waiting) hg_count(out, commits);
+  if (err != HG_OK) {
+    hg_count(out, commit_failures);
+    degrade(persister, err, now, out);
     return;
   }
   const bool recovered = persister->degraded;
   persister->degraded = false;
+  persister->failures = 0;
   if (persister->waiting) acknowledge(persister, persister->batches[persister->waiting - 1].last, out);
-  if (recovered) {
-    tell(persister, HG_PORT_FACTS, out);
-    tell(persister, HG_PORT_COMMITTED, out);
-  }
+  if (recovered) tell_all(persister, out);
   persister->idle_at = now.monotonic_us + IDLE_AFTER_US;
 }
 
 static void checkpoint(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
   const bool idle = now.monotonic_us >= persister->idle_at;
-  if (persister->store.checkpoint(persister->store.self, idle, &persister->why) != HG_OK)
-    degrade(persister, now, out);
-  else if (idle)
-    persister->idle_at = HG_NEVER;
+  const hg_err err = persister->store.checkpoint(persister->store.self, idle, &persister->why);
+  if (err != HG_OK) hg_count(out, checkpoint_failures);
+  if (err != HG_OK) degrade(persister, err, now, out);
+  else if (idle) persister->idle_at = HG_NEVER;
 }
 
 static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   struct persister *persister = self;
-  if (persister->no_memory) {
-    out->failed = true;
-    return HG_NEVER;
-  }
-  if (!persister->degraded || now.monotonic_us >= persister->retry_at || persister->stopping) commit(persister, now, out);
+  const bool due = !persister->degraded || now.monotonic_us >= persister->retry_at || persister->stopping;
+  if (due && !persister->given_up) commit(persister, now, out);
   if (!persister->degraded) checkpoint(persister, now, out);
   if (now.monotonic_us >= persister->tell_at) {
     tell(persister, HG_PORT_COMMITTED, out);
     persister->tell_at = now.monotonic_us + TELL_EVERY_US;
   }
-  if (persister->stopping && (!persister->degraded || persister->stop_now)) {
+  if (persister->stopping && (!persister->degraded || persister->given_up || persister->stop_now)) {
     tell(persister, HG_PORT_COMMITTED, out);
-    stop(persister, persister->degraded ? HG_ERR_STORE : HG_OK, out);
+    stop(persister, out);
   }
-  int64_t wake = persister->tell_at;
-  if (persister->degraded && persister->retry_at < wake) wake = persister->retry_at;
-  return wake;
+  const bool retries = persister->degraded && !persister->given_up;
+  return retries && persister->retry_at < persister->tell_at ? persister->retry_at : persister->tell_at;
 }
 
 static void destroy(void *self) {

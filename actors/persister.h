@@ -1,13 +1,17 @@
 // The persister: decides what is durable. Whatever waits when it comes round is one transaction of the ledger; then it
 // acknowledges cumulatively, up to a sequence number, and passes the committed facts on to the event bus.
 //
+// A store that may come back (HG_ERR_BUSY, HG_ERR_NO_MEMORY) is tried again without end. Any other failure twice in a
+// row, or rows that are gone, and the persister gives up: it lives on, tells why, and writes nothing more
+// (docs/decisions/0006-when-the-store-fails.md).
+//
 // Hears: HG_PORT_FACTS (FACTS), HG_PORT_LIFE (STOP).
 #ifndef HG_PERSISTER_H
 #define HG_PERSISTER_H
 
 #include "actors/actor.h"
 
-// The side effects of the persister. hg_ledger_* fit; a simulator brings its own.
+// The side effects of the persister, with the errors of ledger.h. hg_ledger_* fit; a simulator brings its own.
 struct hg_store {
   void *self;
   hg_err (*write)(void *self, const struct hg_bytes *payloads, size_t count, hg_error *why);

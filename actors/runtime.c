@@ -3,12 +3,14 @@
 #include "actors/runtime.h"
 
 #include "actors/core.h"
+#include "actors/count.h"
 #include "actors/event_bus.h"
 #include "actors/gateway.h"
 #include "actors/persister.h"
 #include "actors/scheduler.h"
 #include "actors/shell.h"
 #include "actors/tracker.h"
+#include "actors/worker.h"
 #include "actors/worker_pool.h"
 #include "bus/endpoints.h"
 #include "bus/frames.h"
@@ -26,14 +28,14 @@
 #define STOP_WITHIN_US 5000000 // an actor that waits for nothing but the ledger
 #define STOP_NOW_WITHIN_US 2000000
 #define LAST_ANSWERS_MS 50
-#define WORKERS_MAX 256
 
 struct hg_runtime {
   struct hg_core *core;
   struct hg_ledger *ledger;
   struct hg_shell shells[HG_OWNER_COUNT];
-  pthread_t *workers;
-  uint32_t worker_count;
+  struct hg_workers *workers; // NULL before the first hg_run
+  pthread_mutex_t life_lock;  // of the embedder's threads that talk to actors on their LIFE links
+  uint64_t counts;            // questions for counters so far
 };
 
 struct hg_core *hg_runtime_core(hg_runtime *runtime) {
@@ -138,13 +140,14 @@ static hg_err hear_first_answer(struct hg_runtime *runtime, hg_error *why) {
 
 // ---------------------------------------------------------------------------------------------------- worker threads
 
-static hg_err open_pool(struct hg_runtime *runtime, struct hg_shell *shell, uint32_t threads) {
+static hg_err open_pool(struct hg_runtime *runtime, struct hg_shell *shell) {
   static const struct hg_endpoint ends[] = {HG_WORKER_POOL_ENDPOINTS(HG_ENDPOINT_ROW)};
+  const struct hg_worker_source threads = {runtime->workers, hg_workers_start};
   hg_err err = hg_worker_pool_new(threads, &shell->actor);
   if (err == HG_OK) err = open_life(runtime, shell);
   for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
     err = open_link(runtime, &ends[i], NULL);
-  return err == HG_OK ? hg_shell_start(shell) : err;
+  return err;
 }
 
 static void close_shell(struct hg_shell *shell) {
@@ -156,24 +159,17 @@ static void close_shell(struct hg_shell *shell) {
   *shell = (struct hg_shell){0};
 }
 
+// What a start that failed has opened stays, for the next one: an inproc name is not free again at once.
 static hg_err start_workers(struct hg_runtime *runtime) {
-  if (runtime->workers) return HG_OK;
-  const uint32_t wanted = runtime->core->config->max_concurrency;
-  const uint32_t threads = wanted < WORKERS_MAX ? wanted : WORKERS_MAX;
-  struct hg_shell *shell = &runtime->shells[HG_WORKER_POOL_ACTOR];
-  pthread_t *workers = calloc(threads, sizeof *workers);
-  if (!workers) return HG_ERR_NO_MEMORY;
-  const hg_err err = open_pool(runtime, shell, threads);
-  if (err != HG_OK) {
-    close_shell(shell);
-    free(workers);
-    return err;
+  struct hg_shell *pool = &runtime->shells[HG_WORKER_POOL_ACTOR];
+  if (pool->started) return HG_OK;
+  hg_err err = runtime->workers ? HG_OK : hg_workers_new(runtime->core->context, &runtime->workers);
+  if (err == HG_OK && !pool->actor.self) {
+    err = open_pool(runtime, pool);
+    if (err != HG_OK) close_shell(pool);
   }
-  while (runtime->worker_count < threads &&
-         hg_shell_thread(&workers[runtime->worker_count], hg_worker_run, runtime->core->context) == HG_OK)
-    runtime->worker_count++;
-  runtime->workers = workers;
-  return runtime->worker_count ? HG_OK : HG_ERR_SYSTEM;
+  if (err == HG_OK && !hg_workers_any(runtime->workers) && !hg_workers_start(runtime->workers)) err = HG_ERR_SYSTEM;
+  return err == HG_OK ? hg_shell_start(pool) : err;
 }
 
 // ---------------------------------------------------------------------------------------------------- life and death
@@ -222,6 +218,7 @@ static void drain(struct hg_runtime *runtime, int64_t timeout_us) {
 // Lets an actor finish; `now`: one that waits for a store that fails is told to end at once.
 static hg_err stop(struct hg_shell *shell, bool now, int64_t within_us) {
   if (!shell->started) return HG_OK;
+  if (shell->ended) return shell->ended_with;
   struct hg_message message;
   hg_err ended = HG_OK;
   hg_message_init(&message, HG_STOP);
@@ -235,15 +232,11 @@ static hg_err stop(struct hg_shell *shell, bool now, int64_t within_us) {
   return err != HG_OK ? err : ended;
 }
 
+// A function can't be stopped from outside: without end. The threads themselves end with the context.
 static void stop_workers(struct hg_runtime *runtime) {
   struct hg_shell *pool = &runtime->shells[HG_WORKER_POOL_ACTOR];
   (void)stop(pool, false, HG_NEVER / 2);
-  for (uint32_t i = 0; i < runtime->worker_count; i++)
-    pthread_join(runtime->workers[i], NULL);
-  close_shell(pool);
-  free(runtime->workers);
-  runtime->workers = NULL;
-  runtime->worker_count = 0;
+  hg_shell_join(pool);
 }
 
 // Actors end in the order in which facts flow, so each finds everything that was sent to it. Once one had to be cut
@@ -267,6 +260,7 @@ static void let_clients_hear(const struct hg_core *core) {
 }
 
 static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
+  pthread_mutex_lock(&runtime->life_lock);
   const int64_t timeout_us = timeout_ms < 0 ? HG_NEVER / 4 : (int64_t)timeout_ms * 1000;
   pthread_mutex_lock(&runtime->core->workers_lock);
   runtime->core->runtime = NULL; // no worker pool starts from now on
@@ -278,10 +272,13 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   atomic_store(&runtime->core->closed, true);
   // Waiting clients wake up with HG_ERR_CLOSED; an actor that did not end in time does too.
   hg_context_shutdown(runtime->core->context);
-  for (int owner = 0; owner < HG_WORKER_POOL_ACTOR; owner++)
+  if (runtime->workers) hg_workers_join(&runtime->workers);
+  for (int owner = 0; owner < HG_OWNER_COUNT; owner++)
     close_shell(&runtime->shells[owner]);
   if (runtime->ledger && hg_ledger_close(&runtime->ledger) != HG_OK && result == HG_OK) result = HG_ERR_STORE;
   hg_core_release(runtime->core);
+  pthread_mutex_unlock(&runtime->life_lock);
+  pthread_mutex_destroy(&runtime->life_lock);
   free(runtime);
   return result;
 }
@@ -292,6 +289,34 @@ hg_err hg_close(hg_runtime **rt, int timeout_ms) {
   hg_runtime *runtime = *rt;
   *rt = NULL;
   return take_down(runtime, timeout_ms);
+}
+
+// ---------------------------------------------------------------------------------------------------- counters
+
+// The worker pool may start at any moment; once there, it stays.
+static size_t shells_started(struct hg_runtime *runtime) {
+  pthread_mutex_lock(&runtime->core->workers_lock);
+  const bool pool = runtime->shells[HG_WORKER_POOL_ACTOR].started;
+  pthread_mutex_unlock(&runtime->core->workers_lock);
+  return pool ? HG_OWNER_COUNT : HG_WORKER_POOL_ACTOR;
+}
+
+hg_err hg_read_counter(hg_runtime *rt, unsigned index, hg_counter *out, int timeout_ms) {
+  if (!rt || !out || out->size < sizeof *out) return HG_ERR_INVALID;
+  hg_err err = hg_core_check(rt->core);
+  if (err != HG_OK) return err;
+  if (index >= HG_COUNTER_COUNT) return HG_ERR_EMPTY;
+  const int64_t timeout_us = timeout_ms < 0 ? HG_NEVER / 4 : (int64_t)timeout_ms * 1000;
+  struct hg_counters sum;
+  pthread_mutex_lock(&rt->life_lock);
+  const int64_t deadline = hg_clock_now().monotonic_us + timeout_us;
+  err = hg_count_all(rt->shells, shells_started(rt), ++rt->counts, deadline, &sum);
+  pthread_mutex_unlock(&rt->life_lock);
+  if (err != HG_OK) return err;
+  const struct hg_counter_info *info = hg_counter_info((enum hg_counter_id)index);
+  *out = (hg_counter){(uint32_t)sizeof *out, info->name, info->unit, info->doc,
+                      hg_counter_value(&sum, (enum hg_counter_id)index)};
+  return HG_OK;
 }
 
 // ---------------------------------------------------------------------------------------------------- opening
@@ -316,6 +341,7 @@ static hg_err assemble(struct hg_config *config, const struct hg_places *places,
     hg_config_destroy(&config);
     return fail(why, err, "%s", hg_err_text(err));
   }
+  pthread_mutex_init(&runtime->life_lock, NULL);
   runtime->ledger = ledger;
   runtime->core->runtime = runtime;
   runtime->core->start_workers = start_workers;

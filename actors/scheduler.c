@@ -25,6 +25,7 @@ void hg_scheduler_tell_grant(struct hg_scheduler *scheduler, const struct hg_que
 }
 
 void hg_scheduler_refuse(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request, hg_err err) {
+  if (err == HG_ERR_BUSY) hg_count(scheduler->out, busy_refusals);
   struct hg_message refused;
   hg_message_init(&refused, HG_REFUSED);
   refused.as.refused.request = request;

@@ -7,7 +7,7 @@ static void heard_of(struct hg_scheduler *scheduler, uint64_t seq) {
 }
 
 // Nobody wants the grant any more: it is given back in the same step.
-static void give_back(struct hg_scheduler *scheduler, struct hg_queued_task *task) {
+void hg_scheduler_give_back(struct hg_scheduler *scheduler, struct hg_queued_task *task) {
   struct hg_message release;
   hg_message_init(&release, HG_RELEASE);
   release.as.release.permit = task->request;
@@ -18,19 +18,20 @@ static void give_back(struct hg_scheduler *scheduler, struct hg_queued_task *tas
     scheduler->out->failed = true;
   if (!task->left) hg_scheduler_refuse(scheduler, task->peer, task->request, (hg_err)task->given_up);
   task->given_back = true;
-  scheduler->given_back++;
+  hg_count(scheduler->out, grants_given_back);
 }
 
 static void granted(struct hg_scheduler *scheduler, struct hg_queued_task *task, int64_t tokens) {
   hg_heap_remove(&scheduler->deadlines, &task->in_deadlines);
   task->state = HG_TASK_RUNNING;
   task->granted = tokens;
+  task->told_at = scheduler->seq;
   if (task->parent) scheduler->running_nested++;
   else scheduler->running_slots++;
   // I5, by the maximum and the throttle that were in force in the tracker's line when it granted.
   assert(task->parent || scheduler->running_slots <= hg_scheduler_effective(scheduler, scheduler->max_noted));
   // A deadline that passed while the tracker was asked is no reason to refuse what it has granted.
-  if (task->given_up && (task->given_up != HG_ERR_TIMEOUT || task->left)) give_back(scheduler, task);
+  if (task->given_up && (task->given_up != HG_ERR_TIMEOUT || task->left)) hg_scheduler_give_back(scheduler, task);
   else hg_scheduler_tell_grant(scheduler, task);
 }
 

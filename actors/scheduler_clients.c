@@ -104,8 +104,19 @@ static void leave(struct hg_scheduler *scheduler, hg_peer peer) {
   while ((task = its)) {
     its = task->next;
     if (task->state != HG_TASK_RUNNING) hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
-    else if (!task->given_back && !scheduler->stopping) abandon(scheduler, task);
+    else if (task->given_back || scheduler->stopping) continue;
+    else if (task->told_at > scheduler->durable) hg_scheduler_give_back(scheduler, task);
+    else abandon(scheduler, task);
   }
+}
+
+// A grant that came back: its owner is gone and never knew of it.
+static void take_back(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request) {
+  struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, request);
+  const bool open = task && task->peer == peer && task->state == HG_TASK_RUNNING;
+  if (!open || task->left || task->given_back || scheduler->stopping) return;
+  task->left = true;
+  hg_scheduler_give_back(scheduler, task);
 }
 
 // A settle or release goes to the tracker as it came; after STOP nothing goes there any more.
@@ -174,4 +185,5 @@ void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_en
     set_max_concurrency(scheduler, in->peer, &message->as.set_max_concurrency);
   else if (message->kind == HG_GET_QUEUE) get_queue(scheduler, in->peer, message->as.get_queue.request);
   else if (message->kind == HG_LEAVE) leave(scheduler, in->peer);
+  else if (message->kind == HG_GRANTED) take_back(scheduler, in->peer, message->as.granted.request);
 }

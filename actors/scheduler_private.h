@@ -39,7 +39,6 @@ struct hg_scheduler {
   uint32_t waiting;
   uint32_t asked_slots, asked_nested;
   uint32_t running_slots, running_nested;
-  uint64_t given_back; // grants that met no owner
   bool draining, drained, stopping, stop_now;
   int64_t drain_until;
   struct hg_now now;     // of this turn
@@ -60,6 +59,8 @@ void hg_scheduler_ask(struct hg_scheduler *scheduler, struct hg_queued_task *tas
 void hg_scheduler_drop(struct hg_scheduler *scheduler, struct hg_queued_task *task);        // forgets and frees it
 // A task is no longer wanted: answered at once when it waits, when the tracker has answered if that was asked.
 void hg_scheduler_give_up(struct hg_scheduler *scheduler, struct hg_queued_task *task, hg_err err);
+// A grant that nobody wants any more.
+void hg_scheduler_give_back(struct hg_scheduler *scheduler, struct hg_queued_task *task);
 uint32_t hg_scheduler_effective(const struct hg_scheduler *scheduler, uint32_t max_concurrency);
 
 void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_envelope *in);

@@ -1,5 +1,7 @@
 // The thread around an actor: wait, drain, receive, flush, send.
 #include "actors/shell.h"
+
+#include "actors/id_map.h"
 #include "bus/frames.h"
 
 #include <signal.h>
@@ -13,21 +15,30 @@ static hg_err decode(enum hg_port port, struct hg_envelope *in) {
   return hg_frame_decode(in->frame, in->frame_size, &in->message);
 }
 
+static void answer_count(const struct hg_shell *shell, uint64_t request, struct hg_outbox *out) {
+  struct hg_message counted;
+  hg_message_init(&counted, HG_COUNTED);
+  counted.as.counted.request = request;
+  counted.as.counted.counters = (struct hg_bytes){(const uint8_t *)&shell->counters, sizeof shell->counters};
+  hg_outbox_put(out, HG_PORT_LIFE, 0, &counted);
+}
+
 // Takes one message from a port. False: nothing (more) there, or the context ends.
 static bool take(struct hg_shell *shell, enum hg_port port, struct hg_now now, struct hg_outbox *out) {
   struct hg_received frame;
   struct hg_envelope in = {.port = port};
   const hg_err err = hg_link_receive(&shell->links[port], &in.peer, &frame);
   if (err == HG_ERR_PROTOCOL) {
-    shell->frames_refused++;
+    hg_count(out, frames_refused);
     return true;
   }
   if (err != HG_OK) return false;
   in.frame = hg_received_data(&frame, &in.frame_size);
   if (decode(port, &in) == HG_OK) {
-    shell->actor.receive(shell->actor.self, now, &in, out);
+    if (port == HG_PORT_LIFE && in.message.kind == HG_COUNT) answer_count(shell, in.message.as.count.request, out);
+    else shell->actor.receive(shell->actor.self, now, &in, out);
   } else {
-    shell->frames_refused++;
+    hg_count(out, frames_refused);
     in.message.kind = HG_NONE;
     if (port == HG_PORT_CONTROL) shell->actor.receive(shell->actor.self, now, &in, out);
   }
@@ -48,16 +59,46 @@ static bool drain(struct hg_shell *shell, uint32_t readable, struct hg_now now, 
   return more;
 }
 
-// Windows keep the pipes between actors from filling; what can't be sent all the same went to a peer that is gone or does
-// not read, and is counted.
-static void send_all(struct hg_shell *shell, struct hg_outbox *out) {
+static bool is_client_port(enum hg_port port) {
+  return port == HG_PORT_CLIENTS || port == HG_PORT_RUNS;
+}
+
+// Windows keep the pipes between actors from filling; what can't be sent all the same went to a peer that does not read
+// or is gone, and is counted. In the latter case it is kept for the actor, which may have promised something with it.
+static void send_all(struct hg_shell *shell, struct hg_outbox *out, struct hg_outbox *undelivered) {
   struct hg_outgoing next;
   for (size_t at = 0; hg_outbox_next(out, &at, &next);) {
     const hg_err err = hg_link_send(&shell->links[next.port], next.peer, (struct hg_bytes){next.topic, next.topic_size},
                                     (struct hg_bytes){next.frame, next.frame_size});
-    if (err != HG_OK) shell->answers_dropped++;
+    if (err == HG_OK) continue;
+    if (err == HG_ERR_EMPTY) hg_count(out, answers_undelivered);
+    else hg_count(out, answers_dropped);
+    if (err == HG_ERR_EMPTY && is_client_port(next.port))
+      hg_outbox_put_frame(undelivered, next.port, next.peer, (struct hg_bytes){0},
+                          (struct hg_bytes){next.frame, next.frame_size});
   }
   hg_outbox_clear(out);
+}
+
+// Back to the actor, and then a LEAVE for each peer that is gone: it had no chance to say so.
+static void give_back_undelivered(struct hg_shell *shell, struct hg_outbox *undelivered, struct hg_now now,
+                                  struct hg_outbox *out) {
+  struct hg_outgoing next;
+  struct hg_id_map told = {0};
+  for (size_t at = 0; hg_outbox_next(undelivered, &at, &next);) {
+    struct hg_envelope in = {.port = next.port, .peer = next.peer, .frame = next.frame, .frame_size = next.frame_size};
+    if (decode(in.port, &in) == HG_OK) shell->actor.receive(shell->actor.self, now, &in, out);
+  }
+  for (size_t at = 0; hg_outbox_next(undelivered, &at, &next);) {
+    if (hg_id_map_get(&told, next.peer)) continue;
+    struct hg_envelope in = {.port = next.port, .peer = next.peer};
+    hg_message_init(&in.message, HG_LEAVE);
+    in.message.as.leave.gone = true;
+    shell->actor.receive(shell->actor.self, now, &in, out);
+    out->failed |= !hg_id_map_put(&told, next.peer, shell);
+  }
+  hg_id_map_destroy(&told);
+  hg_outbox_clear(undelivered);
 }
 
 static int64_t time_left(int64_t wake, struct hg_now now) {
@@ -79,22 +120,26 @@ static void say_out_of_memory(struct hg_shell *shell, struct hg_outbox *out) {
 static void *run(void *argument) {
   struct hg_shell *shell = argument;
   struct hg_actor *actor = &shell->actor;
-  struct hg_outbox out = {0};
+  struct hg_outbox out = {.counters = &shell->counters}, undelivered = {0};
   uint32_t readable = 0;
   bool more = false;
   for (;;) {
     struct hg_now now = hg_clock_now();
+    give_back_undelivered(shell, &undelivered, now, &out);
     more = drain(shell, readable, now, &out);
     const int64_t wake = actor->flush(actor->self, now, &out);
     if (out.failed) say_out_of_memory(shell, &out);
     const bool finished = out.finished || out.failed;
-    send_all(shell, &out);
-    if (finished) break;
+    send_all(shell, &out, &undelivered);
+    if (undelivered.failed) say_out_of_memory(shell, &out);
+    if (finished || undelivered.failed) break;
+    more |= undelivered.count > 0;
     const uint32_t wanted = actor->listens ? actor->listens(actor->self) : UINT32_MAX;
     if (hg_links_wait(shell->links, HG_PORT_COUNT, wanted, more ? 0 : time_left(wake, now), &readable) == HG_ERR_CLOSED)
       break;
   }
   hg_outbox_destroy(&out);
+  hg_outbox_destroy(&undelivered);
   return NULL;
 }
 

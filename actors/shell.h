@@ -11,10 +11,11 @@ struct hg_shell {
   struct hg_actor actor;
   struct hg_link links[HG_PORT_COUNT]; // lent by the runtime until the join
   struct hg_link life;                 // the runtime's end of links[HG_PORT_LIFE]
-  uint64_t frames_refused;             // this thread's; read after the join
-  uint64_t answers_dropped;
+  struct hg_counters counters;         // this thread's
   pthread_t thread;
   bool started;
+  bool ended;                          // the runtime has heard the actor's last word, and how it ended
+  hg_err ended_with;
 };
 
 // Starts a thread with all signals blocked.

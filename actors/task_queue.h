@@ -22,6 +22,7 @@ struct hg_queued_task {
   hg_peer peer;
   int64_t min_tokens, max_tokens;
   int64_t granted;
+  uint64_t told_at; // its GRANTED leaves when this row of the journal is durable
   int64_t arrival; // its place in line
   uint32_t budget, attempt;
   uint32_t blocks;   // 1 + the budget that is blocked because of it; 0: none

@@ -207,6 +207,29 @@ static void tell_durable(struct hg_tracker *tracker) {
   hg_outbox_put(tracker->out, HG_PORT_DECISIONS, 0, &committed);
 }
 
+// What could not be journalled while the store was down is journalled when it is back, but never behind the last row.
+static void tell_store_trouble(struct hg_tracker *tracker) {
+  struct hg_message event;
+  hg_message_init(&event, HG_STORE_DEGRADED);
+  event.as.store_degraded.reason = hg_text_of(tracker->store.reason);
+  hg_fact_log_append(&tracker->log, tracker->store.since_utc_us, 0, &event);
+  hg_message_init(&event, HG_STORE_RECOVERED);
+  event.as.store_recovered.lasted_us = (uint64_t)(tracker->now.monotonic_us - tracker->store.since_us);
+  hg_tracker_emit(tracker, 0, &event);
+}
+
+static void note_store(struct hg_tracker *tracker, const struct hg_committed_message *committed) {
+  if (committed->degraded == tracker->store.degraded) return;
+  tracker->store.degraded = committed->degraded;
+  if (committed->degraded) {
+    tracker->store.since_us = tracker->now.monotonic_us;
+    tracker->store.since_utc_us = tracker->now.utc_us;
+    hg_text_copy(tracker->store.reason, sizeof tracker->store.reason, committed->reason);
+  } else if (tracker->state != HG_TRACKER_STOPPED) {
+    tell_store_trouble(tracker);
+  }
+}
+
 static void begin_turn(struct hg_tracker *tracker, struct hg_now now, struct hg_outbox *out) {
   tracker->now = now;
   tracker->out = out;
@@ -224,6 +247,7 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
   if (in->port == HG_PORT_FACTS && in->message.kind == HG_COMMITTED) {
     hg_fact_log_committed(&tracker->log, in->message.as.committed.seq);
     hg_held_release(&tracker->held, tracker->log.durable, out);
+    note_store(tracker, &in->message.as.committed);
   } else if (in->port == HG_PORT_LIFE && in->message.kind == HG_STOP) {
     if (tracker->state == HG_TRACKER_RUNNING) tracker->state = HG_TRACKER_STOPPING;
     tracker->stop_now |= in->message.as.stop.now;
@@ -293,12 +317,10 @@ static bool take_over(struct hg_tracker *tracker, const struct hg_ledger_state *
     permit->budget = stored->budget;
     permit->tokens = stored->tokens;
     permit->attempt = stored->attempt;
-    if (stored->charged) {
-      if (!hg_permits_orphan(&tracker->permits, permit, HG_PERMIT_CHARGED)) return false;
-    } else {
-      hg_budgets_count(&tracker->budgets, permit->budget, +1, 0, 0);
-      tracker->left_open[tracker->left_open_count++] = permit->id;
-    }
+    if (!stored->charged) hg_budgets_count(&tracker->budgets, permit->budget, +1, 0, stored->kept ? permit->tokens : 0);
+    if (!stored->charged && !stored->kept) tracker->left_open[tracker->left_open_count++] = permit->id;
+    else if (!hg_permits_orphan(&tracker->permits, permit, stored->kept ? HG_PERMIT_KEPT : HG_PERMIT_CHARGED))
+      return false;
   }
   return true;
 }

@@ -26,6 +26,7 @@ static struct hg_tracker_peer *find_peer(struct hg_tracker *tracker, hg_peer id,
   struct hg_tracker_peer *peer = hg_id_map_get(&tracker->peers, id);
   if (peer) return peer;
   if (tracker->peers.count >= HG_PEERS_MAX) {
+    hg_count(tracker->out, busy_refusals);
     reject(tracker, id, number, HG_ERR_BUSY, 0);
     return NULL;
   }

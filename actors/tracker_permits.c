@@ -196,6 +196,7 @@ static void tell_ending(struct hg_tracker *tracker, const struct hg_permit_recor
     HG_COPY_DETAILS(*settled, *ending->settle);
     if (settled->attempt == 0) settled->attempt = permit->attempt;
     settled->late = permit->state != HG_PERMIT_OPEN;
+    if (settled->late) hg_count(tracker->out, late_settles);
   } else {
     hg_message_init(&event, HG_TOKENS_RELEASED);
     struct hg_tokens_released_message *released = &event.as.tokens_released;

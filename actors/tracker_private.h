@@ -27,6 +27,11 @@ struct hg_tracker {
   uint64_t refusals; // answers that made somebody wait
   uint32_t max_concurrency;
   uint64_t told_durable;           // to the scheduler
+  struct {
+    bool degraded;
+    int64_t since_us, since_utc_us;
+    char reason[HG_TEXT_MAX + 1];
+  } store; // as the persister told it
   struct hg_ledger_budget *stored; // until the start: what the ledger said
   uint64_t *left_open;             // until the start: permits of the last runtime
   size_t left_open_count;

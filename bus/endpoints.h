@@ -9,6 +9,7 @@ enum hg_owner { HG_TRACKER_ACTOR, HG_SCHEDULER_ACTOR, HG_PERSISTER_ACTOR, HG_EVE
 enum hg_side { HG_BIND, HG_CONNECT };
 
 #define HG_EVENTS_INSIDE "inproc://events"
+#define HG_WORKERS_INSIDE "inproc://workers" // each worker thread connects a DEALER
 #define HG_COMMANDS_HWM 8192 // commands of one client that the actor has not read
 
 // Answers to clients: each outstanding command has its place. Commands: past the mark the client hears HG_ERR_BUSY.
@@ -38,7 +39,7 @@ enum hg_side { HG_BIND, HG_CONNECT };
 // The worker pool comes later than the others, at the first hg_run.
 #define HG_WORKER_POOL_ENDPOINTS(ROW)                                                                                  \
   ROW(WORKER_POOL, RUNS,      ROUTER, BIND,    "inproc://runs",        HG_ACTOR_SIDE)                                  \
-  ROW(WORKER_POOL, WORKERS,   ROUTER, BIND,    "inproc://workers",     HG_PEER_SIDE)                                   \
+  ROW(WORKER_POOL, WORKERS,   ROUTER, BIND,    HG_WORKERS_INSIDE,      HG_PEER_SIDE)                                   \
   ROW(WORKER_POOL, SCHEDULER, DEALER, CONNECT, "inproc://scheduler",   HG_CLIENT_SIDE)
 
 struct hg_endpoint {

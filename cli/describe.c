@@ -25,7 +25,7 @@ static void describe_errors(FILE *to) {
 
 static void describe_counters(FILE *to) {
   for (unsigned i = 0; i < HG_COUNTER_COUNT; i++) {
-    const struct hg_counter_info *info = hg_counter_info((enum hg_counter)i);
+    const struct hg_counter_info *info = hg_counter_info((enum hg_counter_id)i);
     fprintf(to, "%-20s %-13s %s\n", info->name, info->unit, info->doc);
   }
 }

@@ -89,6 +89,7 @@ void hg_client_destroy(hg_client **client) {
     leave.as.leave.gone = true;
     send_leave(*client, HG_TO_SCHEDULER, &leave);
     send_leave(*client, HG_TO_TRACKER, &leave);
+    if ((*client)->links[HG_TO_WORKERS].socket) send_leave(*client, HG_TO_WORKERS, &leave);
   }
   free_client(*client);
   *client = NULL;

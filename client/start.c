@@ -1,34 +1,8 @@
 // The asynchronous commands of a client: check the arguments, send, give a ticket.
 #include "client/client.h"
+#include "usage/report.h"
 
 #include <string.h>
-
-// Copies what the caller's header knew of the report over the defaults of ours.
-static hg_err read_report(const hg_usage_report *from, hg_usage_report *to) {
-  const hg_usage_report defaults = HG_USAGE_REPORT_INIT;
-  *to = defaults;
-  if (!from || from->size < offsetof(hg_usage_report, task_id)) return HG_ERR_INVALID;
-  memcpy(to, from, from->size < sizeof *to ? from->size : sizeof *to);
-  to->size = (uint32_t)sizeof *to;
-  if (to->tokens < 0 || to->tokens > HG_TOKENS_MAX) return HG_ERR_RANGE;
-  const int64_t parts[] = {to->input_tokens, to->cached_tokens, to->cache_write_tokens, to->output_tokens,
-                           to->reasoning_tokens};
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-    if (parts[i] < HG_UNKNOWN || parts[i] > HG_TOKENS_MAX) return HG_ERR_RANGE;
-  if ((unsigned)to->source > HG_SOURCE_MISSING || (unsigned)to->outcome > HG_OUTCOME_RETRY) return HG_ERR_INVALID;
-  return HG_OK;
-}
-
-#define COPY_DETAILS(to, from)                                                                                         \
-  do {                                                                                                                 \
-    (to)->input_tokens = (from)->input_tokens;                                                                         \
-    (to)->cached_tokens = (from)->cached_tokens;                                                                       \
-    (to)->cache_write_tokens = (from)->cache_write_tokens;                                                             \
-    (to)->output_tokens = (from)->output_tokens;                                                                       \
-    (to)->reasoning_tokens = (from)->reasoning_tokens;                                                                 \
-    (to)->source = (uint32_t)(from)->source;                                                                           \
-    (to)->attempt = (from)->attempt;                                                                                   \
-  } while (0)
 
 // Numbers a command and sends it. A command that could not be sent has no number.
 static hg_err send_numbered(hg_client *client, struct hg_message *message, uint64_t *number) {
@@ -45,7 +19,7 @@ hg_err hg_record_usage_start(hg_client *client, const hg_usage_report *report, h
   struct hg_message message;
   hg_message_init(&message, HG_RECORD_USAGE);
   struct hg_record_usage_message *record = &message.as.record_usage;
-  hg_err err = read_report(report, &used);
+  hg_err err = hg_report_read(report, &used);
   if (err == HG_OK && used.source == HG_SOURCE_MISSING) err = HG_ERR_NO_USAGE;
   if (err == HG_OK) err = hg_client_find_budget(client, used.budget, &record->budget);
   if (err == HG_OK) err = hg_client_text(used.task_id, HG_TASK_ID_MAX, &record->task_id);
@@ -53,7 +27,7 @@ hg_err hg_record_usage_start(hg_client *client, const hg_usage_report *report, h
   if (err == HG_OK) err = hg_client_text(used.response_id, HG_LABEL_MAX, &record->response_id);
   if (err != HG_OK) return err;
   record->tokens = used.tokens;
-  COPY_DETAILS(record, &used);
+  HG_REPORT_DETAILS(record, &used);
   record->number = client->sent + 1;
   uint64_t number;
   err = send_numbered(client, &message, &number);
@@ -139,7 +113,7 @@ hg_err hg_settle_start(hg_client *client, hg_permit permit, const hg_usage_repor
   struct hg_message message;
   hg_message_init(&message, HG_SETTLE);
   struct hg_settle_message *settle = &message.as.settle;
-  hg_err err = read_report(report, &used);
+  hg_err err = hg_report_read(report, &used);
   if (err == HG_OK) err = hg_client_text(used.reason, HG_TEXT_MAX, &settle->reason);
   if (err == HG_OK) err = hg_client_text(used.model, HG_LABEL_MAX, &settle->model);
   if (err == HG_OK) err = hg_client_text(used.response_id, HG_LABEL_MAX, &settle->response_id);
@@ -147,7 +121,7 @@ hg_err hg_settle_start(hg_client *client, hg_permit permit, const hg_usage_repor
   settle->permit = permit.id;
   settle->tokens = used.tokens;
   settle->outcome = (uint32_t)used.outcome;
-  COPY_DETAILS(settle, &used);
+  HG_REPORT_DETAILS(settle, &used);
   return send_settle(client, permit.id, &message, out);
 }
 

@@ -123,6 +123,23 @@ HG_CHECKED hg_err hg_open_json(const char *json, size_t len, const char *base_di
  * valid, answer HG_ERR_CLOSED, and must still be destroyed by their owners. */
 HG_API hg_err hg_close(hg_runtime **rt, int timeout_ms);
 
+/* One of the things that are counted since the runtime opened: frames refused, answers that met nobody, late settles,
+ * commits and more (headgate describe --counters). */
+typedef struct hg_counter {
+  uint32_t size;
+  const char *name; /* "late_settles". Static, as the next two */
+  const char *unit; /* "permits" */
+  const char *doc;  /* what one more of it means */
+  uint64_t value;
+} hg_counter;
+#define HG_COUNTER_INIT {.size = (uint32_t)sizeof(hg_counter)}
+
+/* The counter at `index`, from 0; HG_ERR_EMPTY past the last. Asks every actor, each of which answers between two turns,
+ * so it is for people and monitors, not for hot paths. May be called by several threads at once; one that is under way
+ * delays hg_close, and none may begin after it. HG_ERR_TIMEOUT: an actor did not answer in time, as while it waits for a
+ * slow disk. HG_ERR_CLOSED: an actor has ended. */
+HG_CHECKED hg_err hg_read_counter(hg_runtime *rt, unsigned index, hg_counter *out, int timeout_ms);
+
 /* --------------------------------------------------------------------------------------------- clients */
 
 /* Makes a client of the runtime. Cheap enough for one a thread, too dear for one a call. Errors: HG_ERR_CLOSED,
@@ -306,16 +323,19 @@ HG_CHECKED hg_err hg_next_orphan(hg_client *, hg_permit after, hg_orphan *out, i
 
 /* A function to run under a permit, on the runtime's own worker threads. It gets the grant and its argument, and fills in
  * what it used (preset to the reservation, flagged estimated). A result other than HG_OK says that it failed; its usage
- * counts all the same. It must not use the client that started it. */
+ * counts all the same; figures out of range are a failure that used the whole reservation. It must not use the client that
+ * started it. */
 typedef hg_err (*hg_function)(const hg_grant *grant, void *argument, hg_usage_report *used);
 typedef struct hg_task {
   uint32_t size;
   hg_request request;
   hg_function function;
-  void *argument; /* must stay valid until the completion */
+  void *argument; /* must stay valid until the completion; see hg_run */
 } hg_task;
 #define HG_TASK_INIT {.size = (uint32_t)sizeof(hg_task), .request = HG_REQUEST_INIT}
-/* Queues the task; its completion (HG_COMPLETED_RUN) comes out of hg_client_next of this client. */
+/* Queues the task; its completion (HG_COMPLETED_RUN) comes out of hg_client_next of this client. At most 256 functions run
+ * at once. HG_ERR_SYSTEM: no worker thread can be started now. When the client is destroyed, what has not begun is taken
+ * back and what runs goes on: `argument` must then stay valid until hg_close returns or the function has returned. */
 HG_CHECKED hg_err hg_run(hg_client *, const hg_task *, hg_ticket *out);
 
 /* Reads the usage out of a provider's answer (the JSON body of `len` bytes): OpenAI chat completions, responses,

@@ -33,6 +33,8 @@ hg_err hg_ledger_secure_directory(const char *directory, hg_error *why);
 hg_err hg_ledger_fail(hg_error *why, hg_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 // The newest failure of the connection in words: what could not be done and what SQLite and the system say.
 hg_err hg_sql_fail(sqlite3 *db, hg_error *why, const char *doing);
+// Whether what made the newest call fail may go by itself: no room, or another program in the way.
+bool hg_sql_may_pass(sqlite3 *db);
 hg_err hg_sql_run(sqlite3 *db, const char *sql, const char *doing, hg_error *why);
 hg_err hg_sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, hg_error *why);
 // Runs a bound statement that gives no rows, and resets it.

@@ -150,11 +150,18 @@ static void forget_transaction(struct hg_ledger *ledger) {
   ledger->run_count = 0;
 }
 
+// A failure that may pass has a code of its own.
+static hg_err judge(const struct hg_ledger *ledger, hg_err err, hg_error *why) {
+  if (err != HG_ERR_STORE || !hg_sql_may_pass(ledger->db)) return err;
+  if (why) why->code = HG_ERR_BUSY;
+  return HG_ERR_BUSY;
+}
+
 hg_err hg_ledger_write(struct hg_ledger *ledger, const struct hg_bytes *payloads, size_t count, hg_error *why) {
   if (ledger->uncertain)
     return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": the last write failed and was not recovered from",
                           sqlite3_db_filename(ledger->db, "main"));
-  const hg_err err = write_batch(ledger, payloads, count, why);
+  const hg_err err = judge(ledger, write_batch(ledger, payloads, count, why), why);
   ledger->uncertain = err != HG_OK;
   forget_transaction(ledger);
   return err;
@@ -169,7 +176,7 @@ hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_erro
   if (!sqlite3_get_autocommit(ledger->db)) err = hg_sql_run(ledger->db, "ROLLBACK", "roll back", why);
   if (err == HG_OK) err = hg_database_settle(ledger->db, why);
   if (err == HG_OK) err = hg_state_load(ledger, why);
-  if (err != HG_OK) return err;
+  if (err != HG_OK) return judge(ledger, err, why);
   ledger->wal_pages = 0;
   ledger->uncertain = false;
   *stored_seq = ledger->last_seq;
@@ -185,7 +192,7 @@ hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why) 
   const int code = sqlite3_wal_checkpoint_v2(ledger->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
   const bool waits = ledger->shared_readers && (code == SQLITE_BUSY || (code == SQLITE_OK && moved < in_wal));
   if (waits) return HG_OK;
-  if (code != SQLITE_OK) return hg_sql_fail(ledger->db, why, "checkpoint");
+  if (code != SQLITE_OK) return judge(ledger, hg_sql_fail(ledger->db, why, "checkpoint"), why);
   if (moved != in_wal)
     return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": a checkpoint left %d of %d pages behind",
                           sqlite3_db_filename(ledger->db, "main"), in_wal - moved, in_wal);

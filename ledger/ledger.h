@@ -17,11 +17,12 @@ struct hg_ledger_budget {
   bool throttled;
   bool is_new;                   // not in the ledger before this opening
 };
-struct hg_ledger_permit {        // open when the last runtime died, or a charged orphan not yet settled
+struct hg_ledger_permit {        // open when the last runtime died, or an orphan not yet settled
   uint64_t id;
   uint32_t budget;
   int64_t tokens;                // the reservation
   bool charged;                  // an orphan, counted as used
+  bool kept;                     // an orphan, still counted as reserved
   uint32_t attempt;
   char task_id[HG_TASK_ID_MAX + 1];
 };
@@ -48,7 +49,8 @@ hg_err hg_ledger_close(struct hg_ledger **ledger);
 
 // Writes the events of these FACTS payloads (inside frames, one after another) in one transaction: journal rows, totals
 // along the tree, latches, limits, reservations, topics. All or nothing. On failure the outcome is unknown until
-// hg_ledger_recover has said.
+// hg_ledger_recover has said. This, hg_ledger_recover and hg_ledger_checkpoint tell HG_ERR_BUSY or HG_ERR_NO_MEMORY where
+// what is in the way may go by itself (a full disk, no memory, somebody who reads along), HG_ERR_STORE where it does not.
 hg_err hg_ledger_write(struct hg_ledger *ledger, const struct hg_bytes *payloads, size_t count, hg_error *why);
 // After a failed write: rolls back what is open, passes the checkpoint law, and says the newest seq that is stored.
 hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_error *why);

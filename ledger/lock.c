@@ -112,6 +112,8 @@ void hg_lock_give_back(struct hg_lock *lock) {
   // it.
   const int ignored = ftruncate(lock->fd, 0);
   (void)ignored;
+  // A forked child has this open file too, and the lock belongs to the file: without the unlock it would stay.
+  flock(lock->fd, LOCK_UN);
   close(lock->fd);
   lock->fd = -1;
 }

@@ -3,6 +3,7 @@
 #include "ledger/internal.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +41,25 @@ hg_err hg_sql_fail(sqlite3 *db, hg_error *why, const char *doing) {
   return hg_ledger_fail(why, (code & 0xff) == SQLITE_NOMEM ? HG_ERR_NO_MEMORY : HG_ERR_STORE,
                         "ledger \"%s\": cannot %s: %s%s%s (SQLite error %d)%s", path ? path : "", doing,
                         sqlite3_errmsg(db), said ? ", " : "", said ? said : "", code, advice(code));
+}
+
+// A failed COMMIT does not reach sqlite3_system_errno: the WAL's file is asked itself.
+static int errno_of_wal(sqlite3 *db) {
+  sqlite3_file *wal = NULL;
+  int error = 0;
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&wal) == SQLITE_OK && wal && wal->pMethods)
+    wal->pMethods->xFileControl(wal, SQLITE_FCNTL_LAST_ERRNO, &error);
+  return error;
+}
+
+static bool is_no_room(int error) {
+  return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
+bool hg_sql_may_pass(sqlite3 *db) {
+  const int code = sqlite3_errcode(db) & 0xff;
+  if (code == SQLITE_IOERR) return is_no_room(sqlite3_system_errno(db)) || is_no_room(errno_of_wal(db));
+  return code == SQLITE_FULL || code == SQLITE_BUSY || code == SQLITE_LOCKED;
 }
 
 hg_err hg_sql_run(sqlite3 *db, const char *sql, const char *doing, hg_error *why) {

@@ -228,6 +228,7 @@ static hg_err read_permit(const struct hg_ledger *ledger, sqlite3_stmt *row, str
   hg_sql_column(row, 3, state, sizeof state);
   hg_sql_column(row, 5, out->task_id, sizeof out->task_id);
   out->charged = strcmp(state, "orphaned") == 0;
+  out->kept = strcmp(state, "kept") == 0;
   if (budget_by_name(ledger, budget, &out->budget)) return HG_OK;
   return hg_ledger_fail(why, HG_ERR_STORE,
                         "ledger \"%s\": permit %016llx belongs to budget \"%s\", which it does not have",

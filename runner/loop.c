@@ -134,7 +134,9 @@ static bool take_completions(struct hg_loop *loop) {
 }
 
 static void show_progress(struct hg_loop *loop) {
-  if (!loop->options.wants_progress || loop->now_ms - loop->figures_at_ms < HG_PROGRESS_EVERY_MS) return;
+  if (!loop->options.wants_progress || loop->degraded_since_ms ||
+      loop->now_ms - loop->figures_at_ms < HG_PROGRESS_EVERY_MS)
+    return;
   hg_loop_ask(loop, HG_PROGRESS_EVERY_MS / 4);
   hg_loop_count(loop);
   loop->options.on_progress(loop->options.context, &loop->figures);
@@ -147,7 +149,8 @@ static int wait_ms(const struct hg_loop *loop, int64_t next_turn_ms) {
   int64_t wait = next_turn_ms == INT64_MAX ? INT32_MAX : next_turn_ms - loop->now_ms;
   const int http = hg_http_wait_ms(loop->http);
   if (http >= 0 && http < wait) wait = http;
-  if (loop->options.wants_progress && wait > HG_PROGRESS_EVERY_MS) wait = HG_PROGRESS_EVERY_MS;
+  if ((loop->options.wants_progress || loop->degraded_since_ms) && wait > HG_PROGRESS_EVERY_MS)
+    wait = HG_PROGRESS_EVERY_MS;
   return wait < 0 ? 0 : wait > INT32_MAX ? INT32_MAX : (int)wait;
 }
 
@@ -175,6 +178,7 @@ hg_err hg_loop_run(struct hg_loop *loop, hg_error *why) {
     if (err) return err;
     if (watched[SIGNALS].revents) take_signals(loop);
     if (watched[EVENTS].revents) hg_loop_take_events(loop);
+    hg_loop_check_ledger(loop);
     if (hg_http_run(loop->http) != HG_OK) return fail(why, HG_ERR_SYSTEM, "libcurl's sockets fail");
   }
 }

@@ -25,6 +25,8 @@ struct hg_loop {
   int64_t rate_tokens, rate_at_ms; // the last point of the rate
   uint32_t closed;                 // throttles that are closed now
   int64_t closed_at_us;            // UTC, as events have it
+  int64_t degraded_since_ms;       // the ledger can't be written; 0: it can
+  char stop_text[512];             // without keys
 };
 
 // loop_io.c
@@ -33,6 +35,8 @@ struct hg_runner_io hg_loop_io(struct hg_loop *loop);
 // loop_figures.c
 hg_err hg_loop_watch(struct hg_loop *loop, hg_error *why); // before anything starts
 void hg_loop_take_events(struct hg_loop *loop);
+// Gives up a ledger that can't be written for too long, or at once when the user insists.
+void hg_loop_check_ledger(struct hg_loop *loop);
 void hg_loop_close_figures(struct hg_loop *loop);       // at the end: a throttle that is closed counts until now
 void hg_loop_ask(struct hg_loop *loop, int timeout_ms); // the newest figures of budget and queue
 void hg_loop_count(struct hg_loop *loop);               // those of runner and batch

@@ -37,6 +37,9 @@ static void judge_status(const struct hg_http_end *end, struct hg_judgement *out
   out->cost = HG_COST_NOTHING;
   out->access = quota || status == 401 || status == 403 || status == 404;
   out->retry = !quota && (status == 408 || status == 409 || status == 429 || status >= 500);
+  // A gateway that lost its upstream, or gave up waiting for it, says nothing about what was worked on behind it.
+  out->unknown = status == 502 || status == 504 || status == 524;
+  if (out->unknown) out->cost = HG_COST_WHOLE;
   out->code = quota ? "insufficient_quota" : "http_error";
   snprintf(out->message, sizeof out->message, "the provider answered HTTP %ld%s", status,
            status >= 300 && status <= 399 ? ", a redirect, which is not followed; correct the base URL" : "");

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-const struct hg_counter_info *hg_counter_info(enum hg_counter counter) {
+const struct hg_counter_info *hg_counter_info(enum hg_counter_id counter) {
   static const struct hg_counter_info infos[] = {
 #define COUNTER(NAME, name, unit, doc) {#name, unit, doc},
 #include "schemas/counters.def"
@@ -13,7 +13,7 @@ const struct hg_counter_info *hg_counter_info(enum hg_counter counter) {
   return &infos[counter];
 }
 
-uint64_t hg_counter_value(const struct hg_counters *counters, enum hg_counter counter) {
+uint64_t hg_counter_value(const struct hg_counters *counters, enum hg_counter_id counter) {
   assert(counter < HG_COUNTER_COUNT);
   switch (counter) {
 #define COUNTER(NAME, name, unit, doc)                                                                                 \

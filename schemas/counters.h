@@ -11,7 +11,7 @@ struct hg_counters {
 #undef COUNTER
 };
 
-enum hg_counter {
+enum hg_counter_id {
 #define COUNTER(NAME, name, unit, doc) HG_COUNTER_##NAME,
 #include "schemas/counters.def"
 #undef COUNTER
@@ -21,8 +21,8 @@ enum hg_counter {
 struct hg_counter_info {
   const char *name, *unit, *doc;
 };
-const struct hg_counter_info *hg_counter_info(enum hg_counter counter);
-uint64_t hg_counter_value(const struct hg_counters *counters, enum hg_counter counter);
+const struct hg_counter_info *hg_counter_info(enum hg_counter_id counter);
+uint64_t hg_counter_value(const struct hg_counters *counters, enum hg_counter_id counter);
 void hg_counters_add(struct hg_counters *sum, const struct hg_counters *more);
 
 #endif

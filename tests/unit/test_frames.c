@@ -90,6 +90,7 @@ TEST(frames, no_frame_is_over_its_bound) {
       size_t bytes = 0; // fields of bytes have no bound of their own
       if (info->kind == HG_FACTS) bytes = 5 + message.as.facts.events.size;
       if (info->kind == HG_HEARTBEAT) bytes = 5 + message.as.heartbeat.topics.size;
+      if (info->kind == HG_COUNTED) bytes = 5 + message.as.counted.counters.size;
       CHECK(encode(&message) <= hg_message_bound(info->kind) + bytes);
     }
 }
@@ -121,10 +122,13 @@ TEST(frames, hot_frames_are_kept_inline) {
   message.as.record_usage.tokens = UINT32_MAX;
   message.as.record_usage.task_id = hg_text_of("0123456789abcdef");
   CHECK(encode(&message) <= HG_INLINE_FRAME);
-  static const enum hg_kind always[] = {HG_COMMITTED, HG_GRANTED, HG_SETTLED, HG_RECORDED,      HG_CANCEL,
-                                        HG_ROOM,      HG_CROSSED, HG_DONE,    HG_PERMIT_CLOSED, HG_GET_USAGE};
+  static const enum hg_kind always[] = {HG_GRANTED, HG_SETTLED, HG_RECORDED,      HG_CANCEL,   HG_ROOM,
+                                        HG_CROSSED, HG_DONE,    HG_PERMIT_CLOSED, HG_GET_USAGE};
   for (size_t i = 0; i < sizeof always / sizeof *always; i++)
     CHECK(hg_message_bound(always[i]) <= HG_INLINE_FRAME);
+  hg_message_init(&message, HG_COMMITTED); // of a store that is well
+  message.as.committed.seq = UINT64_MAX;
+  CHECK(encode(&message) <= HG_INLINE_FRAME);
   hg_message_init(&message, HG_RELEASE);
   message.as.release.permit = UINT64_MAX;
   message.as.release.outcome = UINT32_MAX;

@@ -149,10 +149,10 @@ TEST(ledger_faults, full_database_loses_nothing) {
   snprintf(sql, sizeof sql, "PRAGMA max_page_count = %lld", (long long)sql_in(ledger->db, "PRAGMA page_count") + 2);
   (void)sql_in(ledger->db, sql);
   tell_much(&story, 5000);
-  CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_STORE);
+  CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_BUSY);
   CHECK(strstr(why.text, "full") != NULL && strstr(why.text, bed.path) != NULL);
   CHECK_EQ(recover(ledger), 100);
-  CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_STORE); // still full
+  CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_BUSY); // still full
   CHECK_EQ(recover(ledger), 100);
   (void)sql_in(ledger->db, "PRAGMA max_page_count = 1000000");
   story_write(&story, ledger); // the same batch
@@ -179,9 +179,9 @@ static void run_into_file_size(rlim_t room) {
   story_write(&story, ledger);
   tell_much(&story, 3000);
   limit_file_size(room);
-  CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_STORE);
+  CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_BUSY);
   const hg_err err = hg_ledger_recover(ledger, &stored, &why);
-  CHECK(err == HG_OK ? stored == 2000 : err == HG_ERR_STORE);
+  CHECK(err == HG_OK ? stored == 2000 : err == HG_ERR_BUSY);
   if (err != HG_OK) CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_STORE);
   limit_file_size(RLIM_INFINITY);
   CHECK_EQ(recover(ledger), 2000);

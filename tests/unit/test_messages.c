@@ -241,10 +241,10 @@ TEST(messages, counters_add_up) {
   hg_counters_add(&sum, &more);
   CHECK_EQ(hg_counter_value(&sum, HG_COUNTER_COMMITS), 3);
   CHECK_EQ(hg_counter_value(&sum, HG_COUNTER_ROWS_WRITTEN), 300);
-  CHECK_EQ(hg_counter_value(&sum, HG_COUNTER_CHECKPOINTS), 0);
+  CHECK_EQ(hg_counter_value(&sum, HG_COUNTER_BUSY_REFUSALS), 0);
   CHECK_STR(hg_counter_info(HG_COUNTER_COMMIT_FAILURES)->name, "commit_failures");
   for (unsigned i = 0; i < HG_COUNTER_COUNT; i++) {
-    const struct hg_counter_info *info = hg_counter_info((enum hg_counter)i);
+    const struct hg_counter_info *info = hg_counter_info((enum hg_counter_id)i);
     CHECK(info->name[0] && info->unit[0] && info->doc[0]);
   }
 }

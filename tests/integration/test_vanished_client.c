@@ -1,0 +1,102 @@
+// A client that goes away without a word, or without room for one, leaks no slot and is charged nothing for a grant
+// that it never got.
+#include "actors/core.h"
+#include "bus/endpoints.h"
+#include "bus/frames.h"
+#include "support/runtime_fixture.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define WAIT_MS 30000
+#define SLOTS 4
+#define MANY 16384
+#define CONFIG "\"tokenBudget\":{\"hardLimitTokens\":1000000},\"scheduler\":{\"maxConcurrency\":4}"
+
+static uint64_t count_of(const struct fixture *f, const char *name) {
+  hg_counter counter = HG_COUNTER_INIT;
+  for (unsigned i = 0; hg_read_counter(f->runtime, i, &counter, WAIT_MS) == HG_OK; i++)
+    if (strcmp(counter.name, name) == 0) return counter.value;
+  CHECK(false); // there is no such counter
+  return 0;
+}
+
+static void take_all_slots(struct fixture *f, hg_permit permits[SLOTS]) {
+  for (int i = 0; i < SLOTS; i++)
+    permits[i] = fixture_acquire(f, 10);
+  CHECK_EQ(fixture_queue(f).running, SLOTS);
+}
+
+static void release_all(struct fixture *f, const hg_permit permits[SLOTS]) {
+  for (int i = 0; i < SLOTS; i++)
+    CHECK(hg_release(f->client, permits[i], HG_OUTCOME_DONE, NULL, WAIT_MS) == HG_OK);
+}
+
+static void wait_for_queue(struct fixture *f, uint32_t waiting) {
+  for (int i = 0; i < 3000 && fixture_queue(f).waiting != waiting; i++)
+    usleep(10000);
+  CHECK_EQ(fixture_queue(f).waiting, waiting);
+}
+
+// A client without manners: it asks on a link of its own, which it closes without a LEAVE.
+static struct hg_link ask_for(struct fixture *f, uint32_t count) {
+  struct hg_core *core = hg_runtime_core(f->runtime);
+  const struct hg_link_limits limits = HG_CLIENT_SIDE;
+  struct hg_link link;
+  CHECK(hg_link_open(core->context, HG_DEALER, limits, &link) == HG_OK);
+  CHECK(hg_link_connect(&link, "inproc://scheduler") == HG_OK);
+  for (uint32_t i = 0; i < count; i++) {
+    struct hg_message acquire;
+    hg_message_init(&acquire, HG_ACQUIRE);
+    acquire.as.acquire.request = hg_core_take_ids(core, 1);
+    acquire.as.acquire.min_tokens = acquire.as.acquire.max_tokens = 10;
+    uint8_t frame[256];
+    const struct hg_bytes bytes = {frame, (uint32_t)hg_frame_encode(&acquire, frame, sizeof frame)};
+    CHECK(hg_link_send(&link, 0, (struct hg_bytes){0}, bytes) == HG_OK);
+  }
+  return link;
+}
+
+TEST(vanished_client, a_grant_that_finds_nobody_is_released_and_the_rest_is_cancelled) {
+  struct fixture f = {0};
+  hg_permit permits[SLOTS];
+  fixture_open(&f, CONFIG);
+  take_all_slots(&f, permits);
+  struct hg_link rude = ask_for(&f, 100);
+  wait_for_queue(&f, 100);
+  hg_link_close(&rude);
+  usleep(200000); // a closed socket ends in a thread of libzmq
+  release_all(&f, permits);
+  wait_for_queue(&f, 0);
+  take_all_slots(&f, permits);
+  release_all(&f, permits);
+  const hg_usage usage = fixture_usage(&f);
+  CHECK_EQ(usage.used, 0);
+  CHECK_EQ(usage.reserved, 0);
+  const uint64_t given_back = count_of(&f, "grants_given_back");
+  CHECK(given_back >= 1 && given_back <= SLOTS);
+  CHECK(count_of(&f, "answers_undelivered") >= given_back);
+  fixture_close(&f);
+}
+
+TEST(vanished_client, one_that_asked_until_its_pipe_was_full_leaks_nothing) {
+  struct fixture f = {0};
+  hg_permit permits[SLOTS];
+  fixture_open(&f, CONFIG);
+  hg_client *greedy;
+  CHECK(hg_client_new(f.runtime, &greedy) == HG_OK);
+  hg_request want = HG_REQUEST_INIT;
+  want.min_tokens = want.max_tokens = 10;
+  hg_ticket ticket;
+  hg_err err = HG_OK;
+  for (int i = 0; err == HG_OK && i < 4 * MANY; i++)
+    err = hg_acquire_start(greedy, &want, &ticket);
+  CHECK(err == HG_OK || err == HG_ERR_BUSY);
+  hg_client_destroy(&greedy);
+  wait_for_queue(&f, 0);
+  take_all_slots(&f, permits);
+  release_all(&f, permits);
+  CHECK_EQ(fixture_usage(&f).reserved, 0);
+  CHECK(fixture_usage(&f).used <= SLOTS * 10); // at most what it held when it left
+  fixture_close(&f);
+}

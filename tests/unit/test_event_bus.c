@@ -1,0 +1,142 @@
+// The event bus as a pure core: what it publishes of the store's troubles, and that a loss is seen.
+#include "actors/event_bus.h"
+#include "bus/frames.h"
+#include "support/core_driver.h"
+#include "support/test.h"
+
+#define STORED 100
+
+struct scene {
+  struct hg_test_setup setup;
+  struct hg_test_actor bus;
+};
+
+static void begin(struct scene *scene) {
+  static const uint8_t everything[] = {1};
+  *scene = (struct scene){0};
+  hg_test_setup_init(&scene->setup, 1000, 4);
+  scene->setup.state.last_seq = STORED;
+  hg_text_copy(scene->setup.state.ledger_id, sizeof scene->setup.state.ledger_id, hg_text_of("some-ledger"));
+  scene->bus.now = (struct hg_now){5000000, 9000000};
+  CHECK_EQ(hg_event_bus_new(&scene->setup.config, &scene->setup.state, &scene->bus.actor), HG_OK);
+  const struct hg_envelope in = {.port = HG_PORT_EVENTS, .frame = everything, .frame_size = sizeof everything};
+  scene->bus.actor.receive(scene->bus.actor.self, scene->bus.now, &in, &scene->bus.out);
+}
+
+static void end(struct scene *scene) {
+  hg_test_actor_destroy(&scene->bus);
+}
+
+// Events of one topic, from one seq to another, in a FACTS frame.
+static void send_facts(struct scene *scene, uint64_t from, uint64_t to) {
+  uint8_t bytes[4096];
+  uint32_t size = 0;
+  struct hg_message message;
+  for (uint64_t seq = from; seq <= to; seq++) {
+    hg_message_init(&message, HG_TASK_WAITING);
+    message.as.head.seq = seq;
+    message.as.head.prev = seq - 1;
+    size += (uint32_t)hg_frame_encode(&message, bytes + size, sizeof bytes - size);
+  }
+  hg_message_init(&message, HG_FACTS);
+  message.as.facts.last = to;
+  message.as.facts.count = (uint32_t)(to - from + 1);
+  message.as.facts.events = (struct hg_bytes){bytes, size};
+  hg_test_send(&scene->bus, HG_PORT_COMMITTED, 0, &message);
+}
+
+static void send_committed(struct scene *scene, uint64_t seq, const char *trouble) {
+  struct hg_message message;
+  hg_message_init(&message, HG_COMMITTED);
+  message.as.committed.seq = seq;
+  message.as.committed.degraded = trouble != NULL;
+  message.as.committed.reason = hg_text_of(trouble);
+  hg_test_send(&scene->bus, HG_PORT_COMMITTED, 0, &message);
+}
+
+// The next event for subscribers, as a line of JSON; "" when there is none.
+static const char *next(struct scene *scene) {
+  static char json[HG_OUTSIDE_FRAME_MAX * 2];
+  struct hg_test_pipe *pipe = &scene->bus.sent[HG_PORT_EVENTS];
+  json[0] = '\0';
+  if (pipe->count == 0) return json;
+  const struct hg_test_frame frame = pipe->frames[pipe->first];
+  pipe->first = (pipe->first + 1) % pipe->capacity;
+  pipe->count--;
+  CHECK(hg_outside_to_json(frame.bytes, frame.size, json, sizeof json) > 0);
+  free(frame.bytes);
+  return json;
+}
+
+static void expect(struct scene *scene, const char *one, const char *other) {
+  const char *json = next(scene);
+  if (!strstr(json, one) || !strstr(json, other)) fprintf(stderr, "expected %s and %s in: %s\n", one, other, json);
+  CHECK(strstr(json, one) && strstr(json, other));
+}
+
+static void expect_beat(struct scene *scene, const char *newest) {
+  scene->bus.now.monotonic_us += 100000;
+  hg_test_flush(&scene->bus);
+  expect(scene, "\"HEARTBEAT\"", newest);
+}
+
+TEST(event_bus, facts_are_published_in_order) {
+  struct scene scene;
+  begin(&scene);
+  send_facts(&scene, 101, 102);
+  expect(&scene, "\"TASK_WAITING\"", "\"seq\":101,\"prev\":100");
+  expect(&scene, "\"TASK_WAITING\"", "\"seq\":102,\"prev\":101");
+  expect_beat(&scene, "\"newest\":102,\"storeDegraded\":false,\"topics\":{\"TASK_WAITING\":102}");
+  CHECK(*next(&scene) == '\0');
+  end(&scene);
+}
+
+TEST(event_bus, store_trouble_is_told_at_once_with_its_reason) {
+  struct scene scene;
+  begin(&scene);
+  send_committed(&scene, STORED, "no space left");
+  send_committed(&scene, STORED, "no space left"); // repeated
+  expect(&scene, "\"STORE_DEGRADED\"", "\"payload\":{\"reason\":\"no space left\"}");
+  CHECK(*next(&scene) == '\0');
+  expect_beat(&scene, "\"storeDegraded\":true");
+  send_committed(&scene, STORED, "the disk is broken");
+  expect(&scene, "\"seq\":null", "\"reason\":\"the disk is broken\"");
+  send_committed(&scene, STORED, NULL); // the journal tells the rest
+  CHECK(*next(&scene) == '\0');
+  expect_beat(&scene, "\"storeDegraded\":false");
+  send_committed(&scene, STORED, "the disk is broken"); // again
+  expect(&scene, "\"STORE_DEGRADED\"", "\"reason\":\"the disk is broken\"");
+  end(&scene);
+}
+
+TEST(event_bus, frames_that_got_lost_are_seen_in_the_heartbeat) {
+  struct scene scene;
+  begin(&scene);
+  send_facts(&scene, 101, 103);
+  for (int i = 0; i < 3; i++)
+    (void)next(&scene);
+  send_committed(&scene, 120, NULL); // 104 to 120 never came
+  expect_beat(&scene, "\"newest\":120,");
+  send_facts(&scene, 131, 131); // and 121 to 130 neither
+  expect(&scene, "\"TASK_WAITING\"", "\"seq\":131,\"prev\":130");
+  expect_beat(&scene, "\"newest\":131,");
+  send_committed(&scene, 131, NULL);
+  expect_beat(&scene, "\"newest\":131,");
+  end(&scene);
+}
+
+TEST(event_bus, last_word_comes_behind_the_last_event) {
+  struct scene scene;
+  struct hg_message stop;
+  begin(&scene);
+  hg_message_init(&stop, HG_STOP);
+  hg_test_send(&scene.bus, HG_PORT_LIFE, 0, &stop);
+  send_facts(&scene, 101, 101);
+  hg_test_flush(&scene.bus);
+  CHECK(!scene.bus.finished);
+  hg_test_flush(&scene.bus);
+  CHECK(scene.bus.finished);
+  (void)hg_test_expect(&scene.bus, HG_PORT_LIFE, 0, HG_STOPPED);
+  expect(&scene, "\"TASK_WAITING\"", "\"seq\":101");
+  end(&scene);
+}

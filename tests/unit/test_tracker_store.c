@@ -1,0 +1,79 @@
+// The tracker and the store: what it journals of the store's troubles, and what it takes over from the ledger.
+// labels: budget
+#include "tracker_fixture.h"
+
+static void hear(struct fixture *f, const char *trouble) {
+  struct hg_message message;
+  hg_message_init(&message, HG_COMMITTED);
+  message.as.committed.degraded = trouble != NULL;
+  message.as.committed.reason = hg_text_of(trouble);
+  hg_test_send(&f->tracker, HG_PORT_FACTS, 0, &message);
+}
+
+TEST(tracker_store, trouble_is_journalled_when_it_is_over) {
+  struct fixture f;
+  begin(&f, 1000, 4);
+  start(&f);
+  hear(&f, NULL);
+  const struct hg_now began = f.tracker.now;
+  hear(&f, "no space left");
+  f.tracker.now.monotonic_us += 400;
+  f.tracker.now.utc_us += 400;
+  hear(&f, "no space left, still");
+  CHECK(no_event(&f));
+  f.tracker.now.monotonic_us += 300;
+  hear(&f, NULL);
+  const struct hg_message *event = next_event(&f, HG_STORE_DEGRADED);
+  CHECK(hg_text_equal(event->as.store_degraded.reason, hg_text_of("no space left")));
+  CHECK_EQ(event->as.head.at, began.utc_us);
+  event = next_event(&f, HG_STORE_RECOVERED);
+  CHECK_EQ(event->as.store_recovered.lasted_us, 700);
+  hear(&f, NULL);
+  CHECK(no_event(&f));
+  end(&f);
+}
+
+TEST(tracker_store, nothing_is_journalled_behind_the_last_row) {
+  struct fixture f;
+  struct hg_message stop;
+  begin(&f, 1000, 4);
+  start(&f);
+  hear(&f, "no space left");
+  hg_message_init(&stop, HG_STOP);
+  stop.as.stop.now = true;
+  hg_test_send(&f.tracker, HG_PORT_LIFE, 0, &stop);
+  (void)next_event(&f, HG_RUNTIME_STOPPED);
+  hear(&f, NULL);
+  CHECK(no_event(&f));
+  end(&f);
+}
+
+// A permit of an earlier runtime, and the reservation that is behind it.
+static void leave_permit(struct fixture *f, struct hg_ledger_permit *permit) {
+  f->setup.state.permits = permit;
+  f->setup.state.permit_count = 1;
+  f->setup.stored[0].reserved = permit->tokens;
+}
+
+TEST(tracker_store, kept_orphan_is_taken_over_without_a_word) {
+  struct fixture f;
+  begin(&f, 1000, 4);
+  leave_permit(&f, &(struct hg_ledger_permit){.id = 7, .tokens = 300, .kept = true, .task_id = "an old task"});
+  open_tracker(&f);
+  CHECK_EQ(next_event(&f, HG_RUNTIME_STARTED)->as.runtime_started.orphans, 0);
+  CHECK(no_event(&f));
+  struct hg_usage_message usage = usage_of(&f, 0);
+  CHECK_EQ(usage.reserved, 300);
+  CHECK_EQ(usage.open_permits, 1);
+
+  // What it keeps will not come back by itself.
+  CHECK_EQ(ask(&f, (struct wish){.permit = 8, .min = 701, .max = 701}).verdict, HG_VERDICT_NEVER);
+  CHECK_EQ(settled(&f, 7, 20), HG_OK);
+  (void)next_event(&f, HG_BUDGET_EXHAUSTED);
+  CHECK(next_event(&f, HG_TOKENS_SETTLED)->as.tokens_settled.late);
+  usage = usage_of(&f, 0);
+  CHECK_EQ(usage.reserved, 0);
+  CHECK_EQ(usage.used, 20);
+  CHECK_EQ(usage.open_permits, 0);
+  end(&f);
+}
