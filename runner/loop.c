@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -183,8 +184,29 @@ hg_err hg_loop_run(struct hg_loop *loop, hg_error *why) {
   }
 }
 
+// A provider may repeat a key in what it says about it: what was sent as a credential is shown to nobody.
+static void hide_keys(char *text, char **headers) {
+  for (; headers && *headers; headers++) {
+    const char *value = strchr(*headers, ':');
+    const bool credential = strncasecmp(*headers, "authorization:", 14) == 0 ||
+                            strncasecmp(*headers, "x-api-key:", 10) == 0 || strncasecmp(*headers, "api-key:", 8) == 0;
+    if (!credential || !value) continue;
+    const char *space = strrchr(value, ' '); // behind the scheme, "Bearer"
+    const char *key = space ? space + 1 : value + 1;
+    const size_t len = strlen(key);
+    for (char *found = text; len > 0 && (found = strstr(found, key));) {
+      memset(found, '*', len);
+      found += len;
+    }
+  }
+}
+
 enum hg_stop hg_loop_result(struct hg_loop *loop, struct hg_run_figures *out, const char **text) {
   const enum hg_stop stop = hg_runner_stopped(loop->runner, text);
+  snprintf(loop->stop_text, sizeof loop->stop_text, "%s", *text ? *text : "");
+  hide_keys(loop->stop_text, loop->options.target->openai_headers);
+  hide_keys(loop->stop_text, loop->options.target->anthropic_headers);
+  *text = loop->stop_text;
   loop->now_ms = clock_ms();
   if (stop != HG_STOP_LEDGER) hg_loop_ask(loop, LAST_FIGURES_MS);
   hg_loop_close_figures(loop);
