@@ -4,7 +4,7 @@ import { Subscriber } from "zeromq";
 
 const [endpoint, ...topics] = process.argv.slice(2);
 const socket = new Subscriber();
-socket.connect(endpoint); // such as ipc:///srv/work/headgate.db.d/events.ipc
+socket.connect(endpoint); // such as ipc:///srv/headgate.db.d/events.ipc
 socket.subscribe(...topics); // none: all
 for await (const [topic, payload] of socket) {
   if (topic.toString() !== "HEARTBEAT") console.log(JSON.stringify(decode(payload)));

@@ -1,13 +1,11 @@
 #!/usr/bin/python3
 """Prints each event of a runtime as one line of JSON. usage: subscribe.py ENDPOINT [TOPIC ...]"""
-import json
-import sys
-
+import json, sys
 import msgpack  # apt-get install python3-msgpack
 import zmq  # apt-get install python3-zmq
 
 socket = zmq.Context().socket(zmq.SUB)
-socket.connect(sys.argv[1])  # such as ipc:///srv/work/headgate.db.d/events.ipc
+socket.connect(sys.argv[1])  # such as ipc:///srv/headgate.db.d/events.ipc
 for topic in sys.argv[2:] or [""]:  # the empty prefix: all
     socket.subscribe(topic)
 while True:
