@@ -75,6 +75,8 @@ void hg_outbox_put(struct hg_outbox *outbox, enum hg_port port, hg_peer peer, co
 // A frame that is encoded already; topic may be empty.
 void hg_outbox_put_frame(struct hg_outbox *outbox, enum hg_port port, hg_peer peer, struct hg_bytes topic,
                          struct hg_bytes frame);
+// The last word of an actor, and its end after this turn. `reason` is for an error; NULL: none.
+void hg_outbox_finish(struct hg_outbox *outbox, hg_err err, const char *reason);
 // Walks what is in it: *at from 0; false at the end.
 bool hg_outbox_next(const struct hg_outbox *outbox, size_t *at, struct hg_outgoing *out);
 

@@ -140,10 +140,7 @@ static int64_t end(struct event_bus *bus, struct hg_now now, struct hg_outbox *o
   const bool more = bus->heard_facts;
   bus->heard_facts = false;
   if (more) return now.monotonic_us;
-  struct hg_message last;
-  hg_message_init(&last, HG_STOPPED);
-  hg_outbox_put(out, HG_PORT_LIFE, 0, &last);
-  out->finished = true;
+  hg_outbox_finish(out, HG_OK, NULL);
   return HG_NEVER;
 }
 

@@ -174,10 +174,7 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
   } else if (message->kind == HG_RECORDED) {
     limits_done(gateway, message->as.recorded.number, out);
   } else if (message->kind == HG_STOP) {
-    struct hg_message last;
-    hg_message_init(&last, HG_STOPPED);
-    hg_outbox_put(out, HG_PORT_LIFE, 0, &last);
-    out->finished = true;
+    hg_outbox_finish(out, HG_OK, NULL);
   }
 }
 

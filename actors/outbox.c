@@ -87,3 +87,12 @@ bool hg_outbox_next(const struct hg_outbox *outbox, size_t *at, struct hg_outgoi
   *at += sizeof header + header.topic_size + header.frame_size;
   return true;
 }
+
+void hg_outbox_finish(struct hg_outbox *outbox, hg_err err, const char *reason) {
+  struct hg_message last;
+  hg_message_init(&last, HG_STOPPED);
+  last.as.stopped.error = (uint32_t)err;
+  last.as.stopped.reason = hg_text_of(reason);
+  hg_outbox_put(outbox, HG_PORT_LIFE, 0, &last);
+  outbox->finished = true;
+}

@@ -64,14 +64,7 @@ static void set_reason(struct persister *persister) {
 }
 
 static void stop(struct persister *persister, struct hg_outbox *out) {
-  struct hg_message last;
-  hg_message_init(&last, HG_STOPPED);
-  if (persister->degraded) {
-    last.as.stopped.error = HG_ERR_STORE;
-    last.as.stopped.reason = hg_text_of(persister->reason);
-  }
-  hg_outbox_put(out, HG_PORT_LIFE, 0, &last);
-  out->finished = true;
+  hg_outbox_finish(out, persister->degraded ? HG_ERR_STORE : HG_OK, persister->degraded ? persister->reason : NULL);
 }
 
 static void give_up(struct persister *persister, struct hg_outbox *out) {

@@ -200,10 +200,7 @@ static void tell_drained(struct hg_scheduler *scheduler) {
 
 static void tell_stopped(struct hg_scheduler *scheduler) {
   if (!scheduler->stop_now && !is_idle(scheduler)) return;
-  struct hg_message stopped;
-  hg_message_init(&stopped, HG_STOPPED);
-  hg_outbox_put(scheduler->out, HG_PORT_LIFE, 0, &stopped);
-  scheduler->out->finished = true;
+  hg_outbox_finish(scheduler->out, HG_OK, NULL);
 }
 
 // ---------------------------------------------------------------------------------------------------------- turns

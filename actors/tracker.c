@@ -186,14 +186,8 @@ static void tell_stopped(struct hg_tracker *tracker) {
 static void end(struct hg_tracker *tracker) {
   const bool all_durable = tracker->log.durable == tracker->log.seq;
   if (!all_durable && !tracker->stop_now) return;
-  struct hg_message last;
-  hg_message_init(&last, HG_STOPPED);
-  if (!all_durable) {
-    last.as.stopped.error = HG_ERR_STORE;
-    last.as.stopped.reason = hg_text_of("the newest facts are not known to be durable");
-  }
-  hg_outbox_put(tracker->out, HG_PORT_LIFE, 0, &last);
-  tracker->out->finished = true;
+  if (all_durable) hg_outbox_finish(tracker->out, HG_OK, NULL);
+  else hg_outbox_finish(tracker->out, HG_ERR_STORE, "the newest facts are not known to be durable");
 }
 
 // ------------------------------------------------------------------------------------------------------- turns

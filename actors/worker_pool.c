@@ -223,10 +223,7 @@ static int64_t stop(struct worker_pool *pool, struct hg_now now, struct hg_outbo
   }
   if (pool->stop_at == HG_NEVER) pool->stop_at = now.monotonic_us + ANSWERS_WITHIN_US;
   if (pool->jobs.count > 0 && !pool->stop_now && now.monotonic_us < pool->stop_at) return pool->stop_at;
-  struct hg_message last;
-  hg_message_init(&last, HG_STOPPED);
-  hg_outbox_put(out, HG_PORT_LIFE, 0, &last);
-  out->finished = true;
+  hg_outbox_finish(out, HG_OK, NULL);
   return HG_NEVER;
 }
 
