@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define BATCHES_MAX HG_FACTS_WINDOW
+#define FINDS_MAX (HG_FINDS_WINDOW + HG_BURST) // the tracker stops listening past the window
 #define TELL_EVERY_US 100000  // the newest committed seq is repeated to the bus
 #define IDLE_AFTER_US 1000000 // without facts: time for a checkpoint
 #define RETRY_FIRST_US 10000
@@ -23,10 +24,18 @@ struct batch {
   struct hg_bytes events; // inside the frame
 };
 
+// A question for a usage id that is not answered yet.
+struct find {
+  uint64_t request;
+  char usage_id[HG_LABEL_MAX + 1];
+};
+
 struct persister {
   struct hg_store store;
   struct batch batches[BATCHES_MAX];
   size_t waiting;
+  struct find finds[FINDS_MAX];
+  size_t find_count;
   uint64_t durable;
   bool degraded; // what waits is not written yet, or nobody knows
   bool given_up; // and never will be
@@ -99,11 +108,20 @@ static void keep(struct persister *persister, const struct hg_envelope *in, stru
   persister->waiting++;
 }
 
+static void keep_find(struct persister *persister, const struct hg_find_usage_message *question) {
+  assert(persister->find_count < FINDS_MAX && question->usage_id.size <= HG_LABEL_MAX);
+  struct find *find = &persister->finds[persister->find_count++];
+  find->request = question->request;
+  hg_text_copy(find->usage_id, sizeof find->usage_id, question->usage_id);
+}
+
 static void receive(void *self, struct hg_now now, const struct hg_envelope *in, struct hg_outbox *out) {
   struct persister *persister = self;
   (void)now;
   if (in->port == HG_PORT_FACTS && in->message.kind == HG_FACTS) {
     keep(persister, in, out);
+  } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_FIND_USAGE) {
+    keep_find(persister, &in->message.as.find_usage);
   } else if (in->message.kind == HG_STOP) {
     persister->stopping = true;
     persister->stop_now = in->message.as.stop.now;
@@ -196,6 +214,25 @@ static void commit(struct persister *persister, struct hg_now now, struct hg_out
   persister->idle_at = now.monotonic_us + IDLE_AFTER_US;
 }
 
+// A store that can't be read now is asked again when it has recovered.
+static void answer_finds(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
+  size_t answered = 0;
+  hg_err err = HG_OK;
+  for (; answered < persister->find_count; answered++) {
+    const struct find *find = &persister->finds[answered];
+    struct hg_message found;
+    hg_message_init(&found, HG_USAGE_FOUND);
+    found.as.usage_found.request = find->request;
+    err = persister->store.find_usage(persister->store.self, hg_text_of(find->usage_id), &found.as.usage_found.seq,
+                                      &found.as.usage_found.content, &persister->why);
+    if (err != HG_OK) break;
+    hg_outbox_put(out, HG_PORT_FACTS, 0, &found);
+  }
+  persister->find_count -= answered;
+  memmove(persister->finds, persister->finds + answered, persister->find_count * sizeof *persister->finds);
+  if (err != HG_OK) degrade(persister, err, now, out);
+}
+
 static void checkpoint(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
   const bool idle = now.monotonic_us >= persister->idle_at;
   const hg_err err = persister->store.checkpoint(persister->store.self, idle, &persister->why);
@@ -208,6 +245,7 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   struct persister *persister = self;
   const bool due = !persister->degraded || now.monotonic_us >= persister->retry_at || persister->stopping;
   if (due && !persister->given_up) commit(persister, now, out);
+  if (!persister->degraded) answer_finds(persister, now, out);
   if (!persister->degraded) checkpoint(persister, now, out);
   if (now.monotonic_us >= persister->tell_at) {
     tell(persister, HG_PORT_COMMITTED, out);

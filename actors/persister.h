@@ -5,7 +5,7 @@
 // row, or rows that are gone, and the persister gives up: it lives on, tells why, and writes nothing more
 // (docs/decisions/0006-when-the-store-fails.md).
 //
-// Hears: HG_PORT_FACTS (FACTS), HG_PORT_LIFE (STOP).
+// Hears: HG_PORT_FACTS (FACTS, FIND_USAGE), HG_PORT_LIFE (STOP).
 #ifndef HG_PERSISTER_H
 #define HG_PERSISTER_H
 
@@ -17,6 +17,7 @@ struct hg_store {
   hg_err (*write)(void *self, const struct hg_bytes *payloads, size_t count, hg_error *why);
   hg_err (*recover)(void *self, uint64_t *stored_seq, hg_error *why);
   hg_err (*checkpoint)(void *self, bool idle, hg_error *why);
+  hg_err (*find_usage)(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why);
 };
 
 // `last_seq`: the newest event that is stored already.

@@ -242,13 +242,15 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
     hg_fact_log_committed(&tracker->log, in->message.as.committed.seq);
     hg_held_release(&tracker->held, tracker->log.durable, out);
     note_store(tracker, &in->message.as.committed);
+  } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_USAGE_FOUND) {
+    if (tracker->state != HG_TRACKER_STOPPED) hg_tracker_found(tracker, &in->message.as.usage_found);
   } else if (in->port == HG_PORT_LIFE && in->message.kind == HG_STOP) {
     if (tracker->state == HG_TRACKER_RUNNING) tracker->state = HG_TRACKER_STOPPING;
     tracker->stop_now |= in->message.as.stop.now;
     tracker->heard = true;
   } else if (tracker->state != HG_TRACKER_STOPPED && in->port == HG_PORT_CLIENTS) {
     tracker->heard = true;
-    hg_tracker_command(tracker, in);
+    hg_tracker_receive(tracker, in);
   } else if (tracker->state != HG_TRACKER_STOPPED && in->port == HG_PORT_DECISIONS) {
     tracker->heard = true;
     receive_decision(tracker, &in->message);
@@ -260,14 +262,16 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   begin_turn(tracker, now, out);
   hg_tracker_answer_peers(tracker);
   if (tracker->state == HG_TRACKER_STOPPING) {
-    const bool drained = !tracker->heard && !hg_fact_log_is_full(&tracker->log);
+    const bool drained = !tracker->heard && !hg_fact_log_is_full(&tracker->log) && tracker->finds.count == 0;
     if (drained || tracker->stop_now || ++tracker->stop_turns > STOP_TURNS_MAX) tell_stopped(tracker);
   }
   tracker->heard = false;
+  hg_usage_ids_forget(&tracker->usage_ids, tracker->log.durable);
   hg_fact_log_send(&tracker->log, out);
   tell_durable(tracker);
   if (tracker->state == HG_TRACKER_STOPPED) end(tracker);
-  return tracker->state == HG_TRACKER_STOPPING && !hg_fact_log_is_full(&tracker->log) ? now.monotonic_us : HG_NEVER;
+  const bool waits = hg_fact_log_is_full(&tracker->log) || tracker->finds.count > 0; // for the persister
+  return tracker->state == HG_TRACKER_STOPPING && !waits ? now.monotonic_us : HG_NEVER;
 }
 
 // Over the backlog only commits and the runtime are heard: commands wait in their pipes, and their senders hear BUSY.
@@ -275,6 +279,7 @@ static uint32_t listens(const void *self) {
   const struct hg_tracker *tracker = self;
   const uint32_t always = 1U << HG_PORT_FACTS | 1U << HG_PORT_LIFE;
   if (hg_fact_log_is_full(&tracker->log)) return always;
+  if (hg_tracker_asks_much(tracker)) return always | 1U << HG_PORT_DECISIONS;
   return always | 1U << HG_PORT_CLIENTS | 1U << HG_PORT_DECISIONS;
 }
 
@@ -286,9 +291,14 @@ static void destroy(void *self) {
     if (peer->gone) free(peer);
   }
   size_t at = 0;
-  for (void *peer; (peer = hg_id_map_next(&tracker->peers, &at));)
+  for (struct hg_tracker_peer *peer; (peer = hg_id_map_next(&tracker->peers, &at));) {
+    hg_tracker_forget_deferred(tracker, peer);
     free(peer);
+  }
   hg_id_map_destroy(&tracker->peers);
+  hg_id_map_destroy(&tracker->finds);
+  hg_usage_ids_destroy(&tracker->usage_ids);
+  hg_tracker_free_reporters(tracker);
   hg_held_destroy(&tracker->held);
   hg_fact_log_destroy(&tracker->log);
   hg_permits_destroy(&tracker->permits);
@@ -327,7 +337,7 @@ hg_err hg_tracker_new(const struct hg_config *config, const struct hg_ledger_sta
   tracker->told_durable = state->last_seq;
   hg_fact_log_init(&tracker->log, state->last_seq, state->topic_last);
   if (!hg_budgets_init(&tracker->budgets, config, state) || !hg_permits_init(&tracker->permits) ||
-      !take_over(tracker, state)) {
+      !take_over(tracker, state) || !hg_tracker_take_over_reporters(tracker, state)) {
     destroy(tracker);
     return HG_ERR_NO_MEMORY;
   }

@@ -2,8 +2,9 @@
 // sequence number. It decides in one step whether a request may spend (I1), may run beside others (I4), must wait, or
 // can never fit; and it is the only producer of the journal: every fact gets its number here, in the order of cause.
 //
-// Hears: HG_PORT_CLIENTS (RECORD_USAGE, CORRECT_USAGE, SET_HARD_LIMIT, GET_USAGE, GET_ORPHAN, LEAVE), HG_PORT_DECISIONS
-// (RESERVE, SETTLE, RELEASE, ABANDON, MAX_CONCURRENCY), HG_PORT_FACTS (COMMITTED), HG_PORT_LIFE (STOP).
+// Hears: HG_PORT_CLIENTS (RECORD_USAGE, CORRECT_USAGE, SET_HARD_LIMIT, GET_USAGE, GET_ORPHAN, REPORT_AS,
+// LEAVE), HG_PORT_DECISIONS (RESERVE, SETTLE, RELEASE, ABANDON, MAX_CONCURRENCY), HG_PORT_FACTS (COMMITTED,
+// USAGE_FOUND), HG_PORT_LIFE (STOP).
 #ifndef HG_TRACKER_H
 #define HG_TRACKER_H
 

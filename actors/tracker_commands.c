@@ -22,7 +22,7 @@ static struct hg_tracker_peer *add_peer(struct hg_tracker *tracker, hg_peer id) 
   return NULL;
 }
 
-static struct hg_tracker_peer *find_peer(struct hg_tracker *tracker, hg_peer id, uint64_t number) {
+struct hg_tracker_peer *hg_tracker_find_peer(struct hg_tracker *tracker, hg_peer id, uint64_t number) {
   struct hg_tracker_peer *peer = hg_id_map_get(&tracker->peers, id);
   if (peer) return peer;
   if (tracker->peers.count >= HG_PEERS_MAX) {
@@ -35,22 +35,23 @@ static struct hg_tracker_peer *find_peer(struct hg_tracker *tracker, hg_peer id,
   return peer;
 }
 
-// True: the number is the next one of its sender, and is decided now whatever comes of it.
-static bool take_number(struct hg_tracker *tracker, hg_peer id, uint64_t number) {
-  struct hg_tracker_peer *peer = find_peer(tracker, id, number);
-  if (!peer) return false;
+// Its sender, when the number is its next one, which is then decided whatever comes of it; NULL otherwise.
+static struct hg_tracker_peer *take_number(struct hg_tracker *tracker, hg_peer id, uint64_t number) {
+  struct hg_tracker_peer *peer = hg_tracker_find_peer(tracker, id, number);
+  if (!peer) return NULL;
   if (number > peer->last && number - peer->last > 1) {
     reject(tracker, id, number, HG_ERR_SEQUENCE, peer->last);
-    return false;
+    return NULL;
   }
   if (!peer->dirty) {
     peer->dirty = true;
     peer->next = tracker->dirty;
     tracker->dirty = peer;
   }
-  if (number <= peer->last) return false;
+  if (number <= peer->last) return NULL;
   peer->last = number;
-  return true;
+  hg_tracker_took_number(peer);
+  return peer;
 }
 
 void hg_tracker_answer_peers(struct hg_tracker *tracker) {
@@ -62,6 +63,7 @@ void hg_tracker_answer_peers(struct hg_tracker *tracker) {
       free(peer);
       continue;
     }
+    hg_tracker_tell_numbers(tracker, peer);
     struct hg_message recorded;
     hg_message_init(&recorded, HG_RECORDED);
     recorded.as.recorded.number = peer->last;
@@ -72,26 +74,36 @@ void hg_tracker_answer_peers(struct hg_tracker *tracker) {
 static void leave(struct hg_tracker *tracker, hg_peer id) {
   struct hg_tracker_peer *peer = hg_id_map_remove(&tracker->peers, id);
   if (!peer) return;
+  hg_tracker_forget_deferred(tracker, peer);
+  hg_tracker_left_name(peer);
   peer->gone = true;
   if (!peer->dirty) free(peer);
 }
 
 // ------------------------------------------------------------------------------------------------- commands
 
+// A known usage id is answered as the first time, whatever has become of the budget since.
 static hg_err record(struct hg_tracker *tracker, const struct hg_record_usage_message *command) {
   if (command->budget >= tracker->budgets.count) return HG_ERR_UNKNOWN_BUDGET;
   if (!hg_tracker_labels_fit(command->task_id, command->model, command->response_id)) return HG_ERR_INVALID;
   if (command->source == HG_SOURCE_MISSING) return HG_ERR_NO_USAGE;
-  if (command->tokens < 0 || !hg_budgets_fit(&tracker->budgets, command->budget, command->tokens, 0))
-    return HG_ERR_RANGE;
-  hg_budgets_add(&tracker->budgets, command->budget, command->tokens, 0);
   struct hg_message event;
   hg_message_init(&event, HG_USAGE_RECORDED);
   struct hg_usage_recorded_message *recorded = &event.as.usage_recorded;
   recorded->task_id = command->task_id;
-  HG_SET_TOTALS(*recorded, &tracker->budgets.at[command->budget], command->tokens, 0);
+  recorded->used_delta = command->tokens;
   HG_COPY_DETAILS(*recorded, *command);
+  recorded->usage_id = command->usage_id;
+  struct hg_usage_id *id;
+  const hg_err known = hg_tracker_begin_once(tracker, &event, command->usage_id, command->budget, &id);
+  if (known != HG_ERR_EMPTY) return known;
+  if (command->tokens < 0 || !hg_budgets_fit(&tracker->budgets, command->budget, command->tokens, 0))
+    return HG_ERR_RANGE;
+  hg_budgets_add(&tracker->budgets, command->budget, command->tokens, 0);
+  HG_SET_TOTALS(*recorded, &tracker->budgets.at[command->budget], command->tokens, 0);
+  recorded->reporter = hg_tracker_sign(tracker, &recorded->number);
   hg_tracker_emit(tracker, command->budget, &event);
+  if (id) id->seq = event.as.head.seq;
   hg_tracker_tell_crossings(tracker, command->budget, command->tokens, command->task_id);
   hg_tracker_settle_path(tracker, command->budget, false);
   return HG_OK;
@@ -99,13 +111,21 @@ static hg_err record(struct hg_tracker *tracker, const struct hg_record_usage_me
 
 static hg_err correct(struct hg_tracker *tracker, const struct hg_correct_usage_message *command) {
   if (command->budget >= tracker->budgets.count) return HG_ERR_UNKNOWN_BUDGET;
-  if (!hg_budgets_fit(&tracker->budgets, command->budget, command->tokens, 0)) return HG_ERR_RANGE;
-  hg_budgets_add(&tracker->budgets, command->budget, command->tokens, 0);
   struct hg_message event;
   hg_message_init(&event, HG_USAGE_CORRECTED);
-  HG_SET_TOTALS(event.as.usage_corrected, &tracker->budgets.at[command->budget], command->tokens, 0);
-  event.as.usage_corrected.reason = command->reason;
+  struct hg_usage_corrected_message *corrected = &event.as.usage_corrected;
+  corrected->used_delta = command->tokens;
+  corrected->reason = command->reason;
+  corrected->usage_id = command->usage_id;
+  struct hg_usage_id *id;
+  const hg_err known = hg_tracker_begin_once(tracker, &event, command->usage_id, command->budget, &id);
+  if (known != HG_ERR_EMPTY) return known;
+  if (!hg_budgets_fit(&tracker->budgets, command->budget, command->tokens, 0)) return HG_ERR_RANGE;
+  hg_budgets_add(&tracker->budgets, command->budget, command->tokens, 0);
+  HG_SET_TOTALS(*corrected, &tracker->budgets.at[command->budget], command->tokens, 0);
+  corrected->reporter = hg_tracker_sign(tracker, &corrected->number);
   hg_tracker_emit(tracker, command->budget, &event);
+  if (id) id->seq = event.as.head.seq;
   uint32_t at = command->budget;
   do {
     tracker->budgets.at[at].told = HG_WAIT_NONE;
@@ -133,6 +153,7 @@ static hg_err set_hard_limit(struct hg_tracker *tracker, const struct hg_set_har
   changed->hard_limit = command->tokens;
   changed->previous_limit = previous;
   changed->reason = hg_text_of("command");
+  changed->reporter = hg_tracker_sign(tracker, &changed->number);
   hg_tracker_emit(tracker, command->budget, &event);
   hg_tracker_settle_path(tracker, command->budget, command->tokens > previous);
   return HG_OK;
@@ -178,22 +199,31 @@ static void get_orphan(struct hg_tracker *tracker, hg_peer peer, const struct hg
   hg_tracker_answer(tracker, peer, &answer);
 }
 
-static void decide(struct hg_tracker *tracker, const struct hg_envelope *in, uint64_t number) {
-  if (!take_number(tracker, in->peer, number)) return;
+uint64_t hg_tracker_number_of(const struct hg_message *message) {
+  if (message->kind == HG_RECORD_USAGE) return message->as.record_usage.number;
+  if (message->kind == HG_CORRECT_USAGE) return message->as.correct_usage.number;
+  return message->kind == HG_SET_HARD_LIMIT ? message->as.set_hard_limit.number : 0;
+}
+
+static void decide(struct hg_tracker *tracker, const struct hg_envelope *in) {
   const struct hg_message *message = &in->message;
+  const uint64_t number = hg_tracker_number_of(message);
+  tracker->deciding = take_number(tracker, in->peer, number);
+  if (!tracker->deciding) return;
   hg_err err = HG_OK;
   if (message->kind == HG_RECORD_USAGE) err = record(tracker, &message->as.record_usage);
   else if (message->kind == HG_CORRECT_USAGE) err = correct(tracker, &message->as.correct_usage);
   else err = set_hard_limit(tracker, &message->as.set_hard_limit);
+  tracker->deciding = NULL;
   if (err != HG_OK) reject(tracker, in->peer, number, err, 0);
 }
 
 void hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in) {
   const struct hg_message *message = &in->message;
-  if (message->kind == HG_RECORD_USAGE) decide(tracker, in, message->as.record_usage.number);
-  else if (message->kind == HG_CORRECT_USAGE) decide(tracker, in, message->as.correct_usage.number);
-  else if (message->kind == HG_SET_HARD_LIMIT) decide(tracker, in, message->as.set_hard_limit.number);
+  if (message->kind == HG_RECORD_USAGE || message->kind == HG_CORRECT_USAGE || message->kind == HG_SET_HARD_LIMIT)
+    decide(tracker, in);
   else if (message->kind == HG_GET_USAGE) get_usage(tracker, in->peer, &message->as.get_usage);
   else if (message->kind == HG_GET_ORPHAN) get_orphan(tracker, in->peer, &message->as.get_orphan);
+  else if (message->kind == HG_REPORT_AS) hg_tracker_report_as(tracker, in->peer, &message->as.report_as);
   else if (message->kind == HG_LEAVE) leave(tracker, in->peer);
 }

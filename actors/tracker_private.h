@@ -1,5 +1,5 @@
 // What the files of the tracker share: tracker.c (turns, start and stop), tracker_commands.c (numbered commands and
-// questions of clients), tracker_permits.c (reservations). [8_RISKS-REQ-031]
+// questions of clients), tracker_once.c (usage ids, lasting names), tracker_permits.c (reservations). [8_RISKS-REQ-031]
 #ifndef HG_TRACKER_PRIVATE_H
 #define HG_TRACKER_PRIVATE_H
 
@@ -8,12 +8,22 @@
 #include "actors/id_map.h"
 #include "actors/permits.h"
 #include "actors/tracker.h"
+#include "actors/usage_ids.h"
+
+struct hg_reporter; // a lasting name and its numbers
+struct hg_deferred; // a message that waits for the ledger's answer
 
 struct hg_tracker_peer {
   hg_peer id;
+  struct hg_reporter *reporter;                        // NULL: it has no lasting name
+  struct hg_deferred *first_deferred, *last_deferred; // messages that wait in line
   uint64_t last;                // the newest number that is decided
   bool dirty, gone;             // has something to be told; has left
   struct hg_tracker_peer *next; // dirty
+};
+
+struct hg_found_usage {
+  uint64_t seq, content; // seq 0: nothing was found
 };
 
 struct hg_tracker {
@@ -24,6 +34,14 @@ struct hg_tracker {
   struct hg_held held;
   struct hg_id_map peers;
   struct hg_tracker_peer *dirty;
+  struct hg_usage_ids usage_ids;
+  struct hg_id_map finds; // request -> message that waits
+  uint64_t finds_asked;
+  size_t deferred_count;
+  struct hg_found_usage found;      // what the ledger said of the command that is decided
+  struct hg_tracker_peer *deciding; // whose numbered command is decided; NULL: none
+  struct hg_reporter **reporters;
+  size_t reporter_count, reporter_capacity;
   uint64_t refusals; // answers that made somebody wait
   uint32_t max_concurrency;
   uint64_t told_durable;           // to the scheduler
@@ -67,6 +85,29 @@ void hg_tracker_tell_latch(struct hg_tracker *tracker, uint32_t budget);
 // tracker_commands.c; what is no command of theirs is passed over
 void hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in);
 void hg_tracker_answer_peers(struct hg_tracker *tracker); // RECORDED, at most one a peer
+uint64_t hg_tracker_number_of(const struct hg_message *message); // 0: it is no numbered command
+// Who sends; entered when it is new. NULL: there is no place, and it was told so.
+struct hg_tracker_peer *hg_tracker_find_peer(struct hg_tracker *tracker, hg_peer id, uint64_t number);
+
+// tracker_once.c
+// A message of a client: decided now, or when the ledger has said whether it knows its usage id.
+void hg_tracker_receive(struct hg_tracker *tracker, const struct hg_envelope *in);
+void hg_tracker_found(struct hg_tracker *tracker, const struct hg_usage_found_message *answer);
+void hg_tracker_forget_deferred(struct hg_tracker *tracker, struct hg_tracker_peer *peer);
+bool hg_tracker_asks_much(const struct hg_tracker *tracker); // no more may be asked of the ledger now
+// HG_ERR_EMPTY: what the event says is to be counted, and the row goes into *out (NULL: it has no usage id). HG_OK: it
+// was counted before. HG_ERR_CONFLICT: something else was, under its usage id.
+hg_err hg_tracker_begin_once(struct hg_tracker *tracker, const struct hg_message *event, struct hg_text usage_id,
+                             uint32_t budget, struct hg_usage_id **out);
+bool hg_tracker_take_over_reporters(struct hg_tracker *tracker, const struct hg_ledger_state *state);
+void hg_tracker_free_reporters(struct hg_tracker *tracker);
+void hg_tracker_report_as(struct hg_tracker *tracker, hg_peer id, const struct hg_report_as_message *wish);
+void hg_tracker_took_number(struct hg_tracker_peer *peer);
+void hg_tracker_left_name(struct hg_tracker_peer *peer);
+// The lasting name of who sent the command that is decided, and its number; empty: it has none.
+struct hg_text hg_tracker_sign(struct hg_tracker *tracker, int64_t *number);
+// NUMBERS_TAKEN, when the peer's newest numbers have no row.
+void hg_tracker_tell_numbers(struct hg_tracker *tracker, const struct hg_tracker_peer *peer);
 
 // tracker_permits.c
 void hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *message);

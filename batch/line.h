@@ -2,7 +2,7 @@
 #ifndef HG_LINE_H
 #define HG_LINE_H
 
-#include "batch/siphash.h"
+#include "schemas/siphash.h"
 #include "batch/text_buffer.h"
 #include "headgate.h"
 #include "schemas/limits.h"

@@ -240,6 +240,8 @@ static hg_err take(hg_client *client, const struct hg_message *message) {
     return take_answer(client, message, message->as.orphan.request);
   } else if (message->kind == HG_QUEUE) {
     return take_answer(client, message, message->as.queue.request);
+  } else if (message->kind == HG_REPORTER) {
+    return take_answer(client, message, message->as.reporter.request);
   } else if (message->kind == HG_DONE) {
     return take_answer(client, message, message->as.done.request);
   } else if (message->kind == HG_FUNCTION_RAN) {

@@ -68,7 +68,7 @@ hg_err hg_client_text(const char *text, size_t most, struct hg_text *out);
 // The parts of the waiting calls that send (start.c).
 hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, uint64_t timeout_us, hg_ticket *out);
 hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t tokens, const char *why,
-                                  uint64_t *number);
+                                  const char *usage_id, uint64_t *number);
 hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t tokens, uint64_t *number);
 
 #endif

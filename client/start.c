@@ -25,6 +25,7 @@ hg_err hg_record_usage_start(hg_client *client, const hg_usage_report *report, h
   if (err == HG_OK) err = hg_client_text(used.task_id, HG_TASK_ID_MAX, &record->task_id);
   if (err == HG_OK) err = hg_client_text(used.model, HG_LABEL_MAX, &record->model);
   if (err == HG_OK) err = hg_client_text(used.response_id, HG_LABEL_MAX, &record->response_id);
+  if (err == HG_OK) err = hg_client_text(used.usage_id, HG_LABEL_MAX, &record->usage_id);
   if (err != HG_OK) return err;
   record->tokens = used.tokens;
   HG_REPORT_DETAILS(record, &used);
@@ -36,12 +37,13 @@ hg_err hg_record_usage_start(hg_client *client, const hg_usage_report *report, h
 }
 
 hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t tokens, const char *why,
-                                  uint64_t *number) {
+                                  const char *usage_id, uint64_t *number) {
   if (tokens < -HG_TOKENS_MAX || tokens > HG_TOKENS_MAX) return HG_ERR_RANGE;
   struct hg_message message;
   hg_message_init(&message, HG_CORRECT_USAGE);
   hg_err err = hg_client_find_budget(client, budget, &message.as.correct_usage.budget);
   if (err == HG_OK) err = hg_client_text(why, HG_TEXT_MAX, &message.as.correct_usage.reason);
+  if (err == HG_OK) err = hg_client_text(usage_id, HG_LABEL_MAX, &message.as.correct_usage.usage_id);
   if (err != HG_OK) return err;
   message.as.correct_usage.number = client->sent + 1;
   message.as.correct_usage.tokens = tokens;

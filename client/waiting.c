@@ -47,11 +47,16 @@ hg_err hg_record_usage(hg_client *client, const hg_usage_report *report, int tim
 }
 
 hg_err hg_correct(hg_client *client, const char *budget, int64_t tokens, const char *why, int timeout_ms) {
+  return hg_correct_once(client, budget, tokens, why, NULL, timeout_ms);
+}
+
+hg_err hg_correct_once(hg_client *client, const char *budget, int64_t tokens, const char *why, const char *usage_id,
+                       int timeout_ms) {
   if (!client) return HG_ERR_INVALID;
   const int64_t deadline = hg_deadline(timeout_ms);
   uint64_t number = 0;
   hg_err err;
-  START_OR_WAIT(err, client, deadline, hg_client_start_correction(client, budget, tokens, why, &number));
+  START_OR_WAIT(err, client, deadline, hg_client_start_correction(client, budget, tokens, why, usage_id, &number));
   return err == HG_OK ? wait_number(client, number, deadline) : err;
 }
 
@@ -243,4 +248,29 @@ hg_err hg_next_orphan(hg_client *client, hg_permit after, hg_orphan *out, int ti
   memcpy(out->budget, client->core->config->budgets[orphan->budget].name, sizeof out->budget);
   hg_text_copy(out->task_id, sizeof out->task_id, orphan->task_id);
   return HG_OK;
+}
+
+// ------------------------------------------------------------------------------------------------ lasting names
+
+static hg_err take_name(hg_client *client, const char *name, uint64_t *last, int timeout_ms) {
+  struct hg_message wish;
+  hg_message_init(&wish, HG_REPORT_AS);
+  hg_err err = hg_client_text(name, HG_REPORTER_NAME_MAX, &wish.as.report_as.name);
+  if (err != HG_OK) return err;
+  wish.as.report_as.request = hg_client_fresh_id(client);
+  err = ask(client, HG_TO_TRACKER, &wish, wish.as.report_as.request, timeout_ms);
+  if (err == HG_OK) err = (hg_err)client->answer.as.reporter.error;
+  if (err != HG_OK) return err;
+  client->sent = client->durable = client->reported = *last = client->answer.as.reporter.last;
+  return HG_OK;
+}
+
+hg_err hg_client_new_named(hg_runtime *rt, const char *name, hg_client **out, uint64_t *last, int timeout_ms) {
+  if (!name || !out || !last) return HG_ERR_INVALID;
+  hg_client *client = NULL;
+  hg_err err = hg_client_new(rt, &client);
+  if (err == HG_OK) err = take_name(client, name, last, timeout_ms);
+  if (err == HG_OK) *out = client;
+  else hg_client_destroy(&client);
+  return err;
 }

@@ -146,6 +146,14 @@ HG_CHECKED hg_err hg_read_counter(hg_runtime *rt, unsigned index, hg_counter *ou
  * HG_ERR_BUSY (4,096 clients live), HG_ERR_SYSTEM (no descriptors left), HG_ERR_NO_MEMORY. Must not race with hg_close. */
 HG_CHECKED hg_err hg_client_new(hg_runtime *rt, hg_client **out);
 
+/* The same under a lasting name (1 to 64 bytes), for a reporter that must know after a crash what was counted. Its records,
+ * corrections and limits are numbered from 1 in the order of their calls, over the whole life of the ledger; the ticket of
+ * one is HG_TICKET_OF_NUMBER(number). *last is the newest number that was decided and is durable: what the caller sent
+ * after it never arrived and has to be sent again, what it sent before must not be. HG_ERR_CONFLICT: another client has the
+ * name now. HG_ERR_BUSY: 65,536 names are known. */
+HG_CHECKED hg_err hg_client_new_named(hg_runtime *rt, const char *name, hg_client **out, uint64_t *last, int timeout_ms);
+#define HG_TICKET_OF_NUMBER(number) ((hg_ticket){(number) | UINT64_C(1) << 63})
+
 /* Gives back the client; its waiting requests are cancelled and its open permits become orphans. Sets *client to NULL. */
 HG_API void hg_client_destroy(hg_client **client);
 
@@ -193,10 +201,13 @@ typedef struct hg_usage_report {
   const char *response_id; /* at most 128 bytes; NULL: not said */
   hg_outcome outcome;      /* settles only */
   const char *reason;      /* settles only: why it failed or went over; at most 512 bytes; NULL: none */
+  const char *usage_id;    /* records only: a key of the caller's own, 1 to 128 bytes; NULL: none. Kept with the ledger: the
+                              same key with the same content counts once, whoever sends it and whenever, and is answered
+                              as the first time; with other content it is HG_ERR_CONFLICT. Costs one look into the ledger */
 } hg_usage_report;
 #define HG_USAGE_REPORT_INIT                                                                                           \
   {(uint32_t)sizeof(hg_usage_report), 0, NULL, NULL, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN,       \
-   HG_SOURCE_EXACT, 0, NULL, NULL, HG_OUTCOME_DONE, NULL}
+   HG_SOURCE_EXACT, 0, NULL, NULL, HG_OUTCOME_DONE, NULL, NULL}
 
 /* A wish for a permit. Granted as soon as a slot is free and `min_tokens` are available; the grant is at most
  * `max_tokens`. Requests of one budget are granted in the order of their arrival. */
@@ -313,6 +324,9 @@ HG_CHECKED hg_err hg_get_usage(hg_client *, const char *budget, hg_usage *out, i
 HG_CHECKED hg_err hg_get_queue(hg_client *, hg_queue *out, int timeout_ms);
 /* Adds `tokens` (negative: gives back) to what a budget has used, as a compensating journal row with the reason `why`. */
 HG_CHECKED hg_err hg_correct(hg_client *, const char *budget, int64_t tokens, const char *why, int timeout_ms);
+/* The same with a usage id (see hg_usage_report), so that it may be asked again after an unknown outcome. */
+HG_CHECKED hg_err hg_correct_once(hg_client *, const char *budget, int64_t tokens, const char *why, const char *usage_id,
+                                  int timeout_ms);
 /* How many tasks may run at once, 1 to 65,536. Running tasks are never stopped. */
 HG_CHECKED hg_err hg_set_max_concurrency(hg_client *, unsigned n, int timeout_ms);
 /* A new hard limit, 1 to HG_TOKENS_MAX. Under what is used and reserved it stops starts and kills nothing; what waits and

@@ -9,6 +9,7 @@
 #define HG_LEDGER_APPLICATION_ID 0x48474154 // "HGAT"
 #define HG_LEDGER_VERSION 1
 #define HG_LEDGER_RUN 64         // journal rows of one statement
+#define HG_LEDGER_REPORTERS 16   // whose numbers are kept until the end of a transaction
 #define HG_LEDGER_TIME_TEXT 28   // "2025-11-23T13:46:40.123456Z"
 #define HG_LOCK_PATIENCE_MS 5000 // a starter waits so long for whoever holds the ledger
 #define HG_LOCK_GLANCE_MS 100    // a reader so long
@@ -68,7 +69,7 @@ struct hg_ledger_total {
 struct hg_ledger_kind {
   const struct hg_kind_info *info;
   uint32_t short_count; // fields before the tail of those that may be left out
-  uint16_t used_delta, reserved_delta, used, reserved, permit;
+  uint16_t used_delta, reserved_delta, used, reserved, permit, usage_id, reporter, number;
   sqlite3_stmt *insert[2][2]; // [with the tail][a whole run]; prepared when first needed
 };
 
@@ -87,11 +88,20 @@ struct hg_permit_changes {
   uint32_t *slots; // 2 * capacity of them, open addressing: index into list + 1; 0: free
 };
 
+// The newest number of a reporter within a transaction.
+struct hg_reporter_change {
+  struct hg_text name;
+  int64_t number;
+};
+
 enum hg_ledger_statement {
   HG_SQL_SAVE_BUDGET,
   HG_SQL_SAVE_TOPIC,
   HG_SQL_NEW_RESERVATION,
   HG_SQL_CHANGE_RESERVATION,
+  HG_SQL_NEW_USAGE_ID,
+  HG_SQL_FIND_USAGE_ID,
+  HG_SQL_SAVE_REPORTER,
   HG_SQL_STATEMENTS
 };
 
@@ -114,6 +124,8 @@ struct hg_ledger {
   uint32_t touched_count;
   bool topic_touched[HG_EVENT_KINDS];
   struct hg_permit_changes permits;
+  struct hg_reporter_change reporters[HG_LEDGER_REPORTERS];
+  uint32_t reporter_count;
   struct hg_message run[HG_LEDGER_RUN]; // rows of the same shape that wait for their statement
   uint32_t run_count;
   bool run_long;
@@ -142,6 +154,15 @@ hg_err hg_reservations_apply(struct hg_ledger *ledger, const struct hg_message *
 hg_err hg_reservations_save(struct hg_ledger *ledger, hg_error *why);
 void hg_reservations_forget(struct hg_ledger *ledger);
 void hg_reservations_clear(struct hg_ledger *ledger); // gives back the memory
+
+// exactly_once.c: what an event does to usage ids and reporters.
+hg_err hg_once_apply(struct hg_ledger *ledger, const struct hg_message *event, hg_error *why);
+hg_err hg_once_save(struct hg_ledger *ledger, hg_error *why);
+void hg_once_forget(struct hg_ledger *ledger);
+hg_err hg_once_tell(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_error *why);
+
+// ledger.c: a failure that may pass gets a code of its own.
+hg_err hg_ledger_judge(const struct hg_ledger *ledger, hg_err err, hg_error *why);
 
 // state.c: from the file into memory.
 // Counts the opening and enters what the configuration adds, in one transaction.

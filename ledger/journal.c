@@ -90,6 +90,9 @@ void hg_journal_init(struct hg_ledger *ledger) {
     kind->used = offset_of(info, "used");
     kind->reserved = offset_of(info, "reserved");
     kind->permit = offset_of(info, "permit");
+    kind->usage_id = offset_of(info, "usage_id");
+    kind->reporter = offset_of(info, "reporter");
+    kind->number = offset_of(info, "number");
   }
 }
 

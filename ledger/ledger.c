@@ -27,6 +27,10 @@ static hg_err prepare_statements(struct hg_ledger *ledger, hg_error *why) {
       [HG_SQL_NEW_RESERVATION] = "INSERT INTO reservation(id, budget, task_id, tokens, state, used, attempt, seq) "
                                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
       [HG_SQL_CHANGE_RESERVATION] = "UPDATE reservation SET state = ?2, used = used + ?3, seq = ?4 WHERE id = ?1",
+      [HG_SQL_NEW_USAGE_ID] = "INSERT INTO usage_id(key, seq, content_hash) VALUES (?1, ?2, ?3)",
+      [HG_SQL_FIND_USAGE_ID] = "SELECT seq, content_hash FROM usage_id WHERE key = ?1",
+      [HG_SQL_SAVE_REPORTER] = "INSERT INTO reporter(id, last_number) VALUES (?1, ?2) "
+                               "ON CONFLICT(id) DO UPDATE SET last_number = excluded.last_number",
   };
   hg_err err = HG_OK;
   for (unsigned i = 0; err == HG_OK && i < HG_SQL_STATEMENTS; i++)
@@ -114,6 +118,7 @@ hg_err hg_ledger_close(struct hg_ledger **ledger) {
 static hg_err apply(struct hg_ledger *ledger, const struct hg_message *event, hg_error *why) {
   hg_err err = hg_totals_apply(ledger, event, why);
   if (err == HG_OK) err = hg_reservations_apply(ledger, event, why);
+  if (err == HG_OK) err = hg_once_apply(ledger, event, why);
   if (err == HG_OK) err = hg_journal_add(ledger, why);
   return err;
 }
@@ -139,6 +144,7 @@ static hg_err write_batch(struct hg_ledger *ledger, const struct hg_bytes *paylo
     err = write_payload(ledger, payloads[i], why);
   if (err == HG_OK) err = hg_journal_flush(ledger, why);
   if (err == HG_OK) err = hg_reservations_save(ledger, why);
+  if (err == HG_OK) err = hg_once_save(ledger, why);
   if (err == HG_OK) err = hg_totals_save(ledger, why);
   if (err == HG_OK) err = hg_sql_run(ledger->db, "COMMIT", "commit", why);
   return err;
@@ -147,11 +153,11 @@ static hg_err write_batch(struct hg_ledger *ledger, const struct hg_bytes *paylo
 static void forget_transaction(struct hg_ledger *ledger) {
   hg_totals_forget(ledger);
   hg_reservations_forget(ledger);
+  hg_once_forget(ledger);
   ledger->run_count = 0;
 }
 
-// A failure that may pass has a code of its own.
-static hg_err judge(const struct hg_ledger *ledger, hg_err err, hg_error *why) {
+hg_err hg_ledger_judge(const struct hg_ledger *ledger, hg_err err, hg_error *why) {
   if (err != HG_ERR_STORE || !hg_sql_may_pass(ledger->db)) return err;
   if (why) why->code = HG_ERR_BUSY;
   return HG_ERR_BUSY;
@@ -161,7 +167,7 @@ hg_err hg_ledger_write(struct hg_ledger *ledger, const struct hg_bytes *payloads
   if (ledger->uncertain)
     return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": the last write failed and was not recovered from",
                           sqlite3_db_filename(ledger->db, "main"));
-  const hg_err err = judge(ledger, write_batch(ledger, payloads, count, why), why);
+  const hg_err err = hg_ledger_judge(ledger, write_batch(ledger, payloads, count, why), why);
   ledger->uncertain = err != HG_OK;
   forget_transaction(ledger);
   return err;
@@ -176,7 +182,7 @@ hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_erro
   if (!sqlite3_get_autocommit(ledger->db)) err = hg_sql_run(ledger->db, "ROLLBACK", "roll back", why);
   if (err == HG_OK) err = hg_database_settle(ledger->db, why);
   if (err == HG_OK) err = hg_state_load(ledger, why);
-  if (err != HG_OK) return judge(ledger, err, why);
+  if (err != HG_OK) return hg_ledger_judge(ledger, err, why);
   ledger->wal_pages = 0;
   ledger->uncertain = false;
   *stored_seq = ledger->last_seq;
@@ -192,7 +198,7 @@ hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why) 
   const int code = sqlite3_wal_checkpoint_v2(ledger->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
   const bool waits = ledger->shared_readers && (code == SQLITE_BUSY || (code == SQLITE_OK && moved < in_wal));
   if (waits) return HG_OK;
-  if (code != SQLITE_OK) return judge(ledger, hg_sql_fail(ledger->db, why, "checkpoint"), why);
+  if (code != SQLITE_OK) return hg_ledger_judge(ledger, hg_sql_fail(ledger->db, why, "checkpoint"), why);
   if (moved != in_wal)
     return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": a checkpoint left %d of %d pages behind",
                           sqlite3_db_filename(ledger->db, "main"), in_wal - moved, in_wal);

@@ -26,6 +26,10 @@ struct hg_ledger_permit {        // open when the last runtime died, or an orpha
   uint32_t attempt;
   char task_id[HG_TASK_ID_MAX + 1];
 };
+struct hg_ledger_reporter {      // who numbers its commands under a lasting name
+  char name[HG_REPORTER_NAME_MAX + 1];
+  uint64_t last;                 // the newest number that was taken
+};
 struct hg_ledger_state {
   char ledger_id[37];            // UUID text
   uint64_t opening;              // counts the openings of this ledger, from 1; already durable
@@ -35,6 +39,8 @@ struct hg_ledger_state {
   uint32_t budget_count;
   struct hg_ledger_permit *permits;
   size_t permit_count;
+  struct hg_ledger_reporter *reporters;
+  size_t reporter_count;
 };
 void hg_ledger_state_clear(struct hg_ledger_state *state);
 
@@ -52,6 +58,12 @@ hg_err hg_ledger_close(struct hg_ledger **ledger);
 // hg_ledger_recover has said. This, hg_ledger_recover and hg_ledger_checkpoint tell HG_ERR_BUSY or HG_ERR_NO_MEMORY where
 // what is in the way may go by itself (a full disk, no memory, somebody who reads along), HG_ERR_STORE where it does not.
 hg_err hg_ledger_write(struct hg_ledger *ledger, const struct hg_bytes *payloads, size_t count, hg_error *why);
+// The committed row with this usage id: *seq 0 when there is none. *content is hg_usage_content of that row.
+hg_err hg_ledger_find_usage(struct hg_ledger *ledger, struct hg_text usage_id, uint64_t *seq, uint64_t *content,
+                            hg_error *why);
+// A hash of what a USAGE_RECORDED or USAGE_CORRECTED says, without its moment, its reporter and the totals: two with the
+// same usage id and hash are the same. `budget`: the name of its budget.
+uint64_t hg_usage_content(const struct hg_message *event, struct hg_text budget);
 // After a failed write: rolls back what is open, passes the checkpoint law, and says the newest seq that is stored.
 hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_error *why);
 // Checkpoints when the WAL is past a size, or (idle) when there is anything in it. Cheap when there is nothing to do.

@@ -14,6 +14,7 @@
 void hg_ledger_state_clear(struct hg_ledger_state *state) {
   free(state->budgets);
   free(state->permits);
+  free(state->reporters);
   *state = (struct hg_ledger_state){0};
 }
 
@@ -290,6 +291,7 @@ hg_err hg_state_tell(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_e
   }
   out->last_seq = ledger->last_seq;
   memcpy(out->topic_last, ledger->topic_last, sizeof out->topic_last);
-  const hg_err err = tell_meta(ledger, out, why);
-  return err == HG_OK ? tell_permits(ledger, out, why) : err;
+  hg_err err = tell_meta(ledger, out, why);
+  if (err == HG_OK) err = tell_permits(ledger, out, why);
+  return err == HG_OK ? hg_once_tell(ledger, out, why) : err;
 }

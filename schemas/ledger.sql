@@ -40,7 +40,8 @@ CREATE TABLE journal(
   late INTEGER, policy TEXT, reason TEXT,
   over_by INTEGER, needed INTEGER, available INTEGER, previous_limit INTEGER,
   from_count INTEGER, to_count INTEGER, usage_percent INTEGER, -- hundredths: 9050 is 90.50 %
-  throttled INTEGER, max_concurrency INTEGER, open_permits INTEGER, orphans INTEGER, version TEXT, lasted_us INTEGER
+  throttled INTEGER, max_concurrency INTEGER, open_permits INTEGER, orphans INTEGER, version TEXT, lasted_us INTEGER,
+  usage_id TEXT, reporter TEXT, number INTEGER
 ) STRICT;
 
 CREATE TABLE reservation(
@@ -66,16 +67,16 @@ CREATE TABLE topic(
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE reporter(
-  -- Who numbers its commands, and the newest number that was taken: each command counts once.
+  -- Who numbers its commands under a lasting name, and the newest number that was taken: each command counts once.
   id          TEXT NOT NULL PRIMARY KEY,
   last_number INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE usage_id(
-  -- Records that brought an id of their own: the same id with the same content is answered from here.
+  -- Records and corrections that brought an id of their own: the same id with the same content counts once.
   key          TEXT NOT NULL PRIMARY KEY,
-  seq          INTEGER NOT NULL,
-  content_hash BLOB NOT NULL
+  seq          INTEGER NOT NULL, -- its journal row
+  content_hash INTEGER NOT NULL  -- of what that row says
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE fold(

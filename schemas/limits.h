@@ -10,6 +10,7 @@
 #define HG_TEXT_MAX 512              // any other text in a message (a reason, an error)
 #define HG_LABEL_MAX 128             // model, response id
 #define HG_PATH_MAX 1024
+#define HG_REPORTER_NAME_MAX HG_BUDGET_NAME_MAX // the lasting name of a client
 
 // Budgets.
 #define HG_BUDGETS_MAX 10001         // "default" and 10,000 others
@@ -22,6 +23,9 @@
 #define HG_CLIENT_WINDOW (1 << 20)   // unanswered commands of one client
 #define HG_CLIENTS_MAX 4096
 #define HG_PEERS_MAX (2 * HG_CLIENTS_MAX) // that the tracker knows: clients, and those whose LEAVE is on its way
+#define HG_REPORTERS_MAX 65536       // lasting names that a ledger knows
+#define HG_FINDS_WINDOW 1024         // questions for usage ids that the persister has not answered
+#define HG_DEFERRED_MAX 8192         // commands of clients that wait for such an answer
 #define HG_BURST 256                 // messages that an actor drains from one link before it flushes
 #define HG_FACTS_BYTES (64 * 1024)   // events in one FACTS frame
 #define HG_FACTS_WINDOW 16           // FACTS frames that the persister has not acknowledged

@@ -10,6 +10,7 @@
 struct pretend {
   uint64_t stored;
   hg_err write_err, recover_err, checkpoint_err;
+  hg_err find_err;
   const char *reason;
   bool stores_all_the_same; // the write that fails is stored
   unsigned writes, recoveries;
@@ -48,6 +49,15 @@ static hg_err pretend_checkpoint(void *self, bool idle, hg_error *why) {
   return refuse(store, store->checkpoint_err, why);
 }
 
+// Knows one id, whose row is 7 and whose content is 70.
+static hg_err pretend_find(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why) {
+  const struct pretend *store = self;
+  const bool known = hg_text_equal(usage_id, hg_text_of("known"));
+  *seq = known ? 7 : 0;
+  *content = known ? 70 : 0;
+  return refuse(store, store->find_err, why);
+}
+
 struct scene {
   struct pretend store;
   struct hg_test_actor persister;
@@ -57,7 +67,7 @@ struct scene {
 static void begin(struct scene *scene) {
   *scene = (struct scene){.store = {.stored = ACKNOWLEDGED, .reason = "trouble"}, .seq = ACKNOWLEDGED};
   scene->persister.now = (struct hg_now){1000000, 2000000};
-  const struct hg_store store = {&scene->store, pretend_write, pretend_recover, pretend_checkpoint};
+  const struct hg_store store = {&scene->store, pretend_write, pretend_recover, pretend_checkpoint, pretend_find};
   CHECK_EQ(hg_persister_new(store, ACKNOWLEDGED, &scene->persister.actor), HG_OK);
 }
 
@@ -274,5 +284,49 @@ TEST(persister, tells_the_bus_again_and_again) {
     CHECK(!told.as.committed.degraded && told.as.committed.reason.size == 0);
     CHECK_EQ(scene.persister.wake, scene.persister.now.monotonic_us + 100000);
   }
+  end(&scene);
+}
+
+// ------------------------------------------------------------------------------------------------ usage ids
+
+static void ask_for(struct scene *scene, uint64_t request, const char *usage_id) {
+  struct hg_message message;
+  hg_message_init(&message, HG_FIND_USAGE);
+  message.as.find_usage.request = request;
+  message.as.find_usage.usage_id = hg_text_of(usage_id);
+  hg_test_send(&scene->persister, HG_PORT_FACTS, 0, &message);
+}
+
+TEST(persister, usage_ids_are_looked_up_behind_the_commit) {
+  struct scene scene;
+  begin(&scene);
+  ask_for(&scene, 1, "known");
+  send_facts(&scene, 2);
+  ask_for(&scene, 2, "new");
+  flush_after(&scene, 0);
+  struct hg_message answer = hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_COMMITTED);
+  CHECK_EQ(answer.as.committed.seq, ACKNOWLEDGED + 2);
+  answer = hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_USAGE_FOUND);
+  CHECK(answer.as.usage_found.request == 1 && answer.as.usage_found.seq == 7 && answer.as.usage_found.content == 70);
+  answer = hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_USAGE_FOUND);
+  CHECK(answer.as.usage_found.request == 2 && answer.as.usage_found.seq == 0);
+  CHECK(hg_test_is_silent(&scene.persister, HG_PORT_FACTS));
+  end(&scene);
+}
+
+TEST(persister, usage_ids_that_cannot_be_looked_up_now_are_when_the_store_is_back) {
+  struct scene scene;
+  begin(&scene);
+  scene.store.find_err = HG_ERR_BUSY;
+  ask_for(&scene, 1, "known");
+  ask_for(&scene, 2, "new");
+  flush_after(&scene, 0);
+  CHECK(hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_COMMITTED).as.committed.degraded);
+  CHECK(hg_test_is_silent(&scene.persister, HG_PORT_FACTS));
+  scene.store.find_err = HG_OK;
+  flush_after(&scene, 60000000);
+  CHECK(!hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_COMMITTED).as.committed.degraded);
+  CHECK_EQ(hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_USAGE_FOUND).as.usage_found.request, 1);
+  CHECK_EQ(hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_USAGE_FOUND).as.usage_found.request, 2);
   end(&scene);
 }

@@ -13,6 +13,7 @@ struct fixture {
   struct hg_test_actor tracker;
   struct hg_test_events events;
   size_t read;     // events that a test has looked at
+  uint64_t finds;  // questions for usage ids that the ledger was asked
   uint64_t number; // ALICE's
 };
 
@@ -26,7 +27,8 @@ static inline void write_facts(struct fixture *f) {
   hg_peer peer;
   hg_test_flush(&f->tracker);
   while (hg_test_take(&f->tracker, HG_PORT_FACTS, &peer, &facts))
-    hg_test_events_add(&f->events, &facts);
+    if (facts.kind == HG_FACTS) hg_test_events_add(&f->events, &facts);
+    else CHECK_EQ(facts.as.find_usage.request, ++f->finds);
 }
 
 static inline void commit(struct fixture *f, uint64_t seq) {

@@ -1,5 +1,5 @@
 // SipHash-2-4.
-#include "batch/siphash.h"
+#include "schemas/siphash.h"
 
 #include <endian.h>
 #include <string.h>
