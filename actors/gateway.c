@@ -7,14 +7,15 @@
 
 #define ASKED_MAX 1024 // commands from outside under way at once
 
-// A command under way. STATUS waits for two answers, LIMIT for one.
+// A command under way. STATUS waits for two answers, the others for one.
 struct asked {
   enum hg_kind kind;      // HG_NONE: a free place
   hg_peer peer;
   uint64_t request;       // the outsider's
-  uint64_t id;            // ours: a request id (STATUS) or a number (LIMIT)
+  uint64_t order;         // of its arrival
+  uint64_t id;            // ours: a request id, a number (LIMIT, CORRECT) or a permit (SETTLE_PERMIT)
   bool has_usage, has_queue;
-  uint32_t error;         // LIMIT: HG_OK unless REJECTED
+  uint32_t error;         // LIMIT, CORRECT: HG_OK unless REJECTED
   struct hg_usage_message usage;
   struct hg_queue_message queue;
 };
@@ -31,10 +32,14 @@ static struct asked *free_place(struct gateway *gateway) {
   return NULL;
 }
 
+// The oldest of its kind with this id: several may settle the same permit, and are answered in their order.
 static struct asked *find(struct gateway *gateway, enum hg_kind kind, uint64_t id) {
-  for (size_t i = 0; i < ASKED_MAX; i++)
-    if (gateway->asked[i].kind == kind && gateway->asked[i].id == id) return &gateway->asked[i];
-  return NULL;
+  struct asked *found = NULL;
+  for (size_t i = 0; i < ASKED_MAX; i++) {
+    struct asked *asked = &gateway->asked[i];
+    if (asked->kind == kind && asked->id == id && (!found || asked->order < found->order)) found = asked;
+  }
+  return found;
 }
 
 static bool find_budget(const struct gateway *gateway, struct hg_text name, uint32_t *out) {
@@ -65,44 +70,105 @@ static void answer(hg_peer peer, uint64_t request, hg_err err, struct hg_outbox 
   reply(peer, &done, out);
 }
 
+// A place for a command, filled in; NULL: it was answered, with HG_ERR_BUSY.
+static struct asked *enter(struct gateway *gateway, enum hg_kind kind, hg_peer peer, uint64_t request,
+                           struct hg_outbox *out) {
+  struct asked *place = free_place(gateway);
+  const uint64_t id = ++gateway->next_id;
+  if (place) *place = (struct asked){.kind = kind, .peer = peer, .request = request, .order = id, .id = id};
+  else answer(peer, request, HG_ERR_BUSY, out);
+  return place;
+}
+
 static void ask_status(struct gateway *gateway, hg_peer peer, const struct hg_status_message *status,
                        struct hg_outbox *out) {
-  struct asked *place = free_place(gateway);
   uint32_t budget;
   if (!find_budget(gateway, status->budget, &budget)) {
     answer(peer, status->request, HG_ERR_UNKNOWN_BUDGET, out);
-  } else if (!place) {
-    answer(peer, status->request, HG_ERR_BUSY, out);
-  } else {
-    *place = (struct asked){.kind = HG_STATUS, .peer = peer, .request = status->request, .id = ++gateway->next_id};
-    struct hg_message ask;
-    hg_message_init(&ask, HG_GET_USAGE);
-    ask.as.get_usage.request = place->id;
-    ask.as.get_usage.budget = budget;
-    hg_outbox_put(out, HG_PORT_TRACKER, 0, &ask);
-    hg_message_init(&ask, HG_GET_QUEUE);
-    ask.as.get_queue.request = place->id;
-    hg_outbox_put(out, HG_PORT_SCHEDULER, 0, &ask);
+    return;
   }
+  const struct asked *place = enter(gateway, HG_STATUS, peer, status->request, out);
+  if (!place) return;
+  struct hg_message ask;
+  hg_message_init(&ask, HG_GET_USAGE);
+  ask.as.get_usage.request = place->id;
+  ask.as.get_usage.budget = budget;
+  hg_outbox_put(out, HG_PORT_TRACKER, 0, &ask);
+  hg_message_init(&ask, HG_GET_QUEUE);
+  ask.as.get_queue.request = place->id;
+  hg_outbox_put(out, HG_PORT_SCHEDULER, 0, &ask);
 }
 
-static void set_limit(struct gateway *gateway, hg_peer peer, const struct hg_limit_message *limit, struct hg_outbox *out) {
-  struct asked *place = free_place(gateway);
+static void set_limit(struct gateway *gateway, hg_peer peer, const struct hg_limit_message *limit,
+                      struct hg_outbox *out) {
   uint32_t budget;
   if (!find_budget(gateway, limit->budget, &budget)) {
     answer(peer, limit->request, HG_ERR_UNKNOWN_BUDGET, out);
-  } else if (!place) {
-    answer(peer, limit->request, HG_ERR_BUSY, out);
-  } else {
-    *place = (struct asked){.kind = HG_LIMIT, .peer = peer, .request = limit->request, .id = ++gateway->next_number};
-    struct hg_message set;
-    hg_message_init(&set, HG_SET_HARD_LIMIT);
-    set.as.set_hard_limit.number = place->id;
-    set.as.set_hard_limit.budget = budget;
-    set.as.set_hard_limit.tokens = limit->tokens;
-    hg_outbox_put(out, HG_PORT_TRACKER, 0, &set);
+    return;
   }
+  struct asked *place = enter(gateway, HG_LIMIT, peer, limit->request, out);
+  if (!place) return;
+  struct hg_message set;
+  hg_message_init(&set, HG_SET_HARD_LIMIT);
+  set.as.set_hard_limit.number = place->id = ++gateway->next_number;
+  set.as.set_hard_limit.budget = budget;
+  set.as.set_hard_limit.tokens = limit->tokens;
+  hg_outbox_put(out, HG_PORT_TRACKER, 0, &set);
 }
+
+static void correct(struct gateway *gateway, hg_peer peer, const struct hg_correct_message *wish,
+                    struct hg_outbox *out) {
+  uint32_t budget;
+  if (!find_budget(gateway, wish->budget, &budget)) {
+    answer(peer, wish->request, HG_ERR_UNKNOWN_BUDGET, out);
+    return;
+  }
+  struct asked *place = enter(gateway, HG_CORRECT, peer, wish->request, out);
+  if (!place) return;
+  struct hg_message message;
+  hg_message_init(&message, HG_CORRECT_USAGE);
+  message.as.correct_usage.number = place->id = ++gateway->next_number;
+  message.as.correct_usage.budget = budget;
+  message.as.correct_usage.tokens = wish->tokens;
+  message.as.correct_usage.reason = wish->reason;
+  message.as.correct_usage.usage_id = wish->usage_id;
+  hg_outbox_put(out, HG_PORT_TRACKER, 0, &message);
+}
+
+static void settle(struct gateway *gateway, hg_peer peer, const struct hg_settle_permit_message *wish,
+                   struct hg_outbox *out) {
+  struct asked *place = enter(gateway, HG_SETTLE_PERMIT, peer, wish->request, out);
+  if (!place) return;
+  struct hg_message message;
+  hg_message_init(&message, HG_SETTLE);
+  message.as.settle.permit = place->id = wish->permit;
+  message.as.settle.tokens = wish->tokens;
+  hg_outbox_put(out, HG_PORT_SCHEDULER, 0, &message);
+}
+
+static void list_orphans(struct gateway *gateway, hg_peer peer, const struct hg_list_orphans_message *question,
+                         struct hg_outbox *out) {
+  const struct asked *place = enter(gateway, HG_LIST_ORPHANS, peer, question->request, out);
+  if (!place) return;
+  struct hg_message message;
+  hg_message_init(&message, HG_GET_ORPHAN);
+  message.as.get_orphan.request = place->id;
+  message.as.get_orphan.after = question->after;
+  hg_outbox_put(out, HG_PORT_TRACKER, 0, &message);
+}
+
+static void list_waiting(struct gateway *gateway, hg_peer peer, const struct hg_list_waiting_message *question,
+                         struct hg_outbox *out) {
+  const struct asked *place = enter(gateway, HG_LIST_WAITING, peer, question->request, out);
+  if (!place) return;
+  struct hg_message message;
+  hg_message_init(&message, HG_GET_WAITING);
+  message.as.get_waiting.request = place->id;
+  message.as.get_waiting.from = question->from;
+  hg_outbox_put(out, HG_PORT_SCHEDULER, 0, &message);
+}
+
+// ------------------------------------------------------------------------------------------------ answers
 
 static void report(struct gateway *gateway, struct asked *asked, struct hg_outbox *out) {
   if (!asked->has_usage || !asked->has_queue) return;
@@ -135,47 +201,112 @@ static void report(struct gateway *gateway, struct asked *asked, struct hg_outbo
   asked->kind = HG_NONE;
 }
 
-// RECORDED is cumulative: it answers every limit up to its number.
-static void limits_done(struct gateway *gateway, uint64_t number, struct hg_outbox *out) {
+static void report_orphan(struct gateway *gateway, struct asked *asked, const struct hg_orphan_message *orphan,
+                          struct hg_outbox *out) {
+  struct hg_message message;
+  hg_message_init(&message, HG_ORPHAN_REPORT);
+  struct hg_orphan_report_message *report = &message.as.orphan_report;
+  report->request = asked->request;
+  report->permit = orphan->permit;
+  if (orphan->permit != 0) {
+    report->budget = hg_text_of(gateway->config->budgets[orphan->budget].name);
+    report->tokens = orphan->tokens;
+    report->state = hg_text_of(orphan->charged ? "charged" : "kept");
+    report->task_id = orphan->task_id;
+  }
+  reply(asked->peer, &message, out);
+  asked->kind = HG_NONE;
+}
+
+static void report_waiting(struct gateway *gateway, struct asked *asked, const struct hg_waiting_message *waiting,
+                           struct hg_outbox *out) {
+  const struct hg_budget_config *budgets = gateway->config->budgets;
+  struct hg_message message;
+  hg_message_init(&message, HG_WAITING_REPORT);
+  struct hg_waiting_report_message *report = &message.as.waiting_report;
+  report->request = asked->request;
+  report->count = waiting->count;
+  if (waiting->count != 0) {
+    report->budget = hg_text_of(budgets[waiting->budget].name);
+    if (waiting->blocked) report->waits_for = hg_text_of(budgets[waiting->waits_for].name);
+    report->throttled = waiting->throttled;
+    report->needed = waiting->needed;
+    report->task_id = waiting->task_id;
+    report->next = waiting->budget + 1;
+  }
+  reply(asked->peer, &message, out);
+  asked->kind = HG_NONE;
+}
+
+static bool is_numbered(enum hg_kind kind) {
+  return kind == HG_LIMIT || kind == HG_CORRECT;
+}
+
+static void rejected(struct gateway *gateway, const struct hg_rejected_message *message) {
+  for (size_t i = 0; i < ASKED_MAX; i++)
+    if (is_numbered(gateway->asked[i].kind) && gateway->asked[i].id == message->number)
+      gateway->asked[i].error = message->error;
+}
+
+// RECORDED is cumulative: it answers every numbered command up to its number.
+static void recorded(struct gateway *gateway, uint64_t number, struct hg_outbox *out) {
   for (size_t i = 0; i < ASKED_MAX; i++) {
     struct asked *asked = &gateway->asked[i];
-    if (asked->kind != HG_LIMIT || asked->id > number) continue;
+    if (!is_numbered(asked->kind) || asked->id > number) continue;
     answer(asked->peer, asked->request, (hg_err)asked->error, out);
     asked->kind = HG_NONE;
   }
 }
 
+// ------------------------------------------------------------------------------------------------ turns
+
 static void from_outside(struct gateway *gateway, const struct hg_envelope *in, struct hg_outbox *out) {
-  if (in->message.kind == HG_STATUS)
-    ask_status(gateway, in->peer, &in->message.as.status, out);
-  else if (in->message.kind == HG_LIMIT)
-    set_limit(gateway, in->peer, &in->message.as.limit, out);
-  else
-    answer(in->peer, 0, HG_ERR_PROTOCOL, out);
+  const struct hg_message *message = &in->message;
+  if (message->kind == HG_STATUS) ask_status(gateway, in->peer, &message->as.status, out);
+  else if (message->kind == HG_LIMIT) set_limit(gateway, in->peer, &message->as.limit, out);
+  else if (message->kind == HG_LIST_ORPHANS) list_orphans(gateway, in->peer, &message->as.list_orphans, out);
+  else if (message->kind == HG_SETTLE_PERMIT) settle(gateway, in->peer, &message->as.settle_permit, out);
+  else if (message->kind == HG_CORRECT) correct(gateway, in->peer, &message->as.correct, out);
+  else if (message->kind == HG_LIST_WAITING) list_waiting(gateway, in->peer, &message->as.list_waiting, out);
+  else answer(in->peer, 0, HG_ERR_PROTOCOL, out);
+}
+
+static void from_tracker(struct gateway *gateway, const struct hg_message *message, struct hg_outbox *out) {
+  struct asked *asked;
+  if (message->kind == HG_USAGE && (asked = find(gateway, HG_STATUS, message->as.usage.request))) {
+    asked->usage = message->as.usage;
+    asked->has_usage = true;
+    report(gateway, asked, out);
+  } else if (message->kind == HG_ORPHAN && (asked = find(gateway, HG_LIST_ORPHANS, message->as.orphan.request))) {
+    report_orphan(gateway, asked, &message->as.orphan, out);
+  } else if (message->kind == HG_REJECTED) {
+    rejected(gateway, &message->as.rejected);
+  } else if (message->kind == HG_RECORDED) {
+    recorded(gateway, message->as.recorded.number, out);
+  }
+}
+
+static void from_scheduler(struct gateway *gateway, const struct hg_message *message, struct hg_outbox *out) {
+  struct asked *asked;
+  if (message->kind == HG_QUEUE && (asked = find(gateway, HG_STATUS, message->as.queue.request))) {
+    asked->queue = message->as.queue;
+    asked->has_queue = true;
+    report(gateway, asked, out);
+  } else if (message->kind == HG_WAITING && (asked = find(gateway, HG_LIST_WAITING, message->as.waiting.request))) {
+    report_waiting(gateway, asked, &message->as.waiting, out);
+  } else if (message->kind == HG_SETTLED && (asked = find(gateway, HG_SETTLE_PERMIT, message->as.settled.permit))) {
+    answer(asked->peer, asked->request, (hg_err)message->as.settled.error, out);
+    asked->kind = HG_NONE;
+  }
 }
 
 static void receive(void *self, struct hg_now now, const struct hg_envelope *in, struct hg_outbox *out) {
   struct gateway *gateway = self;
-  const struct hg_message *message = &in->message;
-  struct asked *asked;
   (void)now;
-  if (in->port == HG_PORT_CONTROL) {
-    from_outside(gateway, in, out);
-  } else if (message->kind == HG_USAGE && (asked = find(gateway, HG_STATUS, message->as.usage.request))) {
-    asked->usage = message->as.usage;
-    asked->has_usage = true;
-    report(gateway, asked, out);
-  } else if (message->kind == HG_QUEUE && (asked = find(gateway, HG_STATUS, message->as.queue.request))) {
-    asked->queue = message->as.queue;
-    asked->has_queue = true;
-    report(gateway, asked, out);
-  } else if (message->kind == HG_REJECTED && (asked = find(gateway, HG_LIMIT, message->as.rejected.number))) {
-    asked->error = message->as.rejected.error;
-  } else if (message->kind == HG_RECORDED) {
-    limits_done(gateway, message->as.recorded.number, out);
-  } else if (message->kind == HG_STOP) {
-    hg_outbox_finish(out, HG_OK, NULL);
-  }
+  if (in->port == HG_PORT_CONTROL) from_outside(gateway, in, out);
+  else if (in->port == HG_PORT_TRACKER) from_tracker(gateway, &in->message, out);
+  else if (in->port == HG_PORT_SCHEDULER) from_scheduler(gateway, &in->message, out);
+  else if (in->message.kind == HG_STOP) hg_outbox_finish(out, HG_OK, NULL);
 }
 
 static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {

@@ -1,4 +1,4 @@
-// The gateway: takes commands from outside the process (so far STATUS and LIMIT) and is an ordinary client of tracker and
+// The gateway: takes commands from outside the process (figures, limits, orphans, corrections) and is an ordinary client of tracker and
 // scheduler for them, so that a stalled event bus never stalls a command.
 //
 // Hears: HG_PORT_CONTROL (outside frames), HG_PORT_TRACKER and HG_PORT_SCHEDULER (answers), HG_PORT_LIFE (STOP).

@@ -2,7 +2,7 @@
 // tracker next; a slot is freed only by the tracker's answer to a settle, so the next request has always seen that
 // usage.
 //
-// Hears: HG_PORT_CLIENTS (ACQUIRE, SETTLE, RELEASE, CANCEL, SET_MAX_CONCURRENCY, GET_QUEUE, LEAVE; a GRANTED that came
+// Hears: HG_PORT_CLIENTS (ACQUIRE, SETTLE, RELEASE, CANCEL, SET_MAX_CONCURRENCY, GET_QUEUE, GET_WAITING, LEAVE; a GRANTED that came
 // back), HG_PORT_DECISIONS (RESERVED, PERMIT_CLOSED, ROOM, CROSSED, MAX_CONCURRENCY_NOTED, COMMITTED), HG_PORT_LIFE
 // (DRAIN, STOP).
 #ifndef HG_SCHEDULER_H

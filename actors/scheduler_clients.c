@@ -175,6 +175,35 @@ static void get_queue(struct hg_scheduler *scheduler, hg_peer peer, uint64_t req
   hg_scheduler_tell_durable(scheduler, peer, &answer);
 }
 
+static void get_waiting(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_get_waiting_message *question) {
+  struct hg_message answer;
+  hg_message_init(&answer, HG_WAITING);
+  struct hg_waiting_message *waiting = &answer.as.waiting;
+  waiting->request = question->request;
+  uint32_t budget = question->from, nested_budget = question->from, nested = 0;
+  const struct hg_queued_task *first = hg_task_queue_next_waiting(&scheduler->in_line, &budget, &waiting->count);
+  const struct hg_queued_task *other = hg_task_queue_next_waiting(&scheduler->nested, &nested_budget, &nested);
+  if (other && (!first || nested_budget < budget)) {
+    first = other;
+    budget = nested_budget;
+    waiting->count = nested;
+  } else if (other && nested_budget == budget) {
+    waiting->count += nested;
+  }
+  if (first) {
+    waiting->budget = budget;
+    waiting->needed = first->min_tokens;
+    waiting->task_id = (struct hg_text){first->task_id, first->task_size};
+    uint32_t at = budget;
+    while (at != 0 && !scheduler->blocks.at[at].blocked)
+      at = scheduler->config->budgets[at].parent;
+    waiting->blocked = scheduler->blocks.at[at].blocked;
+    waiting->throttled = waiting->blocked && scheduler->blocks.at[at].throttled;
+    waiting->waits_for = waiting->blocked ? at : 0;
+  }
+  hg_scheduler_tell_durable(scheduler, peer, &answer);
+}
+
 void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_envelope *in) {
   const struct hg_message *message = &in->message;
   if (message->kind == HG_ACQUIRE) acquire_permit(scheduler, in->peer, &message->as.acquire);
@@ -184,6 +213,7 @@ void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_en
   else if (message->kind == HG_SET_MAX_CONCURRENCY)
     set_max_concurrency(scheduler, in->peer, &message->as.set_max_concurrency);
   else if (message->kind == HG_GET_QUEUE) get_queue(scheduler, in->peer, message->as.get_queue.request);
+  else if (message->kind == HG_GET_WAITING) get_waiting(scheduler, in->peer, &message->as.get_waiting);
   else if (message->kind == HG_LEAVE) leave(scheduler, in->peer);
   else if (message->kind == HG_GRANTED) take_back(scheduler, in->peer, message->as.granted.request);
 }

@@ -72,6 +72,18 @@ struct hg_queued_task *hg_task_queue_first(const struct hg_task_queue *queue) {
   }
 }
 
+struct hg_queued_task *hg_task_queue_next_waiting(const struct hg_task_queue *queue, uint32_t *budget, uint32_t *count) {
+  for (; *budget < queue->count; ++*budget) {
+    int64_t arrival;
+    const struct hg_heap *tasks = &queue->lines[*budget].tasks;
+    struct hg_heap_node *first = hg_heap_first(tasks, &arrival);
+    *count = (uint32_t)tasks->count;
+    if (first) return HG_HEAP_HOLDER(first, struct hg_queued_task, in_line);
+  }
+  *count = 0;
+  return NULL;
+}
+
 void hg_task_queue_block(struct hg_task_queue *queue, uint32_t budget, bool blocked) {
   queue->lines[budget].blocked = blocked;
   refresh(queue, budget);

@@ -51,6 +51,8 @@ bool hg_task_queue_put(struct hg_task_queue *queue, struct hg_queued_task *task)
 void hg_task_queue_remove(struct hg_task_queue *queue, struct hg_queued_task *task);
 // The first task on whose path no budget is blocked; NULL: none.
 struct hg_queued_task *hg_task_queue_first(const struct hg_task_queue *queue);
+// The first budget from *budget on that tasks of its own wait in: it, their number, and the first of them. NULL: none.
+struct hg_queued_task *hg_task_queue_next_waiting(const struct hg_task_queue *queue, uint32_t *budget, uint32_t *count);
 void hg_task_queue_block(struct hg_task_queue *queue, uint32_t budget, bool blocked);
 
 #endif

@@ -16,9 +16,11 @@ hg_err hg_frame_decode(const uint8_t *from, size_t size, struct hg_message *out)
 // As hg_frame_decode for the first of several frames one after another; says how many bytes it took.
 hg_err hg_frame_decode_next(const uint8_t *from, size_t size, struct hg_message *out, size_t *taken);
 
+#define HG_CONTROL_FIRST 0x80u
+#define HG_CONTROL_LAST 0x9fu
 // Whether a message belongs to the control socket: a command from outside or an answer to one.
 static inline bool hg_is_control(enum hg_kind kind) {
-  return kind >= HG_STATUS && kind <= HG_COMMAND_DONE;
+  return kind >= HG_CONTROL_FIRST && kind <= HG_CONTROL_LAST;
 }
 
 // What the outside frames say beside the message.

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "ledger/ledger.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -123,6 +124,13 @@ void hg_control_close(struct hg_control *control) {
   control->context = NULL;
 }
 
+// Every message of the control socket begins with it.
+static uint64_t *request_of(struct hg_message *message) {
+  const struct hg_kind_info *info = hg_kind_info(message->kind);
+  assert(hg_is_control(message->kind) && strcmp(info->fields[0].name, "request") == 0);
+  return (uint64_t *)(void *)((char *)message + info->fields[0].offset);
+}
+
 // Takes the next frame, when it is an answer to the question; HG_ERR_EMPTY when it is not, or none is there.
 static hg_err take_answer(struct hg_control *control, struct hg_message *answer) {
   struct hg_received received;
@@ -135,13 +143,12 @@ static hg_err take_answer(struct hg_control *control, struct hg_message *answer)
   if (fits && size) memcpy(control->answer, data, size);
   hg_received_close(&received);
   if (!fits || hg_outside_decode(control->answer, size, answer) != HG_OK) return HG_ERR_EMPTY;
-  if (answer->kind == HG_STATUS_REPORT && answer->as.status_report.request == control->request) return HG_OK;
-  if (answer->kind == HG_COMMAND_DONE && answer->as.command_done.request == control->request) return HG_OK;
-  return HG_ERR_EMPTY;
+  return *request_of(answer) == control->request ? HG_OK : HG_ERR_EMPTY;
 }
 
-static hg_err ask(struct hg_control *control, const struct hg_message *question, int64_t deadline_us,
+static hg_err ask(struct hg_control *control, struct hg_message *question, int64_t deadline_us,
                   struct hg_message *answer) {
+  *request_of(question) = ++control->request;
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
   const struct hg_names no_names = {"", NULL, 0};
   const size_t size = hg_outside_encode(question, &no_names, frame, sizeof frame);
@@ -156,38 +163,42 @@ static hg_err ask(struct hg_control *control, const struct hg_message *question,
 }
 
 // An answer in words, when it is a refusal.
-static hg_err judge(const struct hg_message *answer, const char *budget, hg_error *why) {
+static hg_err judge(const struct hg_message *answer, const char *what, hg_error *why) {
   if (answer->kind != HG_COMMAND_DONE) return HG_OK;
   const struct hg_command_done_message *done = &answer->as.command_done;
   if (done->error == HG_OK) return HG_OK;
-  return hg_cli_fail(why, (hg_err)done->error, "budget \"%s\": %.*s", budget, (int)done->reason.size,
-                     done->reason.data);
+  return hg_cli_fail(why, (hg_err)done->error, "%s: %.*s", what, (int)done->reason.size, done->reason.data);
+}
+
+static hg_err ask_for(struct hg_control *control, struct hg_message *question, enum hg_kind wanted, const char *what,
+                      int64_t deadline_us, struct hg_message *answer, hg_error *why) {
+  const hg_err err = ask(control, question, deadline_us, answer);
+  if (err != HG_OK) return hg_cli_fail(why, err, "the runtime gave no answer: %s", hg_err_text(err));
+  const hg_err refused = judge(answer, what, why);
+  if (refused == HG_OK && answer->kind != wanted)
+    return hg_cli_fail(why, HG_ERR_PROTOCOL, "the runtime answered with something else: is it of another version?");
+  return refused;
 }
 
 hg_err hg_control_status(struct hg_control *control, const char *budget, int64_t deadline_us, struct hg_message *report,
                          hg_error *why) {
   struct hg_message question;
+  char what[HG_BUDGET_NAME_MAX + 16];
   hg_message_init(&question, HG_STATUS);
-  question.as.status.request = ++control->request;
   question.as.status.budget = hg_text_of(budget);
-  const hg_err err = ask(control, &question, deadline_us, report);
-  if (err != HG_OK) return hg_cli_fail(why, err, "the runtime gave no answer: %s", hg_err_text(err));
-  const hg_err refused = judge(report, budget, why);
-  if (refused == HG_OK && report->kind != HG_STATUS_REPORT)
-    return hg_cli_fail(why, HG_ERR_PROTOCOL, "the runtime answered with something else: is it of another version?");
-  return refused;
+  snprintf(what, sizeof what, "budget \"%.*s\"", HG_BUDGET_NAME_MAX, budget);
+  return ask_for(control, &question, HG_STATUS_REPORT, what, deadline_us, report, why);
 }
 
-hg_err hg_control_limit(struct hg_control *control, const char *budget, int64_t tokens, int64_t deadline_us,
-                        hg_error *why) {
-  struct hg_message question, answer;
-  hg_message_init(&question, HG_LIMIT);
-  question.as.limit.request = ++control->request;
-  question.as.limit.budget = hg_text_of(budget);
-  question.as.limit.tokens = tokens;
-  const hg_err err = ask(control, &question, deadline_us, &answer);
-  if (err != HG_OK) return hg_cli_fail(why, err, "the runtime gave no answer: %s", hg_err_text(err));
-  return judge(&answer, budget, why);
+hg_err hg_control_do(struct hg_control *control, struct hg_message *command, const char *what, int64_t deadline_us,
+                     hg_error *why) {
+  struct hg_message answer;
+  return ask_for(control, command, HG_COMMAND_DONE, what, deadline_us, &answer, why);
+}
+
+hg_err hg_control_ask(struct hg_control *control, struct hg_message *question, enum hg_kind wanted, int64_t deadline_us,
+                      struct hg_message *answer, hg_error *why) {
+  return ask_for(control, question, wanted, "the runtime", deadline_us, answer, why);
 }
 
 // ------------------------------------------------------------------------------------------------ with or without one

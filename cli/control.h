@@ -40,13 +40,26 @@ void hg_control_close(struct hg_control *control); // one that never opened is f
 // Fills `report` with a STATUS_REPORT. HG_ERR_TIMEOUT: no answer until `deadline_us` (monotonic).
 hg_err hg_control_status(struct hg_control *control, const char *budget, int64_t deadline_us, struct hg_message *report,
                          hg_error *why);
-hg_err hg_control_limit(struct hg_control *control, const char *budget, int64_t tokens, int64_t deadline_us,
-                        hg_error *why);
+// Asks for something to be done; HG_OK: it is done and durable. `what` names it in `why`. The message's request is set.
+hg_err hg_control_do(struct hg_control *control, struct hg_message *command, const char *what, int64_t deadline_us,
+                     hg_error *why);
+// Asks a question whose answer is of the kind `wanted`. The question's request is set.
+hg_err hg_control_ask(struct hg_control *control, struct hg_message *question, enum hg_kind wanted, int64_t deadline_us,
+                      struct hg_message *answer, hg_error *why);
 
 // The figures of a budget as a STATUS_REPORT: from the runtime, or from the ledger when none lives (live: false).
 // `control` is not opened yet and the caller's to close; `budget` must live as long as the report.
 hg_err hg_site_status(const struct hg_site *site, const char *budget, struct hg_control *control,
                       struct hg_message *report, hg_error *why);
+
+// Something that changes a ledger: by the living runtime, or, when none lives, by one that is opened for it.
+struct hg_change {
+  void *context;
+  hg_err (*live)(void *context, struct hg_control *control, int64_t deadline_us, hg_error *why);
+  hg_err (*stored)(void *context, hg_client *client, int timeout_ms, hg_error *why);
+};
+// It may be asked for twice, when a runtime ends before it answers: it must count once.
+hg_err hg_site_change(struct hg_site *site, const struct hg_change *change, hg_error *why);
 
 // Fills in `why` and returns the code.
 hg_err hg_cli_fail(hg_error *why, hg_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));

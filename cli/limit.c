@@ -1,16 +1,12 @@
 // headgate limit: raises or lowers a hard limit, through the living runtime or, when none lives, in the ledger.
 #include "cli/cli.h"
 
-#include "actors/runtime.h"
 #include "cli/control.h"
 #include "cli/options.h"
-#include "ledger/ledger.h"
 #include "runner/figures.h"
 
 #include <getopt.h>
 #include <stdio.h>
-
-#define DURABLE_WITHIN_MS 10000
 
 static const char usage[] = "usage: headgate limit [--config FILE | --ledger FILE] BUDGET TOKENS\n"
                             "Sets the hard limit of a budget; what waits and now fits starts at once.\n"
@@ -18,89 +14,45 @@ static const char usage[] = "usage: headgate limit [--config FILE | --ledger FIL
                             "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
                             "  --ledger FILE   the ledger of a run that was started with --limit\n";
 
-struct change {
+struct limit {
   const char *budget;
   int64_t tokens, previous;
 };
 
-// HG_ERR_NO_RUNTIME: none lives, or it ended before it answered.
-static hg_err change_live(const struct hg_site *site, struct change *change, hg_error *why) {
-  struct hg_holder holder;
-  struct hg_control control = {0};
-  struct hg_message report;
-  if (hg_site_holder(site, &holder) != HG_OK) return HG_ERR_NO_RUNTIME;
-  const int64_t now = hg_clock_now().monotonic_us;
-  hg_err err = hg_control_open(&control, holder.control);
-  if (err != HG_OK) return hg_cli_fail(why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
-  err = hg_control_status(&control, change->budget, now + HG_CONTROL_PATIENCE_MS * INT64_C(1000), &report, why);
-  if (err == HG_OK) {
-    change->previous = report.as.status_report.hard_limit;
-    err = hg_control_limit(&control, change->budget, change->tokens, now + DURABLE_WITHIN_MS * INT64_C(1000), why);
-  }
-  hg_control_close(&control);
-  // A limit that is set twice is set once.
-  return err == HG_ERR_TIMEOUT && hg_site_holder(site, &holder) != HG_OK ? HG_ERR_NO_RUNTIME : err;
-}
-
-// What a configuration said last. Opening with another figure would count as a change of the configuration.
-static hg_err configured_limit(const struct hg_site *site, int64_t *out, hg_error *why) {
-  struct hg_ledger_figures figures;
-  struct hg_ledger_state state;
-  struct hg_ledger *ledger = NULL;
-  hg_err err =
-      hg_ledger_read_figures(site->config, &site->places, NULL, &figures, why); // refuses one that is not there
-  if (err == HG_OK) err = hg_ledger_open(site->config, &site->places, &ledger, &state, why);
+static hg_err set_live(void *context, struct hg_control *control, int64_t deadline_us, hg_error *why) {
+  struct limit *limit = context;
+  struct hg_message report, command;
+  char what[HG_BUDGET_NAME_MAX + 16];
+  const int64_t soon = hg_clock_now().monotonic_us + HG_CONTROL_PATIENCE_MS * INT64_C(1000);
+  const hg_err err = hg_control_status(control, limit->budget, soon, &report, why);
   if (err != HG_OK) return err;
-  *out = state.budgets[0].configured_limit;
-  hg_ledger_state_clear(&state);
-  err = hg_ledger_close(&ledger);
-  return err == HG_OK ? HG_OK : hg_cli_fail(why, err, "%s: %s", site->config->ledger_path, hg_err_text(err));
+  limit->previous = report.as.status_report.hard_limit;
+  hg_message_init(&command, HG_LIMIT);
+  command.as.limit.budget = hg_text_of(limit->budget);
+  command.as.limit.tokens = limit->tokens;
+  snprintf(what, sizeof what, "budget \"%.*s\"", HG_BUDGET_NAME_MAX, limit->budget);
+  return hg_control_do(control, &command, what, deadline_us, why);
 }
 
-// The configuration with which the ledger opens as it is.
-static hg_err config_of(struct hg_site *site, struct hg_config **out, hg_error *why) {
-  if (!site->from_ledger) {
-    *out = site->config;
-    site->config = NULL; // handed on
-    return HG_OK;
-  }
-  int64_t limit;
-  const hg_err err = configured_limit(site, &limit, why);
-  return err == HG_OK ? hg_config_minimal(limit, site->config->ledger_path, out, why) : err;
-}
-
-static hg_err set_limit(hg_runtime *runtime, struct change *change, hg_error *why) {
-  hg_client *client = NULL;
+static hg_err set_stored(void *context, hg_client *client, int timeout_ms, hg_error *why) {
+  struct limit *limit = context;
   hg_usage figures = HG_USAGE_INIT;
-  hg_err err = hg_client_new(runtime, &client);
-  if (err == HG_OK) err = hg_get_usage(client, change->budget, &figures, DURABLE_WITHIN_MS);
-  change->previous = figures.hard_limit;
-  if (err == HG_OK) err = hg_set_hard_limit(client, change->budget, change->tokens, DURABLE_WITHIN_MS);
-  hg_client_destroy(&client);
-  return err == HG_OK ? HG_OK : hg_cli_fail(why, err, "budget \"%s\": %s", change->budget, hg_err_text(err));
+  hg_err err = hg_get_usage(client, limit->budget, &figures, timeout_ms);
+  limit->previous = figures.hard_limit;
+  if (err == HG_OK) err = hg_set_hard_limit(client, limit->budget, limit->tokens, timeout_ms);
+  return err == HG_OK ? HG_OK : hg_cli_fail(why, err, "budget \"%s\": %s", limit->budget, hg_err_text(err));
 }
 
-static hg_err change_stored(struct hg_site *site, struct change *change, hg_error *why) {
-  struct hg_config *config = NULL;
-  hg_runtime *runtime = NULL;
-  hg_err err = config_of(site, &config, why);
-  if (err == HG_OK) err = hg_open_config(&config, &runtime, why);
-  if (err != HG_OK) return err;
-  err = set_limit(runtime, change, why);
-  const hg_err closed = hg_close(&runtime, 0);
-  return err != HG_OK || closed == HG_OK ? err : hg_cli_fail(why, closed, "%s", hg_err_text(closed));
-}
-
-static int change_limit(const char *config, const char *ledger, struct change *change) {
+static int change_limit(const char *config, const char *ledger, struct limit *limit) {
+  const struct hg_change change = {limit, set_live, set_stored};
   struct hg_site site;
   hg_error why = HG_ERROR_INIT;
   if (hg_site_open(config, ledger, &site, &why) != HG_OK) return hg_cli_exit("limit", &why);
-  hg_err err = change_live(&site, change, &why);
-  if (err == HG_ERR_NO_RUNTIME) err = change_stored(&site, change, &why);
+  const hg_err err = hg_site_change(&site, &change, &why);
   hg_site_close(&site);
   if (err != HG_OK) return hg_cli_exit("limit", &why);
-  printf("%s: %s → %s tokens\n", change->budget, hg_figure_count(change->previous).text,
-         hg_figure_count(change->tokens).text);
+  printf("%s: %s → %s tokens\n", limit->budget, hg_figure_count(limit->previous).text,
+         hg_figure_count(limit->tokens).text);
   return HG_EXIT_DONE;
 }
 
@@ -119,11 +71,11 @@ int hg_cli_limit(int argc, char **argv) {
     fputs("headgate limit: needs a budget and a number of tokens\n", stderr);
     return hg_cli_usage(usage, false);
   }
-  struct change change = {.budget = argv[optind]};
-  if (!hg_cli_parse_tokens(argv[optind + 1], &change.tokens)) {
+  struct limit limit = {.budget = argv[optind]};
+  if (!hg_cli_parse_tokens(argv[optind + 1], &limit.tokens)) {
     fprintf(stderr, "headgate limit: \"%s\" is not a number of tokens from 1 to %lld, such as 200k, 2M or 2_000_000\n",
             argv[optind + 1], (long long)HG_TOKENS_MAX);
     return HG_EXIT_USAGE;
   }
-  return change_limit(config, ledger, &change);
+  return change_limit(config, ledger, &limit);
 }

@@ -14,6 +14,9 @@ static const struct command {
     {"status", hg_cli_status, "how a budget stands"},
     {"watch", hg_cli_watch, "print events as they are committed"},
     {"limit", hg_cli_limit, "raise or lower a hard limit"},
+    {"orphans", hg_cli_orphans, "list calls whose owners are gone, and what was charged for them"},
+    {"settle", hg_cli_settle, "say what such a call really used"},
+    {"correct", hg_cli_correct, "add to or take from what a budget has used, with a reason"},
     {"init", hg_cli_init, "write a configuration to start from"},
     {"describe", hg_cli_describe, "print messages, errors and counters as documentation or JSON Schema"},
 };

@@ -208,9 +208,12 @@ static hg_err take_answer(hg_client *client, const struct hg_message *message, u
   if (request != client->awaited) return HG_OK;
   client->answer = *message;
   client->answered = true;
-  if (message->kind == HG_ORPHAN) {
-    hg_text_copy(client->answer_text, sizeof client->answer_text, message->as.orphan.task_id);
-    client->answer.as.orphan.task_id = hg_text_of(client->answer_text);
+  struct hg_text *text = message->kind == HG_ORPHAN    ? &client->answer.as.orphan.task_id
+                         : message->kind == HG_WAITING ? &client->answer.as.waiting.task_id
+                                                       : NULL;
+  if (text) {
+    hg_text_copy(client->answer_text, sizeof client->answer_text, *text);
+    *text = hg_text_of(client->answer_text);
   }
   return HG_OK;
 }
@@ -238,6 +241,8 @@ static hg_err take(hg_client *client, const struct hg_message *message) {
     return take_answer(client, message, message->as.usage.request);
   } else if (message->kind == HG_ORPHAN) {
     return take_answer(client, message, message->as.orphan.request);
+  } else if (message->kind == HG_WAITING) {
+    return take_answer(client, message, message->as.waiting.request);
   } else if (message->kind == HG_QUEUE) {
     return take_answer(client, message, message->as.queue.request);
   } else if (message->kind == HG_REPORTER) {

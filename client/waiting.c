@@ -222,6 +222,28 @@ hg_err hg_get_queue(hg_client *client, hg_queue *out, int timeout_ms) {
   return HG_OK;
 }
 
+hg_err hg_next_waiting(hg_client *client, uint32_t *next, hg_waiting *out, int timeout_ms) {
+  if (!client || !next || !out || out->size < sizeof *out) return HG_ERR_INVALID;
+  struct hg_message question;
+  hg_message_init(&question, HG_GET_WAITING);
+  question.as.get_waiting.request = hg_client_fresh_id(client);
+  question.as.get_waiting.from = *next;
+  const hg_err err = ask(client, HG_TO_SCHEDULER, &question, question.as.get_waiting.request, timeout_ms);
+  if (err != HG_OK) return err;
+  const struct hg_waiting_message *waiting = &client->answer.as.waiting;
+  if (waiting->count == 0) return HG_ERR_EMPTY;
+  const struct hg_budget_config *budgets = client->core->config->budgets;
+  *out = (hg_waiting){.size = (uint32_t)sizeof *out,
+                      .count = waiting->count,
+                      .throttled = waiting->throttled,
+                      .needed = waiting->needed};
+  memcpy(out->budget, budgets[waiting->budget].name, sizeof out->budget);
+  if (waiting->blocked) memcpy(out->waits_for, budgets[waiting->waits_for].name, sizeof out->waits_for);
+  hg_text_copy(out->task_id, sizeof out->task_id, waiting->task_id);
+  *next = waiting->budget + 1;
+  return HG_OK;
+}
+
 hg_err hg_set_max_concurrency(hg_client *client, unsigned n, int timeout_ms) {
   if (!client) return HG_ERR_INVALID;
   if (n < 1 || n > HG_CONCURRENCY_MAX) return HG_ERR_RANGE;

@@ -261,6 +261,18 @@ typedef struct hg_queue {
 } hg_queue;
 #define HG_QUEUE_INIT {.size = (uint32_t)sizeof(hg_queue)}
 
+/* The tasks that wait in one budget, all of them for the same thing. */
+typedef struct hg_waiting {
+  uint32_t size;
+  char budget[HG_BUDGET_NAME_MAX + 1];    /* theirs */
+  uint32_t count;
+  char waits_for[HG_BUDGET_NAME_MAX + 1]; /* the budget of their path that is short; "": a slot, or their turn */
+  bool throttled;                         /* it is its throttle that they wait for, not tokens */
+  int64_t needed;                         /* what the first of them asks for at least */
+  char task_id[HG_TASK_ID_MAX + 1];       /* the first of them */
+} hg_waiting;
+#define HG_WAITING_INIT {.size = (uint32_t)sizeof(hg_waiting)}
+
 /* A reservation that was open when a process or client went away. */
 typedef struct hg_orphan {
   uint32_t size;
@@ -322,6 +334,8 @@ HG_CHECKED hg_err hg_flush(hg_client *, int timeout_ms);
 /* The figures of a budget (NULL: "default"), after everything this client has recorded. */
 HG_CHECKED hg_err hg_get_usage(hg_client *, const char *budget, hg_usage *out, int timeout_ms);
 HG_CHECKED hg_err hg_get_queue(hg_client *, hg_queue *out, int timeout_ms);
+/* Who waits and for what, a budget at a time: *next is 0 at first and is moved on by each call. HG_ERR_EMPTY: no more. */
+HG_CHECKED hg_err hg_next_waiting(hg_client *, uint32_t *next, hg_waiting *out, int timeout_ms);
 /* Adds `tokens` (negative: gives back) to what a budget has used, as a compensating journal row with the reason `why`. */
 HG_CHECKED hg_err hg_correct(hg_client *, const char *budget, int64_t tokens, const char *why, int timeout_ms);
 /* The same with a usage id (see hg_usage_report), so that it may be asked again after an unknown outcome. */

@@ -59,24 +59,71 @@ static hg_err refuse_missing(const char *path, hg_error *why) {
   return hg_ledger_fail(why, HG_ERR_EMPTY, "there is no ledger \"%s\" yet: the first run makes it", path);
 }
 
+// The ledger, held for a moment.
+struct glance {
+  struct hg_lock lock;
+  sqlite3 *db;
+};
+
+static hg_err open_glance(const struct hg_config *config, const struct hg_places *places, struct glance *out,
+                          hg_error *why) {
+  const char *path = config->ledger_path;
+  bool is_empty = false;
+  struct stat found;
+  *out = (struct glance){.lock.fd = -1};
+  if (stat(path, &found) != 0 && (errno == ENOENT || errno == ENOTDIR)) return refuse_missing(path, why);
+  hg_err err = hg_lock_take(&out->lock, places, path, HG_LOCK_GLANCE_MS, why);
+  if (err == HG_OK) err = hg_database_open(path, config->shared_readers, &out->db, &is_empty, why);
+  return err == HG_OK && is_empty ? refuse_missing(path, why) : err;
+}
+
+static void close_glance(struct glance *glance) {
+  sqlite3_close(glance->db);
+  hg_lock_give_back(&glance->lock);
+}
+
 hg_err hg_ledger_read_figures(const struct hg_config *config, const struct hg_places *places, const char *budget,
                               struct hg_ledger_figures *out, hg_error *why) {
-  const char *path = config->ledger_path;
   const char *name = budget ? budget : "default";
-  struct stat found;
-  if (stat(path, &found) != 0 && (errno == ENOENT || errno == ENOTDIR)) return refuse_missing(path, why);
-  struct hg_lock lock;
-  hg_err err = hg_lock_take(&lock, places, path, HG_LOCK_GLANCE_MS, why);
-  if (err != HG_OK) return err;
-  sqlite3 *db = NULL;
-  bool is_empty = false;
+  struct glance glance;
   struct hg_ledger_figures figures = {0};
-  err = hg_database_open(path, config->shared_readers, &db, &is_empty, why);
-  if (err == HG_OK) err = is_empty ? refuse_missing(path, why) : read_all(db, name, &figures, why);
-  sqlite3_close(db);
-  hg_lock_give_back(&lock);
+  hg_err err = open_glance(config, places, &glance, why);
+  if (err == HG_OK) err = read_all(glance.db, name, &figures, why);
+  close_glance(&glance);
   if (err != HG_OK) return err;
   hg_text_copy(figures.name, sizeof figures.name, hg_text_of(name));
   *out = figures;
   return HG_OK;
+}
+
+static hg_err read_orphan(sqlite3 *db, uint64_t after, struct hg_ledger_orphan *out, hg_error *why) {
+  sqlite3_stmt *statement = NULL;
+  hg_err err = hg_sql_prepare(
+      db,
+      "SELECT id, budget, tokens, CASE state WHEN 'orphaned' THEN 'charged' ELSE state END, task_id FROM reservation "
+      "WHERE (state = 'open' OR state = 'kept' OR state = 'orphaned') AND id > ?1 ORDER BY id LIMIT 1",
+      &statement, why);
+  *out = (struct hg_ledger_orphan){0};
+  if (err == HG_OK) sqlite3_bind_int64(statement, 1, (int64_t)after);
+  const int code = err == HG_OK ? sqlite3_step(statement) : SQLITE_DONE;
+  if (code == SQLITE_ROW) {
+    out->id = (uint64_t)sqlite3_column_int64(statement, 0);
+    hg_sql_column(statement, 1, out->budget, sizeof out->budget);
+    out->tokens = sqlite3_column_int64(statement, 2);
+    hg_sql_column(statement, 3, out->state, sizeof out->state);
+    hg_sql_column(statement, 4, out->task_id, sizeof out->task_id);
+  } else if (code != SQLITE_DONE) {
+    err = hg_sql_fail(db, why, "read the orphans");
+  }
+  sqlite3_finalize(statement);
+  return err;
+}
+
+hg_err hg_ledger_read_orphan(const struct hg_config *config, const struct hg_places *places, uint64_t after,
+                             struct hg_ledger_orphan *out, hg_error *why) {
+  struct glance glance;
+  hg_err err = open_glance(config, places, &glance, why);
+  if (err == HG_OK) err = read_orphan(glance.db, after, out, why);
+  close_glance(&glance);
+  return err;
 }

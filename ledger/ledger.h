@@ -81,6 +81,18 @@ struct hg_ledger_figures { // of one budget
 hg_err hg_ledger_read_figures(const struct hg_config *config, const struct hg_places *places, const char *budget,
                               struct hg_ledger_figures *out, hg_error *why);
 
+// The reservations that are not settled, by id: open ones, which the next runtime makes orphans, and orphans.
+struct hg_ledger_orphan {
+  uint64_t id;
+  char budget[HG_BUDGET_NAME_MAX + 1];
+  int64_t tokens; // reserved
+  char state[16]; // "open", "kept" or "charged"
+  char task_id[HG_TASK_ID_MAX + 1];
+};
+// The first with an id over `after`; id 0: there is none.
+hg_err hg_ledger_read_orphan(const struct hg_config *config, const struct hg_places *places, uint64_t after,
+                             struct hg_ledger_orphan *out, hg_error *why);
+
 // Is a runtime living on this ledger? Reads the lock file's holder.
 bool hg_ledger_is_live(const struct hg_places *places, char *holder, size_t room);
 

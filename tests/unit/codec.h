@@ -73,4 +73,11 @@ static inline bool codec_object_is_bytes(const msgpack_object *object, msgpack_o
          (size == 0 || memcmp(object->via.bin.ptr, data, size) == 0);
 }
 
+// Walks the kinds of the control socket: the first after 0, 0 after the last.
+static inline unsigned codec_next_control(unsigned code) {
+  for (code = code ? code + 1 : HG_CONTROL_FIRST; code <= HG_CONTROL_LAST; code++)
+    if (hg_kind_info(code)) return code;
+  return 0;
+}
+
 #endif

@@ -1,0 +1,127 @@
+// headgate correct: adds to or takes from what a budget has used, with a reason, as an entry of its own.
+#include "cli/cli.h"
+
+#include "cli/control.h"
+#include "cli/options.h"
+#include "runner/figures.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+static const char usage[] =
+    "usage: headgate correct [--config FILE | --ledger FILE] BUDGET TOKENS --why TEXT [--id KEY]\n"
+    "Adds tokens to what a budget has used, or gives some back (-TOKENS). Nothing is erased: it is an entry of its own.\n"
+    "  TOKENS          such as +1200, -3k, -2_000\n"
+    "  --why TEXT      the reason, kept with the entry\n"
+    "  --id KEY        a key of your own: the same key counts once, however often it is sent\n"
+    "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
+    "  --ledger FILE   the ledger of a run that was started with --limit\n";
+
+struct correction {
+  const char *budget, *why, *id;
+  int64_t tokens;
+  char random_id[48];
+};
+
+static hg_err correct_live(void *context, struct hg_control *control, int64_t deadline_us, hg_error *why) {
+  const struct correction *correction = context;
+  struct hg_message command;
+  char what[HG_BUDGET_NAME_MAX + 16];
+  snprintf(what, sizeof what, "budget \"%.*s\"", HG_BUDGET_NAME_MAX, correction->budget);
+  hg_message_init(&command, HG_CORRECT);
+  command.as.correct.budget = hg_text_of(correction->budget);
+  command.as.correct.tokens = correction->tokens;
+  command.as.correct.reason = hg_text_of(correction->why);
+  command.as.correct.usage_id = hg_text_of(correction->id);
+  return hg_control_do(control, &command, what, deadline_us, why);
+}
+
+static hg_err correct_stored(void *context, hg_client *client, int timeout_ms, hg_error *why) {
+  const struct correction *correction = context;
+  const hg_err err = hg_correct_once(client, correction->budget, correction->tokens, correction->why, correction->id,
+                                     timeout_ms);
+  return err == HG_OK ? HG_OK : hg_cli_fail(why, err, "budget \"%s\": %s", correction->budget, hg_err_text(err));
+}
+
+// Asked twice, when a runtime ends before it answers, it counts once all the same.
+static hg_err give_id(struct correction *correction, hg_error *why) {
+  uint64_t random[2];
+  if (correction->id) return HG_OK;
+  if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+    return hg_cli_fail(why, HG_ERR_SYSTEM, "the system gives no random numbers");
+  snprintf(correction->random_id, sizeof correction->random_id, "correct-%016llx%016llx",
+           (unsigned long long)random[0], (unsigned long long)random[1]);
+  correction->id = correction->random_id;
+  return HG_OK;
+}
+
+static int correct(const char *config, const char *ledger, struct correction *correction) {
+  const struct hg_change change = {correction, correct_live, correct_stored};
+  struct hg_site site;
+  hg_error why = HG_ERROR_INIT;
+  if (give_id(correction, &why) != HG_OK || hg_site_open(config, ledger, &site, &why) != HG_OK)
+    return hg_cli_exit("correct", &why);
+  const hg_err err = hg_site_change(&site, &change, &why);
+  hg_site_close(&site);
+  if (err != HG_OK) return hg_cli_exit("correct", &why);
+  printf("%s: %s%s tokens (%s)\n", correction->budget, correction->tokens > 0 ? "+" : "",
+         hg_figure_count(correction->tokens).text, correction->why);
+  return HG_EXIT_DONE;
+}
+
+static bool parse_signed(const char *text, int64_t *out) {
+  const bool negative = text[0] == '-';
+  if (!hg_cli_parse_tokens(text + (negative || text[0] == '+'), out)) return false;
+  if (negative) *out = -*out;
+  return true;
+}
+
+static int check_and_correct(const char *config, const char *ledger, struct correction *correction, const char *tokens) {
+  if (!correction->why || !correction->why[0] || strlen(correction->why) > HG_TEXT_MAX) {
+    fprintf(stderr, "headgate correct: needs a reason of at most %d bytes (--why TEXT)\n", HG_TEXT_MAX);
+    return HG_EXIT_USAGE;
+  }
+  if (correction->id && (!correction->id[0] || strlen(correction->id) > HG_LABEL_MAX)) {
+    fprintf(stderr, "headgate correct: --id takes 1 to %d bytes\n", HG_LABEL_MAX);
+    return HG_EXIT_USAGE;
+  }
+  if (!parse_signed(tokens, &correction->tokens)) {
+    fprintf(stderr, "headgate correct: \"%s\" is not a number of tokens such as +1200, -3k or -2_000\n", tokens);
+    return HG_EXIT_USAGE;
+  }
+  return correct(config, ledger, correction);
+}
+
+// "-3k" is no flag: what is behind a "-" and a digit is taken out of getopt's sight.
+static bool is_number(const char *word) {
+  return word[0] == '-' && word[1] >= '0' && word[1] <= '9';
+}
+
+int hg_cli_correct(int argc, char **argv) {
+  static const struct option options[] = {
+      {"config", required_argument, NULL, 'c'}, {"ledger", required_argument, NULL, 'l'},
+      {"why", required_argument, NULL, 'w'},    {"id", required_argument, NULL, 'i'},
+      {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+  const char *config = NULL, *ledger = NULL, *words[2] = {NULL, NULL};
+  struct correction correction = {0};
+  int count = 0;
+  while (optind < argc) {
+    const bool number = is_number(argv[optind]);
+    const int option = number ? -1 : getopt_long(argc, argv, "+", options, NULL);
+    if (option == 'c') config = optarg;
+    else if (option == 'l') ledger = optarg;
+    else if (option == 'w') correction.why = optarg;
+    else if (option == 'i') correction.id = optarg;
+    else if (option != -1) return hg_cli_usage(usage, option == 'h');
+    else if (optind < argc && count < 2) words[count++] = argv[optind++];
+    else if (optind < argc) count = 3, optind = argc;
+  }
+  if (count != 2) {
+    fputs("headgate correct: needs a budget and a number of tokens\n", stderr);
+    return hg_cli_usage(usage, false);
+  }
+  correction.budget = words[0];
+  return check_and_correct(config, ledger, &correction, words[1]);
+}
