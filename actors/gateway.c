@@ -9,13 +9,13 @@
 
 // A command under way. STATUS waits for two answers, the others for one.
 struct asked {
-  enum hg_kind kind;      // HG_NONE: a free place
+  enum hg_kind kind; // HG_NONE: a free place
   hg_peer peer;
-  uint64_t request;       // the outsider's
-  uint64_t order;         // of its arrival
-  uint64_t id;            // ours: a request id, a number (LIMIT, CORRECT) or a permit (SETTLE_PERMIT)
+  uint64_t request; // the outsider's
+  uint64_t order;   // of its arrival
+  uint64_t id;      // ours: a request id, a number (LIMIT, CORRECT) or a permit (SETTLE_PERMIT)
   bool has_usage, has_queue;
-  uint32_t error;         // LIMIT, CORRECT: HG_OK unless REJECTED
+  uint32_t error; // LIMIT, CORRECT: HG_OK unless REJECTED
   struct hg_usage_message usage;
   struct hg_queue_message queue;
 };

@@ -72,7 +72,8 @@ struct hg_queued_task *hg_task_queue_first(const struct hg_task_queue *queue) {
   }
 }
 
-struct hg_queued_task *hg_task_queue_next_waiting(const struct hg_task_queue *queue, uint32_t *budget, uint32_t *count) {
+struct hg_queued_task *hg_task_queue_next_waiting(const struct hg_task_queue *queue, uint32_t *budget,
+                                                  uint32_t *count) {
   for (; *budget < queue->count; ++*budget) {
     int64_t arrival;
     const struct hg_heap *tasks = &queue->lines[*budget].tasks;

@@ -1,5 +1,5 @@
-// Changes a ledger from outside: through the runtime that lives on it or, when none lives, through one that is opened for
-// a moment.
+// Changes a ledger from outside: through the runtime that lives on it or, when none lives, through one that is opened
+// for a moment.
 #include "actors/runtime.h"
 #include "cli/control.h"
 #include "ledger/ledger.h"

@@ -12,7 +12,8 @@
 
 static const char usage[] =
     "usage: headgate correct [--config FILE | --ledger FILE] BUDGET TOKENS --why TEXT [--id KEY]\n"
-    "Adds tokens to what a budget has used, or gives some back (-TOKENS). Nothing is erased: it is an entry of its own.\n"
+    "Adds tokens to what a budget has used, or gives some back (-TOKENS). Nothing is erased: it is an entry of its "
+    "own.\n"
     "  TOKENS          such as +1200, -3k, -2_000\n"
     "  --why TEXT      the reason, kept with the entry\n"
     "  --id KEY        a key of your own: the same key counts once, however often it is sent\n"
@@ -40,8 +41,8 @@ static hg_err correct_live(void *context, struct hg_control *control, int64_t de
 
 static hg_err correct_stored(void *context, hg_client *client, int timeout_ms, hg_error *why) {
   const struct correction *correction = context;
-  const hg_err err = hg_correct_once(client, correction->budget, correction->tokens, correction->why, correction->id,
-                                     timeout_ms);
+  const hg_err err =
+      hg_correct_once(client, correction->budget, correction->tokens, correction->why, correction->id, timeout_ms);
   return err == HG_OK ? HG_OK : hg_cli_fail(why, err, "budget \"%s\": %s", correction->budget, hg_err_text(err));
 }
 
@@ -51,8 +52,8 @@ static hg_err give_id(struct correction *correction, hg_error *why) {
   if (correction->id) return HG_OK;
   if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
     return hg_cli_fail(why, HG_ERR_SYSTEM, "the system gives no random numbers");
-  snprintf(correction->random_id, sizeof correction->random_id, "correct-%016llx%016llx",
-           (unsigned long long)random[0], (unsigned long long)random[1]);
+  snprintf(correction->random_id, sizeof correction->random_id, "correct-%016llx%016llx", (unsigned long long)random[0],
+           (unsigned long long)random[1]);
   correction->id = correction->random_id;
   return HG_OK;
 }
@@ -78,7 +79,8 @@ static bool parse_signed(const char *text, int64_t *out) {
   return true;
 }
 
-static int check_and_correct(const char *config, const char *ledger, struct correction *correction, const char *tokens) {
+static int check_and_correct(const char *config, const char *ledger, struct correction *correction,
+                             const char *tokens) {
   if (!correction->why || !correction->why[0] || strlen(correction->why) > HG_TEXT_MAX) {
     fprintf(stderr, "headgate correct: needs a reason of at most %d bytes (--why TEXT)\n", HG_TEXT_MAX);
     return HG_EXIT_USAGE;

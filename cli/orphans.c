@@ -11,13 +11,13 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] =
-    "usage: headgate orphans [--config FILE | --ledger FILE] [--json]\n"
-    "Lists calls that were open when a process died: what they used is not known. `headgate settle ID TOKENS` replaces\n"
-    "the guess by the truth.\n"
-    "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
-    "  --ledger FILE   the ledger of a run that was started with --limit\n"
-    "  --json          one line of JSON for each\n";
+static const char usage[] = "usage: headgate orphans [--config FILE | --ledger FILE] [--json]\n"
+                            "Lists calls that were open when a process died: what they used is not known. `headgate "
+                            "settle ID TOKENS` replaces\n"
+                            "the guess by the truth.\n"
+                            "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
+                            "  --ledger FILE   the ledger of a run that was started with --limit\n"
+                            "  --json          one line of JSON for each\n";
 
 // One after another, from the living runtime or from the ledger.
 struct source {
@@ -43,9 +43,9 @@ static hg_err ask_runtime(struct source *source, struct hg_ledger_orphan *out, h
 }
 
 static hg_err next_orphan(struct source *source, struct hg_ledger_orphan *out, hg_error *why) {
-  const hg_err err = source->live ? ask_runtime(source, out, why)
-                                  : hg_ledger_read_orphan(source->site->config, &source->site->places, source->after,
-                                                          out, why);
+  const hg_err err = source->live
+                         ? ask_runtime(source, out, why)
+                         : hg_ledger_read_orphan(source->site->config, &source->site->places, source->after, out, why);
   if (err == HG_OK) source->after = out->id;
   return err;
 }

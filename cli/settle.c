@@ -11,13 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] =
-    "usage: headgate settle [--config FILE | --ledger FILE] ID TOKENS\n"
-    "Replaces what was charged for an orphan by what it really used, as a compensating entry.\n"
-    "  ID              16 hex digits, as `headgate orphans` lists them\n"
-    "  TOKENS          what it used: 0 or more, such as 1200 or 3k\n"
-    "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
-    "  --ledger FILE   the ledger of a run that was started with --limit\n";
+static const char usage[] = "usage: headgate settle [--config FILE | --ledger FILE] ID TOKENS\n"
+                            "Replaces what was charged for an orphan by what it really used, as a compensating entry.\n"
+                            "  ID              16 hex digits, as `headgate orphans` lists them\n"
+                            "  TOKENS          what it used: 0 or more, such as 1200 or 3k\n"
+                            "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
+                            "  --ledger FILE   the ledger of a run that was started with --limit\n";
 
 struct settlement {
   uint64_t permit;
@@ -84,7 +83,8 @@ int hg_cli_settle(int argc, char **argv) {
     return hg_cli_usage(usage, false);
   }
   if (!parse_permit(argv[optind], &settlement.permit)) {
-    fprintf(stderr, "headgate settle: \"%s\" is not the id of a permit: 16 hex digits, as `headgate orphans` lists them\n",
+    fprintf(stderr,
+            "headgate settle: \"%s\" is not the id of a permit: 16 hex digits, as `headgate orphans` lists them\n",
             argv[optind]);
     return HG_EXIT_USAGE;
   }

@@ -13,6 +13,7 @@
 
 #define BAR_CELLS 50
 #define BAR_BYTES 256
+#define WAITING_LINES 12
 #define LABEL "%-11s"
 
 static const char usage[] = "usage: headgate status [--config FILE | --ledger FILE] [--budget NAME] [--json]\n"
@@ -22,17 +23,39 @@ static const char usage[] = "usage: headgate status [--config FILE | --ledger FI
                             "  --budget NAME   which budget (default: default)\n"
                             "  --json          one line of JSON\n";
 
-static int print_json(const struct hg_message *report) {
+// The flat object of a message, as its outside frame says it. False: there is no room.
+static bool to_json(const struct hg_message *message, char *json, size_t room) {
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
-  char json[2 * HG_OUTSIDE_FRAME_MAX];
   const struct hg_names no_names = {"", NULL, 0};
-  const size_t size = hg_outside_encode(report, &no_names, frame, sizeof frame);
-  if (!size || !hg_outside_to_json(frame, size, json, sizeof json)) {
-    fputs("headgate status: the report cannot be printed\n", stderr);
-    return HG_EXIT_FAILED;
+  const size_t size = hg_outside_encode(message, &no_names, frame, sizeof frame);
+  return size && hg_outside_to_json(frame, size, json, room);
+}
+
+static hg_err next_waiting(struct hg_control *control, uint32_t *from, struct hg_message *answer, hg_error *why) {
+  struct hg_message question;
+  hg_message_init(&question, HG_LIST_WAITING);
+  question.as.list_waiting.from = *from;
+  const int64_t deadline = hg_clock_now().monotonic_us + HG_CONTROL_PATIENCE_MS * INT64_C(1000);
+  const hg_err err = hg_control_ask(control, &question, HG_WAITING_REPORT, deadline, answer, why);
+  if (err == HG_OK) *from = answer->as.waiting_report.next;
+  return err;
+}
+
+// One object; who waits stands in it as a list of the answers to LIST_WAITING.
+static hg_err print_json(const struct hg_message *report, struct hg_control *control, hg_error *why) {
+  char json[2 * HG_OUTSIDE_FRAME_MAX];
+  if (!to_json(report, json, sizeof json)) return hg_cli_fail(why, HG_ERR_PROTOCOL, "the report cannot be printed");
+  printf("%.*s,\"waitingTasks\":[", (int)strlen(json) - 1, json);
+  hg_err err = HG_OK;
+  uint32_t from = 0;
+  for (unsigned count = 0; report->as.status_report.live; count++) {
+    struct hg_message answer;
+    err = next_waiting(control, &from, &answer, why);
+    if (err != HG_OK || answer.as.waiting_report.count == 0) break;
+    if (to_json(&answer, json, sizeof json)) printf("%s%s", count ? "," : "", json);
   }
-  puts(json);
-  return HG_EXIT_DONE;
+  fputs("]}\n", stdout);
+  return err;
 }
 
 static void print_bar(const struct hg_status_report_message *report, uint32_t throttle_percent) {
@@ -71,7 +94,29 @@ static void print_queue(const struct hg_status_report_message *report) {
   putchar('\n');
 }
 
-static int print_table(const struct hg_message *message, const struct hg_config *config) {
+// The first in line stands above; here are all, a budget a line.
+static hg_err print_waiting(struct hg_control *control, hg_error *why) {
+  uint32_t from = 0;
+  for (unsigned count = 0; count < WAITING_LINES; count++) {
+    struct hg_message answer;
+    const hg_err err = next_waiting(control, &from, &answer, why);
+    const struct hg_waiting_report_message *waiting = &answer.as.waiting_report;
+    if (err != HG_OK || waiting->count == 0) return err;
+    printf(LABEL "%.*s: %u wait%s for ", count ? "" : "waiting", (int)waiting->budget.size, waiting->budget.data,
+           waiting->count, waiting->count == 1 ? "s" : "");
+    if (!waiting->waits_for.size) printf("a slot");
+    else
+      printf("%s of %.*s", waiting->throttled ? "the throttle" : "tokens", (int)waiting->waits_for.size,
+             waiting->waits_for.data);
+    printf("; first %.*s, needs %s\n", (int)waiting->task_id.size, waiting->task_id.data,
+           hg_figure_count(waiting->needed).text);
+  }
+  printf(LABEL "more: see --json\n", "");
+  return HG_OK;
+}
+
+static hg_err print_table(const struct hg_message *message, const struct hg_config *config, struct hg_control *control,
+                          hg_error *why) {
   const struct hg_status_report_message *report = &message->as.status_report;
   const char *state = report->throttled ? "closed: concurrency is reduced" : "open";
   printf(LABEL "%.*s\n", "budget", (int)report->budget.size, report->budget.data);
@@ -84,7 +129,7 @@ static int print_table(const struct hg_message *message, const struct hg_config 
   if (config->throttle_percent < 100) printf(LABEL "%s (at %u %%)\n", "throttle", state, config->throttle_percent);
   else printf(LABEL "%s\n", "throttle", "never closes");
   print_queue(report);
-  return HG_EXIT_DONE;
+  return report->live && report->waiting ? print_waiting(control, why) : HG_OK;
 }
 
 static int report(const char *config, const char *ledger, const char *budget, bool json) {
@@ -93,12 +138,12 @@ static int report(const char *config, const char *ledger, const char *budget, bo
   struct hg_message message;
   hg_error why = HG_ERROR_INIT;
   if (hg_site_open(config, ledger, &site, &why) != HG_OK) return hg_cli_exit("status", &why);
-  int code;
-  if (hg_site_status(&site, budget, &control, &message, &why) != HG_OK) code = hg_cli_exit("status", &why);
-  else code = json ? print_json(&message) : print_table(&message, site.config);
+  hg_err err = hg_site_status(&site, budget, &control, &message, &why);
+  if (err == HG_OK)
+    err = json ? print_json(&message, &control, &why) : print_table(&message, site.config, &control, &why);
   hg_control_close(&control);
   hg_site_close(&site);
-  return code;
+  return err == HG_OK ? HG_EXIT_DONE : hg_cli_exit("status", &why);
 }
 
 int hg_cli_status(int argc, char **argv) {
