@@ -1,0 +1,153 @@
+// Many threads that acquire and settle at once under limits close to what they ask for, some of them using more than
+// they said. The journal alone shows that no grant ever took a budget over its limit, nor ran beside others under a
+// throttle. labels: budget
+//
+// HG_STORM=10000 lets each thread do as many tasks.
+#include "support/runtime_fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#define THREADS 64
+#define TASKS 150 // of each thread
+#define WAIT_MS 60000
+#define LIMIT "4000"
+
+static const char *const budgets[] = {"default", "left", "right", "deep"};
+#define BUDGETS 4
+
+struct storm {
+  struct fixture f;
+  unsigned tasks, seed;
+  atomic_uint running; // threads
+  atomic_ullong grants, refusals;
+  atomic_bool failed;
+};
+struct worker {
+  pthread_t thread;
+  struct storm *storm;
+  unsigned seed;
+};
+
+static bool expect(struct storm *storm, hg_err err) {
+  if (err == HG_OK) return true;
+  fprintf(stderr, "%s\n", hg_err_name(err));
+  atomic_store(&storm->failed, true);
+  return false;
+}
+
+// One task in ten uses more than it reserved, some use nothing, the others less.
+static bool one_task(struct worker *worker, hg_client *client) {
+  struct storm *storm = worker->storm;
+  hg_request want = HG_REQUEST_INIT;
+  want.budget = budgets[rand_r(&worker->seed) % BUDGETS];
+  want.max_tokens = 1 + rand_r(&worker->seed) % 120;
+  want.min_tokens = 1 + rand_r(&worker->seed) % (int)want.max_tokens;
+  hg_grant grant = HG_GRANT_INIT;
+  hg_err err;
+  while ((err = hg_acquire(client, &want, &grant, WAIT_MS)) == HG_ERR_BUDGET_EXHAUSTED) {
+    const struct timespec pause = {0, 200000}; // usage is given back all the time
+    atomic_fetch_add(&storm->refusals, 1);
+    nanosleep(&pause, NULL);
+  }
+  if (!expect(storm, err)) return false;
+  if (grant.tokens < want.min_tokens || grant.tokens > want.max_tokens) return expect(storm, HG_ERR_RANGE);
+  atomic_fetch_add(&storm->grants, 1);
+  const int kind = rand_r(&worker->seed) % 10;
+  if (kind == 0) return expect(storm, hg_release(client, grant.permit, HG_OUTCOME_FAILED, "nothing done", WAIT_MS));
+  hg_usage_report used = HG_USAGE_REPORT_INIT;
+  used.tokens =
+      kind == 1 ? grant.tokens + rand_r(&worker->seed) % 100 : rand_r(&worker->seed) % (int)(grant.tokens + 1);
+  return expect(storm, hg_settle(client, grant.permit, &used, WAIT_MS));
+}
+
+static void *work(void *argument) {
+  struct worker *worker = argument;
+  hg_client *client = NULL;
+  bool goes_on = expect(worker->storm, hg_client_new(worker->storm->f.runtime, &client));
+  for (unsigned i = 0; goes_on && i < worker->storm->tasks; i++)
+    goes_on = one_task(worker, client);
+  hg_client_destroy(&client);
+  atomic_fetch_sub(&worker->storm->running, 1);
+  return NULL;
+}
+
+// Gives back what fills a budget, so that the work goes on at the limit.
+static void give_back(struct storm *storm) {
+  const struct timespec pause = {0, 500000};
+  while (atomic_load(&storm->running) > 0 && !atomic_load(&storm->failed)) {
+    for (size_t i = BUDGETS; i-- > 0;) {
+      hg_usage usage = HG_USAGE_INIT;
+      if (!expect(storm, hg_get_usage(storm->f.client, budgets[i], &usage, WAIT_MS))) return;
+      // The root's own usage is what its children do not hold: what they hold is given back by them.
+      const int64_t back = i > 0 ? usage.used * 3 / 4 : usage.used - usage.hard_limit / 3;
+      if (usage.used * 10 < usage.hard_limit * 9 || back <= 0) continue;
+      const hg_err err = hg_correct(storm->f.client, budgets[i], -back, "given back", WAIT_MS);
+      if (err != HG_ERR_RANGE && !expect(storm, err)) return;
+    }
+    nanosleep(&pause, NULL);
+  }
+}
+
+// Every grant, on every budget of its path, from the deltas alone. Corrections may take a child's rows out of the root,
+// so the sums are the journal's own.
+static const char over_the_limit[] =
+    "WITH RECURSIVE below(root, name) AS ("
+    "  SELECT name, name FROM token_budget"
+    "  UNION ALL SELECT root, b.name FROM below JOIN token_budget AS b ON b.parent = below.name),"
+    "committed AS ("
+    "  SELECT root, event, sum(coalesce(used_delta, 0) + coalesce(reserved_delta, 0))"
+    "    OVER (PARTITION BY root ORDER BY seq) AS tokens"
+    "  FROM below JOIN journal ON budget = below.name)"
+    "SELECT count(*) FROM committed JOIN token_budget ON name = root"
+    "  WHERE event = 'TOKENS_RESERVED' AND tokens > hard_limit";
+
+// I4: a grant while some budget of its path was throttled, with another permit open on it.
+static const char beside_others[] =
+    "WITH RECURSIVE below(root, name) AS ("
+    "  SELECT name, name FROM token_budget"
+    "  UNION ALL SELECT root, b.name FROM below JOIN token_budget AS b ON b.parent = below.name),"
+    "steps AS ("
+    "  SELECT root, seq, event,"
+    "    sum(CASE event WHEN 'TOKENS_RESERVED' THEN 1 WHEN 'TOKENS_SETTLED' THEN -1 WHEN 'TOKENS_RELEASED' THEN -1"
+    "      ELSE 0 END) OVER (PARTITION BY root ORDER BY seq) AS open,"
+    "    sum(CASE WHEN budget <> root THEN 0 WHEN event = 'CONCURRENCY_THROTTLED' THEN 1"
+    "      WHEN event = 'CONCURRENCY_RESTORED' THEN -1 ELSE 0 END)"
+    "      OVER (PARTITION BY root ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS closed"
+    "  FROM below JOIN journal ON budget = below.name)"
+    "SELECT count(*) FROM steps WHERE event = 'TOKENS_RESERVED' AND closed = 1 AND open > 1";
+
+TEST(storm, no_grant_is_over_a_limit_whatever_tasks_use) {
+  static struct storm storm;
+  static struct worker workers[THREADS];
+  const char *given = getenv("HG_SEED"), *tasks = getenv("HG_STORM");
+  storm.seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+  storm.tasks = tasks ? (unsigned)strtoul(tasks, NULL, 10) : TASKS;
+  fprintf(stderr, "seed %u; again with HG_SEED=%u\n", storm.seed, storm.seed);
+  fixture_open(&storm.f, "\"tokenBudget\":{\"hardLimitTokens\":" LIMIT ",\"budgets\":{"
+                         "\"left\":{\"hardLimitTokens\":1500},\"right\":{\"hardLimitTokens\":2500},"
+                         "\"deep\":{\"hardLimitTokens\":900,\"parent\":\"right\"}}},"
+                         "\"scheduler\":{\"maxConcurrency\":64}");
+  atomic_store(&storm.running, THREADS);
+  for (unsigned i = 0; i < THREADS; i++) {
+    workers[i] = (struct worker){.storm = &storm, .seed = storm.seed + i};
+    CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0);
+  }
+  give_back(&storm);
+  for (unsigned i = 0; i < THREADS; i++)
+    CHECK(pthread_join(workers[i].thread, NULL) == 0);
+  CHECK(!atomic_load(&storm.failed));
+  CHECK_EQ(atomic_load(&storm.grants), (uint64_t)THREADS * storm.tasks);
+  CHECK_EQ(fixture_usage(&storm.f).reserved, 0);
+  const int64_t used = fixture_usage(&storm.f).used;
+  hg_client_destroy(&storm.f.client);
+  CHECK_EQ(hg_close(&storm.f.runtime, 0), HG_OK);
+  CHECK_EQ(fixture_sql(&storm.f, over_the_limit), 0);
+  CHECK_EQ(fixture_sql(&storm.f, beside_others), 0);
+  CHECK_EQ(fixture_sql(&storm.f, "SELECT total(used_delta) FROM journal"), used);
+  CHECK_EQ(fixture_sql(&storm.f, "SELECT total(reserved_delta) FROM journal"), 0);
+  CHECK(fixture_sql(&storm.f, "SELECT count(*) FROM journal WHERE event = 'BUDGET_OVERRUN'") > 0);
+  CHECK(fixture_sql(&storm.f, "SELECT count(*) FROM journal WHERE event = 'CONCURRENCY_THROTTLED'") > 0);
+  fixture_close(&storm.f);
+}
