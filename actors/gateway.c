@@ -39,12 +39,7 @@ static struct asked *find(struct gateway *gateway, enum hg_kind kind, uint64_t i
 
 static bool find_budget(const struct gateway *gateway, struct hg_text name, uint32_t *out) {
   if (name.size == 0) name = hg_text_of("default");
-  for (uint32_t i = 0; i < gateway->config->budget_count; i++) {
-    if (!hg_text_equal(name, hg_text_of(gateway->config->budgets[i].name))) continue;
-    *out = i;
-    return true;
-  }
-  return false;
+  return hg_config_find_budget(gateway->config, name.data, name.size, out);
 }
 
 // Frames of the control socket are maps with named fields.

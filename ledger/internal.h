@@ -147,6 +147,7 @@ void hg_reservations_clear(struct hg_ledger *ledger); // gives back the memory
 // Counts the opening and enters what the configuration adds, in one transaction.
 hg_err hg_state_begin_life(struct hg_ledger *ledger, const struct hg_config *config, bool is_empty, hg_error *why);
 hg_err hg_state_load(struct hg_ledger *ledger, hg_error *why); // totals, last_seq, topic_last
-hg_err hg_state_tell(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_error *why);
+hg_err hg_state_tell(struct hg_ledger *ledger, const struct hg_config *config, struct hg_ledger_state *out,
+                     hg_error *why);
 
 #endif
