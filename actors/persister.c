@@ -56,11 +56,8 @@ static void tell_all(struct persister *persister, struct hg_outbox *out) {
 
 // A path in it may be anything, a message is UTF-8.
 static void set_reason(struct persister *persister) {
-  char *reason = persister->reason;
-  hg_text_copy(reason, sizeof persister->reason, hg_text_of(persister->why.text));
-  if (hg_text_valid(hg_text_of(reason))) return;
-  for (; *reason; reason++)
-    if (*reason & 0x80) *reason = '?';
+  hg_text_copy(persister->reason, sizeof persister->reason, hg_text_of(persister->why.text));
+  hg_text_clean(persister->reason);
 }
 
 static void stop(struct persister *persister, struct hg_outbox *out) {

@@ -1,4 +1,4 @@
-// Reading a ledger that no runtime lives on: the figures of one budget, from a file that is opened for a moment.
+// Reading a ledger that no runtime lives on, from a file that is opened for a moment: the figures of a budget, an audit.
 #include "ledger/internal.h"
 
 #include <errno.h>
@@ -9,7 +9,8 @@ static const char budget_figures[] =
     "SELECT total_used, reserved, hard_limit, throttled FROM token_budget WHERE name = ?";
 static const char open_permits[] =
     "WITH RECURSIVE below(name) AS (SELECT ?1 UNION ALL SELECT b.name FROM token_budget AS b JOIN below ON b.parent = "
-    "below.name) SELECT count(*) FROM reservation WHERE (state = 'open' OR state = 'kept' OR state = 'orphaned') AND state <> 'orphaned' "
+    "below.name) SELECT count(*) FROM reservation WHERE (state = 'open' OR state = 'kept' OR state = 'orphaned') AND "
+    "state <> 'orphaned' "
     "AND "
     "budget IN below";
 static const char newest_seq[] = "SELECT coalesce(max(last_seq), 0) FROM topic";
@@ -59,24 +60,54 @@ static hg_err refuse_missing(const char *path, hg_error *why) {
   return hg_ledger_fail(why, HG_ERR_EMPTY, "there is no ledger \"%s\" yet: the first run makes it", path);
 }
 
+// The ledger, held for a moment.
+struct glance {
+  struct hg_lock lock;
+  sqlite3 *db;
+};
+
+static hg_err open_glance(const struct hg_config *config, const struct hg_places *places, struct glance *out,
+                          hg_error *why) {
+  const char *path = config->ledger_path;
+  bool is_empty = false;
+  struct stat found;
+  *out = (struct glance){.lock.fd = -1};
+  if (stat(path, &found) != 0 && (errno == ENOENT || errno == ENOTDIR)) return refuse_missing(path, why);
+  hg_err err = hg_lock_take(&out->lock, places, path, HG_LOCK_GLANCE_MS, why);
+  if (err == HG_OK) err = hg_database_open(path, config->shared_readers, &out->db, &is_empty, why);
+  return err == HG_OK && is_empty ? refuse_missing(path, why) : err;
+}
+
+static void close_glance(struct glance *glance) {
+  sqlite3_close(glance->db);
+  hg_lock_give_back(&glance->lock);
+}
+
 hg_err hg_ledger_read_figures(const struct hg_config *config, const struct hg_places *places, const char *budget,
                               struct hg_ledger_figures *out, hg_error *why) {
-  const char *path = config->ledger_path;
   const char *name = budget ? budget : "default";
-  struct stat found;
-  if (stat(path, &found) != 0 && (errno == ENOENT || errno == ENOTDIR)) return refuse_missing(path, why);
-  struct hg_lock lock;
-  hg_err err = hg_lock_take(&lock, places, path, HG_LOCK_GLANCE_MS, why);
-  if (err != HG_OK) return err;
-  sqlite3 *db = NULL;
-  bool is_empty = false;
+  struct glance glance;
   struct hg_ledger_figures figures = {0};
-  err = hg_database_open(path, config->shared_readers, &db, &is_empty, why);
-  if (err == HG_OK) err = is_empty ? refuse_missing(path, why) : read_all(db, name, &figures, why);
-  sqlite3_close(db);
-  hg_lock_give_back(&lock);
+  hg_err err = open_glance(config, places, &glance, why);
+  if (err == HG_OK) err = read_all(glance.db, name, &figures, why);
+  close_glance(&glance);
   if (err != HG_OK) return err;
   hg_text_copy(figures.name, sizeof figures.name, hg_text_of(name));
   *out = figures;
   return HG_OK;
+}
+
+hg_err hg_ledger_audit_file(const struct hg_config *config, const struct hg_places *places, struct hg_audit_report *out,
+                            hg_error *why) {
+  struct glance glance;
+  struct hg_audit *audit = NULL;
+  const struct hg_audit_report *report = NULL;
+  hg_err err = open_glance(config, places, &glance, why);
+  if (err == HG_OK) err = hg_audit_begin(glance.db, &audit, why);
+  while (err == HG_OK && !report)
+    err = hg_audit_go_on(audit, UINT32_MAX, &report, why);
+  if (report) *out = *report;
+  hg_audit_end(&audit);
+  close_glance(&glance);
+  return err;
 }

@@ -15,6 +15,10 @@
 
 extern const char hg_ledger_sql[];
 
+#define HG_SQL_NEWEST_SEQ                                                                                              \
+  "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), coalesce((SELECT max(last_seq) FROM topic), 0))"
+#define HG_SQL_UNSETTLED "(state = 'open' OR state = 'kept' OR state = 'orphaned')" // as the partial index has it
+
 // ---------------------------------------------------------------------------------------------- lock.c, places
 struct hg_lock {
   int fd;
@@ -119,6 +123,7 @@ struct hg_ledger {
   bool run_long;
 
   struct hg_ledger_kind kinds[HG_EVENT_KINDS];
+  struct hg_audit *audit; // under way
 };
 
 // journal.c: one row an event.
@@ -142,6 +147,13 @@ hg_err hg_reservations_apply(struct hg_ledger *ledger, const struct hg_message *
 hg_err hg_reservations_save(struct hg_ledger *ledger, hg_error *why);
 void hg_reservations_forget(struct hg_ledger *ledger);
 void hg_reservations_clear(struct hg_ledger *ledger); // gives back the memory
+
+// audit.c: one audit, a portion a call. Statements are reset after each, so that writes and checkpoints may come between.
+struct hg_audit;
+hg_err hg_audit_begin(sqlite3 *db, struct hg_audit **out, hg_error *why);
+// NULL in `report`: there is more to do.
+hg_err hg_audit_go_on(struct hg_audit *audit, uint32_t rows, const struct hg_audit_report **report, hg_error *why);
+void hg_audit_end(struct hg_audit **audit);
 
 // state.c: from the file into memory.
 // Counts the opening and enters what the configuration adds, in one transaction.

@@ -69,6 +69,7 @@ static hg_err start(struct hg_ledger *ledger, const struct hg_config *config, co
 }
 
 static void destroy(struct hg_ledger *ledger) {
+  hg_audit_end(&ledger->audit);
   hg_journal_clear(ledger);
   for (unsigned i = 0; i < HG_SQL_STATEMENTS; i++)
     sqlite3_finalize(ledger->statements[i]);

@@ -7,10 +7,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define NEWEST_SEQ                                                                                                     \
-  "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), coalesce((SELECT max(last_seq) FROM topic), 0))"
-#define UNSETTLED "(state = 'open' OR state = 'kept' OR state = 'orphaned')" // as the partial index has it
-
 void hg_ledger_state_clear(struct hg_ledger_state *state) {
   free(state->budgets);
   free(state->permits);
@@ -100,7 +96,8 @@ static hg_err check_removed(sqlite3 *db, const struct hg_config *config, hg_erro
   sqlite3_stmt *all = NULL, *drop = NULL;
   hg_err err = hg_sql_prepare(db,
                               "SELECT name, total_used <> 0 OR reserved <> 0 OR throttled <> 0 OR name IN "
-                              "(SELECT budget FROM reservation WHERE " UNSETTLED ") FROM token_budget",
+                              "(SELECT budget FROM reservation INDEXED BY reservation_unsettled WHERE " HG_SQL_UNSETTLED
+                              ") FROM token_budget",
                               &all, why);
   if (err == HG_OK) err = hg_sql_prepare(db, "DELETE FROM token_budget WHERE name = ?", &drop, why);
   int code = SQLITE_DONE;
@@ -185,7 +182,7 @@ static hg_err load_topics(struct hg_ledger *ledger, hg_error *why) {
 
 hg_err hg_state_load(struct hg_ledger *ledger, hg_error *why) {
   int64_t newest = 0;
-  hg_err err = hg_sql_number(ledger->db, NEWEST_SEQ, &newest, why);
+  hg_err err = hg_sql_number(ledger->db, HG_SQL_NEWEST_SEQ, &newest, why);
   if (err == HG_OK) err = load_totals(ledger, why);
   if (err == HG_OK) err = load_topics(ledger, why);
   if (err == HG_OK) ledger->last_seq = (uint64_t)newest;
@@ -215,7 +212,8 @@ static hg_err tell_permits(struct hg_ledger *ledger, const struct hg_config *con
                            hg_error *why) {
   sqlite3_stmt *all = NULL;
   hg_err err = hg_sql_prepare(
-      ledger->db, "SELECT id, budget, tokens, state, attempt, task_id FROM reservation WHERE " UNSETTLED " ORDER BY id",
+      ledger->db,
+      "SELECT id, budget, tokens, state, attempt, task_id FROM reservation WHERE " HG_SQL_UNSETTLED " ORDER BY id",
       &all, why);
   size_t capacity = 0;
   int code = SQLITE_DONE;

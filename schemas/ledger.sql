@@ -79,8 +79,9 @@ CREATE TABLE usage_id(
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE fold(
-  -- What journal rows that were removed by age had added to total_used.
-  budget TEXT NOT NULL PRIMARY KEY,
-  used   INTEGER NOT NULL,
-  upto   INTEGER NOT NULL -- the newest row that was folded
+  -- What journal rows of the budget that were removed by age had added to total_used and reserved.
+  budget   TEXT NOT NULL PRIMARY KEY,
+  used     INTEGER NOT NULL,
+  reserved INTEGER NOT NULL, -- 0 but while the rows of a permit are being folded
+  upto     INTEGER NOT NULL  -- the newest row that was folded
 ) STRICT, WITHOUT ROWID;
