@@ -7,12 +7,12 @@
 
 #define ASKED_MAX 1024 // commands from outside under way at once
 
-// A command under way. STATUS waits for two answers, LIMIT for one.
+// A command under way. STATUS waits for two answers, LIMIT for one, AUDIT for several, the report last.
 struct asked {
   enum hg_kind kind;      // HG_NONE: a free place
   hg_peer peer;
   uint64_t request;       // the outsider's
-  uint64_t id;            // ours: a request id (STATUS) or a number (LIMIT)
+  uint64_t id;            // ours: a request id (STATUS, AUDIT) or a number (LIMIT)
   bool has_usage, has_queue;
   uint32_t error;         // LIMIT: HG_OK unless REJECTED
   struct hg_usage_message usage;
@@ -99,6 +99,33 @@ static void set_limit(struct gateway *gateway, hg_peer peer, const struct hg_lim
   }
 }
 
+static void ask_audit(struct gateway *gateway, hg_peer peer, uint64_t request, struct hg_outbox *out) {
+  struct asked *place = free_place(gateway);
+  if (!place) {
+    answer(peer, request, HG_ERR_BUSY, out);
+    return;
+  }
+  *place = (struct asked){.kind = HG_AUDIT, .peer = peer, .request = request, .id = ++gateway->next_id};
+  struct hg_message ask;
+  hg_message_init(&ask, HG_AUDIT);
+  ask.as.audit.request = place->id;
+  hg_outbox_put(out, HG_PORT_AUDITS, 0, &ask);
+}
+
+// The persister's answers go out as they are, under the number of the question.
+static void from_persister(struct gateway *gateway, struct hg_message *message, struct hg_outbox *out) {
+  uint64_t *request = NULL;
+  if (message->kind == HG_AUDIT_DIFFERENCE) request = &message->as.audit_difference.request;
+  else if (message->kind == HG_AUDIT_REPORT) request = &message->as.audit_report.request;
+  else if (message->kind == HG_COMMAND_DONE) request = &message->as.command_done.request;
+  else return;
+  struct asked *asked = find(gateway, HG_AUDIT, *request);
+  if (!asked) return;
+  *request = asked->request;
+  reply(asked->peer, message, out);
+  if (message->kind != HG_AUDIT_DIFFERENCE) asked->kind = HG_NONE;
+}
+
 static void report(struct gateway *gateway, struct asked *asked, struct hg_outbox *out) {
   if (!asked->has_usage || !asked->has_queue) return;
   const struct hg_usage_message *usage = &asked->usage;
@@ -126,6 +153,9 @@ static void report(struct gateway *gateway, struct asked *asked, struct hg_outbo
   report->needed = queue->needed;
   report->seq = usage->seq;
   report->live = true;
+  report->audited = usage->audited;
+  report->differences = usage->differences;
+  report->audit_failed = usage->audit_failed;
   reply(asked->peer, &message, out);
   asked->kind = HG_NONE;
 }
@@ -145,6 +175,8 @@ static void from_outside(struct gateway *gateway, const struct hg_envelope *in, 
     ask_status(gateway, in->peer, &in->message.as.status, out);
   else if (in->message.kind == HG_LIMIT)
     set_limit(gateway, in->peer, &in->message.as.limit, out);
+  else if (in->message.kind == HG_AUDIT)
+    ask_audit(gateway, in->peer, in->message.as.audit.request, out);
   else
     answer(in->peer, 0, HG_ERR_PROTOCOL, out);
 }
@@ -156,6 +188,9 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
   (void)now;
   if (in->port == HG_PORT_CONTROL) {
     from_outside(gateway, in, out);
+  } else if (in->port == HG_PORT_AUDITS) {
+    struct hg_message told = *message;
+    from_persister(gateway, &told, out);
   } else if (message->kind == HG_USAGE && (asked = find(gateway, HG_STATUS, message->as.usage.request))) {
     asked->usage = message->as.usage;
     asked->has_usage = true;

@@ -18,7 +18,7 @@ hg_err hg_frame_decode_next(const uint8_t *from, size_t size, struct hg_message 
 
 // Whether a message belongs to the control socket: a command from outside or an answer to one.
 static inline bool hg_is_control(enum hg_kind kind) {
-  return kind >= HG_STATUS && kind <= HG_COMMAND_DONE;
+  return kind >= HG_STATUS && (unsigned)kind < HG_EVENT_FIRST;
 }
 
 // What the outside frames say beside the message.

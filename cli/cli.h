@@ -16,6 +16,7 @@ int hg_cli_run(int argc, char **argv);
 int hg_cli_status(int argc, char **argv);
 int hg_cli_watch(int argc, char **argv);
 int hg_cli_limit(int argc, char **argv);
+int hg_cli_audit(int argc, char **argv);
 int hg_cli_init(int argc, char **argv);
 int hg_cli_describe(int argc, char **argv);
 

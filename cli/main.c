@@ -14,6 +14,7 @@ static const struct command {
     {"status", hg_cli_status, "how a budget stands"},
     {"watch", hg_cli_watch, "print events as they are committed"},
     {"limit", hg_cli_limit, "raise or lower a hard limit"},
+    {"audit", hg_cli_audit, "compare the ledger with its journal"},
     {"init", hg_cli_init, "write a configuration to start from"},
     {"describe", hg_cli_describe, "print messages, errors and counters as documentation or JSON Schema"},
 };

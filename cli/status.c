@@ -71,6 +71,14 @@ static void print_queue(const struct hg_status_report_message *report) {
   putchar('\n');
 }
 
+// Only when it is news: a ledger that is right needs no line.
+static void print_audit(const struct hg_status_report_message *report) {
+  if (report->differences)
+    printf(LABEL "%s differences from the journal up to row %s: see headgate audit\n", "audit",
+           hg_figure_count((int64_t)report->differences).text, hg_figure_count((int64_t)report->audited).text);
+  else if (report->audit_failed) printf(LABEL "could not be finished: see headgate audit\n", "audit");
+}
+
 static int print_table(const struct hg_message *message, const struct hg_config *config) {
   const struct hg_status_report_message *report = &message->as.status_report;
   const char *state = report->throttled ? "closed: concurrency is reduced" : "open";
@@ -84,6 +92,7 @@ static int print_table(const struct hg_message *message, const struct hg_config 
   if (config->throttle_percent < 100) printf(LABEL "%s (at %u %%)\n", "throttle", state, config->throttle_percent);
   else printf(LABEL "%s\n", "throttle", "never closes");
   print_queue(report);
+  print_audit(report);
   return HG_EXIT_DONE;
 }
 

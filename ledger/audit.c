@@ -257,19 +257,19 @@ hg_err hg_audit_go_on(struct hg_audit *audit, uint32_t rows, const struct hg_aud
   hg_err err = HG_OK;
   *report = NULL;
   switch (audit->phase) {
-  case HG_AUDIT_ROWS:
+  case HG_AUDITING_ROWS:
     err = hg_audit_read_rows(audit, rows, &done, why);
     if (err == HG_OK && done) {
       compare_budgets(audit);
       compare_topics(audit);
     }
     break;
-  case HG_AUDIT_OPEN: err = hg_audit_compare_open(audit, rows, &done, why); break;
-  case HG_AUDIT_RESERVATIONS: err = hg_audit_read_reservations(audit, rows, &done, why); break;
-  case HG_AUDIT_DONE: break;
+  case HG_AUDITING_OPEN: err = hg_audit_compare_open(audit, rows, &done, why); break;
+  case HG_AUDITING_RESERVATIONS: err = hg_audit_read_reservations(audit, rows, &done, why); break;
+  case HG_AUDITING_DONE: break;
   }
   if (err == HG_OK && done) audit->phase++;
-  if (err == HG_OK && audit->phase == HG_AUDIT_DONE) *report = &audit->report;
+  if (err == HG_OK && audit->phase == HG_AUDITING_DONE) *report = &audit->report;
   return err;
 }
 

@@ -24,7 +24,7 @@ struct hg_audit_stray {
   int64_t seq, used, reserved;
 };
 
-enum hg_audit_phase { HG_AUDIT_ROWS, HG_AUDIT_OPEN, HG_AUDIT_RESERVATIONS, HG_AUDIT_DONE };
+enum hg_audit_phase { HG_AUDITING_ROWS, HG_AUDITING_OPEN, HG_AUDITING_RESERVATIONS, HG_AUDITING_DONE };
 
 struct hg_audit {
   sqlite3 *db;

@@ -72,6 +72,8 @@ struct hg_ledger_figures { // of one budget
   bool throttled;
   uint32_t open_permits;
   uint64_t seq;
+  uint64_t audited, differences; // by the newest audit; 0: none is known
+  bool audit_failed;             // it could not be finished
 };
 hg_err hg_ledger_read_figures(const struct hg_config *config, const struct hg_places *places, const char *budget,
                               struct hg_ledger_figures *out, hg_error *why);

@@ -40,7 +40,8 @@ CREATE TABLE journal(
   late INTEGER, policy TEXT, reason TEXT,
   over_by INTEGER, needed INTEGER, available INTEGER, previous_limit INTEGER,
   from_count INTEGER, to_count INTEGER, usage_percent INTEGER, -- hundredths: 9050 is 90.50 %
-  throttled INTEGER, max_concurrency INTEGER, open_permits INTEGER, orphans INTEGER, version TEXT, lasted_us INTEGER
+  throttled INTEGER, max_concurrency INTEGER, open_permits INTEGER, orphans INTEGER, version TEXT, lasted_us INTEGER,
+  audited INTEGER, audited_rows INTEGER, differences INTEGER
 ) STRICT;
 
 CREATE TABLE reservation(

@@ -55,7 +55,7 @@ enum hg_kind {
 #undef FIELD
 };
 #define HG_EVENT_FIRST 0x100 // codes from here on are events
-#define HG_EVENT_LAST HG_HEARTBEAT
+#define HG_EVENT_LAST HG_AUDIT_DONE
 #define HG_EVENT_KINDS (HG_EVENT_LAST - HG_EVENT_FIRST + 1)
 
 // What all events begin with.
