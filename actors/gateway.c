@@ -7,7 +7,7 @@
 
 #define ASKED_MAX 1024 // commands from outside under way at once
 
-// A command under way. STATUS waits for two answers, the others for one.
+// A command under way. STATUS waits for two answers, AUDIT for several, the report last, the others for one.
 struct asked {
   enum hg_kind kind; // HG_NONE: a free place
   hg_peer peer;
@@ -44,12 +44,7 @@ static struct asked *find(struct gateway *gateway, enum hg_kind kind, uint64_t i
 
 static bool find_budget(const struct gateway *gateway, struct hg_text name, uint32_t *out) {
   if (name.size == 0) name = hg_text_of("default");
-  for (uint32_t i = 0; i < gateway->config->budget_count; i++) {
-    if (!hg_text_equal(name, hg_text_of(gateway->config->budgets[i].name))) continue;
-    *out = i;
-    return true;
-  }
-  return false;
+  return hg_config_find_budget(gateway->config, name.data, name.size, out);
 }
 
 // Frames of the control socket are maps with named fields.
@@ -168,7 +163,30 @@ static void list_waiting(struct gateway *gateway, hg_peer peer, const struct hg_
   hg_outbox_put(out, HG_PORT_SCHEDULER, 0, &message);
 }
 
+static void ask_audit(struct gateway *gateway, hg_peer peer, uint64_t request, struct hg_outbox *out) {
+  const struct asked *place = enter(gateway, HG_AUDIT, peer, request, out);
+  if (!place) return;
+  struct hg_message ask;
+  hg_message_init(&ask, HG_AUDIT);
+  ask.as.audit.request = place->id;
+  hg_outbox_put(out, HG_PORT_AUDITS, 0, &ask);
+}
+
 // ------------------------------------------------------------------------------------------------ answers
+
+// The persister's answers go out as they are, under the number of the question.
+static void from_persister(struct gateway *gateway, struct hg_message message, struct hg_outbox *out) {
+  uint64_t *request = NULL;
+  if (message.kind == HG_AUDIT_DIFFERENCE) request = &message.as.audit_difference.request;
+  else if (message.kind == HG_AUDIT_REPORT) request = &message.as.audit_report.request;
+  else if (message.kind == HG_COMMAND_DONE) request = &message.as.command_done.request;
+  else return;
+  struct asked *asked = find(gateway, HG_AUDIT, *request);
+  if (!asked) return;
+  *request = asked->request;
+  reply(asked->peer, &message, out);
+  if (message.kind != HG_AUDIT_DIFFERENCE) asked->kind = HG_NONE;
+}
 
 static void report(struct gateway *gateway, struct asked *asked, struct hg_outbox *out) {
   if (!asked->has_usage || !asked->has_queue) return;
@@ -197,6 +215,9 @@ static void report(struct gateway *gateway, struct asked *asked, struct hg_outbo
   report->needed = queue->needed;
   report->seq = usage->seq;
   report->live = true;
+  report->audited = usage->audited;
+  report->differences = usage->differences;
+  report->audit_failed = usage->audit_failed;
   reply(asked->peer, &message, out);
   asked->kind = HG_NONE;
 }
@@ -268,6 +289,7 @@ static void from_outside(struct gateway *gateway, const struct hg_envelope *in, 
   else if (message->kind == HG_SETTLE_PERMIT) settle(gateway, in->peer, &message->as.settle_permit, out);
   else if (message->kind == HG_CORRECT) correct(gateway, in->peer, &message->as.correct, out);
   else if (message->kind == HG_LIST_WAITING) list_waiting(gateway, in->peer, &message->as.list_waiting, out);
+  else if (message->kind == HG_AUDIT) ask_audit(gateway, in->peer, message->as.audit.request, out);
   else answer(in->peer, 0, HG_ERR_PROTOCOL, out);
 }
 
@@ -306,6 +328,7 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
   if (in->port == HG_PORT_CONTROL) from_outside(gateway, in, out);
   else if (in->port == HG_PORT_TRACKER) from_tracker(gateway, &in->message, out);
   else if (in->port == HG_PORT_SCHEDULER) from_scheduler(gateway, &in->message, out);
+  else if (in->port == HG_PORT_AUDITS) from_persister(gateway, in->message, out);
   else if (in->message.kind == HG_STOP) hg_outbox_finish(out, HG_OK, NULL);
 }
 

@@ -1,6 +1,7 @@
 // The persister: drain, then commit; after a failure recover, find out what is stored, and write the rest again.
 #include "actors/persister.h"
 
+#include "actors/housekeeping.h"
 #include "bus/frames.h"
 
 #include <inttypes.h>
@@ -43,6 +44,7 @@ struct persister {
   bool stopping, stop_now;
   int64_t retry_at, retry_after_us;
   int64_t tell_at, idle_at;
+  struct hg_housekeeping house;
   hg_error why;                       // of the newest failure
   char reason[HG_ERROR_TEXT_MAX + 1]; // of the trouble, as it is told
 };
@@ -65,11 +67,8 @@ static void tell_all(struct persister *persister, struct hg_outbox *out) {
 
 // A path in it may be anything, a message is UTF-8.
 static void set_reason(struct persister *persister) {
-  char *reason = persister->reason;
-  hg_text_copy(reason, sizeof persister->reason, hg_text_of(persister->why.text));
-  if (hg_text_valid(hg_text_of(reason))) return;
-  for (; *reason; reason++)
-    if (*reason & 0x80) *reason = '?';
+  hg_text_copy(persister->reason, sizeof persister->reason, hg_text_of(persister->why.text));
+  hg_text_clean(persister->reason);
 }
 
 static void stop(struct persister *persister, struct hg_outbox *out) {
@@ -122,6 +121,9 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
     keep(persister, in, out);
   } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_FIND_USAGE) {
     keep_find(persister, &in->message.as.find_usage);
+  } else if (in->port == HG_PORT_AUDITS && in->message.kind == HG_AUDIT) {
+    const char *trouble = persister->degraded ? persister->reason : NULL;
+    hg_housekeeping_ask(&persister->house, in->message.as.audit.request, trouble, out);
   } else if (in->message.kind == HG_STOP) {
     persister->stopping = true;
     persister->stop_now = in->message.as.stop.now;
@@ -241,8 +243,16 @@ static void checkpoint(struct persister *persister, struct hg_now now, struct hg
   else if (idle) persister->idle_at = HG_NEVER;
 }
 
+static int64_t keep_house(struct persister *persister, bool idle, struct hg_now now, struct hg_outbox *out) {
+  if (persister->stopping) hg_housekeeping_stop(&persister->house, HG_ERR_CLOSED, hg_err_text(HG_ERR_CLOSED), out);
+  else if (persister->given_up) hg_housekeeping_stop(&persister->house, HG_ERR_STORE, persister->reason, out);
+  if (persister->degraded || persister->stopping) return HG_NEVER;
+  return hg_housekeeping_turn(&persister->house, idle, now, out);
+}
+
 static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   struct persister *persister = self;
+  const bool idle = persister->waiting == 0;
   const bool due = !persister->degraded || now.monotonic_us >= persister->retry_at || persister->stopping;
   if (due && !persister->given_up) commit(persister, now, out);
   if (!persister->degraded) answer_finds(persister, now, out);
@@ -251,12 +261,13 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
     tell(persister, HG_PORT_COMMITTED, out);
     persister->tell_at = now.monotonic_us + TELL_EVERY_US;
   }
+  int64_t wake = keep_house(persister, idle, now, out);
   if (persister->stopping && (!persister->degraded || persister->given_up || persister->stop_now)) {
     tell(persister, HG_PORT_COMMITTED, out);
     stop(persister, out);
   }
-  const bool retries = persister->degraded && !persister->given_up;
-  return retries && persister->retry_at < persister->tell_at ? persister->retry_at : persister->tell_at;
+  if (persister->degraded && !persister->given_up && persister->retry_at < wake) wake = persister->retry_at;
+  return wake < persister->tell_at ? wake : persister->tell_at;
 }
 
 static void destroy(void *self) {
@@ -272,6 +283,7 @@ hg_err hg_persister_new(struct hg_store store, uint64_t last_seq, struct hg_acto
   persister->store = store;
   persister->durable = last_seq;
   persister->idle_at = HG_NEVER;
+  hg_housekeeping_init(&persister->house, &persister->store);
   persister->why = (hg_error)HG_ERROR_INIT;
   *out = (struct hg_actor){"hg-persister", persister, receive, flush, NULL, destroy};
   return HG_OK;

@@ -5,11 +5,14 @@
 // row, or rows that are gone, and the persister gives up: it lives on, tells why, and writes nothing more
 // (docs/decisions/0006-when-the-store-fails.md).
 //
-// Hears: HG_PORT_FACTS (FACTS, FIND_USAGE), HG_PORT_LIFE (STOP).
+// When it has time it keeps house (housekeeping.h).
+//
+// Hears: HG_PORT_FACTS (FACTS, FIND_USAGE), HG_PORT_AUDITS (AUDIT), HG_PORT_LIFE (STOP).
 #ifndef HG_PERSISTER_H
 #define HG_PERSISTER_H
 
 #include "actors/actor.h"
+#include "ledger/audit.h"
 
 // The side effects of the persister, with the errors of ledger.h. hg_ledger_* fit; a simulator brings its own.
 struct hg_store {
@@ -18,6 +21,8 @@ struct hg_store {
   hg_err (*recover)(void *self, uint64_t *stored_seq, hg_error *why);
   hg_err (*checkpoint)(void *self, bool idle, hg_error *why);
   hg_err (*find_usage)(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why);
+  // One portion each; NULL: it has none.
+  hg_err (*audit)(void *self, bool anew, uint32_t rows, struct hg_audit_report *out, bool *done, hg_error *why);
 };
 
 // `last_seq`: the newest event that is stored already.

@@ -110,9 +110,15 @@ static hg_err ledger_find_usage(void *self, struct hg_text usage_id, uint64_t *s
   return hg_ledger_find_usage(self, usage_id, seq, content, why);
 }
 
+static hg_err ledger_audit(void *self, bool anew, uint32_t rows, struct hg_audit_report *out, bool *done,
+                           hg_error *why) {
+  return hg_ledger_audit(self, anew, rows, out, done, why);
+}
+
 static hg_err build(struct hg_runtime *runtime, const struct hg_ledger_state *state) {
   const struct hg_config *config = runtime->core->config;
-  const struct hg_store store = {runtime->ledger, ledger_write, ledger_recover, ledger_checkpoint, ledger_find_usage};
+  const struct hg_store store = {runtime->ledger,   ledger_write,      ledger_recover,
+                                 ledger_checkpoint, ledger_find_usage, ledger_audit};
   hg_err err = hg_tracker_new(config, state, &runtime->shells[HG_TRACKER_ACTOR].actor);
   if (err == HG_OK) err = hg_scheduler_new(config, &runtime->shells[HG_SCHEDULER_ACTOR].actor);
   if (err == HG_OK) err = hg_persister_new(store, state->last_seq, &runtime->shells[HG_PERSISTER_ACTOR].actor);

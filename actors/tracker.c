@@ -224,6 +224,20 @@ static void note_store(struct hg_tracker *tracker, const struct hg_committed_mes
   }
 }
 
+static void tell_audit(struct hg_tracker *tracker, const struct hg_audited_message *audited) {
+  struct hg_message event;
+  hg_message_init(&event, HG_AUDIT_DONE);
+  event.as.audit_done.audited = audited->audited;
+  event.as.audit_done.audited_rows = audited->rows;
+  event.as.audit_done.differences = audited->differences;
+  event.as.audit_done.lasted_us = audited->lasted_us;
+  event.as.audit_done.reason = audited->reason;
+  hg_tracker_emit(tracker, 0, &event);
+  tracker->audit.audited = audited->audited;
+  tracker->audit.differences = audited->differences;
+  tracker->audit.failed = audited->differences == 0 && audited->reason.size > 0;
+}
+
 static void begin_turn(struct hg_tracker *tracker, struct hg_now now, struct hg_outbox *out) {
   tracker->now = now;
   tracker->out = out;
@@ -244,6 +258,8 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
     note_store(tracker, &in->message.as.committed);
   } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_USAGE_FOUND) {
     if (tracker->state != HG_TRACKER_STOPPED) hg_tracker_found(tracker, &in->message.as.usage_found);
+  } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_AUDITED) {
+    if (tracker->state != HG_TRACKER_STOPPED) tell_audit(tracker, &in->message.as.audited);
   } else if (in->port == HG_PORT_LIFE && in->message.kind == HG_STOP) {
     if (tracker->state == HG_TRACKER_RUNNING) tracker->state = HG_TRACKER_STOPPING;
     tracker->stop_now |= in->message.as.stop.now;

@@ -168,6 +168,9 @@ static void get_usage(struct hg_tracker *tracker, hg_peer peer, const struct hg_
   usage->request = question->request;
   usage->budget = question->budget;
   usage->seq = tracker->log.seq;
+  usage->audited = tracker->audit.audited;
+  usage->differences = tracker->audit.differences;
+  usage->audit_failed = tracker->audit.failed;
   // A budget that does not exist has no limit, which no other budget has.
   if (question->budget < tracker->budgets.count) {
     const struct hg_budget *budget = &tracker->budgets.at[question->budget];

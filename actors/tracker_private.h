@@ -50,6 +50,10 @@ struct hg_tracker {
     int64_t since_us, since_utc_us;
     char reason[HG_TEXT_MAX + 1];
   } store; // as the persister told it
+  struct {
+    uint64_t audited, differences;
+    bool failed;
+  } audit; // the newest one
   struct hg_ledger_budget *stored; // until the start: what the ledger said
   uint64_t *left_open;             // until the start: permits of the last runtime
   size_t left_open_count;

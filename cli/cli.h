@@ -19,6 +19,7 @@ int hg_cli_limit(int argc, char **argv);
 int hg_cli_orphans(int argc, char **argv);
 int hg_cli_settle(int argc, char **argv);
 int hg_cli_correct(int argc, char **argv);
+int hg_cli_audit(int argc, char **argv);
 int hg_cli_init(int argc, char **argv);
 int hg_cli_describe(int argc, char **argv);
 

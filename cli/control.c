@@ -146,20 +146,31 @@ static hg_err take_answer(struct hg_control *control, struct hg_message *answer)
   return *request_of(answer) == control->request ? HG_OK : HG_ERR_EMPTY;
 }
 
-static hg_err ask(struct hg_control *control, struct hg_message *question, int64_t deadline_us,
-                  struct hg_message *answer) {
+hg_err hg_control_send(struct hg_control *control, struct hg_message *question) {
   *request_of(question) = ++control->request;
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
   const struct hg_names no_names = {"", NULL, 0};
   const size_t size = hg_outside_encode(question, &no_names, frame, sizeof frame);
   if (!size) return HG_ERR_INVALID;
-  hg_err err = hg_link_send(&control->link, 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
-  while (err == HG_OK && (err = take_answer(control, answer)) == HG_ERR_EMPTY) {
+  return hg_link_send(&control->link, 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
+}
+
+hg_err hg_control_receive(struct hg_control *control, int64_t deadline_us, struct hg_message *answer) {
+  hg_err err;
+  while ((err = take_answer(control, answer)) == HG_ERR_EMPTY) {
     const int64_t left = deadline_us - hg_clock_now().monotonic_us;
     uint32_t readable;
-    err = left > 0 ? hg_links_wait(&control->link, 1, 1, left, &readable) : HG_ERR_TIMEOUT;
+    if (left <= 0) return HG_ERR_TIMEOUT;
+    err = hg_links_wait(&control->link, 1, 1, left, &readable);
+    if (err != HG_OK) break;
   }
   return err;
+}
+
+static hg_err ask(struct hg_control *control, struct hg_message *question, int64_t deadline_us,
+                  struct hg_message *answer) {
+  const hg_err err = hg_control_send(control, question);
+  return err == HG_OK ? hg_control_receive(control, deadline_us, answer) : err;
 }
 
 // An answer in words, when it is a refusal.
@@ -222,6 +233,9 @@ static void report_figures(const struct hg_config *config, const struct hg_ledge
   report->max_concurrency = config->max_concurrency;
   report->effective_concurrency = figures->throttled ? config->throttled_concurrency : config->max_concurrency;
   report->seq = figures->seq;
+  report->audited = figures->audited;
+  report->differences = figures->differences;
+  report->audit_failed = figures->audit_failed;
 }
 
 static hg_err status_of_ledger(const struct hg_site *site, const char *budget, struct hg_message *report,

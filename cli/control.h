@@ -37,6 +37,10 @@ struct hg_control {
 };
 hg_err hg_control_open(struct hg_control *control, const char *endpoint);
 void hg_control_close(struct hg_control *control); // one that never opened is fine
+// Sends a question, whose request is set, and receives the next answer to it. HG_ERR_TIMEOUT: none until `deadline_us`
+// (monotonic).
+hg_err hg_control_send(struct hg_control *control, struct hg_message *question);
+hg_err hg_control_receive(struct hg_control *control, int64_t deadline_us, struct hg_message *answer);
 // Fills `report` with a STATUS_REPORT. HG_ERR_TIMEOUT: no answer until `deadline_us` (monotonic).
 hg_err hg_control_status(struct hg_control *control, const char *budget, int64_t deadline_us, struct hg_message *report,
                          hg_error *why);

@@ -17,6 +17,7 @@ static const struct command {
     {"orphans", hg_cli_orphans, "list calls whose owners are gone, and what was charged for them"},
     {"settle", hg_cli_settle, "say what such a call really used"},
     {"correct", hg_cli_correct, "add to or take from what a budget has used, with a reason"},
+    {"audit", hg_cli_audit, "compare the ledger with its journal"},
     {"init", hg_cli_init, "write a configuration to start from"},
     {"describe", hg_cli_describe, "print messages, errors and counters as documentation or JSON Schema"},
 };

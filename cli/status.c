@@ -94,6 +94,14 @@ static void print_queue(const struct hg_status_report_message *report) {
   putchar('\n');
 }
 
+// Only when it is news: a ledger that is right needs no line.
+static void print_audit(const struct hg_status_report_message *report) {
+  if (report->differences)
+    printf(LABEL "%s differences from the journal up to row %s: see headgate audit\n", "audit",
+           hg_figure_count((int64_t)report->differences).text, hg_figure_count((int64_t)report->audited).text);
+  else if (report->audit_failed) printf(LABEL "could not be finished: see headgate audit\n", "audit");
+}
+
 // The first in line stands above; here are all, a budget a line.
 static hg_err print_waiting(struct hg_control *control, hg_error *why) {
   uint32_t from = 0;
@@ -129,6 +137,7 @@ static hg_err print_table(const struct hg_message *message, const struct hg_conf
   if (config->throttle_percent < 100) printf(LABEL "%s (at %u %%)\n", "throttle", state, config->throttle_percent);
   else printf(LABEL "%s\n", "throttle", "never closes");
   print_queue(report);
+  print_audit(report);
   return report->live && report->waiting ? print_waiting(control, why) : HG_OK;
 }
 

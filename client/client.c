@@ -113,12 +113,7 @@ hg_err hg_client_find_budget(const hg_client *client, const char *name, uint32_t
   const struct hg_config *config = client->core->config;
   *out = 0;
   if (!name) return HG_OK;
-  for (uint32_t i = 0; i < config->budget_count; i++) {
-    if (strcmp(config->budgets[i].name, name) != 0) continue;
-    *out = i;
-    return HG_OK;
-  }
-  return HG_ERR_UNKNOWN_BUDGET;
+  return hg_config_find_budget(config, name, strlen(name), out) ? HG_OK : HG_ERR_UNKNOWN_BUDGET;
 }
 
 hg_err hg_client_text(const char *text, size_t most, struct hg_text *out) {

@@ -148,6 +148,43 @@ static void read_drafts(struct hg_config_reader *reader, json_t *json, struct dr
   measure_depths(reader, drafts);
 }
 
+static int compare_index(const void *left, const void *right, void *budgets) {
+  const struct hg_budget_config *list = budgets;
+  return strcmp(list[*(const uint32_t *)left].name, list[*(const uint32_t *)right].name);
+}
+
+static bool index_names(struct hg_config *config) {
+  config->budgets_by_name = calloc(config->budget_count, sizeof *config->budgets_by_name);
+  if (!config->budgets_by_name) return false;
+  for (uint32_t i = 0; i < config->budget_count; i++)
+    config->budgets_by_name[i] = i;
+  qsort_r(config->budgets_by_name, config->budget_count, sizeof *config->budgets_by_name, compare_index,
+          config->budgets);
+  return true;
+}
+
+// As strcmp, for a name that does not end in a NUL.
+static int compare_name(const char *name, size_t len, const char *other) {
+  const int order = strncmp(name, other, len);
+  return order != 0 ? order : -(other[len] != '\0');
+}
+
+bool hg_config_find_budget(const struct hg_config *config, const char *name, size_t len, uint32_t *out) {
+  if (len == 0 || len > HG_BUDGET_NAME_MAX || memchr(name, '\0', len)) return false;
+  for (uint32_t first = 0, end = config->budget_count; first < end;) {
+    const uint32_t middle = config->budgets_by_name ? first + (end - first) / 2 : first;
+    const uint32_t index = config->budgets_by_name ? config->budgets_by_name[middle] : middle;
+    const int order = compare_name(name, len, config->budgets[index].name);
+    if (order == 0) {
+      *out = index;
+      return true;
+    }
+    if (config->budgets_by_name && order < 0) end = middle;
+    else first = middle + 1;
+  }
+  return false;
+}
+
 void hg_read_budgets(struct hg_object *token_budget, int64_t hard_limit, struct hg_config *config) {
   const struct hg_path path = {.parent = token_budget->path, .key = "budgets"};
   struct hg_config_reader *reader = token_budget->reader;
@@ -169,6 +206,7 @@ void hg_read_budgets(struct hg_object *token_budget, int64_t hard_limit, struct 
     config->budget_count = 1;
     read_drafts(reader, json, &drafts);
     if (reader->err == HG_OK) lay_out(&drafts, config);
+    if (reader->err == HG_OK && !index_names(config)) hg_reader_no_memory(reader);
   } else {
     hg_reader_no_memory(reader);
   }

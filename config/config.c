@@ -43,6 +43,7 @@ void hg_config_destroy(struct hg_config **config) {
   free(c->source);
   free(c->base_dir);
   free(c->budgets);
+  free(c->budgets_by_name);
   free(c->ledger_path);
   free_list(c->event_binds, c->event_bind_count);
   free(c->llm.base_url);

@@ -41,6 +41,7 @@ struct hg_config {
 
   struct hg_budget_config *budgets; // [0] is "default"; parents come before children
   uint32_t budget_count;
+  uint32_t *budgets_by_name;        // their indices in the order of their names; NULL: looked for one by one
   uint32_t throttle_percent;        // 1 to 100; 100: never
   uint32_t restore_below_percent;   // 1 to throttle_percent; default: throttle_percent, 80 (at most throttle_percent) under committed
   enum hg_throttle_basis throttle_basis;
@@ -69,6 +70,8 @@ hg_err hg_config_parse(const char *json, size_t len, const char *source, const c
 // A configuration with nothing but a limit and a ledger, for `--limit` without a file.
 hg_err hg_config_minimal(int64_t hard_limit, const char *ledger_path, struct hg_config **out, hg_error *why);
 void hg_config_destroy(struct hg_config **config);
+// The index of a budget, by the `len` bytes of its name.
+bool hg_config_find_budget(const struct hg_config *config, const char *name, size_t len, uint32_t *out);
 
 // Where a runtime can be found beside its ledger. All are strings of at most HG_PATH_MAX bytes.
 struct hg_places {

@@ -1,4 +1,5 @@
-// Reading a ledger that no runtime lives on: the figures of one budget, from a file that is opened for a moment.
+// Reading a ledger that no runtime lives on, from a file that is opened for a moment: the figures of a budget, an
+// audit.
 #include "ledger/internal.h"
 
 #include <errno.h>
@@ -9,10 +10,14 @@ static const char budget_figures[] =
     "SELECT total_used, reserved, hard_limit, throttled FROM token_budget WHERE name = ?";
 static const char open_permits[] =
     "WITH RECURSIVE below(name) AS (SELECT ?1 UNION ALL SELECT b.name FROM token_budget AS b JOIN below ON b.parent = "
-    "below.name) SELECT count(*) FROM reservation WHERE (state = 'open' OR state = 'kept' OR state = 'orphaned') AND state <> 'orphaned' "
+    "below.name) SELECT count(*) FROM reservation WHERE (state = 'open' OR state = 'kept' OR state = 'orphaned') AND "
+    "state <> 'orphaned' "
     "AND "
     "budget IN below";
 static const char newest_seq[] = "SELECT coalesce(max(last_seq), 0) FROM topic";
+
+static const char newest_audit[] = "SELECT audited, differences, reason FROM journal "
+                                   "WHERE seq = (SELECT last_seq FROM topic WHERE name = 'AUDIT_DONE')";
 
 static hg_err read_budget(sqlite3 *db, const char *budget, struct hg_ledger_figures *out, hg_error *why) {
   sqlite3_stmt *statement = NULL;
@@ -46,11 +51,26 @@ static hg_err count_permits(sqlite3 *db, const char *budget, struct hg_ledger_fi
   return err;
 }
 
+// Of a ledger that was never audited, or whose newest audit was folded, nothing is told.
+static hg_err read_audit(sqlite3 *db, struct hg_ledger_figures *out, hg_error *why) {
+  sqlite3_stmt *statement = NULL;
+  hg_err err = hg_sql_prepare(db, newest_audit, &statement, why);
+  const int code = err == HG_OK ? sqlite3_step(statement) : SQLITE_DONE;
+  if (code == SQLITE_ROW) {
+    out->audited = (uint64_t)sqlite3_column_int64(statement, 0);
+    out->differences = (uint64_t)sqlite3_column_int64(statement, 1);
+    out->audit_failed = out->differences == 0 && sqlite3_column_type(statement, 2) != SQLITE_NULL;
+  } else if (code != SQLITE_DONE) err = hg_sql_fail(db, why, "read the newest audit");
+  sqlite3_finalize(statement);
+  return err;
+}
+
 static hg_err read_all(sqlite3 *db, const char *budget, struct hg_ledger_figures *out, hg_error *why) {
   int64_t seq = 0;
   hg_err err = read_budget(db, budget, out, why);
   if (err == HG_OK) err = count_permits(db, budget, out, why);
   if (err == HG_OK) err = hg_sql_number(db, newest_seq, &seq, why);
+  if (err == HG_OK) err = read_audit(db, out, why);
   out->seq = (uint64_t)seq;
   return err;
 }
@@ -124,6 +144,21 @@ hg_err hg_ledger_read_orphan(const struct hg_config *config, const struct hg_pla
   struct glance glance;
   hg_err err = open_glance(config, places, &glance, why);
   if (err == HG_OK) err = read_orphan(glance.db, after, out, why);
+  close_glance(&glance);
+  return err;
+}
+
+hg_err hg_ledger_audit_file(const struct hg_config *config, const struct hg_places *places, struct hg_audit_report *out,
+                            hg_error *why) {
+  struct glance glance;
+  struct hg_audit *audit = NULL;
+  const struct hg_audit_report *report = NULL;
+  hg_err err = open_glance(config, places, &glance, why);
+  if (err == HG_OK) err = hg_audit_begin(glance.db, &audit, why);
+  while (err == HG_OK && !report)
+    err = hg_audit_go_on(audit, UINT32_MAX, &report, why);
+  if (report) *out = *report;
+  hg_audit_end(&audit);
   close_glance(&glance);
   return err;
 }

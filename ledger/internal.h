@@ -16,6 +16,10 @@
 
 extern const char hg_ledger_sql[];
 
+#define HG_SQL_NEWEST_SEQ                                                                                              \
+  "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), coalesce((SELECT max(last_seq) FROM topic), 0))"
+#define HG_SQL_UNSETTLED "(state = 'open' OR state = 'kept' OR state = 'orphaned')" // as the partial index has it
+
 // ---------------------------------------------------------------------------------------------- lock.c, places
 struct hg_lock {
   int fd;
@@ -131,6 +135,7 @@ struct hg_ledger {
   bool run_long;
 
   struct hg_ledger_kind kinds[HG_EVENT_KINDS];
+  struct hg_audit *audit; // under way
 };
 
 // journal.c: one row an event.
@@ -164,10 +169,18 @@ hg_err hg_once_tell(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_er
 // ledger.c: a failure that may pass gets a code of its own.
 hg_err hg_ledger_judge(const struct hg_ledger *ledger, hg_err err, hg_error *why);
 
+// audit.c: one audit, a portion a call. Statements are reset after each, so that writes and checkpoints may come between.
+struct hg_audit;
+hg_err hg_audit_begin(sqlite3 *db, struct hg_audit **out, hg_error *why);
+// NULL in `report`: there is more to do.
+hg_err hg_audit_go_on(struct hg_audit *audit, uint32_t rows, const struct hg_audit_report **report, hg_error *why);
+void hg_audit_end(struct hg_audit **audit);
+
 // state.c: from the file into memory.
 // Counts the opening and enters what the configuration adds, in one transaction.
 hg_err hg_state_begin_life(struct hg_ledger *ledger, const struct hg_config *config, bool is_empty, hg_error *why);
 hg_err hg_state_load(struct hg_ledger *ledger, hg_error *why); // totals, last_seq, topic_last
-hg_err hg_state_tell(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_error *why);
+hg_err hg_state_tell(struct hg_ledger *ledger, const struct hg_config *config, struct hg_ledger_state *out,
+                     hg_error *why);
 
 #endif

@@ -67,12 +67,13 @@ static hg_err start(struct hg_ledger *ledger, const struct hg_config *config, co
   sqlite3_wal_hook(ledger->db, note_wal_pages, ledger);
   err = hg_state_begin_life(ledger, config, is_empty, why);
   if (err == HG_OK) err = hg_state_load(ledger, why);
-  if (err == HG_OK) err = hg_state_tell(ledger, state, why);
+  if (err == HG_OK) err = hg_state_tell(ledger, config, state, why);
   if (err == HG_OK) err = prepare_statements(ledger, why);
   return err;
 }
 
 static void destroy(struct hg_ledger *ledger) {
+  hg_audit_end(&ledger->audit);
   hg_journal_clear(ledger);
   for (unsigned i = 0; i < HG_SQL_STATEMENTS; i++)
     sqlite3_finalize(ledger->statements[i]);

@@ -4,6 +4,7 @@
 #define HG_LEDGER_H
 
 #include "config/config.h"
+#include "ledger/audit.h"
 #include "schemas/message.h"
 
 struct hg_ledger;
@@ -69,6 +70,12 @@ hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_erro
 // Checkpoints when the WAL is past a size, or (idle) when there is anything in it. Cheap when there is nothing to do.
 hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why);
 
+// One portion of an audit, at most `rows` rows; `anew`: the first one of a new audit. It covers what is stored when it
+// begins, whatever is written meanwhile. `done`: that was the last portion, and `out` says what was found. After an error
+// the audit is over.
+hg_err hg_ledger_audit(struct hg_ledger *ledger, bool anew, uint32_t rows, struct hg_audit_report *out, bool *done,
+                       hg_error *why);
+
 // Reading without a runtime (status, watch --from, audit): opens the file for a moment. HG_ERR_LEDGER_IN_USE when a
 // runtime lives; HG_ERR_EMPTY when there is no file.
 struct hg_ledger_figures { // of one budget
@@ -77,6 +84,8 @@ struct hg_ledger_figures { // of one budget
   bool throttled;
   uint32_t open_permits;
   uint64_t seq;
+  uint64_t audited, differences; // by the newest audit; 0: none is known
+  bool audit_failed;             // it could not be finished
 };
 hg_err hg_ledger_read_figures(const struct hg_config *config, const struct hg_places *places, const char *budget,
                               struct hg_ledger_figures *out, hg_error *why);
@@ -92,6 +101,10 @@ struct hg_ledger_orphan {
 // The first with an id over `after`; id 0: there is none.
 hg_err hg_ledger_read_orphan(const struct hg_config *config, const struct hg_places *places, uint64_t after,
                              struct hg_ledger_orphan *out, hg_error *why);
+
+// A whole audit, on the same terms.
+hg_err hg_ledger_audit_file(const struct hg_config *config, const struct hg_places *places, struct hg_audit_report *out,
+                            hg_error *why);
 
 // Is a runtime living on this ledger? Reads the lock file's holder.
 bool hg_ledger_is_live(const struct hg_places *places, char *holder, size_t room);

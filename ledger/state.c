@@ -7,10 +7,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define NEWEST_SEQ                                                                                                     \
-  "SELECT max(coalesce((SELECT max(seq) FROM journal), 0), coalesce((SELECT max(last_seq) FROM topic), 0))"
-#define UNSETTLED "(state = 'open' OR state = 'kept' OR state = 'orphaned')" // as the partial index has it
-
 void hg_ledger_state_clear(struct hg_ledger_state *state) {
   free(state->budgets);
   free(state->permits);
@@ -96,27 +92,21 @@ static hg_err enter_budgets(struct hg_ledger *ledger, const struct hg_config *co
   return err;
 }
 
-static int compare_names(const void *left, const void *right) {
-  return strcmp(*(const char *const *)left, *(const char *const *)right);
-}
-
 // Budgets that the configuration no longer names: those that never held anything go, others stop the opening.
-static hg_err check_removed(sqlite3 *db, const struct hg_config *config, const char **names, hg_error *why) {
-  for (uint32_t i = 0; i < config->budget_count; i++)
-    names[i] = config->budgets[i].name;
-  qsort(names, config->budget_count, sizeof *names, compare_names);
+static hg_err check_removed(sqlite3 *db, const struct hg_config *config, hg_error *why) {
   sqlite3_stmt *all = NULL, *drop = NULL;
   hg_err err = hg_sql_prepare(db,
                               "SELECT name, total_used <> 0 OR reserved <> 0 OR throttled <> 0 OR name IN "
-                              "(SELECT budget FROM reservation WHERE " UNSETTLED ") FROM token_budget",
+                              "(SELECT budget FROM reservation INDEXED BY reservation_unsettled WHERE " HG_SQL_UNSETTLED
+                              ") FROM token_budget",
                               &all, why);
   if (err == HG_OK) err = hg_sql_prepare(db, "DELETE FROM token_budget WHERE name = ?", &drop, why);
   int code = SQLITE_DONE;
   while (err == HG_OK && (code = sqlite3_step(all)) == SQLITE_ROW) {
     char name[HG_BUDGET_NAME_MAX + 1];
     hg_sql_column(all, 0, name, sizeof name);
-    const char *key = name;
-    if (bsearch(&key, names, config->budget_count, sizeof *names, compare_names)) continue;
+    uint32_t index;
+    if (hg_config_find_budget(config, name, strlen(name), &index)) continue;
     if (sqlite3_column_int(all, 1))
       err =
           hg_ledger_fail(why, HG_ERR_CONFIG,
@@ -134,21 +124,13 @@ static hg_err check_removed(sqlite3 *db, const struct hg_config *config, const c
   return err;
 }
 
-static hg_err settle_budgets(struct hg_ledger *ledger, const struct hg_config *config, hg_error *why) {
-  const char **names = malloc(config->budget_count * sizeof *names);
-  if (!names) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for %u budgets", config->budget_count);
-  hg_err err = check_removed(ledger->db, config, names, why);
-  free(names);
-  if (err == HG_OK) err = enter_budgets(ledger, config, why);
-  return err;
-}
-
 hg_err hg_state_begin_life(struct hg_ledger *ledger, const struct hg_config *config, bool is_empty, hg_error *why) {
   hg_err err = hg_sql_run(ledger->db, "BEGIN IMMEDIATE", "begin a transaction", why);
   if (err == HG_OK && is_empty) err = make_schema(ledger->db, why);
   if (err == HG_OK)
     err = hg_sql_run(ledger->db, "UPDATE meta SET value = value + 1 WHERE key = 'opening'", "count the opening", why);
-  if (err == HG_OK) err = settle_budgets(ledger, config, why);
+  if (err == HG_OK) err = check_removed(ledger->db, config, why);
+  if (err == HG_OK) err = enter_budgets(ledger, config, why);
   if (err == HG_OK) err = hg_sql_run(ledger->db, "COMMIT", "commit the opening", why);
   if (!sqlite3_get_autocommit(ledger->db)) sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
   return err;
@@ -201,7 +183,7 @@ static hg_err load_topics(struct hg_ledger *ledger, hg_error *why) {
 
 hg_err hg_state_load(struct hg_ledger *ledger, hg_error *why) {
   int64_t newest = 0;
-  hg_err err = hg_sql_number(ledger->db, NEWEST_SEQ, &newest, why);
+  hg_err err = hg_sql_number(ledger->db, HG_SQL_NEWEST_SEQ, &newest, why);
   if (err == HG_OK) err = load_totals(ledger, why);
   if (err == HG_OK) err = load_topics(ledger, why);
   if (err == HG_OK) ledger->last_seq = (uint64_t)newest;
@@ -210,17 +192,8 @@ hg_err hg_state_load(struct hg_ledger *ledger, hg_error *why) {
 
 // ------------------------------------------------------------------------------------------------ for the runtime
 
-static bool budget_by_name(const struct hg_ledger *ledger, const char *name, uint32_t *out) {
-  for (uint32_t i = 0; i < ledger->budget_count; i++)
-    if (strcmp(ledger->totals[i].name, name) == 0) {
-      *out = i;
-      return true;
-    }
-  return false;
-}
-
-static hg_err read_permit(const struct hg_ledger *ledger, sqlite3_stmt *row, struct hg_ledger_permit *out,
-                          hg_error *why) {
+static hg_err read_permit(const struct hg_ledger *ledger, const struct hg_config *config, sqlite3_stmt *row,
+                          struct hg_ledger_permit *out, hg_error *why) {
   char budget[HG_BUDGET_NAME_MAX + 1], state[16];
   *out = (struct hg_ledger_permit){.id = (uint64_t)sqlite3_column_int64(row, 0),
                                    .tokens = sqlite3_column_int64(row, 2),
@@ -230,16 +203,18 @@ static hg_err read_permit(const struct hg_ledger *ledger, sqlite3_stmt *row, str
   hg_sql_column(row, 5, out->task_id, sizeof out->task_id);
   out->charged = strcmp(state, "orphaned") == 0;
   out->kept = strcmp(state, "kept") == 0;
-  if (budget_by_name(ledger, budget, &out->budget)) return HG_OK;
+  if (hg_config_find_budget(config, budget, strlen(budget), &out->budget)) return HG_OK;
   return hg_ledger_fail(why, HG_ERR_STORE,
                         "ledger \"%s\": permit %016llx belongs to budget \"%s\", which it does not have",
                         sqlite3_db_filename(ledger->db, "main"), (unsigned long long)out->id, budget);
 }
 
-static hg_err tell_permits(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_error *why) {
+static hg_err tell_permits(struct hg_ledger *ledger, const struct hg_config *config, struct hg_ledger_state *out,
+                           hg_error *why) {
   sqlite3_stmt *all = NULL;
   hg_err err = hg_sql_prepare(
-      ledger->db, "SELECT id, budget, tokens, state, attempt, task_id FROM reservation WHERE " UNSETTLED " ORDER BY id",
+      ledger->db,
+      "SELECT id, budget, tokens, state, attempt, task_id FROM reservation WHERE " HG_SQL_UNSETTLED " ORDER BY id",
       &all, why);
   size_t capacity = 0;
   int code = SQLITE_DONE;
@@ -253,7 +228,7 @@ static hg_err tell_permits(struct hg_ledger *ledger, struct hg_ledger_state *out
       }
       out->permits = more;
     }
-    err = read_permit(ledger, all, &out->permits[out->permit_count++], why);
+    err = read_permit(ledger, config, all, &out->permits[out->permit_count++], why);
   }
   if (err == HG_OK && code != SQLITE_DONE) err = hg_sql_fail(ledger->db, why, "read the open permits");
   sqlite3_finalize(all);
@@ -272,7 +247,8 @@ static hg_err tell_meta(struct hg_ledger *ledger, struct hg_ledger_state *out, h
   return err;
 }
 
-hg_err hg_state_tell(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_error *why) {
+hg_err hg_state_tell(struct hg_ledger *ledger, const struct hg_config *config, struct hg_ledger_state *out,
+                     hg_error *why) {
   out->budgets = calloc(ledger->budget_count, sizeof *out->budgets);
   if (!out->budgets)
     return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for %u budgets", ledger->budget_count);
@@ -292,6 +268,6 @@ hg_err hg_state_tell(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_e
   out->last_seq = ledger->last_seq;
   memcpy(out->topic_last, ledger->topic_last, sizeof out->topic_last);
   hg_err err = tell_meta(ledger, out, why);
-  if (err == HG_OK) err = tell_permits(ledger, out, why);
+  if (err == HG_OK) err = tell_permits(ledger, config, out, why);
   return err == HG_OK ? hg_once_tell(ledger, out, why) : err;
 }

@@ -41,7 +41,7 @@ CREATE TABLE journal(
   over_by INTEGER, needed INTEGER, available INTEGER, previous_limit INTEGER,
   from_count INTEGER, to_count INTEGER, usage_percent INTEGER, -- hundredths: 9050 is 90.50 %
   throttled INTEGER, max_concurrency INTEGER, open_permits INTEGER, orphans INTEGER, version TEXT, lasted_us INTEGER,
-  usage_id TEXT, reporter TEXT, number INTEGER
+  audited INTEGER, audited_rows INTEGER, differences INTEGER, usage_id TEXT, reporter TEXT, number INTEGER
 ) STRICT;
 
 CREATE TABLE reservation(
@@ -80,8 +80,9 @@ CREATE TABLE usage_id(
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE fold(
-  -- What journal rows that were removed by age had added to total_used.
-  budget TEXT NOT NULL PRIMARY KEY,
-  used   INTEGER NOT NULL,
-  upto   INTEGER NOT NULL -- the newest row that was folded
+  -- What journal rows of the budget that were removed by age had added to total_used and reserved.
+  budget   TEXT NOT NULL PRIMARY KEY,
+  used     INTEGER NOT NULL,
+  reserved INTEGER NOT NULL, -- 0 but while the rows of a permit are being folded
+  upto     INTEGER NOT NULL  -- the newest row that was folded
 ) STRICT, WITHOUT ROWID;

@@ -22,6 +22,8 @@ bool hg_text_equal(struct hg_text a, struct hg_text b);
 void hg_text_copy(char *to, size_t room, struct hg_text from);
 // Whether it is UTF-8 without a NUL, as every text in a message must be.
 bool hg_text_valid(struct hg_text text);
+// Makes a valid text of any string: control characters become "?", and when it is no UTF-8 all bytes over 0x7f do.
+void hg_text_clean(char *string);
 
 #define HG_C_flag bool
 #define HG_C_u32 uint32_t
@@ -53,7 +55,7 @@ enum hg_kind {
 #undef FIELD
 };
 #define HG_EVENT_FIRST 0x100 // codes from here on are events
-#define HG_EVENT_LAST HG_NUMBERS_TAKEN
+#define HG_EVENT_LAST HG_AUDIT_DONE
 #define HG_EVENT_KINDS (HG_EVENT_LAST - HG_EVENT_FIRST + 1)
 
 // What all events begin with.

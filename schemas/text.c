@@ -62,3 +62,11 @@ bool hg_text_valid(struct hg_text text) {
   }
   return true;
 }
+
+void hg_text_clean(char *string) {
+  const bool valid = hg_text_valid(hg_text_of(string));
+  for (char *at = string; *at; at++) {
+    const uint8_t byte = (uint8_t)*at;
+    if (byte < 0x20 || byte == 0x7f || (byte > 0x7f && !valid)) *at = '?';
+  }
+}

@@ -10,6 +10,7 @@ import os
 import pathlib
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -387,6 +388,21 @@ def test_kill_then_resume():
 def whole_lines(path):
     """The lines that a run which reads this file will find."""
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+
+
+def test_a_ledger_that_does_not_add_up_is_told_and_the_run_goes_on():
+    with sim("--latency-ms", 4000) as server, place(1) as here:
+        config = here.config(10_000_000)
+        flags = ["--config", config, "--base-url", server.url]
+        here.run(*flags)
+        ledger = sqlite3.connect(here.folder / "headgate.db")
+        with ledger:
+            ledger.execute("UPDATE token_budget SET total_used = total_used + 5")
+        ledger.close()
+        here.write([chat_line(i) for i in range(2)])
+        _, said = here.run(*flags)
+        equal(len(here.results()), 2)
+        assert "difference is 5" in said and "headgate audit" in said, said
 
 
 def test_torn_line_is_called_again():

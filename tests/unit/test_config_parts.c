@@ -31,11 +31,36 @@ static const struct hg_budget_config *budget_of(const struct hg_config *config, 
   return NULL;
 }
 
-static void check_tree(const struct hg_config *config) {
+// Every name is found, with the index and without one, and no beginning or lengthening of it is taken for it.
+static void check_names(struct hg_config *config) {
+  char longer[HG_BUDGET_NAME_MAX + 2];
+  uint32_t at, *by_name = config->budgets_by_name;
+  CHECK(by_name != NULL);
+  for (uint32_t i = 0; i < config->budget_count; i++) {
+    const char *name = config->budgets[i].name;
+    const size_t len = strlen(name);
+    CHECK(hg_config_find_budget(config, name, len, &at) && at == i);
+    snprintf(longer, sizeof longer, "%s!", name);
+    CHECK(!hg_config_find_budget(config, longer, len + 1, &at));
+    const bool shorter = hg_config_find_budget(config, longer, len - 1, &at);
+    CHECK(!shorter ||
+          (strlen(config->budgets[at].name) == len - 1 && strncmp(config->budgets[at].name, name, len - 1) == 0));
+    if (i % 1000) continue;
+    config->budgets_by_name = NULL;
+    CHECK(hg_config_find_budget(config, name, len, &at) && at == i);
+    CHECK(!hg_config_find_budget(config, longer, len + 1, &at));
+    config->budgets_by_name = by_name;
+  }
+  CHECK(!hg_config_find_budget(config, "", 0, &at));
+  CHECK(!hg_config_find_budget(config, "default\0x", 9, &at));
+}
+
+static void check_tree(struct hg_config *config) {
   CHECK_STR(config->budgets[0].name, "default");
   CHECK_EQ(config->budgets[0].parent, 0);
   for (uint32_t i = 1; i < config->budget_count; i++)
     CHECK(config->budgets[i].parent < i);
+  check_names(config);
 }
 
 TEST(budgets, parents_come_first) {

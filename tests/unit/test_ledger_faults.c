@@ -264,6 +264,9 @@ TEST(ledger_faults, killed_writer_loses_nothing_acknowledged) {
     CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE state = 'open'"), state.permit_count);
     hg_ledger_state_clear(&state);
     CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+    static struct hg_audit_report report;
+    CHECK_EQ(hg_ledger_audit_file(&bed.config, &bed.places, &report, NULL), HG_OK);
+    CHECK_EQ(report.differences, 0);
   }
   bed_remove(&bed);
 }

@@ -48,6 +48,49 @@ TEST(tracker_store, nothing_is_journalled_behind_the_last_row) {
   end(&f);
 }
 
+static void hear_audit(struct fixture *f, uint64_t differences, const char *reason) {
+  struct hg_message message;
+  hg_message_init(&message, HG_AUDITED);
+  message.as.audited.audited = 17;
+  message.as.audited.rows = 16;
+  message.as.audited.differences = differences;
+  message.as.audited.lasted_us = 999;
+  message.as.audited.reason = hg_text_of(reason);
+  hg_test_send(&f->tracker, HG_PORT_FACTS, 0, &message);
+}
+
+TEST(tracker_store, audits_are_journalled_and_told_with_the_usage) {
+  struct fixture f;
+  begin(&f, 1000, 4);
+  start(&f);
+  CHECK_EQ(usage_of(&f, 0).audited, 0);
+  hear_audit(&f, 3, "budget \"default\": used is wrong");
+  const struct hg_audit_done_message *done = &next_event(&f, HG_AUDIT_DONE)->as.audit_done;
+  CHECK_EQ(done->audited, 17);
+  CHECK_EQ(done->audited_rows, 16);
+  CHECK_EQ(done->differences, 3);
+  CHECK_EQ(done->lasted_us, 999);
+  CHECK(hg_text_equal(done->reason, hg_text_of("budget \"default\": used is wrong")));
+  struct hg_usage_message usage = usage_of(&f, 0);
+  CHECK(usage.audited == 17 && usage.differences == 3 && !usage.audit_failed);
+  hear_audit(&f, 0, "cannot read");
+  (void)next_event(&f, HG_AUDIT_DONE);
+  usage = usage_of(&f, 0);
+  CHECK(usage.audited == 17 && usage.differences == 0 && usage.audit_failed);
+  hear_audit(&f, 0, NULL);
+  (void)next_event(&f, HG_AUDIT_DONE);
+  CHECK(!usage_of(&f, 0).audit_failed);
+
+  struct hg_message stop;
+  hg_message_init(&stop, HG_STOP);
+  hg_test_send(&f.tracker, HG_PORT_LIFE, 0, &stop);
+  hg_test_flush(&f.tracker);
+  (void)next_event(&f, HG_RUNTIME_STOPPED);
+  hear_audit(&f, 1, "too late");
+  CHECK(no_event(&f));
+  end(&f);
+}
+
 // A permit of an earlier runtime, and the reservation that is behind it.
 static void leave_permit(struct fixture *f, struct hg_ledger_permit *permit) {
   f->setup.state.permits = permit;
