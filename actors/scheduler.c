@@ -97,6 +97,7 @@ void hg_scheduler_ask(struct hg_scheduler *scheduler, struct hg_queued_task *tas
   reserve->task_id = (struct hg_text){task->task_id, task->task_size};
   reserve->attempt = task->attempt;
   reserve->parent = task->parent;
+  reserve->from_parent = task->from_parent;
   hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &message);
   task->state = HG_TASK_ASKED;
   scheduler->asked++;

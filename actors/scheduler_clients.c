@@ -21,6 +21,9 @@ static hg_err check_acquire(const struct hg_scheduler *scheduler, const struct h
   if (acquire->parent != 0) {
     const struct hg_queued_task *parent = hg_id_map_get(&scheduler->tasks, acquire->parent);
     if (!parent || parent->state != HG_TASK_RUNNING || parent->given_back) return HG_ERR_UNKNOWN_PERMIT;
+    if (acquire->from_parent && parent->budget != acquire->budget) return HG_ERR_INVALID;
+  } else if (acquire->from_parent) {
+    return HG_ERR_INVALID;
   }
   const uint32_t under_way = scheduler->waiting + scheduler->asked_nested;
   return under_way >= HG_QUEUE_MAX ? HG_ERR_BUSY : HG_OK;
@@ -34,6 +37,7 @@ static struct hg_queued_task *make_task(struct hg_scheduler *scheduler, hg_peer 
   *task = (struct hg_queued_task){
       .request = acquire->request,
       .parent = acquire->parent,
+      .from_parent = acquire->from_parent,
       .peer = peer,
       .min_tokens = acquire->min_tokens,
       .max_tokens = acquire->max_tokens,

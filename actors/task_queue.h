@@ -23,13 +23,14 @@ struct hg_queued_task {
   int64_t min_tokens, max_tokens;
   int64_t granted;
   uint64_t told_at; // its GRANTED leaves when this row of the journal is durable
-  int64_t arrival; // its place in line
+  int64_t arrival;  // its place in line
   uint32_t budget, attempt;
   uint32_t blocks;   // 1 + the budget that is blocked because of it; 0: none
   uint32_t given_up; // asked, but no longer wanted: the hg_err to answer
   enum hg_task_state state;
-  bool left;       // its client is gone: nobody to answer
-  bool given_back; // its grant came too late and is being released
+  bool left;        // its client is gone: nobody to answer
+  bool given_back;  // its grant came too late and is being released
+  bool from_parent; // its reservation comes out of its parent's
   uint32_t task_size;
   char task_id[];
 };

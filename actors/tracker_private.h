@@ -1,5 +1,5 @@
 // What the files of the tracker share: tracker.c (turns, start and stop), tracker_commands.c (numbered commands and
-// questions of clients), tracker_permits.c (reservations). [8_RISKS-REQ-031]
+// questions of clients), tracker_permits.c (reservations), tracker_endings.c (how they end). [8_RISKS-REQ-031]
 #ifndef HG_TRACKER_PRIVATE_H
 #define HG_TRACKER_PRIVATE_H
 
@@ -70,6 +70,11 @@ void hg_tracker_answer_peers(struct hg_tracker *tracker); // RECORDED, at most o
 
 // tracker_permits.c
 void hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *message);
+
+// tracker_endings.c
+void hg_tracker_settle(struct hg_tracker *tracker, const struct hg_settle_message *settle);
+void hg_tracker_release(struct hg_tracker *tracker, const struct hg_release_message *release);
+void hg_tracker_abandon(struct hg_tracker *tracker, uint64_t id);
 void hg_tracker_orphan(struct hg_tracker *tracker, struct hg_permit_record *permit, const char *reason);
 
 // Are the names of a report of usage within their bounds?

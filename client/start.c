@@ -67,6 +67,7 @@ static hg_err read_request(hg_client *client, const hg_request *from, hg_request
   memcpy(want, from, from->size < sizeof *want ? from->size : sizeof *want);
   if (want->min_tokens < 1 || want->max_tokens < want->min_tokens) return HG_ERR_INVALID;
   if (want->max_tokens > HG_TOKENS_MAX) return HG_ERR_RANGE;
+  if (want->from_parent && want->parent.id == 0) return HG_ERR_INVALID;
   if (want->attempt == 0) want->attempt = 1;
   const hg_err err = hg_client_find_budget(client, want->budget, budget);
   return err == HG_OK ? hg_client_text(want->task_id, HG_TASK_ID_MAX, task_id) : err;
@@ -87,6 +88,7 @@ hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, uin
   acquire->first_in_line = want.first_in_line;
   acquire->timeout_us = timeout_us;
   acquire->parent = want.parent.id;
+  acquire->from_parent = want.from_parent;
   err = hg_client_send(client, HG_TO_SCHEDULER, &message);
   if (err != HG_OK) return err;
   client->acquires++;
@@ -167,6 +169,7 @@ hg_err hg_run(hg_client *client, const hg_task *task, hg_ticket *out) {
   run->attempt = want.attempt;
   run->first_in_line = want.first_in_line;
   run->parent = want.parent.id;
+  run->from_parent = want.from_parent;
   run->function = (uint64_t)(uintptr_t)task->function;
   run->argument = (uint64_t)(uintptr_t)task->argument;
   err = hg_client_send(client, HG_TO_WORKERS, &message);

@@ -208,9 +208,12 @@ typedef struct hg_request {
   int64_t max_tokens;   /* the most that it may use, min_tokens to HG_TOKENS_MAX */
   uint32_t attempt;     /* 1 for the first try of the task; 0 is taken as 1 */
   bool first_in_line;   /* a retry: queue before all that wait */
-  hg_permit parent;     /* nested work runs in the slot of this permit, {0}: none */
+  hg_permit parent;     /* nested work runs in the slot of this open permit, {0}: none */
+  bool from_parent;     /* its tokens come out of the parent's reservation, which must be of the same budget: it never waits,
+                           HG_ERR_BUDGET_EXHAUSTED says what the parent has left. What it does not use goes back to the
+                           parent, or to the budget when the parent has ended */
 } hg_request;
-#define HG_REQUEST_INIT {(uint32_t)sizeof(hg_request), NULL, NULL, 0, 0, 0, false, {0}}
+#define HG_REQUEST_INIT {(uint32_t)sizeof(hg_request), NULL, NULL, 0, 0, 0, false, {0}, false}
 
 typedef struct hg_grant {
   uint32_t size;

@@ -26,7 +26,8 @@ static hg_err prepare_statements(struct hg_ledger *ledger, hg_error *why) {
                             "ON CONFLICT(name) DO UPDATE SET last_seq = excluded.last_seq",
       [HG_SQL_NEW_RESERVATION] = "INSERT INTO reservation(id, budget, task_id, tokens, state, used, attempt, seq) "
                                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-      [HG_SQL_CHANGE_RESERVATION] = "UPDATE reservation SET state = ?2, used = used + ?3, seq = ?4 WHERE id = ?1",
+      [HG_SQL_CHANGE_RESERVATION] = "UPDATE reservation SET state = coalesce(?2, state), used = used + ?3, seq = ?4, "
+                                    "tokens = tokens + ?5 WHERE id = ?1",
   };
   hg_err err = HG_OK;
   for (unsigned i = 0; err == HG_OK && i < HG_SQL_STATEMENTS; i++)

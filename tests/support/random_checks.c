@@ -26,8 +26,9 @@ void hg_random_check_facts(struct random_world *w) {
     if (event->kind == HG_TOKENS_RESERVED) {
       const struct wish *wish = &w->wishes[event->as.tokens_reserved.permit];
       CHECK_EQ(event->as.head.budget, wish->budget);
-      CHECK(event->as.tokens_reserved.reserved_delta >= wish->min);
-      CHECK(event->as.tokens_reserved.reserved_delta <= wish->max);
+      const int64_t granted = event->as.tokens_reserved.reserved_delta + event->as.tokens_reserved.from_parent;
+      CHECK(granted >= wish->min && granted <= wish->max);
+      CHECK_EQ(event->as.tokens_reserved.from_parent > 0, wish->from_parent);
     }
   }
   // What is full is sent when the window has room again; then the last step may not be whole here.
@@ -143,7 +144,7 @@ static void check_granted(struct random_world *w, const struct hg_granted_messag
   const struct hg_model_permit *permit = &w->model.permits[answer->request];
   CHECK_EQ(wish->state, WISH_OPEN); // I8
   CHECK(permit->reserved_at && permit->reserved_at <= w->world.committed);
-  CHECK_EQ(answer->tokens, permit->tokens);
+  CHECK_EQ(answer->tokens, permit->granted);
   wish->state = WISH_GRANTED;
 }
 

@@ -50,6 +50,13 @@ static void acquire(struct random_world *w) {
   wish->min = roll(w, 30) ? between(w, 1, 120) : between(w, 60, 900);
   wish->max = wish->min + between(w, 0, 120);
   wish->parent = roll(w, 10) == 0 ? any_running(w) : 0;
+  if (wish->parent && roll(w, 2)) {
+    const struct hg_model_permit *parent = &w->model.permits[wish->parent];
+    wish->from_parent = true;
+    wish->budget = parent->budget;
+    wish->min = between(w, 1, parent->tokens + 5); // now and then too much
+    wish->max = wish->min + between(w, 0, 40);
+  }
   wish->arrival = first ? --w->first_arrivals : ++w->arrivals;
   struct hg_message message;
   hg_message_init(&message, HG_ACQUIRE);
@@ -59,6 +66,7 @@ static void acquire(struct random_world *w) {
   message.as.acquire.max_tokens = wish->max;
   message.as.acquire.first_in_line = first;
   message.as.acquire.parent = wish->parent;
+  message.as.acquire.from_parent = wish->from_parent;
   if (roll(w, 4) == 0) {
     message.as.acquire.timeout_us = 1 + roll(w, 1600);
     wish->deadline = w->time + (int64_t)message.as.acquire.timeout_us;
@@ -68,7 +76,7 @@ static void acquire(struct random_world *w) {
 
 static void settle(struct random_world *w, uint64_t id) {
   struct wish *wish = &w->wishes[id];
-  const int64_t granted = w->model.permits[id].tokens;
+  const int64_t granted = w->model.permits[id].tokens; // perhaps less than it was granted
   const bool is_release = roll(w, 6) == 0;
   const int64_t tokens = is_release ? 0 : roll(w, 8) ? between(w, 0, granted) : between(w, granted, 2 * granted);
   if (wish->settles && (wish->is_release != is_release || wish->tokens != tokens)) wish->disputed = true;
@@ -345,6 +353,8 @@ static void walk(struct random_world *w, uint64_t seed, uint64_t steps, struct h
   totals->throttles += w->model.throttles;
   totals->restores += w->model.restores;
   totals->orphans += w->model.orphans;
+  totals->lent += w->model.lent;
+  totals->returned += w->model.returned;
   hg_test_world_destroy(&w->world);
 }
 
@@ -366,7 +376,9 @@ void hg_random_clients(uint64_t first_seed, uint64_t seeds, uint64_t steps, stru
           (unsigned long long)totals->grants, (unsigned long long)totals->throttles,
           (unsigned long long)totals->restores, (unsigned long long)totals->orphans,
           (unsigned long long)totals->restarts);
-  fprintf(stderr, "%llu had to wait, %llu were behind, %llu could never fit\n", (unsigned long long)totals->waits,
-          (unsigned long long)totals->behinds, (unsigned long long)totals->nevers);
+  fprintf(stderr,
+          "%llu had to wait, %llu were behind, %llu could never fit, %llu came out of a parent, %llu went back\n",
+          (unsigned long long)totals->waits, (unsigned long long)totals->behinds, (unsigned long long)totals->nevers,
+          (unsigned long long)totals->lent, (unsigned long long)totals->returned);
   free(w);
 }

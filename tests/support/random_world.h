@@ -27,6 +27,7 @@ struct wish {
   uint32_t budget;
   int64_t min, max, arrival, deadline;
   uint64_t parent;
+  bool from_parent;
   bool unwanted; // cancelled
   bool left;     // its client, or the whole runtime, is gone
   bool waits;    // the tracker said so

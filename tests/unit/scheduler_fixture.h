@@ -38,7 +38,7 @@ struct wish {
   uint32_t budget;
   int64_t min;
   uint64_t timeout_us, parent;
-  bool first_in_line;
+  bool first_in_line, from_parent;
 };
 
 static inline void acquire_as(struct fixture *f, hg_peer peer, struct wish wish) {
@@ -50,6 +50,7 @@ static inline void acquire_as(struct fixture *f, hg_peer peer, struct wish wish)
   message.as.acquire.task_id = hg_text_of("a task");
   message.as.acquire.timeout_us = wish.timeout_us;
   message.as.acquire.parent = wish.parent;
+  message.as.acquire.from_parent = wish.from_parent;
   message.as.acquire.first_in_line = wish.first_in_line;
   hg_test_send(&f->scheduler, HG_PORT_CLIENTS, peer, &message);
 }

@@ -217,37 +217,6 @@ TEST(scheduler, a_client_that_leaves_takes_its_requests_along) {
   end(&f);
 }
 
-TEST(scheduler, nested_work_needs_no_slot) {
-  struct fixture f;
-  begin(&f, 1);
-  start(&f);
-  acquire_as(&f, ALICE, (struct wish){.request = 2, .parent = 1});
-  expect_refused(&f, ALICE, 2, HG_ERR_UNKNOWN_PERMIT);
-  run_task(&f, 1);
-  acquire(&f, 3);
-  acquire_as(&f, ALICE, (struct wish){.request = 4, .parent = 1});
-  acquire_as(&f, ALICE, (struct wish){.request = 5, .parent = 1});
-  expect_asked(&f, 4, 0);
-  expect_asked(&f, 5, 0);
-  CHECK(asks_nothing(&f));
-  answer(&f, 4, HG_VERDICT_WAIT, 0, 0);
-  answer(&f, 5, HG_VERDICT_BEHIND, 0, 0);
-  expect_asked(&f, 5, 1); // a nested one has no turn to wait for
-  answer(&f, 5, HG_VERDICT_GRANTED, 0, 0);
-  expect_granted(&f, ALICE, 5);
-  room(&f, 0);
-  expect_asked(&f, 4, 1);
-  answer(&f, 4, HG_VERDICT_WAIT, 0, 0);
-  settle(&f, ALICE, 1);
-  hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE);
-  close_permit(&f, 1, HG_OK, 0);
-  room(&f, 0);
-  expect_asked(&f, 3, 2);
-  hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, ALICE, HG_SETTLED);
-  expect_refused(&f, ALICE, 4, HG_ERR_UNKNOWN_PERMIT); // its parent is gone
-  end(&f);
-}
-
 static struct hg_queue_message queue_of(struct fixture *f) {
   struct hg_message message;
   hg_message_init(&message, HG_GET_QUEUE);
