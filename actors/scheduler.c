@@ -69,6 +69,7 @@ bool hg_scheduler_put_in_line(struct hg_scheduler *scheduler, struct hg_queued_t
   if (!hg_task_queue_put(line_of(scheduler, task), task)) return false;
   task->state = HG_TASK_QUEUED;
   scheduler->waiting++;
+  hg_scheduler_begin_wait(scheduler, task);
   return true;
 }
 
@@ -76,12 +77,14 @@ static void take_out_of_line(struct hg_scheduler *scheduler, struct hg_queued_ta
   assert(task->state == HG_TASK_QUEUED);
   hg_task_queue_remove(line_of(scheduler, task), task);
   scheduler->waiting--;
+  hg_scheduler_end_wait(scheduler, task);
 }
 
 void hg_scheduler_drop(struct hg_scheduler *scheduler, struct hg_queued_task *task) {
   hg_heap_remove(&scheduler->deadlines, &task->in_deadlines);
   hg_blocks_forget(&scheduler->blocks, task);
   hg_id_map_remove(&scheduler->tasks, task->request);
+  hg_scheduler_disown(scheduler, task);
   free(task);
 }
 
@@ -165,6 +168,14 @@ static int64_t expire(struct hg_scheduler *scheduler) {
   return deadline;
 }
 
+static void refuse_deadlocked(struct hg_scheduler *scheduler) {
+  struct hg_queued_task *task;
+  while ((task = hg_scheduler_deadlocked(scheduler))) {
+    hg_scheduler_give_up(scheduler, task, HG_ERR_WOULD_DEADLOCK);
+    ask_more(scheduler); // those that waited behind it
+  }
+}
+
 // ------------------------------------------------------------------------------------------------- drain and stop
 
 static void drain(struct hg_scheduler *scheduler, uint64_t timeout_us) {
@@ -231,6 +242,7 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   ask_more(scheduler); // a request that waits for nothing is asked for once, whatever its deadline
   int64_t wake = expire(scheduler);
   ask_more(scheduler); // those that waited behind the expired
+  refuse_deadlocked(scheduler);
   if (scheduler->draining) tell_drained(scheduler);
   if (scheduler->draining && !scheduler->drained && scheduler->drain_until < wake) wake = scheduler->drain_until;
   if (scheduler->stopping) tell_stopped(scheduler);
@@ -249,6 +261,7 @@ static void destroy(void *self) {
   for (void *task; (task = hg_id_map_next(&scheduler->tasks, &at));)
     free(task);
   hg_id_map_destroy(&scheduler->tasks);
+  hg_scheduler_forget_owners(scheduler);
   hg_task_queue_destroy(&scheduler->in_line);
   hg_task_queue_destroy(&scheduler->nested);
   hg_blocks_destroy(&scheduler->blocks);

@@ -38,6 +38,8 @@ static struct hg_queued_task *make_task(struct hg_scheduler *scheduler, hg_peer 
       .request = acquire->request,
       .parent = acquire->parent,
       .from_parent = acquire->from_parent,
+      .waits = acquire->waits,
+      .number = ++scheduler->arrivals,
       .peer = peer,
       .min_tokens = acquire->min_tokens,
       .max_tokens = acquire->max_tokens,
@@ -47,7 +49,9 @@ static struct hg_queued_task *make_task(struct hg_scheduler *scheduler, hg_peer 
       .task_size = task_id.size,
   };
   if (task_id.size) memcpy(task->task_id, task_id.data, task_id.size);
-  if (hg_id_map_put(&scheduler->tasks, task->request, task)) return task;
+  const bool owned = hg_scheduler_own(scheduler, task);
+  if (owned && hg_id_map_put(&scheduler->tasks, task->request, task)) return task;
+  if (owned) hg_scheduler_disown(scheduler, task);
   free(task);
   return NULL;
 }

@@ -1,5 +1,6 @@
 // What the files of the scheduler share: scheduler.c (turns, slots, drain and stop), scheduler_clients.c (what clients
-// want), scheduler_answers.c (what the tracker said). [8_RISKS-REQ-031]
+// want), scheduler_answers.c (what the tracker said), scheduler_owners.c (who holds slots while waiting for more).
+// [8_RISKS-REQ-031]
 #ifndef HG_SCHEDULER_PRIVATE_H
 #define HG_SCHEDULER_PRIVATE_H
 
@@ -20,9 +21,18 @@ struct hg_questions {
   uint32_t first, count, capacity;
 };
 
+// A client that has tasks here.
+struct hg_task_owner {
+  hg_peer peer;
+  uint32_t tasks;
+  uint32_t slots;   // that its permits hold
+  uint32_t waiting; // of its tasks in line, those for which it does nothing else
+};
+
 struct hg_scheduler {
   const struct hg_config *config;
   struct hg_id_map tasks;       // by request
+  struct hg_id_map owners;      // by peer
   struct hg_task_queue in_line; // tasks that need a slot
   struct hg_task_queue nested;  // tasks that run in their parent's
   struct hg_blocks blocks;
@@ -39,6 +49,9 @@ struct hg_scheduler {
   uint32_t waiting;
   uint32_t asked_slots, asked_nested;
   uint32_t running_slots, running_nested;
+  struct hg_queued_task *last_stuck; // tasks in line that their clients wait for
+  uint32_t stuck_slots;              // held by owners that wait
+  uint64_t arrivals;
   bool draining, drained, stopping, stop_now;
   int64_t drain_until;
   struct hg_now now;     // of this turn
@@ -62,6 +75,18 @@ void hg_scheduler_give_up(struct hg_scheduler *scheduler, struct hg_queued_task 
 // A grant that nobody wants any more.
 void hg_scheduler_give_back(struct hg_scheduler *scheduler, struct hg_queued_task *task);
 uint32_t hg_scheduler_effective(const struct hg_scheduler *scheduler, uint32_t max_concurrency);
+
+// scheduler_owners.c
+bool hg_scheduler_own(struct hg_scheduler *scheduler, struct hg_queued_task *task); // false: no memory
+void hg_scheduler_disown(struct hg_scheduler *scheduler, struct hg_queued_task *task);
+void hg_scheduler_take_slot(struct hg_scheduler *scheduler, struct hg_queued_task *task);
+void hg_scheduler_free_slot(struct hg_scheduler *scheduler, struct hg_queued_task *task);
+void hg_scheduler_begin_wait(struct hg_scheduler *scheduler, struct hg_queued_task *task); // it is in line
+void hg_scheduler_end_wait(struct hg_scheduler *scheduler, struct hg_queued_task *task);
+// The newest task that its client waits for, when every slot is held by clients that wait; NULL: some slot can come
+// free.
+struct hg_queued_task *hg_scheduler_deadlocked(const struct hg_scheduler *scheduler);
+void hg_scheduler_forget_owners(struct hg_scheduler *scheduler);
 
 void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_envelope *in);
 void hg_scheduler_from_tracker(struct hg_scheduler *scheduler, const struct hg_message *message);

@@ -17,8 +17,11 @@ enum hg_task_state {
 // An acquire, from its arrival to the close of its permit.
 struct hg_queued_task {
   struct hg_heap_node in_line, in_deadlines;
-  struct hg_queued_task *next; // while a set of tasks is gathered
+  struct hg_queued_task *next;                       // while a set of tasks is gathered
+  struct hg_queued_task *before_stuck, *after_stuck; // as long as its client waits for it (scheduler_owners.c)
+  struct hg_task_owner *owner;
   uint64_t request, parent;
+  uint64_t number; // acquires are counted as they come
   hg_peer peer;
   int64_t min_tokens, max_tokens;
   int64_t granted;
@@ -31,6 +34,7 @@ struct hg_queued_task {
   bool left;        // its client is gone: nobody to answer
   bool given_back;  // its grant came too late and is being released
   bool from_parent; // its reservation comes out of its parent's
+  bool waits;       // its client does nothing else until it is answered
   uint32_t task_size;
   char task_id[];
 };

@@ -66,7 +66,12 @@ hg_err hg_client_find_budget(const hg_client *client, const char *name, uint32_t
 hg_err hg_client_text(const char *text, size_t most, struct hg_text *out);
 
 // The parts of the waiting calls that send (start.c).
-hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, uint64_t timeout_us, hg_ticket *out);
+struct hg_patience {
+  uint64_t us; // 0: without end
+  bool waits;  // the client does nothing else meanwhile
+};
+hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, struct hg_patience patience,
+                               hg_ticket *out);
 hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t tokens, const char *why,
                                   uint64_t *number);
 hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t tokens, uint64_t *number);

@@ -73,7 +73,8 @@ static hg_err read_request(hg_client *client, const hg_request *from, hg_request
   return err == HG_OK ? hg_client_text(want->task_id, HG_TASK_ID_MAX, task_id) : err;
 }
 
-hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, uint64_t timeout_us, hg_ticket *out) {
+hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, struct hg_patience patience,
+                               hg_ticket *out) {
   hg_request want;
   struct hg_message message;
   hg_message_init(&message, HG_ACQUIRE);
@@ -86,7 +87,8 @@ hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, uin
   acquire->max_tokens = want.max_tokens;
   acquire->attempt = want.attempt;
   acquire->first_in_line = want.first_in_line;
-  acquire->timeout_us = timeout_us;
+  acquire->timeout_us = patience.us;
+  acquire->waits = patience.waits;
   acquire->parent = want.parent.id;
   acquire->from_parent = want.from_parent;
   err = hg_client_send(client, HG_TO_SCHEDULER, &message);
@@ -97,7 +99,7 @@ hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, uin
 }
 
 hg_err hg_acquire_start(hg_client *client, const hg_request *request, hg_ticket *out) {
-  return client && out ? hg_client_start_acquire(client, request, 0, out) : HG_ERR_INVALID;
+  return client && out ? hg_client_start_acquire(client, request, (struct hg_patience){0}, out) : HG_ERR_INVALID;
 }
 
 static hg_err send_settle(hg_client *client, uint64_t permit, const struct hg_message *message, hg_ticket *out) {

@@ -103,12 +103,13 @@ static hg_err abandon(hg_client *client, uint64_t ticket, hg_err err) {
 hg_err hg_acquire(hg_client *client, const hg_request *request, hg_grant *out, int timeout_ms) {
   if (!client || !out || out->size < sizeof *out) return HG_ERR_INVALID;
   const int64_t deadline = hg_deadline(timeout_ms);
-  // 0 would mean no deadline to the scheduler.
-  const uint64_t timeout_us = timeout_ms < 0 ? 0 : timeout_ms == 0 ? 1 : (uint64_t)timeout_ms * 1000;
+  // 0 would mean no deadline to the scheduler. One try is no wait.
+  const struct hg_patience patience = {timeout_ms < 0 ? 0 : timeout_ms == 0 ? 1 : (uint64_t)timeout_ms * 1000,
+                                       timeout_ms != 0};
   hg_ticket ticket;
   hg_completion done;
   hg_err err;
-  START_OR_WAIT(err, client, deadline, hg_client_start_acquire(client, request, timeout_us, &ticket));
+  START_OR_WAIT(err, client, deadline, hg_client_start_acquire(client, request, patience, &ticket));
   if (err != HG_OK) return err;
   err = wait_ticket(client, ticket.id, deadline == HG_NEVER ? HG_NEVER : deadline + GRACE_US, &done);
   if (err != HG_OK) return abandon(client, ticket.id, err);

@@ -306,6 +306,10 @@ HG_CHECKED hg_err hg_cancel(hg_client *, hg_ticket);
  * time-out of 0 gives an acquire one try (its answer may take a fifth of a second on a busy disk), and any other call no
  * time at all. */
 HG_CHECKED hg_err hg_record_usage(hg_client *, const hg_usage_report *, int timeout_ms);
+/* A client that waits here settles nothing meanwhile. When all slots are held by clients that wait here themselves, this one
+ * among them, none can come free: HG_ERR_WOULD_DEADLOCK, at once, or later when a throttle or a lower maximum takes the
+ * last other slot away. Work inside work names its parent, whose slot it uses. Where another client settles the permits
+ * of this one, ask with hg_acquire_start: such a request never counts as waiting, nor does a time-out of 0. */
 HG_CHECKED hg_err hg_acquire(hg_client *, const hg_request *, hg_grant *out, int timeout_ms);
 HG_CHECKED hg_err hg_settle(hg_client *, hg_permit, const hg_usage_report *, int timeout_ms);
 HG_CHECKED hg_err hg_release(hg_client *, hg_permit, hg_outcome, const char *reason, int timeout_ms);

@@ -155,8 +155,11 @@ static void check_refused(struct random_world *w, const struct hg_refused_messag
   CHECK(answer->error != HG_ERR_TIMEOUT || wish->deadline <= w->time);
   CHECK(answer->error != HG_ERR_UNKNOWN_PERMIT || wish->parent);
   CHECK(answer->error != HG_ERR_BUDGET_EXHAUSTED || answer->left < wish->min);
+  CHECK(answer->error != HG_ERR_WOULD_DEADLOCK || wish->blocking);
+  w->totals->deadlocks += answer->error == HG_ERR_WOULD_DEADLOCK;
   CHECK(answer->error == HG_ERR_CANCELLED || answer->error == HG_ERR_TIMEOUT ||
-        answer->error == HG_ERR_UNKNOWN_PERMIT || answer->error == HG_ERR_BUDGET_EXHAUSTED);
+        answer->error == HG_ERR_WOULD_DEADLOCK || answer->error == HG_ERR_UNKNOWN_PERMIT ||
+        answer->error == HG_ERR_BUDGET_EXHAUSTED);
   wish->state = WISH_REFUSED;
 }
 

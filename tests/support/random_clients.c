@@ -67,6 +67,7 @@ static void acquire(struct random_world *w) {
   message.as.acquire.first_in_line = first;
   message.as.acquire.parent = wish->parent;
   message.as.acquire.from_parent = wish->from_parent;
+  message.as.acquire.waits = wish->blocking = roll(w, 3) == 0;
   if (roll(w, 4) == 0) {
     message.as.acquire.timeout_us = 1 + roll(w, 1600);
     wish->deadline = w->time + (int64_t)message.as.acquire.timeout_us;

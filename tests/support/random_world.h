@@ -28,6 +28,7 @@ struct wish {
   int64_t min, max, arrival, deadline;
   uint64_t parent;
   bool from_parent;
+  bool blocking; // its client says that it waits for it alone
   bool unwanted; // cancelled
   bool left;     // its client, or the whole runtime, is gone
   bool waits;    // the tracker said so
