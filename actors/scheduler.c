@@ -82,6 +82,7 @@ static void take_out_of_line(struct hg_scheduler *scheduler, struct hg_queued_ta
 
 void hg_scheduler_drop(struct hg_scheduler *scheduler, struct hg_queued_task *task) {
   hg_heap_remove(&scheduler->deadlines, &task->in_deadlines);
+  hg_scheduler_forget_lease(scheduler, task);
   hg_blocks_forget(&scheduler->blocks, task);
   hg_id_map_remove(&scheduler->tasks, task->request);
   hg_scheduler_disown(scheduler, task);
@@ -163,8 +164,11 @@ static void ask_more(struct hg_scheduler *scheduler) {
 static int64_t expire(struct hg_scheduler *scheduler) {
   int64_t deadline;
   struct hg_heap_node *first;
-  while ((first = hg_heap_first(&scheduler->deadlines, &deadline)) && deadline <= scheduler->now.monotonic_us)
-    hg_scheduler_give_up(scheduler, HG_HEAP_HOLDER(first, struct hg_queued_task, in_deadlines), HG_ERR_TIMEOUT);
+  while ((first = hg_heap_first(&scheduler->deadlines, &deadline)) && deadline <= scheduler->now.monotonic_us) {
+    struct hg_queued_task *task = HG_HEAP_HOLDER(first, struct hg_queued_task, in_deadlines);
+    if (task->state == HG_TASK_RUNNING) hg_scheduler_end_lease(scheduler, task);
+    else hg_scheduler_give_up(scheduler, task, HG_ERR_TIMEOUT);
+  }
   return deadline;
 }
 
@@ -249,10 +253,14 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   return wake;
 }
 
+bool hg_scheduler_hears_clients(const struct hg_scheduler *scheduler) {
+  return scheduler->questions.count < QUESTIONS_MAX;
+}
+
 static uint32_t listens(const void *self) {
   const struct hg_scheduler *scheduler = self;
   const uint32_t always = 1U << HG_PORT_LIFE | 1U << HG_PORT_DECISIONS;
-  return scheduler->questions.count < QUESTIONS_MAX ? always | 1U << HG_PORT_CLIENTS : always;
+  return hg_scheduler_hears_clients(scheduler) ? always | 1U << HG_PORT_CLIENTS : always;
 }
 
 static void destroy(void *self) {
@@ -266,6 +274,7 @@ static void destroy(void *self) {
   hg_task_queue_destroy(&scheduler->nested);
   hg_blocks_destroy(&scheduler->blocks);
   hg_heap_destroy(&scheduler->deadlines);
+  hg_heap_destroy(&scheduler->untold);
   hg_held_destroy(&scheduler->held);
   free(scheduler->questions.ring);
   free(scheduler);

@@ -17,7 +17,7 @@ void hg_scheduler_give_back(struct hg_scheduler *scheduler, struct hg_queued_tas
   if (!hg_scheduler_push_question(scheduler, (struct hg_question){.id = task->request, .own = true}))
     scheduler->out->failed = true;
   if (!task->left) hg_scheduler_refuse(scheduler, task->peer, task->request, (hg_err)task->given_up);
-  task->given_back = true;
+  task->ending = true;
   hg_count(scheduler->out, grants_given_back);
 }
 
@@ -33,6 +33,7 @@ static void granted(struct hg_scheduler *scheduler, struct hg_queued_task *task,
   // A deadline that passed while the tracker was asked is no reason to refuse what it has granted.
   if (task->given_up && (task->given_up != HG_ERR_TIMEOUT || task->left)) hg_scheduler_give_back(scheduler, task);
   else hg_scheduler_tell_grant(scheduler, task);
+  if (!task->ending) hg_scheduler_begin_lease(scheduler, task);
 }
 
 static void refused(struct hg_scheduler *scheduler, struct hg_queued_task *task, hg_err err, int64_t left) {
@@ -122,5 +123,6 @@ void hg_scheduler_from_tracker(struct hg_scheduler *scheduler, const struct hg_m
   } else if (message->kind == HG_COMMITTED) {
     scheduler->durable = message->as.committed.seq;
     hg_held_release(&scheduler->held, scheduler->durable, scheduler->out);
+    hg_scheduler_begin_told_leases(scheduler);
   }
 }

@@ -8,7 +8,7 @@
 
 // An acquire that is here already: a repetition is no second request.
 static void repeat(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_queued_task *task) {
-  if (task->peer != peer || task->given_back) hg_scheduler_refuse(scheduler, peer, task->request, HG_ERR_CONFLICT);
+  if (task->peer != peer || task->ending) hg_scheduler_refuse(scheduler, peer, task->request, HG_ERR_CONFLICT);
   else if (task->state == HG_TASK_RUNNING) hg_scheduler_tell_grant(scheduler, task);
 }
 
@@ -20,11 +20,13 @@ static hg_err check_acquire(const struct hg_scheduler *scheduler, const struct h
   if (scheduler->draining) return HG_ERR_CLOSED;
   if (acquire->parent != 0) {
     const struct hg_queued_task *parent = hg_id_map_get(&scheduler->tasks, acquire->parent);
-    if (!parent || parent->state != HG_TASK_RUNNING || parent->given_back) return HG_ERR_UNKNOWN_PERMIT;
+    if (!parent || parent->state != HG_TASK_RUNNING || parent->ending) return HG_ERR_UNKNOWN_PERMIT;
     if (acquire->from_parent && parent->budget != acquire->budget) return HG_ERR_INVALID;
   } else if (acquire->from_parent) {
     return HG_ERR_INVALID;
   }
+  const uint64_t lease_ms = acquire->lease_us / 1000;
+  if (acquire->lease_us && (lease_ms < HG_LEASE_MS_MIN || lease_ms > HG_LEASE_MS_MAX)) return HG_ERR_INVALID;
   const uint32_t under_way = scheduler->waiting + scheduler->asked_nested;
   return under_way >= HG_QUEUE_MAX ? HG_ERR_BUSY : HG_OK;
 }
@@ -56,11 +58,12 @@ static struct hg_queued_task *make_task(struct hg_scheduler *scheduler, hg_peer 
   return NULL;
 }
 
-static bool set_deadline(struct hg_scheduler *scheduler, struct hg_queued_task *task, uint64_t timeout_us) {
+static bool set_timers(struct hg_scheduler *scheduler, struct hg_queued_task *task,
+                       const struct hg_acquire_message *acquire) {
   const int64_t now = scheduler->now.monotonic_us;
-  if (timeout_us == 0 || timeout_us >= (uint64_t)(HG_NEVER - now)) return true;
-  if (!hg_heap_reserve(&scheduler->deadlines, scheduler->deadlines.count + 1)) return false;
-  hg_heap_put(&scheduler->deadlines, &task->in_deadlines, now + (int64_t)timeout_us);
+  if (!hg_scheduler_reserve_timers(scheduler, task, (int64_t)acquire->lease_us)) return false;
+  if (acquire->timeout_us != 0 && acquire->timeout_us < (uint64_t)(HG_NEVER - now))
+    hg_heap_put(&scheduler->deadlines, &task->in_deadlines, now + (int64_t)acquire->timeout_us);
   return true;
 }
 
@@ -76,7 +79,7 @@ static void acquire_permit(struct hg_scheduler *scheduler, hg_peer peer, const s
     return;
   }
   struct hg_queued_task *task = make_task(scheduler, peer, acquire);
-  const bool ready = task && set_deadline(scheduler, task, acquire->timeout_us);
+  const bool ready = task && set_timers(scheduler, task, acquire);
   if (ready && task->parent) {
     hg_scheduler_ask(scheduler, task);
   } else if (!ready || !hg_scheduler_put_in_line(scheduler, task)) {
@@ -92,10 +95,12 @@ static void cancel(struct hg_scheduler *scheduler, hg_peer peer, uint64_t reques
 
 // -------------------------------------------------------------------------------------- passed on to the tracker
 
-static void abandon(struct hg_scheduler *scheduler, const struct hg_queued_task *task) {
+void hg_scheduler_abandon(struct hg_scheduler *scheduler, struct hg_queued_task *task, bool expired) {
   struct hg_message message;
   hg_message_init(&message, HG_ABANDON);
   message.as.abandon.permit = task->request;
+  message.as.abandon.expired = expired;
+  task->ending = true;
   hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &message);
   if (!hg_scheduler_push_question(scheduler, (struct hg_question){.id = task->request, .own = true}))
     scheduler->out->failed = true;
@@ -112,9 +117,9 @@ static void leave(struct hg_scheduler *scheduler, hg_peer peer) {
   while ((task = its)) {
     its = task->next;
     if (task->state != HG_TASK_RUNNING) hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
-    else if (task->given_back || scheduler->stopping) continue;
+    else if (task->ending || scheduler->stopping) continue;
     else if (task->told_at > scheduler->durable) hg_scheduler_give_back(scheduler, task);
-    else abandon(scheduler, task);
+    else hg_scheduler_abandon(scheduler, task, false);
   }
 }
 
@@ -122,7 +127,7 @@ static void leave(struct hg_scheduler *scheduler, hg_peer peer) {
 static void take_back(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request) {
   struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, request);
   const bool open = task && task->peer == peer && task->state == HG_TASK_RUNNING;
-  if (!open || task->left || task->given_back || scheduler->stopping) return;
+  if (!open || task->left || task->ending || scheduler->stopping) return;
   task->left = true;
   hg_scheduler_give_back(scheduler, task);
 }
@@ -188,6 +193,7 @@ void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_en
   if (message->kind == HG_ACQUIRE) acquire_permit(scheduler, in->peer, &message->as.acquire);
   else if (message->kind == HG_SETTLE) pass_on(scheduler, in, message->as.settle.permit);
   else if (message->kind == HG_RELEASE) pass_on(scheduler, in, message->as.release.permit);
+  else if (message->kind == HG_RENEW) hg_scheduler_renew(scheduler, in->peer, &message->as.renew);
   else if (message->kind == HG_CANCEL) cancel(scheduler, in->peer, message->as.cancel.request);
   else if (message->kind == HG_SET_MAX_CONCURRENCY)
     set_max_concurrency(scheduler, in->peer, &message->as.set_max_concurrency);

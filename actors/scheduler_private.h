@@ -1,6 +1,6 @@
 // What the files of the scheduler share: scheduler.c (turns, slots, drain and stop), scheduler_clients.c (what clients
-// want), scheduler_answers.c (what the tracker said), scheduler_owners.c (who holds slots while waiting for more).
-// [8_RISKS-REQ-031]
+// want), scheduler_answers.c (what the tracker said), scheduler_leases.c (permits that must be renewed),
+// scheduler_owners.c (who holds slots while waiting for more). [8_RISKS-REQ-031]
 #ifndef HG_SCHEDULER_PRIVATE_H
 #define HG_SCHEDULER_PRIVATE_H
 
@@ -36,7 +36,10 @@ struct hg_scheduler {
   struct hg_task_queue in_line; // tasks that need a slot
   struct hg_task_queue nested;  // tasks that run in their parent's
   struct hg_blocks blocks;
-  struct hg_heap deadlines; // tasks that wait or are asked for, by their deadlines
+  struct hg_heap
+      deadlines;         // tasks that wait or are asked for, by their deadlines; that run, by the end of their leases
+  struct hg_heap untold; // tasks whose lease begins when the row of their grant is durable, by that row
+  uint32_t leases;       // tasks that have one
   struct hg_questions questions;
   struct hg_held held;
   uint64_t asked, answered; // RESERVEs
@@ -75,6 +78,19 @@ void hg_scheduler_give_up(struct hg_scheduler *scheduler, struct hg_queued_task 
 // A grant that nobody wants any more.
 void hg_scheduler_give_back(struct hg_scheduler *scheduler, struct hg_queued_task *task);
 uint32_t hg_scheduler_effective(const struct hg_scheduler *scheduler, uint32_t max_concurrency);
+
+// To the tracker: it makes an orphan of the permit. `expired`: it was not renewed in time.
+void hg_scheduler_abandon(struct hg_scheduler *scheduler, struct hg_queued_task *task, bool expired);
+bool hg_scheduler_hears_clients(const struct hg_scheduler *scheduler);
+
+// scheduler_leases.c
+// Makes room for the timers of a new task; false: no memory.
+bool hg_scheduler_reserve_timers(struct hg_scheduler *scheduler, struct hg_queued_task *task, int64_t lease_us);
+void hg_scheduler_begin_lease(struct hg_scheduler *scheduler, struct hg_queued_task *task); // it is granted
+void hg_scheduler_begin_told_leases(struct hg_scheduler *scheduler);                        // more is durable
+void hg_scheduler_renew(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_renew_message *command);
+void hg_scheduler_end_lease(struct hg_scheduler *scheduler, struct hg_queued_task *task); // it was not renewed in time
+void hg_scheduler_forget_lease(struct hg_scheduler *scheduler, struct hg_queued_task *task);
 
 // scheduler_owners.c
 bool hg_scheduler_own(struct hg_scheduler *scheduler, struct hg_queued_task *task); // false: no memory

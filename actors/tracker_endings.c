@@ -219,12 +219,13 @@ void hg_tracker_orphan(struct hg_tracker *tracker, struct hg_permit_record *perm
     tracker->out->failed = true;
 }
 
-void hg_tracker_abandon(struct hg_tracker *tracker, uint64_t id) {
+void hg_tracker_abandon(struct hg_tracker *tracker, const struct hg_abandon_message *abandon) {
+  const uint64_t id = abandon->permit;
   struct hg_permit_record *permit = hg_permits_get(&tracker->permits, id);
   const bool open = permit && permit->state == HG_PERMIT_OPEN;
   const bool known = permit || hg_permits_closed(&tracker->permits, id);
   const uint32_t leaf = permit ? permit->budget : 0;
-  if (open) hg_tracker_orphan(tracker, permit, "owner_gone");
+  if (open) hg_tracker_orphan(tracker, permit, abandon->expired ? "lease_expired" : "owner_gone");
   answer_closed(tracker, id, known ? HG_OK : HG_ERR_UNKNOWN_PERMIT);
   if (open) hg_tracker_settle_path(tracker, leaf, true);
 }

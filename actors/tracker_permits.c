@@ -170,5 +170,5 @@ void hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *me
   if (message->kind == HG_RESERVE) reserve(tracker, &message->as.reserve);
   else if (message->kind == HG_SETTLE) hg_tracker_settle(tracker, &message->as.settle);
   else if (message->kind == HG_RELEASE) hg_tracker_release(tracker, &message->as.release);
-  else if (message->kind == HG_ABANDON) hg_tracker_abandon(tracker, message->as.abandon.permit);
+  else if (message->kind == HG_ABANDON) hg_tracker_abandon(tracker, &message->as.abandon);
 }

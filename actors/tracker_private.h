@@ -74,7 +74,7 @@ void hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *me
 // tracker_endings.c
 void hg_tracker_settle(struct hg_tracker *tracker, const struct hg_settle_message *settle);
 void hg_tracker_release(struct hg_tracker *tracker, const struct hg_release_message *release);
-void hg_tracker_abandon(struct hg_tracker *tracker, uint64_t id);
+void hg_tracker_abandon(struct hg_tracker *tracker, const struct hg_abandon_message *abandon);
 void hg_tracker_orphan(struct hg_tracker *tracker, struct hg_permit_record *permit, const char *reason);
 
 // Are the names of a report of usage within their bounds?

@@ -203,6 +203,15 @@ static hg_err take_settled(hg_client *client, const struct hg_settled_message *s
                                           .permit = {settled->permit}});
 }
 
+static hg_err take_renewed(hg_client *client, uint64_t ticket, hg_err err) {
+  if (client->renewals) client->renewals--;
+  if (hg_id_map_remove(&client->abandoned, ticket)) return HG_OK;
+  return complete(client, (hg_completion){.kind = HG_COMPLETED_RENEWAL,
+                                          .ticket = {ticket},
+                                          .err = err,
+                                          .permit = {ticket & ~HG_TICKET_RENEW}});
+}
+
 // Keeps the answer of the one question under way; late answers of questions given up are passed over.
 static hg_err take_answer(hg_client *client, const struct hg_message *message, uint64_t request) {
   if (request != client->awaited) return HG_OK;
@@ -240,6 +249,8 @@ static hg_err take(hg_client *client, const struct hg_message *message) {
     return take_answer(client, message, message->as.orphan.request);
   } else if (message->kind == HG_QUEUE) {
     return take_answer(client, message, message->as.queue.request);
+  } else if (message->kind == HG_DONE && message->as.done.request & HG_TICKET_RENEW) {
+    return take_renewed(client, message->as.done.request, (hg_err)message->as.done.error);
   } else if (message->kind == HG_DONE) {
     return take_answer(client, message, message->as.done.request);
   } else if (message->kind == HG_FUNCTION_RAN) {

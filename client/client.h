@@ -8,6 +8,7 @@
 // Numbers of records, corrections and limits, and ids of permits, share the ticket's 64 bits.
 #define HG_TICKET_RECORD (UINT64_C(1) << 63)
 #define HG_TICKET_SETTLE (UINT64_C(1) << 62)
+#define HG_TICKET_RENEW (UINT64_C(1) << 61)
 #define HG_ID_BLOCK 1024 // ids taken from the core at once
 
 // A first-in first-out queue of fixed-size values that grows by doubling.
@@ -41,7 +42,7 @@ struct hg_client {
   struct hg_ring completions;       // hg_completion of acquires, settles and runs
   struct hg_id_map abandoned;       // commands that a waiting call gave up: their answers find nobody
   struct hg_ring unwanted;          // uint64_t permits: late grants of abandoned acquires, to be given back
-  uint64_t acquires, settles, runs; // unanswered
+  uint64_t acquires, settles, renewals, runs; // unanswered
   uint64_t waited_number;           // the numbered command of a waiting call under way; 0: none
   hg_err waited_result;
   // The one question that a waiting call asks at a time.

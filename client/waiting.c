@@ -95,7 +95,7 @@ static hg_err wait_ticket(hg_client *client, uint64_t ticket, int64_t deadline, 
 // Any answer that comes later finds nobody: a grant is then given back.
 static hg_err abandon(hg_client *client, uint64_t ticket, hg_err err) {
   static char mark; // any pointer will do: only the id counts
-  const bool acquire = !(ticket & HG_TICKET_SETTLE);
+  const bool acquire = !(ticket & (HG_TICKET_SETTLE | HG_TICKET_RENEW));
   if (!hg_id_map_put(&client->abandoned, ticket, &mark)) return HG_ERR_NO_MEMORY;
   return acquire && hg_cancel(client, (hg_ticket){ticket}) == HG_ERR_CLOSED ? HG_ERR_CLOSED : err;
 }
@@ -120,7 +120,7 @@ hg_err hg_acquire(hg_client *client, const hg_request *request, hg_grant *out, i
   return done.err;
 }
 
-static hg_err wait_settled(hg_client *client, hg_ticket ticket, int64_t deadline) {
+static hg_err wait_done(hg_client *client, hg_ticket ticket, int64_t deadline) {
   hg_completion done;
   const hg_err err = wait_ticket(client, ticket.id, deadline, &done);
   return err == HG_OK ? done.err : abandon(client, ticket.id, err);
@@ -132,7 +132,7 @@ hg_err hg_settle(hg_client *client, hg_permit permit, const hg_usage_report *rep
   hg_ticket ticket;
   hg_err err;
   START_OR_WAIT(err, client, deadline, hg_settle_start(client, permit, report, &ticket));
-  return err == HG_OK ? wait_settled(client, ticket, deadline) : err;
+  return err == HG_OK ? wait_done(client, ticket, deadline) : err;
 }
 
 hg_err hg_release(hg_client *client, hg_permit permit, hg_outcome outcome, const char *reason, int timeout_ms) {
@@ -141,7 +141,16 @@ hg_err hg_release(hg_client *client, hg_permit permit, hg_outcome outcome, const
   hg_ticket ticket;
   hg_err err;
   START_OR_WAIT(err, client, deadline, hg_release_start(client, permit, outcome, reason, &ticket));
-  return err == HG_OK ? wait_settled(client, ticket, deadline) : err;
+  return err == HG_OK ? wait_done(client, ticket, deadline) : err;
+}
+
+hg_err hg_renew(hg_client *client, hg_permit permit, int timeout_ms) {
+  if (!client) return HG_ERR_INVALID;
+  const int64_t deadline = hg_deadline(timeout_ms);
+  hg_ticket ticket;
+  hg_err err;
+  START_OR_WAIT(err, client, deadline, hg_renew_start(client, permit, &ticket));
+  return err == HG_OK ? wait_done(client, ticket, deadline) : err;
 }
 
 hg_err hg_flush(hg_client *client, int timeout_ms) {

@@ -212,8 +212,10 @@ typedef struct hg_request {
   bool from_parent;     /* its tokens come out of the parent's reservation, which must be of the same budget: it never waits,
                            HG_ERR_BUDGET_EXHAUSTED says what the parent has left. What it does not use goes back to the
                            parent, or to the budget when the parent has ended */
+  uint32_t lease_ms;    /* the permit must be renewed (hg_renew) this long after its grant and after each renewal, or it becomes
+                           an orphan and its slot is free; 100 to 604,800,000 (a week), 0: it need not */
 } hg_request;
-#define HG_REQUEST_INIT {(uint32_t)sizeof(hg_request), NULL, NULL, 0, 0, 0, false, {0}, false}
+#define HG_REQUEST_INIT {(uint32_t)sizeof(hg_request), NULL, NULL, 0, 0, 0, false, {0}, false, 0}
 
 typedef struct hg_grant {
   uint32_t size;
@@ -269,7 +271,8 @@ typedef enum hg_completion_kind {
   HG_COMPLETED_RECORD = 1, /* hg_record_usage_start: durable (HG_OK) or refused */
   HG_COMPLETED_ACQUIRE,    /* hg_acquire_start: granted (HG_OK) or refused */
   HG_COMPLETED_SETTLE,     /* hg_settle_start, hg_release_start: durable (HG_OK) or refused */
-  HG_COMPLETED_RUN         /* hg_run: the function has returned and its usage is durable, or it never ran */
+  HG_COMPLETED_RUN,        /* hg_run: the function has returned and its usage is durable, or it never ran */
+  HG_COMPLETED_RENEWAL     /* hg_renew_start: the lease has begun anew (HG_OK) or the permit is not open any more */
 } hg_completion_kind;
 
 typedef struct hg_completion {
@@ -277,7 +280,7 @@ typedef struct hg_completion {
   hg_completion_kind kind;
   hg_ticket ticket;
   hg_err err;
-  hg_permit permit; /* acquire, settle, run */
+  hg_permit permit; /* acquire, settle, run, renewal */
   int64_t tokens;   /* acquire: granted; HG_ERR_BUDGET_EXHAUSTED: what is left; run: what was used */
 } hg_completion;
 #define HG_COMPLETION_INIT {.size = (uint32_t)sizeof(hg_completion)}
@@ -293,6 +296,9 @@ HG_CHECKED hg_err hg_acquire_start(hg_client *, const hg_request *, hg_ticket *o
 HG_CHECKED hg_err hg_settle_start(hg_client *, hg_permit, const hg_usage_report *, hg_ticket *out);
 /* The task used nothing: its reservation is free again. `reason` may be NULL. */
 HG_CHECKED hg_err hg_release_start(hg_client *, hg_permit, hg_outcome, const char *reason, hg_ticket *out);
+/* Begins the lease of a permit anew. HG_ERR_UNKNOWN_PERMIT: it has ended, perhaps because its lease had: what the work used
+ * is then still to be settled, and takes the place of the orphan's guess. HG_OK for a permit without a lease. */
+HG_CHECKED hg_err hg_renew_start(hg_client *, hg_permit, hg_ticket *out);
 /* The next completion; waits up to `timeout_ms` for it. HG_ERR_TIMEOUT: none came. */
 HG_CHECKED hg_err hg_client_next(hg_client *, hg_completion *out, int timeout_ms);
 /* A descriptor that is readable while completions wait: for poll, epoll, asyncio, libuv. Owned by the client; take
@@ -313,6 +319,7 @@ HG_CHECKED hg_err hg_record_usage(hg_client *, const hg_usage_report *, int time
 HG_CHECKED hg_err hg_acquire(hg_client *, const hg_request *, hg_grant *out, int timeout_ms);
 HG_CHECKED hg_err hg_settle(hg_client *, hg_permit, const hg_usage_report *, int timeout_ms);
 HG_CHECKED hg_err hg_release(hg_client *, hg_permit, hg_outcome, const char *reason, int timeout_ms);
+HG_CHECKED hg_err hg_renew(hg_client *, hg_permit, int timeout_ms);
 /* Waits until every record and settle started on this client is durable. */
 HG_CHECKED hg_err hg_flush(hg_client *, int timeout_ms);
 /* The figures of a budget (NULL: "default"), after everything this client has recorded. */

@@ -167,9 +167,11 @@ static void check_settled(struct random_world *w, const struct hg_settled_messag
   struct wish *wish = wish_of(w, answer->permit);
   const struct hg_model_permit *permit = &w->model.permits[answer->permit];
   CHECK(++wish->settled <= wish->settles);
-  if (!wish->disputed && !wish->left) CHECK_EQ(answer->error, HG_OK);
+  const bool perhaps_orphan = wish->left || wish->leased;
+  if (!wish->disputed && !perhaps_orphan) CHECK_EQ(answer->error, HG_OK);
   // A correction may have taken away what an orphan's late settle would give back.
-  CHECK(answer->error == HG_OK || answer->error == HG_ERR_CONFLICT || (wish->left && answer->error == HG_ERR_RANGE));
+  CHECK(answer->error == HG_OK || answer->error == HG_ERR_CONFLICT ||
+        (perhaps_orphan && answer->error == HG_ERR_RANGE));
   if (answer->error != HG_OK) return;
   CHECK_EQ(permit->state, HG_MODEL_ENDED);
   CHECK(permit->ended_at <= w->world.committed);

@@ -3,6 +3,8 @@
 
 #include "support/random_world.h"
 
+#define LEASE (HG_LEASE_MS_MIN * INT64_C(1000))
+
 static uint64_t roll(struct random_world *w, uint64_t sides) {
   uint64_t z = (w->dice += UINT64_C(0x9e3779b97f4a7c15));
   z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -67,6 +69,8 @@ static void acquire(struct random_world *w) {
   message.as.acquire.first_in_line = first;
   message.as.acquire.parent = wish->parent;
   message.as.acquire.from_parent = wish->from_parent;
+  wish->leased = roll(w, 6) == 0;
+  message.as.acquire.lease_us = wish->leased ? LEASE : 0;
   message.as.acquire.waits = wish->blocking = roll(w, 3) == 0;
   if (roll(w, 4) == 0) {
     message.as.acquire.timeout_us = 1 + roll(w, 1600);
@@ -99,9 +103,18 @@ static void settle(struct random_world *w, uint64_t id) {
   to_scheduler(w, any_client(w), &message);
 }
 
+static void renew(struct random_world *w, uint64_t id) {
+  struct hg_message message;
+  hg_message_init(&message, HG_RENEW);
+  message.as.renew.permit = id;
+  w->questions++;
+  to_scheduler(w, any_client(w), &message);
+}
+
 static void settle_some(struct random_world *w) {
   const uint64_t id = any_running(w);
   if (!id) return;
+  if (roll(w, 12) == 0) renew(w, id);
   settle(w, id);
   if (roll(w, 12) == 0) settle(w, id); // twice, perhaps differently
 }
@@ -223,6 +236,7 @@ static void move(struct random_world *w) {
     hg_test_world_commit(&w->world, (size_t)count);
   }
   w->time += (int64_t)roll(w, 10);
+  if (roll(w, 1000) == 0) w->time += LEASE / 2 + (int64_t)roll(w, LEASE);
   hg_test_world_at(&w->world, w->time);
 }
 

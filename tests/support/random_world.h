@@ -29,6 +29,7 @@ struct wish {
   uint64_t parent;
   bool from_parent;
   bool blocking; // its client says that it waits for it alone
+  bool leased;   // its permit may become an orphan while its client is there
   bool unwanted; // cancelled
   bool left;     // its client, or the whole runtime, is gone
   bool waits;    // the tracker said so
