@@ -53,6 +53,11 @@ void hg_core_release(struct hg_core *core) {
   free(core);
 }
 
+void hg_core_close(struct hg_core *core) {
+  atomic_store(&core->closed, true);
+  hg_context_shutdown(core->context);
+}
+
 hg_err hg_core_check(const struct hg_core *core) {
   if (!*core->not_forked) return HG_ERR_FORKED;
   return atomic_load_explicit(&core->closed, memory_order_relaxed) ? HG_ERR_CLOSED : HG_OK;

@@ -31,6 +31,8 @@ hg_err hg_core_new(struct hg_config *config, const struct hg_places *places, con
 struct hg_core *hg_core_hold(struct hg_core *core);
 // The last one destroys the context and the configuration.
 void hg_core_release(struct hg_core *core);
+// From now on every call answers HG_ERR_CLOSED, those that wait too.
+void hg_core_close(struct hg_core *core);
 // HG_OK, HG_ERR_CLOSED or HG_ERR_FORKED.
 hg_err hg_core_check(const struct hg_core *core);
 // The first of `count` fresh ids.

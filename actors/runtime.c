@@ -73,6 +73,7 @@ static hg_err open_life(struct hg_runtime *runtime, struct hg_shell *shell) {
   const struct hg_link_limits limits = HG_PEER_SIDE;
   char address[64];
   snprintf(address, sizeof address, "inproc://life/%s", shell->actor.name);
+  shell->core = runtime->core;
   hg_err err = hg_link_open(runtime->core->context, HG_PAIR, limits, &shell->life);
   if (err == HG_OK) err = hg_link_bind(&shell->life, address);
   if (err == HG_OK) err = hg_link_open(runtime->core->context, HG_PAIR, limits, &shell->links[HG_PORT_LIFE]);
@@ -150,13 +151,16 @@ static hg_err open_pool(struct hg_runtime *runtime, struct hg_shell *shell) {
   return err;
 }
 
-static void close_shell(struct hg_shell *shell) {
+// How the actor died; HG_OK: it did not.
+static hg_err close_shell(struct hg_shell *shell) {
   hg_shell_join(shell);
+  const hg_err died_with = shell->died_with;
   for (int port = 0; port < HG_PORT_COUNT; port++)
     hg_link_close(&shell->links[port]);
   hg_link_close(&shell->life);
   if (shell->actor.destroy) shell->actor.destroy(shell->actor.self);
   *shell = (struct hg_shell){0};
+  return died_with;
 }
 
 // What a start that failed has opened stays, for the next one: an inproc name is not free again at once.
@@ -166,7 +170,7 @@ static hg_err start_workers(struct hg_runtime *runtime) {
   hg_err err = runtime->workers ? HG_OK : hg_workers_new(runtime->core->context, &runtime->workers);
   if (err == HG_OK && !pool->actor.self) {
     err = open_pool(runtime, pool);
-    if (err != HG_OK) close_shell(pool);
+    if (err != HG_OK) (void)close_shell(pool);
   }
   if (err == HG_OK && !hg_workers_any(runtime->workers) && !hg_workers_start(runtime->workers)) err = HG_ERR_SYSTEM;
   return err == HG_OK ? hg_shell_start(pool) : err;
@@ -269,12 +273,13 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   if (runtime->workers) stop_workers(runtime);
   hg_err result = stop_actors(runtime);
   let_clients_hear(runtime->core);
-  atomic_store(&runtime->core->closed, true);
   // Waiting clients wake up with HG_ERR_CLOSED; an actor that did not end in time does too.
-  hg_context_shutdown(runtime->core->context);
+  hg_core_close(runtime->core);
   if (runtime->workers) hg_workers_join(&runtime->workers);
-  for (int owner = 0; owner < HG_OWNER_COUNT; owner++)
-    close_shell(&runtime->shells[owner]);
+  for (int owner = 0; owner < HG_OWNER_COUNT; owner++) {
+    const hg_err died_with = close_shell(&runtime->shells[owner]);
+    if (died_with != HG_OK) result = died_with;
+  }
   if (runtime->ledger && hg_ledger_close(&runtime->ledger) != HG_OK && result == HG_OK) result = HG_ERR_STORE;
   hg_core_release(runtime->core);
   pthread_mutex_unlock(&runtime->life_lock);

@@ -119,7 +119,9 @@ HG_CHECKED hg_err hg_open_json(const char *json, size_t len, const char *base_di
 
 /* Stops admission, lets open permits settle for up to `timeout_ms`, makes all that was accepted durable, stops and joins
  * the actors, frees the runtime and sets *rt to NULL (a NULL is fine). Permits still open become orphans of the ledger.
- * HG_OK says that everything accepted is durable; HG_ERR_STORE that something may not be. Clients and subscribers stay
+ * HG_OK says that everything accepted is durable; HG_ERR_STORE that something may not be; HG_ERR_NO_MEMORY that the
+ * runtime had found no memory and ended by itself (calls answered HG_ERR_CLOSED from then on), and that what it had
+ * acknowledged is durable. Clients and subscribers stay
  * valid, answer HG_ERR_CLOSED, and must still be destroyed by their owners. */
 HG_API hg_err hg_close(hg_runtime **rt, int timeout_ms);
 

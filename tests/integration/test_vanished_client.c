@@ -11,6 +11,7 @@
 #define WAIT_MS 30000
 #define SLOTS 4
 #define MANY 16384
+#define MANY_SLOTS 4096
 #define CONFIG "\"tokenBudget\":{\"hardLimitTokens\":1000000},\"scheduler\":{\"maxConcurrency\":4}"
 
 static uint64_t count_of(const struct fixture *f, const char *name) {
@@ -76,6 +77,38 @@ TEST(vanished_client, a_grant_that_finds_nobody_is_released_and_the_rest_is_canc
   const uint64_t given_back = count_of(&f, "grants_given_back");
   CHECK(given_back >= 1 && given_back <= SLOTS);
   CHECK(count_of(&f, "answers_undelivered") >= given_back);
+  fixture_close(&f);
+}
+
+// Its answers find nobody, and that is known before all that it had sent is read.
+TEST(vanished_client, what_one_sent_before_it_went_is_carried_out_first) {
+  struct fixture f = {0};
+  hg_client *hasty;
+  hg_request want = HG_REQUEST_INIT;
+  hg_completion done = HG_COMPLETION_INIT;
+  hg_permit permits[MANY_SLOTS];
+  hg_ticket ticket;
+  fixture_open(&f, "\"tokenBudget\":{\"hardLimitTokens\":1000000},\"scheduler\":{\"maxConcurrency\":4096}");
+  CHECK(hg_client_new(f.runtime, &hasty) == HG_OK);
+  want.min_tokens = want.max_tokens = 10;
+  for (int i = 0; i < MANY_SLOTS; i++)
+    CHECK(hg_acquire_start(hasty, &want, &ticket) == HG_OK);
+  for (int i = 0; i < MANY_SLOTS; i++) {
+    CHECK(hg_client_next(hasty, &done, WAIT_MS) == HG_OK);
+    CHECK(done.err == HG_OK);
+    permits[i] = done.permit;
+  }
+  hg_usage_report used = HG_USAGE_REPORT_INIT;
+  used.tokens = 1;
+  for (int i = 0; i < MANY_SLOTS; i++)
+    CHECK(hg_settle_start(hasty, permits[i], &used, &ticket) == HG_OK);
+  hg_client_destroy(&hasty);
+  for (int i = 0; i < 3000 && fixture_usage(&f).open_permits > 0; i++)
+    usleep(10000);
+  CHECK_EQ(fixture_usage(&f).used, MANY_SLOTS);
+  hg_client_destroy(&f.client);
+  CHECK(hg_close(&f.runtime, 0) == HG_OK);
+  CHECK_EQ(fixture_sql(&f, "SELECT count(*) FROM journal WHERE event = 'RESERVATION_ORPHANED'"), 0);
   fixture_close(&f);
 }
 
