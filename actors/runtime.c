@@ -275,6 +275,7 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   let_clients_hear(runtime->core);
   // Waiting clients wake up with HG_ERR_CLOSED; an actor that did not end in time does too.
   hg_core_close(runtime->core);
+  hg_core_end_farewells(runtime->core);
   if (runtime->workers) hg_workers_join(&runtime->workers);
   for (int owner = 0; owner < HG_OWNER_COUNT; owner++) {
     const hg_err died_with = close_shell(&runtime->shells[owner]);

@@ -11,8 +11,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define LEAVE_WITHIN_US 2000000
-
 static hg_err connect_link(hg_client *client, enum hg_client_link which, const char *address) {
   const struct hg_link_limits limits = HG_CLIENT_SIDE;
   hg_err err = hg_link_open(client->core->context, HG_DEALER, limits, &client->links[which]);
@@ -23,7 +21,7 @@ static hg_err connect_link(hg_client *client, enum hg_client_link which, const c
                                                                                                     : HG_ERR_SYSTEM;
 }
 
-static void free_client(hg_client *client) {
+void hg_client_free(hg_client *client) {
   for (int i = 0; i < HG_CLIENT_LINKS; i++)
     if (*client->core->not_forked) hg_link_close(&client->links[i]);
   if (client->epoll_fd >= 0) close(client->epoll_fd);
@@ -65,33 +63,17 @@ hg_err hg_client_new(hg_runtime *rt, hg_client **out) {
   client->unwanted.item = sizeof(uint64_t);
   err = atomic_fetch_add(&core->clients, 1) < HG_CLIENTS_MAX ? open_descriptors(client) : HG_ERR_BUSY;
   if (err != HG_OK) {
-    free_client(client);
+    hg_client_free(client);
     return err;
   }
   *out = client;
   return HG_OK;
 }
 
-// The pipe may be full of commands that the actor has not read yet.
-static void send_leave(hg_client *client, enum hg_client_link link, const struct hg_message *leave) {
-  const int64_t until = hg_clock_now().monotonic_us + LEAVE_WITHIN_US;
-  int64_t left = LEAVE_WITHIN_US;
-  while (left > 0 && hg_client_send(client, link, leave) == HG_ERR_BUSY &&
-         hg_link_wait_writable(&client->links[link], left) == HG_OK)
-    left = until - hg_clock_now().monotonic_us;
-}
-
 void hg_client_destroy(hg_client **client) {
   if (!client || !*client) return;
-  if (hg_core_check((*client)->core) == HG_OK) {
-    struct hg_message leave;
-    hg_message_init(&leave, HG_LEAVE);
-    leave.as.leave.gone = true;
-    send_leave(*client, HG_TO_SCHEDULER, &leave);
-    send_leave(*client, HG_TO_TRACKER, &leave);
-    if ((*client)->links[HG_TO_WORKERS].socket) send_leave(*client, HG_TO_WORKERS, &leave);
-  }
-  free_client(*client);
+  if (hg_core_check((*client)->core) == HG_OK) hg_client_say_farewell(*client);
+  else hg_client_free(*client);
   *client = NULL;
 }
 
@@ -159,8 +141,7 @@ hg_err hg_client_send(hg_client *client, enum hg_client_link link, const struct 
 
 // ---------------------------------------------------------------------------------------------------- taking in
 
-// Grants that nobody wants any more go back; what does not find room now is sent later.
-static void give_back(hg_client *client) {
+hg_err hg_client_give_back(hg_client *client) {
   static char mark;
   const uint64_t *permit;
   while ((permit = hg_ring_first(&client->unwanted))) {
@@ -169,12 +150,13 @@ static void give_back(hg_client *client) {
     release.as.release.permit = *permit;
     release.as.release.outcome = HG_OUTCOME_FAILED;
     release.as.release.reason = hg_text_of("cancelled");
-    if (!hg_id_map_put(&client->abandoned, *permit | HG_TICKET_SETTLE, &mark) ||
-        hg_client_send(client, HG_TO_SCHEDULER, &release) != HG_OK)
-      return;
+    if (!hg_id_map_put(&client->abandoned, *permit | HG_TICKET_SETTLE, &mark)) return HG_ERR_NO_MEMORY;
+    const hg_err err = hg_client_send(client, HG_TO_SCHEDULER, &release);
+    if (err != HG_OK) return err;
     client->settles++;
     hg_ring_pop(&client->unwanted);
   }
+  return HG_OK;
 }
 
 static hg_err complete(hg_client *client, hg_completion completion) {
@@ -287,7 +269,7 @@ hg_err hg_client_pump(hg_client *client) {
   hg_err err = hg_core_check(client->core);
   for (int i = 0; i < HG_CLIENT_LINKS && err == HG_OK; i++)
     err = take_from(client, &client->links[i]);
-  if (err == HG_OK) give_back(client);
+  if (err == HG_OK) (void)hg_client_give_back(client); // what finds no room now is sent later
   signal_completions(client, has_completions(client));
   return err;
 }

@@ -2,8 +2,7 @@
 #ifndef HG_CLIENT_H
 #define HG_CLIENT_H
 
-#include "actors/core.h"
-#include "actors/id_map.h"
+#include "actors/shell.h"
 
 // Numbers of records, corrections and limits, and ids of permits, share the ticket's 64 bits.
 #define HG_TICKET_RECORD (UINT64_C(1) << 63)
@@ -45,6 +44,8 @@ struct hg_client {
   uint64_t acquires, settles, renewals, runs; // unanswered
   uint64_t waited_number;           // the numbered command of a waiting call under way; 0: none
   hg_err waited_result;
+  uint32_t unsaid;                 // links (bits) on which its LEAVE is still to be sent
+  struct hg_client *next_leaving;  // of those that wait to say it
   // The one question that a waiting call asks at a time.
   uint64_t awaited; // its request id; 0: none
   bool answered;
@@ -52,6 +53,11 @@ struct hg_client {
   char answer_text[HG_TEXT_MAX + 1];
 };
 
+// Grants that nobody wants any more go back; HG_ERR_BUSY: not all of them found room.
+hg_err hg_client_give_back(hg_client *client);
+void hg_client_free(hg_client *client); // without a word
+// Tells the actors that it goes, and frees it, now or when there is room for that word.
+void hg_client_say_farewell(hg_client *client);
 // Takes in everything that has come, without waiting. HG_ERR_CLOSED when the runtime is gone.
 hg_err hg_client_pump(hg_client *client);
 // Waits until something can be taken in, at most until `deadline_us` (monotonic, HG_NEVER: without end), and takes it

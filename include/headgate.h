@@ -148,7 +148,8 @@ HG_CHECKED hg_err hg_read_counter(hg_runtime *rt, unsigned index, hg_counter *ou
  * HG_ERR_BUSY (4,096 clients live), HG_ERR_SYSTEM (no descriptors left), HG_ERR_NO_MEMORY. Must not race with hg_close. */
 HG_CHECKED hg_err hg_client_new(hg_runtime *rt, hg_client **out);
 
-/* Gives back the client; its waiting requests are cancelled and its open permits become orphans. Sets *client to NULL. */
+/* Gives back the client; what it has started is carried out, then its waiting requests are cancelled and its open permits
+ * become orphans. Does not wait for any of it. Sets *client to NULL. */
 HG_API void hg_client_destroy(hg_client **client);
 
 /* A permit: the right to run one task now and to use some tokens. Unique over the ledger's life. */

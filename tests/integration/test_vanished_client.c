@@ -5,7 +5,9 @@
 #include "bus/frames.h"
 #include "support/runtime_fixture.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define WAIT_MS 30000
@@ -131,5 +133,89 @@ TEST(vanished_client, one_that_asked_until_its_pipe_was_full_leaks_nothing) {
   release_all(&f, permits);
   CHECK_EQ(fixture_usage(&f).reserved, 0);
   CHECK(fixture_usage(&f).used <= SLOTS * 10); // at most what it held when it left
+  fixture_close(&f);
+}
+
+// A file that cannot grow is to the ledger what a full disk is.
+static void leave_room(bool room) {
+  struct rlimit limit;
+  signal(SIGXFSZ, SIG_IGN);
+  CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+  limit.rlim_cur = room ? limit.rlim_max : 4096;
+  CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+// Fills all that can wait for the disk, until the scheduler hears no client any more.
+static void stop_the_scheduler(hg_client *client) {
+  char task[HG_TASK_ID_MAX + 1];
+  memset(task, 't', sizeof task - 1);
+  task[sizeof task - 1] = '\0';
+  hg_usage_report used = HG_USAGE_REPORT_INIT;
+  used.tokens = 1;
+  used.task_id = task;
+  hg_ticket ticket;
+  while (hg_record_usage_start(client, &used, &ticket) == HG_OK) {}
+  used.task_id = NULL;
+  while (hg_settle_start(client, (hg_permit){1}, &used, &ticket) == HG_OK) {}
+}
+
+// It can say nothing when it goes, and nothing will ever be sent to it.
+TEST(vanished_client, the_permits_of_one_whose_pipe_is_full_become_orphans_all_the_same) {
+  struct fixture f = {0};
+  hg_client *flooder, *leaver;
+  hg_request want = HG_REQUEST_INIT;
+  hg_grant grant = HG_GRANT_INIT;
+  want.min_tokens = want.max_tokens = 10;
+  fixture_open(&f, CONFIG);
+  CHECK(hg_client_new(f.runtime, &flooder) == HG_OK);
+  CHECK(hg_client_new(f.runtime, &leaver) == HG_OK);
+  for (int i = 0; i < SLOTS; i++)
+    CHECK(hg_acquire(leaver, &want, &grant, WAIT_MS) == HG_OK);
+  leave_room(false);
+  stop_the_scheduler(flooder);
+  while (hg_cancel(leaver, (hg_ticket){1}) == HG_OK) {} // has no answer
+  hg_client_destroy(&leaver);
+  leave_room(true);
+  for (int i = 0; i < 3000 && fixture_usage(&f).open_permits > 0; i++)
+    usleep(10000);
+  CHECK_EQ(fixture_usage(&f).open_permits, 0);
+  hg_client_destroy(&flooder);
+  hg_client_destroy(&f.client);
+  CHECK(hg_close(&f.runtime, 0) == HG_OK);
+  CHECK_EQ(fixture_sql(&f, "SELECT count(*) FROM journal WHERE event = 'RESERVATION_ORPHANED'"), SLOTS);
+  fixture_close(&f);
+}
+
+TEST(vanished_client, the_last_word_of_one_may_still_wait_at_the_close) {
+  struct fixture f = {0};
+  hg_client *flooder;
+  fixture_open(&f, CONFIG);
+  CHECK(hg_client_new(f.runtime, &flooder) == HG_OK);
+  leave_room(false);
+  stop_the_scheduler(flooder);
+  hg_client_destroy(&flooder);
+  hg_client_destroy(&f.client);
+  CHECK(hg_close(&f.runtime, 0) == HG_ERR_STORE);
+  leave_room(true);
+  fixture_close(&f);
+}
+
+TEST(vanished_client, a_grant_that_it_never_took_is_no_orphan) {
+  struct fixture f = {0};
+  hg_client *client;
+  hg_request want = HG_REQUEST_INIT;
+  hg_ticket ticket;
+  want.min_tokens = want.max_tokens = 10;
+  fixture_open(&f, CONFIG);
+  CHECK(hg_client_new(f.runtime, &client) == HG_OK);
+  for (int i = 0; i < SLOTS; i++)
+    CHECK(hg_acquire_start(client, &want, &ticket) == HG_OK);
+  for (int i = 0; i < 3000 && fixture_queue(&f).running < SLOTS; i++)
+    usleep(10000);
+  hg_client_destroy(&client);
+  for (int i = 0; i < 3000 && fixture_usage(&f).open_permits > 0; i++)
+    usleep(10000);
+  CHECK_EQ(fixture_usage(&f).open_permits, 0);
+  CHECK_EQ(fixture_usage(&f).used, 0);
   fixture_close(&f);
 }
