@@ -135,14 +135,19 @@ static void report(struct gateway *gateway, struct asked *asked, struct hg_outbo
   asked->kind = HG_NONE;
 }
 
-// RECORDED is cumulative: it answers every limit up to its number.
-static void limits_done(struct gateway *gateway, uint64_t number, struct hg_outbox *out) {
+// RECORDED is cumulative: it answers every limit up to its number. So is the REJECTED of a store that is lost.
+static void limits_done(struct gateway *gateway, uint64_t number, hg_err err, struct hg_outbox *out) {
   for (size_t i = 0; i < ASKED_MAX; i++) {
     struct asked *asked = &gateway->asked[i];
     if (asked->kind != HG_LIMIT || asked->id > number) continue;
-    answer(asked->peer, asked->request, (hg_err)asked->error, out);
+    answer(asked->peer, asked->request, asked->error ? (hg_err)asked->error : err, out);
     asked->kind = HG_NONE;
   }
+}
+
+static void status_lost(struct asked *asked, uint32_t err, struct hg_outbox *out) {
+  answer(asked->peer, asked->request, (hg_err)err, out);
+  asked->kind = HG_NONE;
 }
 
 static void from_outside(struct gateway *gateway, const struct hg_envelope *in, struct hg_outbox *out) {
@@ -164,15 +169,19 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
   } else if (message->kind == HG_USAGE && (asked = find(gateway, HG_STATUS, message->as.usage.request))) {
     asked->usage = message->as.usage;
     asked->has_usage = true;
-    report(gateway, asked, out);
+    if (asked->usage.error) status_lost(asked, asked->usage.error, out);
+    else report(gateway, asked, out);
   } else if (message->kind == HG_QUEUE && (asked = find(gateway, HG_STATUS, message->as.queue.request))) {
     asked->queue = message->as.queue;
     asked->has_queue = true;
-    report(gateway, asked, out);
+    if (asked->queue.error) status_lost(asked, asked->queue.error, out);
+    else report(gateway, asked, out);
+  } else if (message->kind == HG_REJECTED && message->as.rejected.error == HG_ERR_STORE) {
+    limits_done(gateway, message->as.rejected.number, HG_ERR_STORE, out);
   } else if (message->kind == HG_REJECTED && (asked = find(gateway, HG_LIMIT, message->as.rejected.number))) {
     asked->error = message->as.rejected.error;
   } else if (message->kind == HG_RECORDED) {
-    limits_done(gateway, message->as.recorded.number, out);
+    limits_done(gateway, message->as.recorded.number, HG_OK, out);
   } else if (message->kind == HG_STOP) {
     hg_outbox_finish(out, HG_OK, NULL);
   }

@@ -12,7 +12,8 @@ void hg_scheduler_tell(struct hg_scheduler *scheduler, hg_peer peer, const struc
 }
 
 void hg_scheduler_tell_durable(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_message *answer) {
-  if (scheduler->seq <= scheduler->durable) hg_scheduler_tell(scheduler, peer, answer);
+  if (scheduler->given_up) hg_scheduler_tell_lost(scheduler, peer, answer);
+  else if (scheduler->seq <= scheduler->durable) hg_scheduler_tell(scheduler, peer, answer);
   else if (!hg_held_put(&scheduler->held, scheduler->seq, HG_PORT_CLIENTS, peer, answer)) scheduler->out->failed = true;
 }
 
@@ -182,10 +183,7 @@ static void refuse_deadlocked(struct hg_scheduler *scheduler) {
 
 // ------------------------------------------------------------------------------------------------- drain and stop
 
-static void drain(struct hg_scheduler *scheduler, uint64_t timeout_us) {
-  const int64_t now = scheduler->now.monotonic_us;
-  scheduler->draining = true;
-  scheduler->drain_until = timeout_us < (uint64_t)(HG_NEVER - now) ? now + (int64_t)timeout_us : HG_NEVER;
+void hg_scheduler_give_up_all(struct hg_scheduler *scheduler, hg_err err) {
   struct hg_queued_task *all = NULL, *task;
   for (size_t at = 0; (task = hg_id_map_next(&scheduler->tasks, &at));) {
     task->next = all;
@@ -193,8 +191,15 @@ static void drain(struct hg_scheduler *scheduler, uint64_t timeout_us) {
   }
   while ((task = all)) {
     all = task->next;
-    hg_scheduler_give_up(scheduler, task, HG_ERR_CLOSED);
+    hg_scheduler_give_up(scheduler, task, err);
   }
+}
+
+static void drain(struct hg_scheduler *scheduler, uint64_t timeout_us) {
+  const int64_t now = scheduler->now.monotonic_us;
+  scheduler->draining = true;
+  scheduler->drain_until = timeout_us < (uint64_t)(HG_NEVER - now) ? now + (int64_t)timeout_us : HG_NEVER;
+  hg_scheduler_give_up_all(scheduler, HG_ERR_CLOSED);
 }
 
 static bool is_idle(const struct hg_scheduler *scheduler) {
@@ -204,9 +209,8 @@ static bool is_idle(const struct hg_scheduler *scheduler) {
 
 static void tell_drained(struct hg_scheduler *scheduler) {
   const uint32_t open = scheduler->running_slots + scheduler->running_nested;
-  if (scheduler->drained ||
-      (!(open == 0 && is_idle(scheduler)) && scheduler->now.monotonic_us < scheduler->drain_until))
-    return;
+  const bool done = (open == 0 || scheduler->given_up) && is_idle(scheduler);
+  if (scheduler->drained || (!done && scheduler->now.monotonic_us < scheduler->drain_until)) return;
   scheduler->drained = true;
   struct hg_message drained;
   hg_message_init(&drained, HG_DRAINED);

@@ -124,5 +124,6 @@ void hg_scheduler_from_tracker(struct hg_scheduler *scheduler, const struct hg_m
     scheduler->durable = message->as.committed.seq;
     hg_held_release(&scheduler->held, scheduler->durable, scheduler->out);
     hg_scheduler_begin_told_leases(scheduler);
+    if (message->as.committed.given_up) hg_scheduler_lose_store(scheduler);
   }
 }

@@ -18,6 +18,7 @@ static hg_err check_acquire(const struct hg_scheduler *scheduler, const struct h
     return HG_ERR_INVALID;
   if (acquire->budget >= scheduler->config->budget_count) return HG_ERR_UNKNOWN_BUDGET;
   if (scheduler->draining) return HG_ERR_CLOSED;
+  if (scheduler->given_up) return HG_ERR_STORE;
   if (acquire->parent != 0) {
     const struct hg_queued_task *parent = hg_id_map_get(&scheduler->tasks, acquire->parent);
     if (!parent || parent->state != HG_TASK_RUNNING || parent->ending) return HG_ERR_UNKNOWN_PERMIT;
@@ -117,7 +118,7 @@ static void leave(struct hg_scheduler *scheduler, hg_peer peer) {
   while ((task = its)) {
     its = task->next;
     if (task->state != HG_TASK_RUNNING) hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
-    else if (task->ending || scheduler->stopping) continue;
+    else if (task->ending || hg_scheduler_is_cut_off(scheduler)) continue;
     else if (task->told_at > scheduler->durable) hg_scheduler_give_back(scheduler, task);
     else hg_scheduler_abandon(scheduler, task, false);
   }
@@ -127,22 +128,22 @@ static void leave(struct hg_scheduler *scheduler, hg_peer peer) {
 static void take_back(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request) {
   struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, request);
   const bool open = task && task->peer == peer && task->state == HG_TASK_RUNNING;
-  if (!open || task->left || task->ending || scheduler->stopping) return;
+  if (!open || task->left || task->ending || hg_scheduler_is_cut_off(scheduler)) return;
   task->left = true;
   hg_scheduler_give_back(scheduler, task);
 }
 
-// A settle or release goes to the tracker as it came; after STOP nothing goes there any more.
+// A settle or release goes to the tracker as it came.
 static void pass_on(struct hg_scheduler *scheduler, const struct hg_envelope *in, uint64_t permit) {
-  if (!scheduler->stopping &&
-      hg_scheduler_push_question(scheduler, (struct hg_question){.id = permit, .peer = in->peer})) {
+  const bool cut_off = hg_scheduler_is_cut_off(scheduler);
+  if (!cut_off && hg_scheduler_push_question(scheduler, (struct hg_question){.id = permit, .peer = in->peer})) {
     hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &in->message);
     return;
   }
   struct hg_message settled;
   hg_message_init(&settled, HG_SETTLED);
   settled.as.settled.permit = permit;
-  settled.as.settled.error = scheduler->stopping ? HG_ERR_CLOSED : HG_ERR_NO_MEMORY;
+  settled.as.settled.error = (uint32_t)(cut_off ? hg_scheduler_cut_off_error(scheduler) : HG_ERR_NO_MEMORY);
   hg_scheduler_tell(scheduler, in->peer, &settled);
 }
 
@@ -150,8 +151,9 @@ static void set_max_concurrency(struct hg_scheduler *scheduler, hg_peer peer,
                                 const struct hg_set_max_concurrency_message *command) {
   const struct hg_question question = {.id = command->request, .peer = peer, .count = command->count};
   const bool in_range = command->count >= 1 && command->count <= HG_CONCURRENCY_MAX;
+  const bool cut_off = hg_scheduler_is_cut_off(scheduler);
   struct hg_message message;
-  if (in_range && !scheduler->stopping && hg_scheduler_push_question(scheduler, question)) {
+  if (in_range && !cut_off && hg_scheduler_push_question(scheduler, question)) {
     scheduler->max_concurrency = command->count;
     hg_message_init(&message, HG_MAX_CONCURRENCY);
     message.as.max_concurrency.count = command->count;
@@ -159,7 +161,9 @@ static void set_max_concurrency(struct hg_scheduler *scheduler, hg_peer peer,
   } else {
     hg_message_init(&message, HG_DONE);
     message.as.done.request = command->request;
-    message.as.done.error = !in_range ? HG_ERR_RANGE : scheduler->stopping ? HG_ERR_CLOSED : HG_ERR_NO_MEMORY;
+    message.as.done.error = !in_range ? HG_ERR_RANGE
+                            : cut_off ? (uint32_t)hg_scheduler_cut_off_error(scheduler)
+                                      : HG_ERR_NO_MEMORY;
     hg_scheduler_tell(scheduler, peer, &message);
   }
 }

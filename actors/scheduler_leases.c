@@ -31,7 +31,7 @@ void hg_scheduler_begin_told_leases(struct hg_scheduler *scheduler) {
 
 static hg_err renew(struct hg_scheduler *scheduler, uint64_t permit) {
   struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, permit);
-  if (scheduler->stopping) return HG_ERR_CLOSED;
+  if (hg_scheduler_is_cut_off(scheduler)) return hg_scheduler_cut_off_error(scheduler);
   if (!task || task->state != HG_TASK_RUNNING || task->ending) return HG_ERR_UNKNOWN_PERMIT;
   if (task->lease_us && task->told_at <= scheduler->durable) arm(scheduler, task);
   return HG_OK;
@@ -48,7 +48,7 @@ void hg_scheduler_renew(struct hg_scheduler *scheduler, hg_peer peer, const stru
 // While clients are not heard their renewals wait in the pipes.
 void hg_scheduler_end_lease(struct hg_scheduler *scheduler, struct hg_queued_task *task) {
   hg_heap_remove(&scheduler->deadlines, &task->in_deadlines);
-  if (task->ending || scheduler->stopping) return;
+  if (task->ending || hg_scheduler_is_cut_off(scheduler)) return;
   if (hg_scheduler_hears_clients(scheduler)) hg_scheduler_abandon(scheduler, task, true);
   else arm(scheduler, task);
 }

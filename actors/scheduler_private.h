@@ -56,6 +56,7 @@ struct hg_scheduler {
   uint32_t stuck_slots;              // held by owners that wait
   uint64_t arrivals;
   bool draining, drained, stopping, stop_now;
+  bool given_up; // the persister has: nothing more will be durable
   int64_t drain_until;
   struct hg_now now;     // of this turn
   struct hg_outbox *out; // of this turn
@@ -82,6 +83,17 @@ uint32_t hg_scheduler_effective(const struct hg_scheduler *scheduler, uint32_t m
 // To the tracker: it makes an orphan of the permit. `expired`: it was not renewed in time.
 void hg_scheduler_abandon(struct hg_scheduler *scheduler, struct hg_queued_task *task, bool expired);
 bool hg_scheduler_hears_clients(const struct hg_scheduler *scheduler);
+
+// Gives up all tasks that wait or are asked for.
+void hg_scheduler_give_up_all(struct hg_scheduler *scheduler, hg_err err);
+
+// scheduler_store.c
+void hg_scheduler_lose_store(struct hg_scheduler *scheduler);
+// What is said instead of an answer that would wait for a commit.
+void hg_scheduler_tell_lost(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_message *answer);
+// Nothing goes to the tracker any more; and what those hear who would ask it.
+bool hg_scheduler_is_cut_off(const struct hg_scheduler *scheduler);
+hg_err hg_scheduler_cut_off_error(const struct hg_scheduler *scheduler);
 
 // scheduler_leases.c
 // Makes room for the timers of a new task; false: no memory.

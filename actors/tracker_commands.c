@@ -179,7 +179,7 @@ static void get_orphan(struct hg_tracker *tracker, hg_peer peer, const struct hg
 }
 
 static void decide(struct hg_tracker *tracker, const struct hg_envelope *in, uint64_t number) {
-  if (!take_number(tracker, in->peer, number)) return;
+  if (!take_number(tracker, in->peer, number) || tracker->store.given_up) return;
   const struct hg_message *message = &in->message;
   hg_err err = HG_OK;
   if (message->kind == HG_RECORD_USAGE) err = record(tracker, &message->as.record_usage);

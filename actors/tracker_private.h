@@ -1,5 +1,6 @@
 // What the files of the tracker share: tracker.c (turns, start and stop), tracker_commands.c (numbered commands and
-// questions of clients), tracker_permits.c (reservations), tracker_endings.c (how they end). [8_RISKS-REQ-031]
+// questions of clients), tracker_permits.c (reservations), tracker_endings.c (how they end), tracker_store.c (what is
+// durable). [8_RISKS-REQ-031]
 #ifndef HG_TRACKER_PRIVATE_H
 #define HG_TRACKER_PRIVATE_H
 
@@ -27,8 +28,9 @@ struct hg_tracker {
   uint64_t refusals; // answers that made somebody wait
   uint32_t max_concurrency;
   uint64_t told_durable;           // to the scheduler
+  bool told_given_up;
   struct {
-    bool degraded;
+    bool degraded, given_up;
     int64_t since_us, since_utc_us;
     char reason[HG_TEXT_MAX + 1];
   } store; // as the persister told it
@@ -67,6 +69,13 @@ void hg_tracker_tell_latch(struct hg_tracker *tracker, uint32_t budget);
 // tracker_commands.c; what is no command of theirs is passed over
 void hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in);
 void hg_tracker_answer_peers(struct hg_tracker *tracker); // RECORDED, at most one a peer
+
+// tracker_store.c
+void hg_tracker_note_store(struct hg_tracker *tracker, const struct hg_committed_message *committed);
+void hg_tracker_tell_durable(struct hg_tracker *tracker); // to the scheduler
+// Once the persister has given up: what is said instead of an answer that waits for a commit, and to the scheduler.
+void hg_tracker_answer_lost(struct hg_tracker *tracker, hg_peer peer, const struct hg_message *answer);
+void hg_tracker_decide_nothing(struct hg_tracker *tracker, const struct hg_message *question);
 
 // tracker_permits.c
 void hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *message);

@@ -178,6 +178,7 @@ static hg_err take_acquired(hg_client *client, uint64_t request, hg_err err, int
 
 static hg_err take_settled(hg_client *client, const struct hg_settled_message *settled) {
   if (client->settles) client->settles--;
+  if (settled->error == HG_ERR_STORE) client->lost_settles = true;
   if (hg_id_map_remove(&client->abandoned, settled->permit | HG_TICKET_SETTLE)) return HG_OK;
   return complete(client, (hg_completion){.kind = HG_COMPLETED_SETTLE,
                                           .ticket = {settled->permit | HG_TICKET_SETTLE},
@@ -206,18 +207,26 @@ static hg_err take_answer(hg_client *client, const struct hg_message *message, u
   return HG_OK;
 }
 
+static hg_err take_rejected(hg_client *client, const struct hg_rejected_message *rejected) {
+  const struct hg_rejection rejection = {rejected->number, (hg_err)rejected->error};
+  if (rejection.err == HG_ERR_STORE) { // of all that are unanswered up to this one
+    if (!client->lost) client->lost_after = client->durable;
+    client->lost = true;
+    if (rejection.number > client->durable) client->durable = rejection.number;
+    return HG_OK;
+  }
+  if (rejection.number == client->waited_number) client->waited_result = rejection.err;
+  // A number that was not even taken is not covered by a RECORDED to come.
+  if (!hg_number_was_taken(rejection.err) && rejection.number > client->durable) client->durable = rejection.number;
+  return hg_ring_push(&client->rejections, &rejection) ? HG_OK : HG_ERR_NO_MEMORY;
+}
+
 static hg_err take(hg_client *client, const struct hg_message *message) {
   // Only the kinds that a client can get; the rest would be our own bug and is passed over.
   if (message->kind == HG_RECORDED) {
     if (message->as.recorded.number > client->durable) client->durable = message->as.recorded.number;
   } else if (message->kind == HG_REJECTED) {
-    const struct hg_rejection rejection = {message->as.rejected.number, (hg_err)message->as.rejected.error};
-    if (rejection.number == client->waited_number) client->waited_result = rejection.err;
-    // A number that was not even taken is not covered by a RECORDED to come.
-    const bool taken =
-        rejection.err != HG_ERR_BUSY && rejection.err != HG_ERR_NO_MEMORY && rejection.err != HG_ERR_SEQUENCE;
-    if (!taken && rejection.number > client->durable) client->durable = rejection.number;
-    return hg_ring_push(&client->rejections, &rejection) ? HG_OK : HG_ERR_NO_MEMORY;
+    return take_rejected(client, &message->as.rejected);
   } else if (message->kind == HG_GRANTED) {
     return take_acquired(client, message->as.granted.request, HG_OK, message->as.granted.tokens);
   } else if (message->kind == HG_REFUSED) {
@@ -291,9 +300,13 @@ hg_err hg_client_wait(hg_client *client, int64_t deadline_us) {
 
 // ---------------------------------------------------------------------------------------------------- completions
 
+hg_err hg_client_outcome(const hg_client *client, uint64_t number) {
+  return client->lost && number > client->lost_after ? HG_ERR_STORE : HG_OK;
+}
+
 static hg_err rejection_of(hg_client *client, uint64_t number) {
   struct hg_rejection *first = hg_ring_first(&client->rejections);
-  if (!first || first->number != number) return HG_OK;
+  if (!first || first->number != number) return hg_client_outcome(client, number);
   const hg_err err = first->err;
   hg_ring_pop(&client->rejections);
   return err;

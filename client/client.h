@@ -37,6 +37,9 @@ struct hg_client {
   // Numbered commands: 1 … sent, of which 1 … durable are answered and 1 … reported are taken by hg_client_next.
   uint64_t sent, durable, reported;
   struct hg_ring rejections;        // struct hg_rejection, in the order of their numbers
+  bool lost_settles;                // the outcome of some is unknown
+  bool lost;                        // the store is: the outcome of …
+  uint64_t lost_after;              // … all numbers after this one is unknown
   struct hg_ring silent;            // uint64_t numbers of waiting calls: no completion for them
   struct hg_ring completions;       // hg_completion of acquires, settles and runs
   struct hg_id_map abandoned;       // commands that a waiting call gave up: their answers find nobody
@@ -63,6 +66,8 @@ hg_err hg_client_pump(hg_client *client);
 // Waits until something can be taken in, at most until `deadline_us` (monotonic, HG_NEVER: without end), and takes it
 // in.
 hg_err hg_client_wait(hg_client *client, int64_t deadline_us);
+// Of an answered number that was not rejected: HG_OK or HG_ERR_STORE.
+hg_err hg_client_outcome(const hg_client *client, uint64_t number);
 // Passes over durable numbers that belong to waiting calls.
 void hg_client_skip_silent(hg_client *client);
 int64_t hg_deadline(int timeout_ms);

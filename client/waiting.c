@@ -34,7 +34,8 @@ static hg_err wait_number(hg_client *client, uint64_t number, int64_t deadline) 
     err = hg_client_wait(client, deadline);
   client->waited_number = 0;
   hg_client_skip_silent(client);
-  return err == HG_OK ? client->waited_result : err;
+  if (err == HG_OK) err = client->waited_result;
+  return err == HG_OK ? hg_client_outcome(client, number) : err;
 }
 
 hg_err hg_record_usage(hg_client *client, const hg_usage_report *report, int timeout_ms) {
@@ -159,7 +160,8 @@ hg_err hg_flush(hg_client *client, int timeout_ms) {
   hg_err err = hg_client_pump(client);
   while (err == HG_OK && (client->durable < client->sent || client->settles))
     err = hg_client_wait(client, deadline);
-  return err;
+  if (err == HG_OK && client->lost_settles) return HG_ERR_STORE;
+  return err == HG_OK ? hg_client_outcome(client, client->sent) : err;
 }
 
 // ------------------------------------------------------------------------------------------------ questions
@@ -187,6 +189,7 @@ hg_err hg_get_usage(hg_client *client, const char *budget, hg_usage *out, int ti
   err = ask(client, HG_TO_TRACKER, &question, question.as.get_usage.request, timeout_ms);
   if (err != HG_OK) return err;
   const struct hg_usage_message *usage = &client->answer.as.usage;
+  if (usage->error) return (hg_err)usage->error;
   const struct hg_config *config = client->core->config;
   *out = (hg_usage){
       .size = (uint32_t)sizeof *out,
@@ -214,6 +217,7 @@ hg_err hg_get_queue(hg_client *client, hg_queue *out, int timeout_ms) {
   const hg_err err = ask(client, HG_TO_SCHEDULER, &question, question.as.get_queue.request, timeout_ms);
   if (err != HG_OK) return err;
   const struct hg_queue_message *queue = &client->answer.as.queue;
+  if (queue->error) return (hg_err)queue->error;
   *out = (hg_queue){
       .size = (uint32_t)sizeof *out,
       .max_concurrency = queue->max_concurrency,
@@ -247,6 +251,7 @@ hg_err hg_next_orphan(hg_client *client, hg_permit after, hg_orphan *out, int ti
   const hg_err err = ask(client, HG_TO_TRACKER, &question, question.as.get_orphan.request, timeout_ms);
   if (err != HG_OK) return err;
   const struct hg_orphan_message *orphan = &client->answer.as.orphan;
+  if (orphan->error) return (hg_err)orphan->error;
   if (orphan->permit == 0) return HG_ERR_EMPTY;
   *out = (hg_orphan){
       .size = (uint32_t)sizeof *out, .permit = {orphan->permit}, .tokens = orphan->tokens, .charged = orphan->charged};

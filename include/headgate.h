@@ -29,6 +29,9 @@
  *   long as is said there.
  * - A runtime may be used by any thread. A client or a subscriber may be used from any thread, by one at a time.
  * - After hg_close, calls answer HG_ERR_CLOSED; in a forked child HG_ERR_FORKED. The library's threads block all signals.
+ * - HG_ERR_STORE from any call of a client: the ledger can't be written any more in this runtime. What the call was to
+ *   change may have been stored or not: close, mend the disk, open again and look. A disk that is only full makes calls
+ *   wait, up to their time-outs.
  * - What is acknowledged is on disk: an answer leaves the runtime only after the transaction that holds it was synced. */
 #ifndef HEADGATE_H
 #define HEADGATE_H
@@ -323,7 +326,7 @@ HG_CHECKED hg_err hg_acquire(hg_client *, const hg_request *, hg_grant *out, int
 HG_CHECKED hg_err hg_settle(hg_client *, hg_permit, const hg_usage_report *, int timeout_ms);
 HG_CHECKED hg_err hg_release(hg_client *, hg_permit, hg_outcome, const char *reason, int timeout_ms);
 HG_CHECKED hg_err hg_renew(hg_client *, hg_permit, int timeout_ms);
-/* Waits until every record and settle started on this client is durable. */
+/* Waits until every record and settle started on this client is durable. HG_ERR_STORE: of some it is not known. */
 HG_CHECKED hg_err hg_flush(hg_client *, int timeout_ms);
 /* The figures of a budget (NULL: "default"), after everything this client has recorded. */
 HG_CHECKED hg_err hg_get_usage(hg_client *, const char *budget, hg_usage *out, int timeout_ms);
