@@ -36,6 +36,7 @@ struct hg_runtime {
   struct hg_workers *workers; // NULL before the first hg_run
   pthread_mutex_t life_lock;  // of the embedder's threads that talk to actors on their LIFE links
   uint64_t counts;            // questions for counters so far
+  struct hg_outward_file *event_files; // of config->event_binds
 };
 
 struct hg_core *hg_runtime_core(hg_runtime *runtime) {
@@ -89,10 +90,12 @@ static hg_err wire(struct hg_runtime *runtime, hg_error *why) {
   for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
     err = open_link(runtime, &ends[i], why);
   struct hg_link *events = &runtime->shells[HG_EVENT_BUS_ACTOR].links[HG_PORT_EVENTS];
-  if (err == HG_OK) err = hg_outward_bind(events, runtime->core->places.events_endpoint, why);
+  if (err == HG_OK) err = hg_outward_bind(events, runtime->core->places.events_endpoint, true, why);
   const struct hg_config *config = runtime->core->config;
-  for (size_t i = 0; err == HG_OK && i < config->event_bind_count; i++)
-    err = hg_outward_bind(events, config->event_binds[i], why);
+  for (size_t i = 0; err == HG_OK && i < config->event_bind_count; i++) {
+    err = hg_outward_bind(events, config->event_binds[i], false, why);
+    if (err == HG_OK) hg_outward_note(config->event_binds[i], &runtime->event_files[i]);
+  }
   return err;
 }
 
@@ -273,6 +276,8 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   if (runtime->workers) stop_workers(runtime);
   hg_err result = stop_actors(runtime);
   let_clients_hear(runtime->core);
+  for (size_t i = 0; i < runtime->core->config->event_bind_count; i++)
+    hg_outward_remove(runtime->core->config->event_binds[i], &runtime->event_files[i]);
   // Waiting clients wake up with HG_ERR_CLOSED; an actor that did not end in time does too.
   hg_core_close(runtime->core);
   hg_core_end_farewells(runtime->core);
@@ -285,6 +290,7 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   hg_core_release(runtime->core);
   pthread_mutex_unlock(&runtime->life_lock);
   pthread_mutex_destroy(&runtime->life_lock);
+  free(runtime->event_files);
   free(runtime);
   return result;
 }
@@ -339,9 +345,12 @@ static hg_err check_descriptors(hg_error *why) {
 static hg_err assemble(struct hg_config *config, const struct hg_places *places, struct hg_ledger *ledger,
                        const struct hg_ledger_state *state, hg_runtime **out, hg_error *why) {
   struct hg_runtime *runtime = calloc(1, sizeof *runtime);
-  hg_err err =
-      runtime ? hg_core_new(config, places, state->ledger_id, state->opening, &runtime->core) : HG_ERR_NO_MEMORY;
+  if (runtime) runtime->event_files = calloc(config->event_bind_count + 1, sizeof *runtime->event_files);
+  hg_err err = HG_ERR_NO_MEMORY;
+  if (runtime && runtime->event_files)
+    err = hg_core_new(config, places, state->ledger_id, state->opening, &runtime->core);
   if (err != HG_OK) {
+    if (runtime) free(runtime->event_files);
     free(runtime);
     (void)hg_ledger_close(&ledger);
     hg_config_destroy(&config);
