@@ -16,7 +16,6 @@ void hg_scheduler_give_back(struct hg_scheduler *scheduler, struct hg_queued_tas
   hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &release);
   if (!hg_scheduler_push_question(scheduler, (struct hg_question){.id = task->request, .own = true}))
     scheduler->out->failed = true;
-  if (!task->left) hg_scheduler_refuse(scheduler, task->peer, task->request, (hg_err)task->given_up);
   task->ending = true;
   hg_count(scheduler->out, grants_given_back);
 }
@@ -31,9 +30,13 @@ static void granted(struct hg_scheduler *scheduler, struct hg_queued_task *task,
   // I5, by the maximum and the throttle that were in force in the tracker's line when it granted.
   assert(task->parent || scheduler->running_slots <= hg_scheduler_effective(scheduler, scheduler->max_noted));
   // A deadline that passed while the tracker was asked is no reason to refuse what it has granted.
-  if (task->given_up && (task->given_up != HG_ERR_TIMEOUT || task->left)) hg_scheduler_give_back(scheduler, task);
-  else hg_scheduler_tell_grant(scheduler, task);
-  if (!task->ending) hg_scheduler_begin_lease(scheduler, task);
+  if (task->given_up && (task->given_up != HG_ERR_TIMEOUT || task->left)) {
+    hg_scheduler_give_back(scheduler, task);
+    if (!task->left) hg_scheduler_refuse(scheduler, task->peer, task->request, (hg_err)task->given_up);
+  } else {
+    hg_scheduler_tell_grant(scheduler, task);
+    hg_scheduler_begin_lease(scheduler, task);
+  }
 }
 
 static void refused(struct hg_scheduler *scheduler, struct hg_queued_task *task, hg_err err, int64_t left) {

@@ -89,9 +89,15 @@ static void acquire_permit(struct hg_scheduler *scheduler, hg_peer peer, const s
   }
 }
 
-static void cancel(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request) {
-  struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, request);
-  if (task && task->peer == peer) hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
+static bool can_be_given_back(const struct hg_scheduler *scheduler, const struct hg_queued_task *task) {
+  return task->state == HG_TASK_RUNNING && !task->left && !task->ending && !hg_scheduler_is_cut_off(scheduler);
+}
+
+static void cancel(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_cancel_message *command) {
+  struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, command->request);
+  if (!task || task->peer != peer) return;
+  if (command->give_back && can_be_given_back(scheduler, task)) hg_scheduler_give_back(scheduler, task);
+  else hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
 }
 
 // -------------------------------------------------------------------------------------- passed on to the tracker
@@ -127,8 +133,7 @@ static void leave(struct hg_scheduler *scheduler, hg_peer peer) {
 // A grant that came back: its owner is gone and never knew of it.
 static void take_back(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request) {
   struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, request);
-  const bool open = task && task->peer == peer && task->state == HG_TASK_RUNNING;
-  if (!open || task->left || task->ending || hg_scheduler_is_cut_off(scheduler)) return;
+  if (!task || task->peer != peer || !can_be_given_back(scheduler, task)) return;
   task->left = true;
   hg_scheduler_give_back(scheduler, task);
 }
@@ -198,7 +203,7 @@ void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_en
   else if (message->kind == HG_SETTLE) pass_on(scheduler, in, message->as.settle.permit);
   else if (message->kind == HG_RELEASE) pass_on(scheduler, in, message->as.release.permit);
   else if (message->kind == HG_RENEW) hg_scheduler_renew(scheduler, in->peer, &message->as.renew);
-  else if (message->kind == HG_CANCEL) cancel(scheduler, in->peer, message->as.cancel.request);
+  else if (message->kind == HG_CANCEL) cancel(scheduler, in->peer, &message->as.cancel);
   else if (message->kind == HG_SET_MAX_CONCURRENCY)
     set_max_concurrency(scheduler, in->peer, &message->as.set_max_concurrency);
   else if (message->kind == HG_GET_QUEUE) get_queue(scheduler, in->peer, message->as.get_queue.request);

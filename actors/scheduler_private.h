@@ -76,7 +76,7 @@ void hg_scheduler_ask(struct hg_scheduler *scheduler, struct hg_queued_task *tas
 void hg_scheduler_drop(struct hg_scheduler *scheduler, struct hg_queued_task *task);        // forgets and frees it
 // A task is no longer wanted: answered at once when it waits, when the tracker has answered if that was asked.
 void hg_scheduler_give_up(struct hg_scheduler *scheduler, struct hg_queued_task *task, hg_err err);
-// A grant that nobody wants any more.
+// Releases a grant that nobody wants any more; says nothing to its client.
 void hg_scheduler_give_back(struct hg_scheduler *scheduler, struct hg_queued_task *task);
 uint32_t hg_scheduler_effective(const struct hg_scheduler *scheduler, uint32_t max_concurrency);
 

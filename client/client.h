@@ -84,6 +84,8 @@ struct hg_patience {
 };
 hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, struct hg_patience patience,
                                hg_ticket *out);
+// `give_back`: the grant is not wanted either, should it have been faster.
+hg_err hg_client_cancel(hg_client *client, uint64_t request, bool give_back);
 hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t tokens, const char *why,
                                   uint64_t *number);
 hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t tokens, uint64_t *number);

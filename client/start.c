@@ -158,9 +158,14 @@ hg_err hg_renew_start(hg_client *client, hg_permit permit, hg_ticket *out) {
 hg_err hg_cancel(hg_client *client, hg_ticket ticket) {
   if (!client || ticket.id == 0 || ticket.id & (HG_TICKET_RECORD | HG_TICKET_SETTLE | HG_TICKET_RENEW))
     return HG_ERR_INVALID;
+  return hg_client_cancel(client, ticket.id, false);
+}
+
+hg_err hg_client_cancel(hg_client *client, uint64_t request, bool give_back) {
   struct hg_message cancel;
   hg_message_init(&cancel, HG_CANCEL);
-  cancel.as.cancel.request = ticket.id;
+  cancel.as.cancel.request = request;
+  cancel.as.cancel.give_back = give_back;
   return hg_client_send(client, HG_TO_SCHEDULER, &cancel);
 }
 

@@ -93,12 +93,13 @@ static hg_err wait_ticket(hg_client *client, uint64_t ticket, int64_t deadline, 
   }
 }
 
-// Any answer that comes later finds nobody: a grant is then given back.
+// Any answer that comes later finds nobody. A grant is given back at once by the scheduler, which is told so, or else
+// when it is taken in.
 static hg_err abandon(hg_client *client, uint64_t ticket, hg_err err) {
   static char mark; // any pointer will do: only the id counts
   const bool acquire = !(ticket & (HG_TICKET_SETTLE | HG_TICKET_RENEW));
   if (!hg_id_map_put(&client->abandoned, ticket, &mark)) return HG_ERR_NO_MEMORY;
-  return acquire && hg_cancel(client, (hg_ticket){ticket}) == HG_ERR_CLOSED ? HG_ERR_CLOSED : err;
+  return acquire && hg_client_cancel(client, ticket, true) == HG_ERR_CLOSED ? HG_ERR_CLOSED : err;
 }
 
 hg_err hg_acquire(hg_client *client, const hg_request *request, hg_grant *out, int timeout_ms) {

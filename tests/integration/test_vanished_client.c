@@ -122,12 +122,17 @@ TEST(vanished_client, one_that_asked_until_its_pipe_was_full_leaks_nothing) {
   CHECK(hg_client_new(f.runtime, &greedy) == HG_OK);
   hg_request want = HG_REQUEST_INIT;
   want.min_tokens = want.max_tokens = 10;
+  hg_grant grant = HG_GRANT_INIT;
+  CHECK(hg_acquire(greedy, &want, &grant, WAIT_MS) == HG_OK);
   hg_ticket ticket;
   hg_err err = HG_OK;
   for (int i = 0; err == HG_OK && i < 4 * MANY; i++)
     err = hg_acquire_start(greedy, &want, &ticket);
   CHECK(err == HG_OK || err == HG_ERR_BUSY);
   hg_client_destroy(&greedy);
+  for (int i = 0; i < 3000 && fixture_usage(&f).used == 0; i++)
+    usleep(10000);
+  CHECK(fixture_usage(&f).used >= 10); // an orphan: all that it had sent is read
   wait_for_queue(&f, 0);
   take_all_slots(&f, permits);
   release_all(&f, permits);
@@ -217,5 +222,26 @@ TEST(vanished_client, a_grant_that_it_never_took_is_no_orphan) {
     usleep(10000);
   CHECK_EQ(fixture_usage(&f).open_permits, 0);
   CHECK_EQ(fixture_usage(&f).used, 0);
+  fixture_close(&f);
+}
+
+// The client does nothing more, so only the scheduler can give the late grant back.
+TEST(vanished_client, the_late_grant_of_one_that_gave_up_goes_back_without_it) {
+  struct fixture f = {0};
+  hg_client *idle;
+  hg_request want = HG_REQUEST_INIT;
+  hg_grant grant = HG_GRANT_INIT;
+  want.min_tokens = want.max_tokens = 10;
+  fixture_open(&f, CONFIG);
+  CHECK(hg_client_new(f.runtime, &idle) == HG_OK);
+  leave_room(false);
+  CHECK(hg_acquire(idle, &want, &grant, 1) == HG_ERR_TIMEOUT);
+  leave_room(true);
+  for (int i = 0; i < 3000 && fixture_usage(&f).open_permits > 0; i++)
+    usleep(10000);
+  CHECK_EQ(fixture_usage(&f).open_permits, 0);
+  CHECK_EQ(fixture_usage(&f).used, 0);
+  CHECK_EQ(count_of(&f, "grants_given_back"), 1);
+  hg_client_destroy(&idle);
   fixture_close(&f);
 }

@@ -36,7 +36,8 @@ static void to_tracker(struct random_world *w, hg_peer peer, const struct hg_mes
 static uint64_t any_running(struct random_world *w) {
   for (int tries = 0; tries < 8 && w->last_wish; tries++) {
     const uint64_t id = w->last_wish - roll(w, w->last_wish < 24 ? w->last_wish : 24);
-    if (w->wishes[id].state == WISH_GRANTED && !w->wishes[id].settles && !w->wishes[id].left) return id;
+    const struct wish *wish = &w->wishes[id];
+    if (wish->state == WISH_GRANTED && !wish->settles && !wish->left && !wish->given_up) return id;
   }
   return 0;
 }
@@ -133,6 +134,7 @@ static void cancel(struct random_world *w, uint64_t id) {
   hg_message_init(&message, HG_CANCEL);
   message.as.cancel.request = id;
   w->wishes[id].unwanted = true;
+  if (w->wishes[id].state == WISH_OPEN && roll(w, 2)) w->wishes[id].given_up = message.as.cancel.give_back = true;
   to_scheduler(w, w->wishes[id].peer, &message);
 }
 
@@ -309,7 +311,7 @@ static void finish(struct random_world *w) {
     any = false;
     for (uint64_t id = 1; id <= w->last_wish; id++) {
       const struct wish *wish = &w->wishes[id];
-      if (wish->left || wish->state != WISH_GRANTED || wish->settles) continue;
+      if (wish->left || wish->given_up || wish->state != WISH_GRANTED || wish->settles) continue;
       settle(w, id);
       any = true;
     }
