@@ -101,6 +101,8 @@ struct hg_held {
 // False: no memory.
 bool hg_held_put(struct hg_held *held, uint64_t seq, enum hg_port port, hg_peer peer, const struct hg_message *message);
 void hg_held_release(struct hg_held *held, uint64_t durable_seq, struct hg_outbox *out);
+// The rows will never be durable: hands each answer, as it was put, to a function that says something else instead.
+void hg_held_give_up(struct hg_held *held, void *self, void (*each)(void *self, hg_peer peer, const struct hg_message *));
 void hg_held_destroy(struct hg_held *held);
 
 #endif

@@ -34,6 +34,7 @@ hg_err hg_core_new(struct hg_config *config, const struct hg_places *places, con
   atomic_init(&core->next_id, (opening << HG_IDS_AN_OPENING_BITS) + 1);
   atomic_init(&core->references, 1);
   pthread_mutex_init(&core->workers_lock, NULL);
+  pthread_mutex_init(&core->farewells.lock, NULL);
   *out = core;
   return HG_OK;
 }
@@ -49,8 +50,14 @@ void hg_core_release(struct hg_core *core) {
   if (*core->not_forked) hg_context_destroy(core->context);
   munmap((void *)core->not_forked, (size_t)sysconf(_SC_PAGESIZE));
   pthread_mutex_destroy(&core->workers_lock);
+  pthread_mutex_destroy(&core->farewells.lock);
   hg_config_destroy(&core->config);
   free(core);
+}
+
+void hg_core_close(struct hg_core *core) {
+  atomic_store(&core->closed, true);
+  hg_context_shutdown(core->context);
 }
 
 hg_err hg_core_check(const struct hg_core *core) {

@@ -9,6 +9,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+// Clients that are destroyed and whose last word finds no room yet (client/farewell.c).
+struct hg_farewells {
+  pthread_mutex_t lock; // of the embedder's threads and of the one that says them
+  pthread_t thread;
+  struct hg_client *first;
+  bool running, started; // the thread; started: to be joined
+  bool over;             // the runtime closes: nothing is said any more
+};
+
 struct hg_core {
   void *context;
   struct hg_config *config;
@@ -20,6 +29,7 @@ struct hg_core {
   _Atomic bool closed;
   volatile uint32_t *not_forked; // a page that reads 0 in a forked child
   pthread_mutex_t workers_lock;  // of the embedder's threads that call hg_run first at the same time
+  struct hg_farewells farewells;
   hg_err (*start_workers)(struct hg_runtime *runtime);
   struct hg_runtime *runtime;    // NULL once it is closed
 };
@@ -31,6 +41,10 @@ hg_err hg_core_new(struct hg_config *config, const struct hg_places *places, con
 struct hg_core *hg_core_hold(struct hg_core *core);
 // The last one destroys the context and the configuration.
 void hg_core_release(struct hg_core *core);
+// From now on every call answers HG_ERR_CLOSED, those that wait too.
+void hg_core_close(struct hg_core *core);
+// After hg_core_close, before the runtime lets go of the core.
+void hg_core_end_farewells(struct hg_core *core);
 // HG_OK, HG_ERR_CLOSED or HG_ERR_FORKED.
 hg_err hg_core_check(const struct hg_core *core);
 // The first of `count` fresh ids.

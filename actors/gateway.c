@@ -263,20 +263,30 @@ static bool is_numbered(enum hg_kind kind) {
   return kind == HG_LIMIT || kind == HG_CORRECT;
 }
 
-static void rejected(struct gateway *gateway, const struct hg_rejected_message *message) {
+// RECORDED is cumulative: it answers every numbered command up to its number. So is the REJECTED of a store that is lost.
+static void numbers_done(struct gateway *gateway, uint64_t number, hg_err err, struct hg_outbox *out) {
+  for (size_t i = 0; i < ASKED_MAX; i++) {
+    struct asked *asked = &gateway->asked[i];
+    if (!is_numbered(asked->kind) || asked->id > number) continue;
+    answer(asked->peer, asked->request, asked->error ? (hg_err)asked->error : err, out);
+    asked->kind = HG_NONE;
+  }
+}
+
+static void rejected(struct gateway *gateway, const struct hg_rejected_message *message, struct hg_outbox *out) {
+  if (message->error == HG_ERR_STORE) {
+    numbers_done(gateway, message->number, HG_ERR_STORE, out);
+    return;
+  }
   for (size_t i = 0; i < ASKED_MAX; i++)
     if (is_numbered(gateway->asked[i].kind) && gateway->asked[i].id == message->number)
       gateway->asked[i].error = message->error;
 }
 
-// RECORDED is cumulative: it answers every numbered command up to its number.
-static void recorded(struct gateway *gateway, uint64_t number, struct hg_outbox *out) {
-  for (size_t i = 0; i < ASKED_MAX; i++) {
-    struct asked *asked = &gateway->asked[i];
-    if (!is_numbered(asked->kind) || asked->id > number) continue;
-    answer(asked->peer, asked->request, (hg_err)asked->error, out);
-    asked->kind = HG_NONE;
-  }
+// A question that has no answer.
+static void refuse(struct asked *asked, uint32_t err, struct hg_outbox *out) {
+  answer(asked->peer, asked->request, (hg_err)err, out);
+  asked->kind = HG_NONE;
 }
 
 // ------------------------------------------------------------------------------------------------ turns
@@ -298,13 +308,15 @@ static void from_tracker(struct gateway *gateway, const struct hg_message *messa
   if (message->kind == HG_USAGE && (asked = find(gateway, HG_STATUS, message->as.usage.request))) {
     asked->usage = message->as.usage;
     asked->has_usage = true;
-    report(gateway, asked, out);
+    if (asked->usage.error) refuse(asked, asked->usage.error, out);
+    else report(gateway, asked, out);
   } else if (message->kind == HG_ORPHAN && (asked = find(gateway, HG_LIST_ORPHANS, message->as.orphan.request))) {
-    report_orphan(gateway, asked, &message->as.orphan, out);
+    if (message->as.orphan.error) refuse(asked, message->as.orphan.error, out);
+    else report_orphan(gateway, asked, &message->as.orphan, out);
   } else if (message->kind == HG_REJECTED) {
-    rejected(gateway, &message->as.rejected);
+    rejected(gateway, &message->as.rejected, out);
   } else if (message->kind == HG_RECORDED) {
-    recorded(gateway, message->as.recorded.number, out);
+    numbers_done(gateway, message->as.recorded.number, HG_OK, out);
   }
 }
 
@@ -313,9 +325,11 @@ static void from_scheduler(struct gateway *gateway, const struct hg_message *mes
   if (message->kind == HG_QUEUE && (asked = find(gateway, HG_STATUS, message->as.queue.request))) {
     asked->queue = message->as.queue;
     asked->has_queue = true;
-    report(gateway, asked, out);
+    if (asked->queue.error) refuse(asked, asked->queue.error, out);
+    else report(gateway, asked, out);
   } else if (message->kind == HG_WAITING && (asked = find(gateway, HG_LIST_WAITING, message->as.waiting.request))) {
-    report_waiting(gateway, asked, &message->as.waiting, out);
+    if (message->as.waiting.error) refuse(asked, message->as.waiting.error, out);
+    else report_waiting(gateway, asked, &message->as.waiting, out);
   } else if (message->kind == HG_SETTLED && (asked = find(gateway, HG_SETTLE_PERMIT, message->as.settled.permit))) {
     answer(asked->peer, asked->request, (hg_err)message->as.settled.error, out);
     asked->kind = HG_NONE;

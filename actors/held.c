@@ -68,6 +68,20 @@ void hg_held_release(struct hg_held *held, uint64_t durable_seq, struct hg_outbo
     take_first(held, out);
 }
 
+void hg_held_give_up(struct hg_held *held, void *self,
+                     void (*each)(void *self, hg_peer peer, const struct hg_message *)) {
+  while (held->count) {
+    const struct hg_held_answer *answer = at(held, 0);
+    struct hg_message message;
+    const uint8_t *frame = answer->size > INLINE_BYTES ? answer->frame.far : answer->frame.near;
+    const hg_err err = hg_frame_decode(frame, answer->size, &message);
+    assert(err == HG_OK);
+    (void)err;
+    each(self, answer->peer, &message);
+    take_first(held, NULL);
+  }
+}
+
 void hg_held_destroy(struct hg_held *held) {
   while (held->count)
     take_first(held, NULL);

@@ -56,6 +56,7 @@ static void tell(struct persister *persister, enum hg_port port, struct hg_outbo
   hg_message_init(&committed, HG_COMMITTED);
   committed.as.committed.seq = persister->durable;
   committed.as.committed.degraded = persister->degraded;
+  committed.as.committed.given_up = persister->given_up;
   if (persister->degraded) committed.as.committed.reason = hg_text_of(persister->reason);
   hg_outbox_put(out, port, 0, &committed);
 }

@@ -36,6 +36,7 @@ struct hg_runtime {
   struct hg_workers *workers; // NULL before the first hg_run
   pthread_mutex_t life_lock;  // of the embedder's threads that talk to actors on their LIFE links
   uint64_t counts;            // questions for counters so far
+  struct hg_outward_file *event_files; // of config->event_binds
 };
 
 struct hg_core *hg_runtime_core(hg_runtime *runtime) {
@@ -73,6 +74,7 @@ static hg_err open_life(struct hg_runtime *runtime, struct hg_shell *shell) {
   const struct hg_link_limits limits = HG_PEER_SIDE;
   char address[64];
   snprintf(address, sizeof address, "inproc://life/%s", shell->actor.name);
+  shell->core = runtime->core;
   hg_err err = hg_link_open(runtime->core->context, HG_PAIR, limits, &shell->life);
   if (err == HG_OK) err = hg_link_bind(&shell->life, address);
   if (err == HG_OK) err = hg_link_open(runtime->core->context, HG_PAIR, limits, &shell->links[HG_PORT_LIFE]);
@@ -88,10 +90,12 @@ static hg_err wire(struct hg_runtime *runtime, hg_error *why) {
   for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
     err = open_link(runtime, &ends[i], why);
   struct hg_link *events = &runtime->shells[HG_EVENT_BUS_ACTOR].links[HG_PORT_EVENTS];
-  if (err == HG_OK) err = hg_outward_bind(events, runtime->core->places.events_endpoint, why);
+  if (err == HG_OK) err = hg_outward_bind(events, runtime->core->places.events_endpoint, true, why);
   const struct hg_config *config = runtime->core->config;
-  for (size_t i = 0; err == HG_OK && i < config->event_bind_count; i++)
-    err = hg_outward_bind(events, config->event_binds[i], why);
+  for (size_t i = 0; err == HG_OK && i < config->event_bind_count; i++) {
+    err = hg_outward_bind(events, config->event_binds[i], false, why);
+    if (err == HG_OK) hg_outward_note(config->event_binds[i], &runtime->event_files[i]);
+  }
   return err;
 }
 
@@ -159,13 +163,16 @@ static hg_err open_pool(struct hg_runtime *runtime, struct hg_shell *shell) {
   return err;
 }
 
-static void close_shell(struct hg_shell *shell) {
+// How the actor died; HG_OK: it did not.
+static hg_err close_shell(struct hg_shell *shell) {
   hg_shell_join(shell);
+  const hg_err died_with = shell->died_with;
   for (int port = 0; port < HG_PORT_COUNT; port++)
     hg_link_close(&shell->links[port]);
   hg_link_close(&shell->life);
   if (shell->actor.destroy) shell->actor.destroy(shell->actor.self);
   *shell = (struct hg_shell){0};
+  return died_with;
 }
 
 // What a start that failed has opened stays, for the next one: an inproc name is not free again at once.
@@ -175,7 +182,7 @@ static hg_err start_workers(struct hg_runtime *runtime) {
   hg_err err = runtime->workers ? HG_OK : hg_workers_new(runtime->core->context, &runtime->workers);
   if (err == HG_OK && !pool->actor.self) {
     err = open_pool(runtime, pool);
-    if (err != HG_OK) close_shell(pool);
+    if (err != HG_OK) (void)close_shell(pool);
   }
   if (err == HG_OK && !hg_workers_any(runtime->workers) && !hg_workers_start(runtime->workers)) err = HG_ERR_SYSTEM;
   return err == HG_OK ? hg_shell_start(pool) : err;
@@ -278,16 +285,21 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   if (runtime->workers) stop_workers(runtime);
   hg_err result = stop_actors(runtime);
   let_clients_hear(runtime->core);
-  atomic_store(&runtime->core->closed, true);
+  for (size_t i = 0; i < runtime->core->config->event_bind_count; i++)
+    hg_outward_remove(runtime->core->config->event_binds[i], &runtime->event_files[i]);
   // Waiting clients wake up with HG_ERR_CLOSED; an actor that did not end in time does too.
-  hg_context_shutdown(runtime->core->context);
+  hg_core_close(runtime->core);
+  hg_core_end_farewells(runtime->core);
   if (runtime->workers) hg_workers_join(&runtime->workers);
-  for (int owner = 0; owner < HG_OWNER_COUNT; owner++)
-    close_shell(&runtime->shells[owner]);
+  for (int owner = 0; owner < HG_OWNER_COUNT; owner++) {
+    const hg_err died_with = close_shell(&runtime->shells[owner]);
+    if (died_with != HG_OK) result = died_with;
+  }
   if (runtime->ledger && hg_ledger_close(&runtime->ledger) != HG_OK && result == HG_OK) result = HG_ERR_STORE;
   hg_core_release(runtime->core);
   pthread_mutex_unlock(&runtime->life_lock);
   pthread_mutex_destroy(&runtime->life_lock);
+  free(runtime->event_files);
   free(runtime);
   return result;
 }
@@ -342,9 +354,12 @@ static hg_err check_descriptors(hg_error *why) {
 static hg_err assemble(struct hg_config *config, const struct hg_places *places, struct hg_ledger *ledger,
                        const struct hg_ledger_state *state, hg_runtime **out, hg_error *why) {
   struct hg_runtime *runtime = calloc(1, sizeof *runtime);
-  hg_err err =
-      runtime ? hg_core_new(config, places, state->ledger_id, state->opening, &runtime->core) : HG_ERR_NO_MEMORY;
+  if (runtime) runtime->event_files = calloc(config->event_bind_count + 1, sizeof *runtime->event_files);
+  hg_err err = HG_ERR_NO_MEMORY;
+  if (runtime && runtime->event_files)
+    err = hg_core_new(config, places, state->ledger_id, state->opening, &runtime->core);
   if (err != HG_OK) {
+    if (runtime) free(runtime->event_files);
     free(runtime);
     (void)hg_ledger_close(&ledger);
     hg_config_destroy(&config);

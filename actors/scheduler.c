@@ -12,7 +12,8 @@ void hg_scheduler_tell(struct hg_scheduler *scheduler, hg_peer peer, const struc
 }
 
 void hg_scheduler_tell_durable(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_message *answer) {
-  if (scheduler->seq <= scheduler->durable) hg_scheduler_tell(scheduler, peer, answer);
+  if (scheduler->given_up) hg_scheduler_tell_lost(scheduler, peer, answer);
+  else if (scheduler->seq <= scheduler->durable) hg_scheduler_tell(scheduler, peer, answer);
   else if (!hg_held_put(&scheduler->held, scheduler->seq, HG_PORT_CLIENTS, peer, answer)) scheduler->out->failed = true;
 }
 
@@ -69,6 +70,7 @@ bool hg_scheduler_put_in_line(struct hg_scheduler *scheduler, struct hg_queued_t
   if (!hg_task_queue_put(line_of(scheduler, task), task)) return false;
   task->state = HG_TASK_QUEUED;
   scheduler->waiting++;
+  hg_scheduler_begin_wait(scheduler, task);
   return true;
 }
 
@@ -76,12 +78,15 @@ static void take_out_of_line(struct hg_scheduler *scheduler, struct hg_queued_ta
   assert(task->state == HG_TASK_QUEUED);
   hg_task_queue_remove(line_of(scheduler, task), task);
   scheduler->waiting--;
+  hg_scheduler_end_wait(scheduler, task);
 }
 
 void hg_scheduler_drop(struct hg_scheduler *scheduler, struct hg_queued_task *task) {
   hg_heap_remove(&scheduler->deadlines, &task->in_deadlines);
+  hg_scheduler_forget_lease(scheduler, task);
   hg_blocks_forget(&scheduler->blocks, task);
   hg_id_map_remove(&scheduler->tasks, task->request);
+  hg_scheduler_disown(scheduler, task);
   free(task);
 }
 
@@ -97,6 +102,7 @@ void hg_scheduler_ask(struct hg_scheduler *scheduler, struct hg_queued_task *tas
   reserve->task_id = (struct hg_text){task->task_id, task->task_size};
   reserve->attempt = task->attempt;
   reserve->parent = task->parent;
+  reserve->from_parent = task->from_parent;
   hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &message);
   task->state = HG_TASK_ASKED;
   scheduler->asked++;
@@ -159,17 +165,25 @@ static void ask_more(struct hg_scheduler *scheduler) {
 static int64_t expire(struct hg_scheduler *scheduler) {
   int64_t deadline;
   struct hg_heap_node *first;
-  while ((first = hg_heap_first(&scheduler->deadlines, &deadline)) && deadline <= scheduler->now.monotonic_us)
-    hg_scheduler_give_up(scheduler, HG_HEAP_HOLDER(first, struct hg_queued_task, in_deadlines), HG_ERR_TIMEOUT);
+  while ((first = hg_heap_first(&scheduler->deadlines, &deadline)) && deadline <= scheduler->now.monotonic_us) {
+    struct hg_queued_task *task = HG_HEAP_HOLDER(first, struct hg_queued_task, in_deadlines);
+    if (task->state == HG_TASK_RUNNING) hg_scheduler_end_lease(scheduler, task);
+    else hg_scheduler_give_up(scheduler, task, HG_ERR_TIMEOUT);
+  }
   return deadline;
+}
+
+static void refuse_deadlocked(struct hg_scheduler *scheduler) {
+  struct hg_queued_task *task;
+  while ((task = hg_scheduler_deadlocked(scheduler))) {
+    hg_scheduler_give_up(scheduler, task, HG_ERR_WOULD_DEADLOCK);
+    ask_more(scheduler); // those that waited behind it
+  }
 }
 
 // ------------------------------------------------------------------------------------------------- drain and stop
 
-static void drain(struct hg_scheduler *scheduler, uint64_t timeout_us) {
-  const int64_t now = scheduler->now.monotonic_us;
-  scheduler->draining = true;
-  scheduler->drain_until = timeout_us < (uint64_t)(HG_NEVER - now) ? now + (int64_t)timeout_us : HG_NEVER;
+void hg_scheduler_give_up_all(struct hg_scheduler *scheduler, hg_err err) {
   struct hg_queued_task *all = NULL, *task;
   for (size_t at = 0; (task = hg_id_map_next(&scheduler->tasks, &at));) {
     task->next = all;
@@ -177,8 +191,15 @@ static void drain(struct hg_scheduler *scheduler, uint64_t timeout_us) {
   }
   while ((task = all)) {
     all = task->next;
-    hg_scheduler_give_up(scheduler, task, HG_ERR_CLOSED);
+    hg_scheduler_give_up(scheduler, task, err);
   }
+}
+
+static void drain(struct hg_scheduler *scheduler, uint64_t timeout_us) {
+  const int64_t now = scheduler->now.monotonic_us;
+  scheduler->draining = true;
+  scheduler->drain_until = timeout_us < (uint64_t)(HG_NEVER - now) ? now + (int64_t)timeout_us : HG_NEVER;
+  hg_scheduler_give_up_all(scheduler, HG_ERR_CLOSED);
 }
 
 static bool is_idle(const struct hg_scheduler *scheduler) {
@@ -188,9 +209,8 @@ static bool is_idle(const struct hg_scheduler *scheduler) {
 
 static void tell_drained(struct hg_scheduler *scheduler) {
   const uint32_t open = scheduler->running_slots + scheduler->running_nested;
-  if (scheduler->drained ||
-      (!(open == 0 && is_idle(scheduler)) && scheduler->now.monotonic_us < scheduler->drain_until))
-    return;
+  const bool done = (open == 0 || scheduler->given_up) && is_idle(scheduler);
+  if (scheduler->drained || (!done && scheduler->now.monotonic_us < scheduler->drain_until)) return;
   scheduler->drained = true;
   struct hg_message drained;
   hg_message_init(&drained, HG_DRAINED);
@@ -230,16 +250,21 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   ask_more(scheduler); // a request that waits for nothing is asked for once, whatever its deadline
   int64_t wake = expire(scheduler);
   ask_more(scheduler); // those that waited behind the expired
+  refuse_deadlocked(scheduler);
   if (scheduler->draining) tell_drained(scheduler);
   if (scheduler->draining && !scheduler->drained && scheduler->drain_until < wake) wake = scheduler->drain_until;
   if (scheduler->stopping) tell_stopped(scheduler);
   return wake;
 }
 
+bool hg_scheduler_hears_clients(const struct hg_scheduler *scheduler) {
+  return scheduler->questions.count < QUESTIONS_MAX;
+}
+
 static uint32_t listens(const void *self) {
   const struct hg_scheduler *scheduler = self;
   const uint32_t always = 1U << HG_PORT_LIFE | 1U << HG_PORT_DECISIONS;
-  return scheduler->questions.count < QUESTIONS_MAX ? always | 1U << HG_PORT_CLIENTS : always;
+  return hg_scheduler_hears_clients(scheduler) ? always | 1U << HG_PORT_CLIENTS : always;
 }
 
 static void destroy(void *self) {
@@ -248,10 +273,12 @@ static void destroy(void *self) {
   for (void *task; (task = hg_id_map_next(&scheduler->tasks, &at));)
     free(task);
   hg_id_map_destroy(&scheduler->tasks);
+  hg_scheduler_forget_owners(scheduler);
   hg_task_queue_destroy(&scheduler->in_line);
   hg_task_queue_destroy(&scheduler->nested);
   hg_blocks_destroy(&scheduler->blocks);
   hg_heap_destroy(&scheduler->deadlines);
+  hg_heap_destroy(&scheduler->untold);
   hg_held_destroy(&scheduler->held);
   free(scheduler->questions.ring);
   free(scheduler);

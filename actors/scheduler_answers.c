@@ -16,8 +16,7 @@ void hg_scheduler_give_back(struct hg_scheduler *scheduler, struct hg_queued_tas
   hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &release);
   if (!hg_scheduler_push_question(scheduler, (struct hg_question){.id = task->request, .own = true}))
     scheduler->out->failed = true;
-  if (!task->left) hg_scheduler_refuse(scheduler, task->peer, task->request, (hg_err)task->given_up);
-  task->given_back = true;
+  task->ending = true;
   hg_count(scheduler->out, grants_given_back);
 }
 
@@ -27,12 +26,17 @@ static void granted(struct hg_scheduler *scheduler, struct hg_queued_task *task,
   task->granted = tokens;
   task->told_at = scheduler->seq;
   if (task->parent) scheduler->running_nested++;
-  else scheduler->running_slots++;
+  else hg_scheduler_take_slot(scheduler, task);
   // I5, by the maximum and the throttle that were in force in the tracker's line when it granted.
   assert(task->parent || scheduler->running_slots <= hg_scheduler_effective(scheduler, scheduler->max_noted));
   // A deadline that passed while the tracker was asked is no reason to refuse what it has granted.
-  if (task->given_up && (task->given_up != HG_ERR_TIMEOUT || task->left)) hg_scheduler_give_back(scheduler, task);
-  else hg_scheduler_tell_grant(scheduler, task);
+  if (task->given_up && (task->given_up != HG_ERR_TIMEOUT || task->left)) {
+    hg_scheduler_give_back(scheduler, task);
+    if (!task->left) hg_scheduler_refuse(scheduler, task->peer, task->request, (hg_err)task->given_up);
+  } else {
+    hg_scheduler_tell_grant(scheduler, task);
+    hg_scheduler_begin_lease(scheduler, task);
+  }
 }
 
 static void refused(struct hg_scheduler *scheduler, struct hg_queued_task *task, hg_err err, int64_t left) {
@@ -86,7 +90,7 @@ static void permit_closed(struct hg_scheduler *scheduler, const struct hg_permit
   struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, answer->permit);
   if (answer->error == HG_OK && task && task->state == HG_TASK_RUNNING) {
     if (task->parent) scheduler->running_nested--;
-    else scheduler->running_slots--;
+    else hg_scheduler_free_slot(scheduler, task);
     hg_scheduler_drop(scheduler, task);
   }
   if (question.own) return;
@@ -122,5 +126,7 @@ void hg_scheduler_from_tracker(struct hg_scheduler *scheduler, const struct hg_m
   } else if (message->kind == HG_COMMITTED) {
     scheduler->durable = message->as.committed.seq;
     hg_held_release(&scheduler->held, scheduler->durable, scheduler->out);
+    hg_scheduler_begin_told_leases(scheduler);
+    if (message->as.committed.given_up) hg_scheduler_lose_store(scheduler);
   }
 }

@@ -8,7 +8,7 @@
 
 // An acquire that is here already: a repetition is no second request.
 static void repeat(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_queued_task *task) {
-  if (task->peer != peer || task->given_back) hg_scheduler_refuse(scheduler, peer, task->request, HG_ERR_CONFLICT);
+  if (task->peer != peer || task->ending) hg_scheduler_refuse(scheduler, peer, task->request, HG_ERR_CONFLICT);
   else if (task->state == HG_TASK_RUNNING) hg_scheduler_tell_grant(scheduler, task);
 }
 
@@ -18,10 +18,16 @@ static hg_err check_acquire(const struct hg_scheduler *scheduler, const struct h
     return HG_ERR_INVALID;
   if (acquire->budget >= scheduler->config->budget_count) return HG_ERR_UNKNOWN_BUDGET;
   if (scheduler->draining) return HG_ERR_CLOSED;
+  if (scheduler->given_up) return HG_ERR_STORE;
   if (acquire->parent != 0) {
     const struct hg_queued_task *parent = hg_id_map_get(&scheduler->tasks, acquire->parent);
-    if (!parent || parent->state != HG_TASK_RUNNING || parent->given_back) return HG_ERR_UNKNOWN_PERMIT;
+    if (!parent || parent->state != HG_TASK_RUNNING || parent->ending) return HG_ERR_UNKNOWN_PERMIT;
+    if (acquire->from_parent && parent->budget != acquire->budget) return HG_ERR_INVALID;
+  } else if (acquire->from_parent) {
+    return HG_ERR_INVALID;
   }
+  const uint64_t lease_ms = acquire->lease_us / 1000;
+  if (acquire->lease_us && (lease_ms < HG_LEASE_MS_MIN || lease_ms > HG_LEASE_MS_MAX)) return HG_ERR_INVALID;
   const uint32_t under_way = scheduler->waiting + scheduler->asked_nested;
   return under_way >= HG_QUEUE_MAX ? HG_ERR_BUSY : HG_OK;
 }
@@ -34,6 +40,9 @@ static struct hg_queued_task *make_task(struct hg_scheduler *scheduler, hg_peer 
   *task = (struct hg_queued_task){
       .request = acquire->request,
       .parent = acquire->parent,
+      .from_parent = acquire->from_parent,
+      .waits = acquire->waits,
+      .number = ++scheduler->arrivals,
       .peer = peer,
       .min_tokens = acquire->min_tokens,
       .max_tokens = acquire->max_tokens,
@@ -43,16 +52,19 @@ static struct hg_queued_task *make_task(struct hg_scheduler *scheduler, hg_peer 
       .task_size = task_id.size,
   };
   if (task_id.size) memcpy(task->task_id, task_id.data, task_id.size);
-  if (hg_id_map_put(&scheduler->tasks, task->request, task)) return task;
+  const bool owned = hg_scheduler_own(scheduler, task);
+  if (owned && hg_id_map_put(&scheduler->tasks, task->request, task)) return task;
+  if (owned) hg_scheduler_disown(scheduler, task);
   free(task);
   return NULL;
 }
 
-static bool set_deadline(struct hg_scheduler *scheduler, struct hg_queued_task *task, uint64_t timeout_us) {
+static bool set_timers(struct hg_scheduler *scheduler, struct hg_queued_task *task,
+                       const struct hg_acquire_message *acquire) {
   const int64_t now = scheduler->now.monotonic_us;
-  if (timeout_us == 0 || timeout_us >= (uint64_t)(HG_NEVER - now)) return true;
-  if (!hg_heap_reserve(&scheduler->deadlines, scheduler->deadlines.count + 1)) return false;
-  hg_heap_put(&scheduler->deadlines, &task->in_deadlines, now + (int64_t)timeout_us);
+  if (!hg_scheduler_reserve_timers(scheduler, task, (int64_t)acquire->lease_us)) return false;
+  if (acquire->timeout_us != 0 && acquire->timeout_us < (uint64_t)(HG_NEVER - now))
+    hg_heap_put(&scheduler->deadlines, &task->in_deadlines, now + (int64_t)acquire->timeout_us);
   return true;
 }
 
@@ -68,7 +80,7 @@ static void acquire_permit(struct hg_scheduler *scheduler, hg_peer peer, const s
     return;
   }
   struct hg_queued_task *task = make_task(scheduler, peer, acquire);
-  const bool ready = task && set_deadline(scheduler, task, acquire->timeout_us);
+  const bool ready = task && set_timers(scheduler, task, acquire);
   if (ready && task->parent) {
     hg_scheduler_ask(scheduler, task);
   } else if (!ready || !hg_scheduler_put_in_line(scheduler, task)) {
@@ -77,17 +89,25 @@ static void acquire_permit(struct hg_scheduler *scheduler, hg_peer peer, const s
   }
 }
 
-static void cancel(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request) {
-  struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, request);
-  if (task && task->peer == peer) hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
+static bool can_be_given_back(const struct hg_scheduler *scheduler, const struct hg_queued_task *task) {
+  return task->state == HG_TASK_RUNNING && !task->left && !task->ending && !hg_scheduler_is_cut_off(scheduler);
+}
+
+static void cancel(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_cancel_message *command) {
+  struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, command->request);
+  if (!task || task->peer != peer) return;
+  if (command->give_back && can_be_given_back(scheduler, task)) hg_scheduler_give_back(scheduler, task);
+  else hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
 }
 
 // -------------------------------------------------------------------------------------- passed on to the tracker
 
-static void abandon(struct hg_scheduler *scheduler, const struct hg_queued_task *task) {
+void hg_scheduler_abandon(struct hg_scheduler *scheduler, struct hg_queued_task *task, bool expired) {
   struct hg_message message;
   hg_message_init(&message, HG_ABANDON);
   message.as.abandon.permit = task->request;
+  message.as.abandon.expired = expired;
+  task->ending = true;
   hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &message);
   if (!hg_scheduler_push_question(scheduler, (struct hg_question){.id = task->request, .own = true}))
     scheduler->out->failed = true;
@@ -104,32 +124,31 @@ static void leave(struct hg_scheduler *scheduler, hg_peer peer) {
   while ((task = its)) {
     its = task->next;
     if (task->state != HG_TASK_RUNNING) hg_scheduler_give_up(scheduler, task, HG_ERR_CANCELLED);
-    else if (task->given_back || scheduler->stopping) continue;
+    else if (task->ending || hg_scheduler_is_cut_off(scheduler)) continue;
     else if (task->told_at > scheduler->durable) hg_scheduler_give_back(scheduler, task);
-    else abandon(scheduler, task);
+    else hg_scheduler_abandon(scheduler, task, false);
   }
 }
 
 // A grant that came back: its owner is gone and never knew of it.
 static void take_back(struct hg_scheduler *scheduler, hg_peer peer, uint64_t request) {
   struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, request);
-  const bool open = task && task->peer == peer && task->state == HG_TASK_RUNNING;
-  if (!open || task->left || task->given_back || scheduler->stopping) return;
+  if (!task || task->peer != peer || !can_be_given_back(scheduler, task)) return;
   task->left = true;
   hg_scheduler_give_back(scheduler, task);
 }
 
-// A settle or release goes to the tracker as it came; after STOP nothing goes there any more.
+// A settle or release goes to the tracker as it came.
 static void pass_on(struct hg_scheduler *scheduler, const struct hg_envelope *in, uint64_t permit) {
-  if (!scheduler->stopping &&
-      hg_scheduler_push_question(scheduler, (struct hg_question){.id = permit, .peer = in->peer})) {
+  const bool cut_off = hg_scheduler_is_cut_off(scheduler);
+  if (!cut_off && hg_scheduler_push_question(scheduler, (struct hg_question){.id = permit, .peer = in->peer})) {
     hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &in->message);
     return;
   }
   struct hg_message settled;
   hg_message_init(&settled, HG_SETTLED);
   settled.as.settled.permit = permit;
-  settled.as.settled.error = scheduler->stopping ? HG_ERR_CLOSED : HG_ERR_NO_MEMORY;
+  settled.as.settled.error = (uint32_t)(cut_off ? hg_scheduler_cut_off_error(scheduler) : HG_ERR_NO_MEMORY);
   hg_scheduler_tell(scheduler, in->peer, &settled);
 }
 
@@ -137,8 +156,9 @@ static void set_max_concurrency(struct hg_scheduler *scheduler, hg_peer peer,
                                 const struct hg_set_max_concurrency_message *command) {
   const struct hg_question question = {.id = command->request, .peer = peer, .count = command->count};
   const bool in_range = command->count >= 1 && command->count <= HG_CONCURRENCY_MAX;
+  const bool cut_off = hg_scheduler_is_cut_off(scheduler);
   struct hg_message message;
-  if (in_range && !scheduler->stopping && hg_scheduler_push_question(scheduler, question)) {
+  if (in_range && !cut_off && hg_scheduler_push_question(scheduler, question)) {
     scheduler->max_concurrency = command->count;
     hg_message_init(&message, HG_MAX_CONCURRENCY);
     message.as.max_concurrency.count = command->count;
@@ -146,7 +166,9 @@ static void set_max_concurrency(struct hg_scheduler *scheduler, hg_peer peer,
   } else {
     hg_message_init(&message, HG_DONE);
     message.as.done.request = command->request;
-    message.as.done.error = !in_range ? HG_ERR_RANGE : scheduler->stopping ? HG_ERR_CLOSED : HG_ERR_NO_MEMORY;
+    message.as.done.error = !in_range ? HG_ERR_RANGE
+                            : cut_off ? (uint32_t)hg_scheduler_cut_off_error(scheduler)
+                                      : HG_ERR_NO_MEMORY;
     hg_scheduler_tell(scheduler, peer, &message);
   }
 }
@@ -209,7 +231,8 @@ void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_en
   if (message->kind == HG_ACQUIRE) acquire_permit(scheduler, in->peer, &message->as.acquire);
   else if (message->kind == HG_SETTLE) pass_on(scheduler, in, message->as.settle.permit);
   else if (message->kind == HG_RELEASE) pass_on(scheduler, in, message->as.release.permit);
-  else if (message->kind == HG_CANCEL) cancel(scheduler, in->peer, message->as.cancel.request);
+  else if (message->kind == HG_RENEW) hg_scheduler_renew(scheduler, in->peer, &message->as.renew);
+  else if (message->kind == HG_CANCEL) cancel(scheduler, in->peer, &message->as.cancel);
   else if (message->kind == HG_SET_MAX_CONCURRENCY)
     set_max_concurrency(scheduler, in->peer, &message->as.set_max_concurrency);
   else if (message->kind == HG_GET_QUEUE) get_queue(scheduler, in->peer, message->as.get_queue.request);

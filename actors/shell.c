@@ -1,11 +1,12 @@
 // The thread around an actor: wait, drain, receive, flush, send.
 #include "actors/shell.h"
 
-#include "actors/id_map.h"
 #include "bus/frames.h"
 
 #include <signal.h>
 #include <stdlib.h>
+
+#define GONE_TURNS_MAX 1024 // a port that is never empty keeps the news that a peer is gone no longer
 
 // What comes in on a port is an inside frame, an outside one, or raw.
 static hg_err decode(enum hg_port port, struct hg_envelope *in) {
@@ -46,15 +47,15 @@ static bool take(struct hg_shell *shell, enum hg_port port, struct hg_now now, s
   return true;
 }
 
-// Drains a burst from every readable port; true when a port may still have more.
-static bool drain(struct hg_shell *shell, uint32_t readable, struct hg_now now, struct hg_outbox *out) {
-  bool more = false;
+// Drains a burst from each of the ports; says which may still have more.
+static uint32_t drain(struct hg_shell *shell, uint32_t ports, struct hg_now now, struct hg_outbox *out) {
+  uint32_t more = 0;
   for (uint32_t port = 0; port < HG_PORT_COUNT; port++) {
-    if (!(readable >> port & 1)) continue;
+    if (!(ports >> port & 1)) continue;
     uint32_t taken = 0;
     while (taken < HG_BURST && take(shell, (enum hg_port)port, now, out))
       taken++;
-    more |= taken == HG_BURST;
+    if (taken == HG_BURST) more |= 1U << port;
   }
   return more;
 }
@@ -80,25 +81,36 @@ static void send_all(struct hg_shell *shell, struct hg_outbox *out, struct hg_ou
   hg_outbox_clear(out);
 }
 
-// Back to the actor, and then a LEAVE for each peer that is gone: it had no chance to say so.
+// Back to the actor; who did not take it is gone.
 static void give_back_undelivered(struct hg_shell *shell, struct hg_outbox *undelivered, struct hg_now now,
                                   struct hg_outbox *out) {
   struct hg_outgoing next;
-  struct hg_id_map told = {0};
   for (size_t at = 0; hg_outbox_next(undelivered, &at, &next);) {
     struct hg_envelope in = {.port = next.port, .peer = next.peer, .frame = next.frame, .frame_size = next.frame_size};
     if (decode(in.port, &in) == HG_OK) shell->actor.receive(shell->actor.self, now, &in, out);
+    out->failed |= !hg_id_map_put(&shell->gone[next.port], next.peer, shell);
+    shell->gone_ports |= 1U << next.port;
   }
-  for (size_t at = 0; hg_outbox_next(undelivered, &at, &next);) {
-    if (hg_id_map_get(&told, next.peer)) continue;
-    struct hg_envelope in = {.port = next.port, .peer = next.peer};
-    hg_message_init(&in.message, HG_LEAVE);
-    in.message.as.leave.gone = true;
-    shell->actor.receive(shell->actor.self, now, &in, out);
-    out->failed |= !hg_id_map_put(&told, next.peer, shell);
-  }
-  hg_id_map_destroy(&told);
   hg_outbox_clear(undelivered);
+}
+
+// A LEAVE for each peer that is gone: it may have had no chance to say so. What it had sent before is read first, which
+// is certain when its port is `empty`.
+static void tell_gone(struct hg_shell *shell, uint32_t empty, struct hg_now now, struct hg_outbox *out) {
+  if (!shell->gone_ports) return;
+  if (++shell->gone_turns == GONE_TURNS_MAX) empty = UINT32_MAX;
+  for (uint32_t port = 0; port < HG_PORT_COUNT; port++) {
+    if (!(shell->gone_ports & empty & 1U << port)) continue;
+    for (size_t at = 0; hg_id_map_next(&shell->gone[port], &at);) {
+      struct hg_envelope in = {.port = (enum hg_port)port, .peer = shell->gone[port].slots[at - 1].id};
+      hg_message_init(&in.message, HG_LEAVE);
+      in.message.as.leave.gone = true;
+      shell->actor.receive(shell->actor.self, now, &in, out);
+    }
+    hg_id_map_destroy(&shell->gone[port]);
+    shell->gone_ports &= ~(1U << port);
+    shell->gone_turns = 0;
+  }
 }
 
 static int64_t time_left(int64_t wake, struct hg_now now) {
@@ -106,8 +118,10 @@ static int64_t time_left(int64_t wake, struct hg_now now) {
   return wake <= now.monotonic_us ? 0 : wake - now.monotonic_us;
 }
 
-static void say_out_of_memory(struct hg_shell *shell, struct hg_outbox *out) {
+// A runtime without one of its actors answers nobody any more: all that wait hear so now, and a close says why.
+static void die(struct hg_shell *shell, struct hg_outbox *out) {
   hg_outbox_clear(out);
+  shell->died_with = HG_ERR_NO_MEMORY;
   struct hg_message last;
   hg_message_init(&last, HG_STOPPED);
   last.as.stopped.error = HG_ERR_NO_MEMORY;
@@ -115,6 +129,7 @@ static void say_out_of_memory(struct hg_shell *shell, struct hg_outbox *out) {
   uint8_t frame[128];
   const size_t size = hg_frame_encode(&last, frame, sizeof frame);
   (void)hg_link_send(&shell->links[HG_PORT_LIFE], 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
+  if (shell->core) hg_core_close(shell->core);
 }
 
 static void *run(void *argument) {
@@ -122,22 +137,25 @@ static void *run(void *argument) {
   struct hg_actor *actor = &shell->actor;
   struct hg_outbox out = {.counters = &shell->counters}, undelivered = {0};
   uint32_t readable = 0;
-  bool more = false;
-  for (;;) {
+  while (!shell->died_with) {
     struct hg_now now = hg_clock_now();
     give_back_undelivered(shell, &undelivered, now, &out);
-    more = drain(shell, readable, now, &out);
+    const uint32_t full = drain(shell, readable, now, &out);
+    tell_gone(shell, readable & ~full, now, &out);
     const int64_t wake = actor->flush(actor->self, now, &out);
-    if (out.failed) say_out_of_memory(shell, &out);
-    const bool finished = out.finished || out.failed;
-    send_all(shell, &out, &undelivered);
-    if (undelivered.failed) say_out_of_memory(shell, &out);
-    if (finished || undelivered.failed) break;
-    more |= undelivered.count > 0;
+    const bool finished = out.finished;
+    if (out.failed) die(shell, &out);
+    else send_all(shell, &out, &undelivered);
+    if (undelivered.failed) die(shell, &out);
+    if (finished) break;
     const uint32_t wanted = actor->listens ? actor->listens(actor->self) : UINT32_MAX;
+    const bool more = (full | (shell->gone_ports & wanted)) || undelivered.count > 0;
     if (hg_links_wait(shell->links, HG_PORT_COUNT, wanted, more ? 0 : time_left(wake, now), &readable) == HG_ERR_CLOSED)
       break;
+    readable |= shell->gone_ports & wanted; // to see that they are empty
   }
+  for (int port = 0; port < HG_PORT_COUNT; port++)
+    hg_id_map_destroy(&shell->gone[port]);
   hg_outbox_destroy(&out);
   hg_outbox_destroy(&undelivered);
   return NULL;

@@ -16,20 +16,26 @@ enum hg_task_state {
 
 // An acquire, from its arrival to the close of its permit.
 struct hg_queued_task {
-  struct hg_heap_node in_line, in_deadlines;
-  struct hg_queued_task *next; // while a set of tasks is gathered
+  struct hg_heap_node in_line, in_deadlines, in_untold;
+  struct hg_queued_task *next;                       // while a set of tasks is gathered
+  struct hg_queued_task *before_stuck, *after_stuck; // as long as its client waits for it (scheduler_owners.c)
+  struct hg_task_owner *owner;
   uint64_t request, parent;
+  uint64_t number; // acquires are counted as they come
   hg_peer peer;
   int64_t min_tokens, max_tokens;
   int64_t granted;
+  int64_t lease_us; // 0: none
   uint64_t told_at; // its GRANTED leaves when this row of the journal is durable
-  int64_t arrival; // its place in line
+  int64_t arrival;  // its place in line
   uint32_t budget, attempt;
   uint32_t blocks;   // 1 + the budget that is blocked because of it; 0: none
   uint32_t given_up; // asked, but no longer wanted: the hg_err to answer
   enum hg_task_state state;
-  bool left;       // its client is gone: nobody to answer
-  bool given_back; // its grant came too late and is being released
+  bool left;        // its client is gone: nobody to answer
+  bool ending;      // the scheduler gives its permit back, or makes an orphan of it
+  bool from_parent; // its reservation comes out of its parent's
+  bool waits;       // its client does nothing else until it is answered
   uint32_t task_size;
   char task_id[];
 };

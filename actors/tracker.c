@@ -12,7 +12,8 @@ void hg_tracker_emit(struct hg_tracker *tracker, uint32_t budget, struct hg_mess
 }
 
 void hg_tracker_answer(struct hg_tracker *tracker, hg_peer peer, const struct hg_message *answer) {
-  if (tracker->log.durable == tracker->log.seq) hg_outbox_put(tracker->out, HG_PORT_CLIENTS, peer, answer);
+  if (tracker->store.given_up) hg_tracker_answer_lost(tracker, peer, answer);
+  else if (tracker->log.durable == tracker->log.seq) hg_outbox_put(tracker->out, HG_PORT_CLIENTS, peer, answer);
   else if (!hg_held_put(&tracker->held, tracker->log.seq, HG_PORT_CLIENTS, peer, answer)) tracker->out->failed = true;
 }
 
@@ -185,44 +186,12 @@ static void tell_stopped(struct hg_tracker *tracker) {
 
 static void end(struct hg_tracker *tracker) {
   const bool all_durable = tracker->log.durable == tracker->log.seq;
-  if (!all_durable && !tracker->stop_now) return;
+  if (!all_durable && !tracker->stop_now && !tracker->store.given_up) return;
   if (all_durable) hg_outbox_finish(tracker->out, HG_OK, NULL);
   else hg_outbox_finish(tracker->out, HG_ERR_STORE, "the newest facts are not known to be durable");
 }
 
 // ------------------------------------------------------------------------------------------------------- turns
-
-static void tell_durable(struct hg_tracker *tracker) {
-  if (tracker->told_durable == tracker->log.durable) return;
-  tracker->told_durable = tracker->log.durable;
-  struct hg_message committed;
-  hg_message_init(&committed, HG_COMMITTED);
-  committed.as.committed.seq = tracker->log.durable;
-  hg_outbox_put(tracker->out, HG_PORT_DECISIONS, 0, &committed);
-}
-
-// What could not be journalled while the store was down is journalled when it is back, but never behind the last row.
-static void tell_store_trouble(struct hg_tracker *tracker) {
-  struct hg_message event;
-  hg_message_init(&event, HG_STORE_DEGRADED);
-  event.as.store_degraded.reason = hg_text_of(tracker->store.reason);
-  hg_fact_log_append(&tracker->log, tracker->store.since_utc_us, 0, &event);
-  hg_message_init(&event, HG_STORE_RECOVERED);
-  event.as.store_recovered.lasted_us = (uint64_t)(tracker->now.monotonic_us - tracker->store.since_us);
-  hg_tracker_emit(tracker, 0, &event);
-}
-
-static void note_store(struct hg_tracker *tracker, const struct hg_committed_message *committed) {
-  if (committed->degraded == tracker->store.degraded) return;
-  tracker->store.degraded = committed->degraded;
-  if (committed->degraded) {
-    tracker->store.since_us = tracker->now.monotonic_us;
-    tracker->store.since_utc_us = tracker->now.utc_us;
-    hg_text_copy(tracker->store.reason, sizeof tracker->store.reason, committed->reason);
-  } else if (tracker->state != HG_TRACKER_STOPPED) {
-    tell_store_trouble(tracker);
-  }
-}
 
 static void tell_audit(struct hg_tracker *tracker, const struct hg_audited_message *audited) {
   struct hg_message event;
@@ -245,7 +214,8 @@ static void begin_turn(struct hg_tracker *tracker, struct hg_now now, struct hg_
 }
 
 static void receive_decision(struct hg_tracker *tracker, const struct hg_message *message) {
-  if (message->kind == HG_MAX_CONCURRENCY) set_max_concurrency(tracker, message->as.max_concurrency.count);
+  if (tracker->store.given_up) hg_tracker_decide_nothing(tracker, message);
+  else if (message->kind == HG_MAX_CONCURRENCY) set_max_concurrency(tracker, message->as.max_concurrency.count);
   else hg_tracker_decision(tracker, message);
 }
 
@@ -255,7 +225,7 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
   if (in->port == HG_PORT_FACTS && in->message.kind == HG_COMMITTED) {
     hg_fact_log_committed(&tracker->log, in->message.as.committed.seq);
     hg_held_release(&tracker->held, tracker->log.durable, out);
-    note_store(tracker, &in->message.as.committed);
+    hg_tracker_note_store(tracker, &in->message.as.committed);
   } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_USAGE_FOUND) {
     if (tracker->state != HG_TRACKER_STOPPED) hg_tracker_found(tracker, &in->message.as.usage_found);
   } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_AUDITED) {
@@ -273,20 +243,25 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
   }
 }
 
+// Facts that nobody will store do not have to wait for room.
+static bool is_full(const struct hg_tracker *tracker) {
+  return hg_fact_log_is_full(&tracker->log) && !tracker->store.given_up;
+}
+
 static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   struct hg_tracker *tracker = self;
   begin_turn(tracker, now, out);
   hg_tracker_answer_peers(tracker);
   if (tracker->state == HG_TRACKER_STOPPING) {
-    const bool drained = !tracker->heard && !hg_fact_log_is_full(&tracker->log) && tracker->finds.count == 0;
+    const bool drained = !tracker->heard && !is_full(tracker) && tracker->finds.count == 0;
     if (drained || tracker->stop_now || ++tracker->stop_turns > STOP_TURNS_MAX) tell_stopped(tracker);
   }
   tracker->heard = false;
   hg_usage_ids_forget(&tracker->usage_ids, tracker->log.durable);
   hg_fact_log_send(&tracker->log, out);
-  tell_durable(tracker);
+  hg_tracker_tell_durable(tracker);
   if (tracker->state == HG_TRACKER_STOPPED) end(tracker);
-  const bool waits = hg_fact_log_is_full(&tracker->log) || tracker->finds.count > 0; // for the persister
+  const bool waits = is_full(tracker) || tracker->finds.count > 0; // for the persister
   return tracker->state == HG_TRACKER_STOPPING && !waits ? now.monotonic_us : HG_NEVER;
 }
 
@@ -294,7 +269,7 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
 static uint32_t listens(const void *self) {
   const struct hg_tracker *tracker = self;
   const uint32_t always = 1U << HG_PORT_FACTS | 1U << HG_PORT_LIFE;
-  if (hg_fact_log_is_full(&tracker->log)) return always;
+  if (is_full(tracker)) return always;
   if (hg_tracker_asks_much(tracker)) return always | 1U << HG_PORT_DECISIONS;
   return always | 1U << HG_PORT_CLIENTS | 1U << HG_PORT_DECISIONS;
 }

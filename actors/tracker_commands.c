@@ -212,6 +212,7 @@ static void decide(struct hg_tracker *tracker, const struct hg_envelope *in) {
   const struct hg_message *message = &in->message;
   const uint64_t number = hg_tracker_number_of(message);
   tracker->deciding = take_number(tracker, in->peer, number);
+  if (tracker->store.given_up) tracker->deciding = NULL; // the number gets its HG_ERR_STORE with all others
   if (!tracker->deciding) return;
   hg_err err = HG_OK;
   if (message->kind == HG_RECORD_USAGE) err = record(tracker, &message->as.record_usage);

@@ -28,7 +28,7 @@ static struct hg_text usage_id_of(const struct hg_message *message) {
 
 // Has to be asked for before it can be decided.
 static bool is_unknown(const struct hg_tracker *tracker, struct hg_text usage_id) {
-  return usage_id.size > 0 && usage_id.size <= HG_LABEL_MAX && !hg_usage_ids_find(&tracker->usage_ids, usage_id);
+  return !tracker->store.given_up && usage_id.size > 0 && usage_id.size <= HG_LABEL_MAX && !hg_usage_ids_find(&tracker->usage_ids, usage_id);
 }
 
 static bool ask_ledger(struct hg_tracker *tracker, struct hg_deferred *deferred, struct hg_text usage_id) {
@@ -98,6 +98,24 @@ void hg_tracker_found(struct hg_tracker *tracker, const struct hg_usage_found_me
   deferred->request = 0;
   deferred->answer = (struct hg_found_usage){answer->seq, answer->content};
   go_on(tracker, deferred->peer);
+}
+
+static struct hg_tracker_peer *any_in_line(const struct hg_tracker *tracker) {
+  size_t at = 0;
+  struct hg_tracker_peer *peer;
+  while ((peer = hg_id_map_next(&tracker->peers, &at)) && !peer->first_deferred)
+    ;
+  return peer;
+}
+
+void hg_tracker_give_up_finds(struct hg_tracker *tracker) {
+  size_t at = 0;
+  for (struct hg_deferred *deferred; (deferred = hg_id_map_next(&tracker->finds, &at));)
+    deferred->request = 0;
+  hg_id_map_destroy(&tracker->finds);
+  tracker->finds = (struct hg_id_map){0};
+  for (struct hg_tracker_peer *peer; (peer = any_in_line(tracker));)
+    go_on(tracker, peer->id);
 }
 
 void hg_tracker_forget_deferred(struct hg_tracker *tracker, struct hg_tracker_peer *peer) {

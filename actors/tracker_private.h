@@ -1,5 +1,6 @@
 // What the files of the tracker share: tracker.c (turns, start and stop), tracker_commands.c (numbered commands and
-// questions of clients), tracker_once.c (usage ids, lasting names), tracker_permits.c (reservations). [8_RISKS-REQ-031]
+// questions of clients), tracker_once.c (usage ids, lasting names), tracker_permits.c (reservations), tracker_endings.c
+// (how they end), tracker_store.c (what is durable). [8_RISKS-REQ-031]
 #ifndef HG_TRACKER_PRIVATE_H
 #define HG_TRACKER_PRIVATE_H
 
@@ -45,8 +46,9 @@ struct hg_tracker {
   uint64_t refusals; // answers that made somebody wait
   uint32_t max_concurrency;
   uint64_t told_durable;           // to the scheduler
+  bool told_given_up;
   struct {
-    bool degraded;
+    bool degraded, given_up;
     int64_t since_us, since_utc_us;
     char reason[HG_TEXT_MAX + 1];
   } store; // as the persister told it
@@ -98,6 +100,8 @@ struct hg_tracker_peer *hg_tracker_find_peer(struct hg_tracker *tracker, hg_peer
 void hg_tracker_receive(struct hg_tracker *tracker, const struct hg_envelope *in);
 void hg_tracker_found(struct hg_tracker *tracker, const struct hg_usage_found_message *answer);
 void hg_tracker_forget_deferred(struct hg_tracker *tracker, struct hg_tracker_peer *peer);
+// The ledger will never answer: what waits in line is heard now, to be told so.
+void hg_tracker_give_up_finds(struct hg_tracker *tracker);
 bool hg_tracker_asks_much(const struct hg_tracker *tracker); // no more may be asked of the ledger now
 // HG_ERR_EMPTY: what the event says is to be counted, and the row goes into *out (NULL: it has no usage id). HG_OK: it
 // was counted before. HG_ERR_CONFLICT: something else was, under its usage id.
@@ -113,8 +117,20 @@ struct hg_text hg_tracker_sign(struct hg_tracker *tracker, int64_t *number);
 // NUMBERS_TAKEN, when the peer's newest numbers have no row.
 void hg_tracker_tell_numbers(struct hg_tracker *tracker, const struct hg_tracker_peer *peer);
 
+// tracker_store.c
+void hg_tracker_note_store(struct hg_tracker *tracker, const struct hg_committed_message *committed);
+void hg_tracker_tell_durable(struct hg_tracker *tracker); // to the scheduler
+// Once the persister has given up: what is said instead of an answer that waits for a commit, and to the scheduler.
+void hg_tracker_answer_lost(struct hg_tracker *tracker, hg_peer peer, const struct hg_message *answer);
+void hg_tracker_decide_nothing(struct hg_tracker *tracker, const struct hg_message *question);
+
 // tracker_permits.c
 void hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *message);
+
+// tracker_endings.c
+void hg_tracker_settle(struct hg_tracker *tracker, const struct hg_settle_message *settle);
+void hg_tracker_release(struct hg_tracker *tracker, const struct hg_release_message *release);
+void hg_tracker_abandon(struct hg_tracker *tracker, const struct hg_abandon_message *abandon);
 void hg_tracker_orphan(struct hg_tracker *tracker, struct hg_permit_record *permit, const char *reason);
 
 // Are the names of a report of usage within their bounds?

@@ -72,6 +72,8 @@ static void ask(const struct hg_run_function_message *run, struct hg_outbox *out
   acquire->attempt = run->attempt;
   acquire->first_in_line = run->first_in_line;
   acquire->parent = run->parent;
+  acquire->from_parent = run->from_parent;
+  acquire->lease_us = run->lease_us;
   hg_outbox_put(out, HG_PORT_SCHEDULER, 0, &message);
 }
 

@@ -40,22 +40,38 @@ static bool somebody_listens(const char *path) {
   return alive;
 }
 
-static hg_err check_path(const char *path, hg_error *why) {
+static hg_err check_path(const char *path, bool is_ours, hg_error *why) {
   struct stat found;
   if (lstat(path, &found) != 0) return HG_OK;
   if (!S_ISSOCK(found.st_mode)) return refuse(why, "ipc://%s: something that is not a socket stands there; move it or name another path", path);
-  if (somebody_listens(path)) return refuse(why, "ipc://%s: another process is listening there; stop it or name another path", path);
+  if (!is_ours && somebody_listens(path)) return refuse(why, "ipc://%s: another process is listening there; stop it or name another path", path);
   return HG_OK;
 }
 
-hg_err hg_outward_bind(struct hg_link *link, const char *endpoint, hg_error *why) {
+static const char *path_of(const char *endpoint) {
+  return strncmp(endpoint, "ipc://", 6) == 0 ? endpoint + 6 : NULL;
+}
+
+hg_err hg_outward_bind(struct hg_link *link, const char *endpoint, bool is_ours, hg_error *why) {
   hg_error local = HG_ERROR_INIT;
   if (!why) why = &local;
-  if (strncmp(endpoint, "ipc://", 6) == 0) {
-    hg_err err = make_folder(endpoint + 6, why);
-    if (err == HG_OK) err = check_path(endpoint + 6, why);
-    if (err != HG_OK) return err;
-  }
+  const char *path = path_of(endpoint);
+  hg_err err = path ? make_folder(path, why) : HG_OK;
+  if (path && err == HG_OK) err = check_path(path, is_ours, why);
+  if (err != HG_OK) return err;
   if (hg_link_bind(link, endpoint) == HG_OK) return HG_OK;
   return refuse(why, "cannot bind %s: %s", endpoint, strerror(errno));
+}
+
+void hg_outward_note(const char *endpoint, struct hg_outward_file *out) {
+  struct stat found;
+  const char *path = path_of(endpoint);
+  *out = (struct hg_outward_file){0};
+  if (path && lstat(path, &found) == 0) *out = (struct hg_outward_file){found.st_dev, found.st_ino};
+}
+
+void hg_outward_remove(const char *endpoint, const struct hg_outward_file *file) {
+  struct hg_outward_file now;
+  hg_outward_note(endpoint, &now);
+  if (now.inode != 0 && now.inode == file->inode && now.device == file->device) (void)unlink(path_of(endpoint));
 }

@@ -4,8 +4,22 @@
 
 #include "bus/links.h"
 
+#include <sys/types.h>
+
 // Binds an ipc or tcp endpoint. For ipc it makes the folder (0700) when it is missing, and refuses a path where something
 // other than a stale socket stands: libzmq would delete a file and steal the socket of a living process in silence.
-hg_err hg_outward_bind(struct hg_link *link, const char *endpoint, hg_error *why);
+// `is_ours`: in a directory that is ours alone, and while we hold its lock: whoever still listens there, such as a child that
+// was forked from an earlier runtime, does so in vain.
+hg_err hg_outward_bind(struct hg_link *link, const char *endpoint, bool is_ours, hg_error *why);
+
+// The socket file of a bound ipc endpoint. It is removed when the runtime closes, or a child that was forked from it would
+// seem to listen there still.
+struct hg_outward_file {
+  dev_t device;
+  ino_t inode; // 0: none
+};
+void hg_outward_note(const char *endpoint, struct hg_outward_file *out);
+// Only if it is still the one that was noted.
+void hg_outward_remove(const char *endpoint, const struct hg_outward_file *file);
 
 #endif

@@ -11,8 +11,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define LEAVE_WITHIN_US 2000000
-
 static hg_err connect_link(hg_client *client, enum hg_client_link which, const char *address) {
   const struct hg_link_limits limits = HG_CLIENT_SIDE;
   hg_err err = hg_link_open(client->core->context, HG_DEALER, limits, &client->links[which]);
@@ -23,7 +21,7 @@ static hg_err connect_link(hg_client *client, enum hg_client_link which, const c
                                                                                                     : HG_ERR_SYSTEM;
 }
 
-static void free_client(hg_client *client) {
+void hg_client_free(hg_client *client) {
   for (int i = 0; i < HG_CLIENT_LINKS; i++)
     if (*client->core->not_forked) hg_link_close(&client->links[i]);
   if (client->epoll_fd >= 0) close(client->epoll_fd);
@@ -65,33 +63,17 @@ hg_err hg_client_new(hg_runtime *rt, hg_client **out) {
   client->unwanted.item = sizeof(uint64_t);
   err = atomic_fetch_add(&core->clients, 1) < HG_CLIENTS_MAX ? open_descriptors(client) : HG_ERR_BUSY;
   if (err != HG_OK) {
-    free_client(client);
+    hg_client_free(client);
     return err;
   }
   *out = client;
   return HG_OK;
 }
 
-// The pipe may be full of commands that the actor has not read yet.
-static void send_leave(hg_client *client, enum hg_client_link link, const struct hg_message *leave) {
-  const int64_t until = hg_clock_now().monotonic_us + LEAVE_WITHIN_US;
-  int64_t left = LEAVE_WITHIN_US;
-  while (left > 0 && hg_client_send(client, link, leave) == HG_ERR_BUSY &&
-         hg_link_wait_writable(&client->links[link], left) == HG_OK)
-    left = until - hg_clock_now().monotonic_us;
-}
-
 void hg_client_destroy(hg_client **client) {
   if (!client || !*client) return;
-  if (hg_core_check((*client)->core) == HG_OK) {
-    struct hg_message leave;
-    hg_message_init(&leave, HG_LEAVE);
-    leave.as.leave.gone = true;
-    send_leave(*client, HG_TO_SCHEDULER, &leave);
-    send_leave(*client, HG_TO_TRACKER, &leave);
-    if ((*client)->links[HG_TO_WORKERS].socket) send_leave(*client, HG_TO_WORKERS, &leave);
-  }
-  free_client(*client);
+  if (hg_core_check((*client)->core) == HG_OK) hg_client_say_farewell(*client);
+  else hg_client_free(*client);
   *client = NULL;
 }
 
@@ -154,8 +136,7 @@ hg_err hg_client_send(hg_client *client, enum hg_client_link link, const struct 
 
 // ---------------------------------------------------------------------------------------------------- taking in
 
-// Grants that nobody wants any more go back; what does not find room now is sent later.
-static void give_back(hg_client *client) {
+hg_err hg_client_give_back(hg_client *client) {
   static char mark;
   const uint64_t *permit;
   while ((permit = hg_ring_first(&client->unwanted))) {
@@ -164,12 +145,13 @@ static void give_back(hg_client *client) {
     release.as.release.permit = *permit;
     release.as.release.outcome = HG_OUTCOME_FAILED;
     release.as.release.reason = hg_text_of("cancelled");
-    if (!hg_id_map_put(&client->abandoned, *permit | HG_TICKET_SETTLE, &mark) ||
-        hg_client_send(client, HG_TO_SCHEDULER, &release) != HG_OK)
-      return;
+    if (!hg_id_map_put(&client->abandoned, *permit | HG_TICKET_SETTLE, &mark)) return HG_ERR_NO_MEMORY;
+    const hg_err err = hg_client_send(client, HG_TO_SCHEDULER, &release);
+    if (err != HG_OK) return err;
     client->settles++;
     hg_ring_pop(&client->unwanted);
   }
+  return HG_OK;
 }
 
 static hg_err complete(hg_client *client, hg_completion completion) {
@@ -191,11 +173,21 @@ static hg_err take_acquired(hg_client *client, uint64_t request, hg_err err, int
 
 static hg_err take_settled(hg_client *client, const struct hg_settled_message *settled) {
   if (client->settles) client->settles--;
+  if (settled->error == HG_ERR_STORE) client->lost_settles = true;
   if (hg_id_map_remove(&client->abandoned, settled->permit | HG_TICKET_SETTLE)) return HG_OK;
   return complete(client, (hg_completion){.kind = HG_COMPLETED_SETTLE,
                                           .ticket = {settled->permit | HG_TICKET_SETTLE},
                                           .err = (hg_err)settled->error,
                                           .permit = {settled->permit}});
+}
+
+static hg_err take_renewed(hg_client *client, uint64_t ticket, hg_err err) {
+  if (client->renewals) client->renewals--;
+  if (hg_id_map_remove(&client->abandoned, ticket)) return HG_OK;
+  return complete(client, (hg_completion){.kind = HG_COMPLETED_RENEWAL,
+                                          .ticket = {ticket},
+                                          .err = err,
+                                          .permit = {ticket & ~HG_TICKET_RENEW}});
 }
 
 // Keeps the answer of the one question under way; late answers of questions given up are passed over.
@@ -213,18 +205,26 @@ static hg_err take_answer(hg_client *client, const struct hg_message *message, u
   return HG_OK;
 }
 
+static hg_err take_rejected(hg_client *client, const struct hg_rejected_message *rejected) {
+  const struct hg_rejection rejection = {rejected->number, (hg_err)rejected->error};
+  if (rejection.err == HG_ERR_STORE) { // of all that are unanswered up to this one
+    if (!client->lost) client->lost_after = client->durable;
+    client->lost = true;
+    if (rejection.number > client->durable) client->durable = rejection.number;
+    return HG_OK;
+  }
+  if (rejection.number == client->waited_number) client->waited_result = rejection.err;
+  // A number that was not even taken is not covered by a RECORDED to come.
+  if (!hg_number_was_taken(rejection.err) && rejection.number > client->durable) client->durable = rejection.number;
+  return hg_ring_push(&client->rejections, &rejection) ? HG_OK : HG_ERR_NO_MEMORY;
+}
+
 static hg_err take(hg_client *client, const struct hg_message *message) {
   // Only the kinds that a client can get; the rest would be our own bug and is passed over.
   if (message->kind == HG_RECORDED) {
     if (message->as.recorded.number > client->durable) client->durable = message->as.recorded.number;
   } else if (message->kind == HG_REJECTED) {
-    const struct hg_rejection rejection = {message->as.rejected.number, (hg_err)message->as.rejected.error};
-    if (rejection.number == client->waited_number) client->waited_result = rejection.err;
-    // A number that was not even taken is not covered by a RECORDED to come.
-    const bool taken =
-        rejection.err != HG_ERR_BUSY && rejection.err != HG_ERR_NO_MEMORY && rejection.err != HG_ERR_SEQUENCE;
-    if (!taken && rejection.number > client->durable) client->durable = rejection.number;
-    return hg_ring_push(&client->rejections, &rejection) ? HG_OK : HG_ERR_NO_MEMORY;
+    return take_rejected(client, &message->as.rejected);
   } else if (message->kind == HG_GRANTED) {
     return take_acquired(client, message->as.granted.request, HG_OK, message->as.granted.tokens);
   } else if (message->kind == HG_REFUSED) {
@@ -242,6 +242,8 @@ static hg_err take(hg_client *client, const struct hg_message *message) {
     return take_answer(client, message, message->as.queue.request);
   } else if (message->kind == HG_REPORTER) {
     return take_answer(client, message, message->as.reporter.request);
+  } else if (message->kind == HG_DONE && message->as.done.request & HG_TICKET_RENEW) {
+    return take_renewed(client, message->as.done.request, (hg_err)message->as.done.error);
   } else if (message->kind == HG_DONE) {
     return take_answer(client, message, message->as.done.request);
   } else if (message->kind == HG_FUNCTION_RAN) {
@@ -278,7 +280,7 @@ hg_err hg_client_pump(hg_client *client) {
   hg_err err = hg_core_check(client->core);
   for (int i = 0; i < HG_CLIENT_LINKS && err == HG_OK; i++)
     err = take_from(client, &client->links[i]);
-  if (err == HG_OK) give_back(client);
+  if (err == HG_OK) (void)hg_client_give_back(client); // what finds no room now is sent later
   signal_completions(client, has_completions(client));
   return err;
 }
@@ -300,9 +302,13 @@ hg_err hg_client_wait(hg_client *client, int64_t deadline_us) {
 
 // ---------------------------------------------------------------------------------------------------- completions
 
+hg_err hg_client_outcome(const hg_client *client, uint64_t number) {
+  return client->lost && number > client->lost_after ? HG_ERR_STORE : HG_OK;
+}
+
 static hg_err rejection_of(hg_client *client, uint64_t number) {
   struct hg_rejection *first = hg_ring_first(&client->rejections);
-  if (!first || first->number != number) return HG_OK;
+  if (!first || first->number != number) return hg_client_outcome(client, number);
   const hg_err err = first->err;
   hg_ring_pop(&client->rejections);
   return err;

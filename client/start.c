@@ -69,12 +69,15 @@ static hg_err read_request(hg_client *client, const hg_request *from, hg_request
   memcpy(want, from, from->size < sizeof *want ? from->size : sizeof *want);
   if (want->min_tokens < 1 || want->max_tokens < want->min_tokens) return HG_ERR_INVALID;
   if (want->max_tokens > HG_TOKENS_MAX) return HG_ERR_RANGE;
+  if (want->from_parent && want->parent.id == 0) return HG_ERR_INVALID;
+  if (want->lease_ms && (want->lease_ms < HG_LEASE_MS_MIN || want->lease_ms > HG_LEASE_MS_MAX)) return HG_ERR_INVALID;
   if (want->attempt == 0) want->attempt = 1;
   const hg_err err = hg_client_find_budget(client, want->budget, budget);
   return err == HG_OK ? hg_client_text(want->task_id, HG_TASK_ID_MAX, task_id) : err;
 }
 
-hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, uint64_t timeout_us, hg_ticket *out) {
+hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, struct hg_patience patience,
+                               hg_ticket *out) {
   hg_request want;
   struct hg_message message;
   hg_message_init(&message, HG_ACQUIRE);
@@ -87,8 +90,11 @@ hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, uin
   acquire->max_tokens = want.max_tokens;
   acquire->attempt = want.attempt;
   acquire->first_in_line = want.first_in_line;
-  acquire->timeout_us = timeout_us;
+  acquire->timeout_us = patience.us;
+  acquire->waits = patience.waits;
   acquire->parent = want.parent.id;
+  acquire->from_parent = want.from_parent;
+  acquire->lease_us = (uint64_t)want.lease_ms * 1000;
   err = hg_client_send(client, HG_TO_SCHEDULER, &message);
   if (err != HG_OK) return err;
   client->acquires++;
@@ -97,11 +103,11 @@ hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, uin
 }
 
 hg_err hg_acquire_start(hg_client *client, const hg_request *request, hg_ticket *out) {
-  return client && out ? hg_client_start_acquire(client, request, 0, out) : HG_ERR_INVALID;
+  return client && out ? hg_client_start_acquire(client, request, (struct hg_patience){0}, out) : HG_ERR_INVALID;
 }
 
 static hg_err send_settle(hg_client *client, uint64_t permit, const struct hg_message *message, hg_ticket *out) {
-  if (client->settles >= HG_CLIENT_WINDOW) return HG_ERR_BUSY;
+  if (client->settles + client->renewals >= HG_CLIENT_WINDOW) return HG_ERR_BUSY;
   const hg_err err = hg_client_send(client, HG_TO_SCHEDULER, message);
   if (err != HG_OK) return err;
   client->settles++;
@@ -137,11 +143,31 @@ hg_err hg_release_start(hg_client *client, hg_permit permit, hg_outcome outcome,
   return err == HG_OK ? send_settle(client, permit.id, &message, out) : err;
 }
 
+hg_err hg_renew_start(hg_client *client, hg_permit permit, hg_ticket *out) {
+  if (!client || !out || permit.id == 0) return HG_ERR_INVALID;
+  if (client->settles + client->renewals >= HG_CLIENT_WINDOW) return HG_ERR_BUSY;
+  struct hg_message message;
+  hg_message_init(&message, HG_RENEW);
+  message.as.renew.request = permit.id | HG_TICKET_RENEW;
+  message.as.renew.permit = permit.id;
+  const hg_err err = hg_client_send(client, HG_TO_SCHEDULER, &message);
+  if (err != HG_OK) return err;
+  client->renewals++;
+  *out = (hg_ticket){permit.id | HG_TICKET_RENEW};
+  return HG_OK;
+}
+
 hg_err hg_cancel(hg_client *client, hg_ticket ticket) {
-  if (!client || ticket.id == 0 || ticket.id & (HG_TICKET_RECORD | HG_TICKET_SETTLE)) return HG_ERR_INVALID;
+  if (!client || ticket.id == 0 || ticket.id & (HG_TICKET_RECORD | HG_TICKET_SETTLE | HG_TICKET_RENEW))
+    return HG_ERR_INVALID;
+  return hg_client_cancel(client, ticket.id, false);
+}
+
+hg_err hg_client_cancel(hg_client *client, uint64_t request, bool give_back) {
   struct hg_message cancel;
   hg_message_init(&cancel, HG_CANCEL);
-  cancel.as.cancel.request = ticket.id;
+  cancel.as.cancel.request = request;
+  cancel.as.cancel.give_back = give_back;
   return hg_client_send(client, HG_TO_SCHEDULER, &cancel);
 }
 
@@ -169,6 +195,8 @@ hg_err hg_run(hg_client *client, const hg_task *task, hg_ticket *out) {
   run->attempt = want.attempt;
   run->first_in_line = want.first_in_line;
   run->parent = want.parent.id;
+  run->from_parent = want.from_parent;
+  run->lease_us = (uint64_t)want.lease_ms * 1000;
   run->function = (uint64_t)(uintptr_t)task->function;
   run->argument = (uint64_t)(uintptr_t)task->argument;
   err = hg_client_send(client, HG_TO_WORKERS, &message);

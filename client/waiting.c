@@ -34,7 +34,8 @@ static hg_err wait_number(hg_client *client, uint64_t number, int64_t deadline) 
     err = hg_client_wait(client, deadline);
   client->waited_number = 0;
   hg_client_skip_silent(client);
-  return err == HG_OK ? client->waited_result : err;
+  if (err == HG_OK) err = client->waited_result;
+  return err == HG_OK ? hg_client_outcome(client, number) : err;
 }
 
 hg_err hg_record_usage(hg_client *client, const hg_usage_report *report, int timeout_ms) {
@@ -97,23 +98,25 @@ static hg_err wait_ticket(hg_client *client, uint64_t ticket, int64_t deadline, 
   }
 }
 
-// Any answer that comes later finds nobody: a grant is then given back.
+// Any answer that comes later finds nobody. A grant is given back at once by the scheduler, which is told so, or else
+// when it is taken in.
 static hg_err abandon(hg_client *client, uint64_t ticket, hg_err err) {
   static char mark; // any pointer will do: only the id counts
-  const bool acquire = !(ticket & HG_TICKET_SETTLE);
+  const bool acquire = !(ticket & (HG_TICKET_SETTLE | HG_TICKET_RENEW));
   if (!hg_id_map_put(&client->abandoned, ticket, &mark)) return HG_ERR_NO_MEMORY;
-  return acquire && hg_cancel(client, (hg_ticket){ticket}) == HG_ERR_CLOSED ? HG_ERR_CLOSED : err;
+  return acquire && hg_client_cancel(client, ticket, true) == HG_ERR_CLOSED ? HG_ERR_CLOSED : err;
 }
 
 hg_err hg_acquire(hg_client *client, const hg_request *request, hg_grant *out, int timeout_ms) {
   if (!client || !out || out->size < sizeof *out) return HG_ERR_INVALID;
   const int64_t deadline = hg_deadline(timeout_ms);
-  // 0 would mean no deadline to the scheduler.
-  const uint64_t timeout_us = timeout_ms < 0 ? 0 : timeout_ms == 0 ? 1 : (uint64_t)timeout_ms * 1000;
+  // 0 would mean no deadline to the scheduler. One try is no wait.
+  const struct hg_patience patience = {timeout_ms < 0 ? 0 : timeout_ms == 0 ? 1 : (uint64_t)timeout_ms * 1000,
+                                       timeout_ms != 0};
   hg_ticket ticket;
   hg_completion done;
   hg_err err;
-  START_OR_WAIT(err, client, deadline, hg_client_start_acquire(client, request, timeout_us, &ticket));
+  START_OR_WAIT(err, client, deadline, hg_client_start_acquire(client, request, patience, &ticket));
   if (err != HG_OK) return err;
   err = wait_ticket(client, ticket.id, deadline == HG_NEVER ? HG_NEVER : deadline + GRACE_US, &done);
   if (err != HG_OK) return abandon(client, ticket.id, err);
@@ -124,7 +127,7 @@ hg_err hg_acquire(hg_client *client, const hg_request *request, hg_grant *out, i
   return done.err;
 }
 
-static hg_err wait_settled(hg_client *client, hg_ticket ticket, int64_t deadline) {
+static hg_err wait_done(hg_client *client, hg_ticket ticket, int64_t deadline) {
   hg_completion done;
   const hg_err err = wait_ticket(client, ticket.id, deadline, &done);
   return err == HG_OK ? done.err : abandon(client, ticket.id, err);
@@ -136,7 +139,7 @@ hg_err hg_settle(hg_client *client, hg_permit permit, const hg_usage_report *rep
   hg_ticket ticket;
   hg_err err;
   START_OR_WAIT(err, client, deadline, hg_settle_start(client, permit, report, &ticket));
-  return err == HG_OK ? wait_settled(client, ticket, deadline) : err;
+  return err == HG_OK ? wait_done(client, ticket, deadline) : err;
 }
 
 hg_err hg_release(hg_client *client, hg_permit permit, hg_outcome outcome, const char *reason, int timeout_ms) {
@@ -145,7 +148,16 @@ hg_err hg_release(hg_client *client, hg_permit permit, hg_outcome outcome, const
   hg_ticket ticket;
   hg_err err;
   START_OR_WAIT(err, client, deadline, hg_release_start(client, permit, outcome, reason, &ticket));
-  return err == HG_OK ? wait_settled(client, ticket, deadline) : err;
+  return err == HG_OK ? wait_done(client, ticket, deadline) : err;
+}
+
+hg_err hg_renew(hg_client *client, hg_permit permit, int timeout_ms) {
+  if (!client) return HG_ERR_INVALID;
+  const int64_t deadline = hg_deadline(timeout_ms);
+  hg_ticket ticket;
+  hg_err err;
+  START_OR_WAIT(err, client, deadline, hg_renew_start(client, permit, &ticket));
+  return err == HG_OK ? wait_done(client, ticket, deadline) : err;
 }
 
 hg_err hg_flush(hg_client *client, int timeout_ms) {
@@ -154,7 +166,8 @@ hg_err hg_flush(hg_client *client, int timeout_ms) {
   hg_err err = hg_client_pump(client);
   while (err == HG_OK && (client->durable < client->sent || client->settles))
     err = hg_client_wait(client, deadline);
-  return err;
+  if (err == HG_OK && client->lost_settles) return HG_ERR_STORE;
+  return err == HG_OK ? hg_client_outcome(client, client->sent) : err;
 }
 
 // ------------------------------------------------------------------------------------------------ questions
@@ -182,6 +195,7 @@ hg_err hg_get_usage(hg_client *client, const char *budget, hg_usage *out, int ti
   err = ask(client, HG_TO_TRACKER, &question, question.as.get_usage.request, timeout_ms);
   if (err != HG_OK) return err;
   const struct hg_usage_message *usage = &client->answer.as.usage;
+  if (usage->error) return (hg_err)usage->error;
   const struct hg_config *config = client->core->config;
   *out = (hg_usage){
       .size = (uint32_t)sizeof *out,
@@ -209,6 +223,7 @@ hg_err hg_get_queue(hg_client *client, hg_queue *out, int timeout_ms) {
   const hg_err err = ask(client, HG_TO_SCHEDULER, &question, question.as.get_queue.request, timeout_ms);
   if (err != HG_OK) return err;
   const struct hg_queue_message *queue = &client->answer.as.queue;
+  if (queue->error) return (hg_err)queue->error;
   *out = (hg_queue){
       .size = (uint32_t)sizeof *out,
       .max_concurrency = queue->max_concurrency,
@@ -231,6 +246,7 @@ hg_err hg_next_waiting(hg_client *client, uint32_t *next, hg_waiting *out, int t
   const hg_err err = ask(client, HG_TO_SCHEDULER, &question, question.as.get_waiting.request, timeout_ms);
   if (err != HG_OK) return err;
   const struct hg_waiting_message *waiting = &client->answer.as.waiting;
+  if (waiting->error) return (hg_err)waiting->error;
   if (waiting->count == 0) return HG_ERR_EMPTY;
   const struct hg_budget_config *budgets = client->core->config->budgets;
   *out = (hg_waiting){.size = (uint32_t)sizeof *out,
@@ -264,6 +280,7 @@ hg_err hg_next_orphan(hg_client *client, hg_permit after, hg_orphan *out, int ti
   const hg_err err = ask(client, HG_TO_TRACKER, &question, question.as.get_orphan.request, timeout_ms);
   if (err != HG_OK) return err;
   const struct hg_orphan_message *orphan = &client->answer.as.orphan;
+  if (orphan->error) return (hg_err)orphan->error;
   if (orphan->permit == 0) return HG_ERR_EMPTY;
   *out = (hg_orphan){
       .size = (uint32_t)sizeof *out, .permit = {orphan->permit}, .tokens = orphan->tokens, .charged = orphan->charged};

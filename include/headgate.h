@@ -29,6 +29,9 @@
  *   long as is said there.
  * - A runtime may be used by any thread. A client or a subscriber may be used from any thread, by one at a time.
  * - After hg_close, calls answer HG_ERR_CLOSED; in a forked child HG_ERR_FORKED. The library's threads block all signals.
+ * - HG_ERR_STORE from any call of a client: the ledger can't be written any more in this runtime. What the call was to
+ *   change may have been stored or not: close, mend the disk, open again and look. A disk that is only full makes calls
+ *   wait, up to their time-outs.
  * - What is acknowledged is on disk: an answer leaves the runtime only after the transaction that holds it was synced. */
 #ifndef HEADGATE_H
 #define HEADGATE_H
@@ -119,7 +122,9 @@ HG_CHECKED hg_err hg_open_json(const char *json, size_t len, const char *base_di
 
 /* Stops admission, lets open permits settle for up to `timeout_ms`, makes all that was accepted durable, stops and joins
  * the actors, frees the runtime and sets *rt to NULL (a NULL is fine). Permits still open become orphans of the ledger.
- * HG_OK says that everything accepted is durable; HG_ERR_STORE that something may not be. Clients and subscribers stay
+ * HG_OK says that everything accepted is durable; HG_ERR_STORE that something may not be; HG_ERR_NO_MEMORY that the
+ * runtime had found no memory and ended by itself (calls answered HG_ERR_CLOSED from then on), and that what it had
+ * acknowledged is durable. Clients and subscribers stay
  * valid, answer HG_ERR_CLOSED, and must still be destroyed by their owners. */
 HG_API hg_err hg_close(hg_runtime **rt, int timeout_ms);
 
@@ -154,7 +159,8 @@ HG_CHECKED hg_err hg_client_new(hg_runtime *rt, hg_client **out);
 HG_CHECKED hg_err hg_client_new_named(hg_runtime *rt, const char *name, hg_client **out, uint64_t *last, int timeout_ms);
 #define HG_TICKET_OF_NUMBER(number) ((hg_ticket){(number) | UINT64_C(1) << 63})
 
-/* Gives back the client; its waiting requests are cancelled and its open permits become orphans. Sets *client to NULL. */
+/* Gives back the client; what it has started is carried out, then its waiting requests are cancelled and its open permits
+ * become orphans. Does not wait for any of it. Sets *client to NULL. */
 HG_API void hg_client_destroy(hg_client **client);
 
 /* A permit: the right to run one task now and to use some tokens. Unique over the ledger's life. */
@@ -219,9 +225,14 @@ typedef struct hg_request {
   int64_t max_tokens;   /* the most that it may use, min_tokens to HG_TOKENS_MAX */
   uint32_t attempt;     /* 1 for the first try of the task; 0 is taken as 1 */
   bool first_in_line;   /* a retry: queue before all that wait */
-  hg_permit parent;     /* nested work runs in the slot of this permit, {0}: none */
+  hg_permit parent;     /* nested work runs in the slot of this open permit, {0}: none */
+  bool from_parent;     /* its tokens come out of the parent's reservation, which must be of the same budget: it never waits,
+                           HG_ERR_BUDGET_EXHAUSTED says what the parent has left. What it does not use goes back to the
+                           parent, or to the budget when the parent has ended */
+  uint32_t lease_ms;    /* the permit must be renewed (hg_renew) this long after its grant and after each renewal, or it becomes
+                           an orphan and its slot is free; 100 to 604,800,000 (a week), 0: it need not */
 } hg_request;
-#define HG_REQUEST_INIT {(uint32_t)sizeof(hg_request), NULL, NULL, 0, 0, 0, false, {0}}
+#define HG_REQUEST_INIT {(uint32_t)sizeof(hg_request), NULL, NULL, 0, 0, 0, false, {0}, false, 0}
 
 typedef struct hg_grant {
   uint32_t size;
@@ -289,7 +300,8 @@ typedef enum hg_completion_kind {
   HG_COMPLETED_RECORD = 1, /* hg_record_usage_start: durable (HG_OK) or refused */
   HG_COMPLETED_ACQUIRE,    /* hg_acquire_start: granted (HG_OK) or refused */
   HG_COMPLETED_SETTLE,     /* hg_settle_start, hg_release_start: durable (HG_OK) or refused */
-  HG_COMPLETED_RUN         /* hg_run: the function has returned and its usage is durable, or it never ran */
+  HG_COMPLETED_RUN,        /* hg_run: the function has returned and its usage is durable, or it never ran */
+  HG_COMPLETED_RENEWAL     /* hg_renew_start: the lease has begun anew (HG_OK) or the permit is not open any more */
 } hg_completion_kind;
 
 typedef struct hg_completion {
@@ -297,7 +309,7 @@ typedef struct hg_completion {
   hg_completion_kind kind;
   hg_ticket ticket;
   hg_err err;
-  hg_permit permit; /* acquire, settle, run */
+  hg_permit permit; /* acquire, settle, run, renewal */
   int64_t tokens;   /* acquire: granted; HG_ERR_BUDGET_EXHAUSTED: what is left; run: what was used */
 } hg_completion;
 #define HG_COMPLETION_INIT {.size = (uint32_t)sizeof(hg_completion)}
@@ -313,6 +325,9 @@ HG_CHECKED hg_err hg_acquire_start(hg_client *, const hg_request *, hg_ticket *o
 HG_CHECKED hg_err hg_settle_start(hg_client *, hg_permit, const hg_usage_report *, hg_ticket *out);
 /* The task used nothing: its reservation is free again. `reason` may be NULL. */
 HG_CHECKED hg_err hg_release_start(hg_client *, hg_permit, hg_outcome, const char *reason, hg_ticket *out);
+/* Begins the lease of a permit anew. HG_ERR_UNKNOWN_PERMIT: it has ended, perhaps because its lease had: what the work used
+ * is then still to be settled, and takes the place of the orphan's guess. HG_OK for a permit without a lease. */
+HG_CHECKED hg_err hg_renew_start(hg_client *, hg_permit, hg_ticket *out);
 /* The next completion; waits up to `timeout_ms` for it. HG_ERR_TIMEOUT: none came. */
 HG_CHECKED hg_err hg_client_next(hg_client *, hg_completion *out, int timeout_ms);
 /* A descriptor that is readable while completions wait: for poll, epoll, asyncio, libuv. Owned by the client; take
@@ -326,10 +341,15 @@ HG_CHECKED hg_err hg_cancel(hg_client *, hg_ticket);
  * time-out of 0 gives an acquire one try (its answer may take a fifth of a second on a busy disk), and any other call no
  * time at all. */
 HG_CHECKED hg_err hg_record_usage(hg_client *, const hg_usage_report *, int timeout_ms);
+/* A client that waits here settles nothing meanwhile. When all slots are held by clients that wait here themselves, this one
+ * among them, none can come free: HG_ERR_WOULD_DEADLOCK, at once, or later when a throttle or a lower maximum takes the
+ * last other slot away. Work inside work names its parent, whose slot it uses. Where another client settles the permits
+ * of this one, ask with hg_acquire_start: such a request never counts as waiting, nor does a time-out of 0. */
 HG_CHECKED hg_err hg_acquire(hg_client *, const hg_request *, hg_grant *out, int timeout_ms);
 HG_CHECKED hg_err hg_settle(hg_client *, hg_permit, const hg_usage_report *, int timeout_ms);
 HG_CHECKED hg_err hg_release(hg_client *, hg_permit, hg_outcome, const char *reason, int timeout_ms);
-/* Waits until every record and settle started on this client is durable. */
+HG_CHECKED hg_err hg_renew(hg_client *, hg_permit, int timeout_ms);
+/* Waits until every record and settle started on this client is durable. HG_ERR_STORE: of some it is not known. */
 HG_CHECKED hg_err hg_flush(hg_client *, int timeout_ms);
 /* The figures of a budget (NULL: "default"), after everything this client has recorded. */
 HG_CHECKED hg_err hg_get_usage(hg_client *, const char *budget, hg_usage *out, int timeout_ms);

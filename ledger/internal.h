@@ -81,9 +81,9 @@ struct hg_ledger_kind {
 struct hg_permit_change {
   uint64_t id, seq;
   struct hg_text task_id;
-  int64_t tokens, used;
+  int64_t tokens, used; // added to those of its row
   uint32_t budget, attempt, slot;
-  const char *state;
+  const char *state; // NULL: as it was
   bool is_new;
 };
 struct hg_permit_changes {

@@ -12,10 +12,16 @@ static const void *value_of(const struct hg_field *field, const struct hg_messag
   return (const char *)event + field->offset;
 }
 
+// Numbers of which most rows say nothing, by a 0.
+static bool zero_says_nothing(const struct hg_field *field) {
+  return strcmp(field->name, "attempt") == 0 || strcmp(field->name, "from_parent") == 0 ||
+         strcmp(field->name, "to_parent") == 0;
+}
+
 // A column that says nothing is NULL: a text or id that is not there, a figure that is not known.
 static bool may_be_null(const struct hg_field *field) {
   return field->type == HG_FIELD_text || field->type == HG_FIELD_opt || field->type == HG_FIELD_source ||
-         field->type == HG_FIELD_id || strcmp(field->name, "attempt") == 0;
+         field->type == HG_FIELD_id || zero_says_nothing(field);
 }
 
 static bool is_null(const struct hg_field *field, const struct hg_message *event) {
@@ -25,11 +31,11 @@ static bool is_null(const struct hg_field *field, const struct hg_message *event
   case HG_FIELD_opt: return *(const int64_t *)value == HG_UNKNOWN;
   case HG_FIELD_source: return *(const uint32_t *)value == HG_SOURCE_EXACT;
   case HG_FIELD_id: return *(const uint64_t *)value == 0;
-  case HG_FIELD_u32: return *(const uint32_t *)value == 0 && may_be_null(field);
+  case HG_FIELD_u32: return *(const uint32_t *)value == 0 && zero_says_nothing(field);
+  case HG_FIELD_tokens: return *(const int64_t *)value == 0 && zero_says_nothing(field);
   case HG_FIELD_flag:
   case HG_FIELD_u64:
   case HG_FIELD_num:
-  case HG_FIELD_tokens:
   case HG_FIELD_percent:
   case HG_FIELD_time:
   case HG_FIELD_budget:

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define FIRST_CAPACITY 64
+#define NO_MEMORY_FOR_PERMITS "not enough memory for the permits of a batch"
 
 // Neighbouring ids must not crowd: the multiplier spreads them over the high bits.
 static uint32_t home(const struct hg_permit_changes *changes, uint64_t id) {
@@ -61,8 +62,37 @@ static hg_err open_reservation(struct hg_permit_change *change, const struct hg_
   change->state = "open";
   change->budget = grant->head.budget;
   change->task_id = grant->task_id;
-  change->tokens = grant->reserved_delta;
+  change->tokens = grant->reserved_delta + grant->from_parent;
   change->attempt = grant->attempt;
+  return HG_OK;
+}
+
+// Reserved tokens that an event moves between a permit and its parent.
+struct move {
+  uint64_t parent;
+  int64_t to_child; // negative: to the parent
+};
+
+static struct move move_of(const struct hg_message *event) {
+  if (event->kind == HG_TOKENS_RESERVED)
+    return (struct move){event->as.tokens_reserved.parent, event->as.tokens_reserved.from_parent};
+  if (event->kind == HG_TOKENS_SETTLED)
+    return (struct move){event->as.tokens_settled.parent, -event->as.tokens_settled.to_parent};
+  if (event->kind == HG_TOKENS_RELEASED)
+    return (struct move){event->as.tokens_released.parent, -event->as.tokens_released.to_parent};
+  return (struct move){event->as.reservation_orphaned.parent, -event->as.reservation_orphaned.to_parent};
+}
+
+static hg_err change_parent(struct hg_ledger *ledger, const struct hg_message *event, uint64_t child, hg_error *why) {
+  const struct move move = move_of(event);
+  if (move.to_child == 0) return HG_OK;
+  if (move.parent == 0 || move.parent > INT64_MAX || move.parent == child)
+    return hg_ledger_contradiction(why, event, "moves tokens from or to no parent");
+  struct hg_permit_change *parent = change_of(&ledger->permits, move.parent);
+  if (!parent) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, NO_MEMORY_FOR_PERMITS);
+  parent->seq = event->as.head.seq;
+  if (__builtin_sub_overflow(parent->tokens, move.to_child, &parent->tokens))
+    return hg_ledger_contradiction(why, event, "takes what a parent has reserved out of range");
   return HG_OK;
 }
 
@@ -94,8 +124,10 @@ hg_err hg_reservations_apply(struct hg_ledger *ledger, const struct hg_message *
   uint64_t id;
   memcpy(&id, (const char *)event + offset, sizeof id);
   if (id == 0 || id > INT64_MAX) return hg_ledger_contradiction(why, event, "has a permit id outside 1 to 2^63 - 1");
+  const hg_err err = change_parent(ledger, event, id, why);
+  if (err != HG_OK) return err;
   struct hg_permit_change *change = change_of(&ledger->permits, id);
-  if (!change) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the permits of a batch");
+  if (!change) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, NO_MEMORY_FOR_PERMITS);
   change->seq = event->as.head.seq;
   if (!state) return open_reservation(change, event, why);
   change->state = state;
@@ -127,11 +159,12 @@ static hg_err update(struct hg_ledger *ledger, const struct hg_permit_change *ch
   sqlite3_bind_text(statement, 2, change->state, -1, SQLITE_STATIC);
   sqlite3_bind_int64(statement, 3, change->used);
   sqlite3_bind_int64(statement, 4, (int64_t)change->seq);
-  const hg_err err = hg_sql_finish(ledger->db, statement, "write a reservation's end", why);
+  sqlite3_bind_int64(statement, 5, change->tokens);
+  const hg_err err = hg_sql_finish(ledger->db, statement, "write a reservation's change", why);
   if (err == HG_OK && sqlite3_changes(ledger->db) != 1)
     return hg_ledger_fail(
         why, HG_ERR_STORE,
-        "event %llu ends permit %016llx, which the ledger does not know: nothing of its batch was stored; "
+        "event %llu changes permit %016llx, which the ledger does not know: nothing of its batch was stored; "
         "this is a fault of Headgate, please report it",
         (unsigned long long)change->seq, (unsigned long long)change->id);
   return err;

@@ -32,6 +32,7 @@ CREATE TABLE journal(
   -- The fields of the events (schemas/messages.def).
   task_id TEXT, permit INTEGER, attempt INTEGER, parent INTEGER,
   used_delta INTEGER, reserved_delta INTEGER, -- added to the budget and to all above it
+  from_parent INTEGER, to_parent INTEGER, -- reserved tokens that moved between a permit and its parent
   used INTEGER, reserved INTEGER, hard_limit INTEGER, -- of the budget, after this row
   model TEXT, response_id TEXT,
   input_tokens INTEGER, cached_tokens INTEGER, cache_write_tokens INTEGER,
@@ -49,7 +50,7 @@ CREATE TABLE reservation(
   id      INTEGER PRIMARY KEY,
   budget  TEXT NOT NULL,
   task_id TEXT,
-  tokens  INTEGER NOT NULL,           -- reserved
+  tokens  INTEGER NOT NULL CHECK (tokens >= 0), -- reserved by it alone: without what nested permits took out of it
   state   TEXT NOT NULL CHECK (state = 'open' OR state = 'kept' OR state = 'orphaned' OR state = 'settled' OR state = 'released'),
                                 -- kept: its owner is gone, still reserved; orphaned: charged in full until settled
   used    INTEGER NOT NULL DEFAULT 0, -- charged for it so far

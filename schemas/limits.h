@@ -33,6 +33,10 @@
 #define HG_LINK_HWM (HG_CLIENT_WINDOW + 1024)    // high-water mark of links whose sender keeps a window
 #define HG_EVENTS_HWM 100000         // events that wait for one slow subscriber before it loses some
 
+// Leases of permits, milliseconds.
+#define HG_LEASE_MS_MIN 100
+#define HG_LEASE_MS_MAX (7 * 24 * 3600 * 1000)
+
 // Frames, bytes.
 #define HG_INLINE_FRAME 33           // libzmq keeps these without an allocation
 #define HG_EVENT_FRAME_MAX 4096      // one event inside

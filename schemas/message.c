@@ -181,3 +181,7 @@ const char *hg_source_name(uint32_t source) {
       [HG_SOURCE_EXACT] = "exact", [HG_SOURCE_ESTIMATED] = "estimated", [HG_SOURCE_MISSING] = "missing"};
   return source < COUNT(names) ? names[source] : "?";
 }
+
+bool hg_number_was_taken(hg_err err) {
+  return err != HG_ERR_BUSY && err != HG_ERR_NO_MEMORY && err != HG_ERR_SEQUENCE;
+}

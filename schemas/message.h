@@ -132,5 +132,8 @@ enum hg_verdict {
   HG_VERDICT_REFUSED = 5    // see error
 };
 
+// Does a REJECTED with this error answer a number that counts? One that does not is to be sent again.
+bool hg_number_was_taken(hg_err err);
+
 const char *hg_source_name(uint32_t source); // "exact", "estimated", "missing"
 #endif

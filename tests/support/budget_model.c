@@ -67,15 +67,43 @@ static void count(struct hg_model *model, const struct hg_model_permit *permit, 
   } while (up(model, &at));
 }
 
+// Tokens that a parent lends come out of what it has itself.
+static void lend(struct hg_model *model, struct hg_model_permit *permit,
+                 const struct hg_tokens_reserved_message *event) {
+  if (!event->from_parent) return;
+  struct hg_model_permit *lender = permit_of(model, event->parent);
+  CHECK_EQ(lender->state, HG_MODEL_OPEN);
+  CHECK_EQ(lender->budget, event->head.budget);
+  CHECK_EQ(event->reserved_delta, 0);
+  CHECK(event->from_parent > 0 && event->from_parent <= lender->tokens);
+  lender->tokens -= event->from_parent;
+  permit->lender = event->parent;
+  model->lent++;
+}
+
+// What a permit with so many tokens used gives back to the parent that lent them.
+static int64_t give_back(struct hg_model *model, const struct hg_model_permit *permit, int64_t used, int64_t told,
+                         uint64_t parent) {
+  struct hg_model_permit *lender = permit->lender ? permit_of(model, permit->lender) : NULL;
+  const bool owed = lender && lender->state == HG_MODEL_OPEN && used < permit->tokens;
+  CHECK_EQ(told, owed ? permit->tokens - used : 0);
+  CHECK_EQ(parent, owed ? permit->lender : 0);
+  if (owed) lender->tokens += told;
+  model->returned += owed;
+  return told;
+}
+
 static void reserved(struct hg_model *model, const struct hg_tokens_reserved_message *event) {
   struct hg_model_permit *permit = permit_of(model, event->permit);
   CHECK_EQ(permit->state, HG_MODEL_NONE);
   if (event->permit > model->last_permit) model->last_permit = event->permit;
   *permit = (struct hg_model_permit){.state = HG_MODEL_OPEN,
                                      .budget = event->head.budget,
-                                     .tokens = event->reserved_delta,
+                                     .tokens = event->reserved_delta + event->from_parent,
                                      .slot = event->parent == 0,
                                      .reserved_at = event->head.seq};
+  permit->granted = permit->tokens;
+  lend(model, permit, event);
   const uint32_t throttled = model->config->throttled_concurrency;
   uint32_t at = event->head.budget, bound = model->max_concurrency;
   do // I4
@@ -89,19 +117,21 @@ static void reserved(struct hg_model *model, const struct hg_tokens_reserved_mes
   change(model, event->head.budget, 0, event->reserved_delta, TOLD(event));
   at = event->head.budget;
   do // I1
-    CHECK(model->budgets[at].now.used + model->budgets[at].now.reserved <= model->budgets[at].now.limit);
+    CHECK(event->from_parent ||
+          model->budgets[at].now.used + model->budgets[at].now.reserved <= model->budgets[at].now.limit);
   while (up(model, &at));
   model->start_due = event->permit;
   model->grants++;
 }
 
 static void ended(struct hg_model *model, uint64_t id, uint64_t seq, int64_t used, int64_t used_delta,
-                  int64_t reserved_delta) {
+                  int64_t reserved_delta, int64_t to_parent, uint64_t parent) {
   struct hg_model_permit *permit = permit_of(model, id);
   CHECK(permit->state == HG_MODEL_OPEN || permit->state == HG_MODEL_CHARGED || permit->state == HG_MODEL_KEPT);
   const bool charged = permit->state == HG_MODEL_CHARGED;
   CHECK_EQ(used_delta, used - (charged ? permit->tokens : 0));
-  CHECK_EQ(reserved_delta, charged ? 0 : -permit->tokens);
+  CHECK(!charged || (to_parent == 0 && parent == 0));
+  CHECK_EQ(reserved_delta, charged ? 0 : give_back(model, permit, used, to_parent, parent) - permit->tokens);
   if (!charged) count(model, permit, -1);
   permit->state = HG_MODEL_ENDED;
   permit->used = used;
@@ -119,15 +149,18 @@ static void orphaned(struct hg_model *model, const struct hg_reservation_orphane
   if (hg_text_equal(event->policy, hg_text_of("charge"))) {
     permit->state = HG_MODEL_CHARGED;
     CHECK(event->used_delta == tokens && event->reserved_delta == -tokens);
+    CHECK_EQ(event->to_parent, 0);
   } else if (hg_text_equal(event->policy, hg_text_of("keep"))) {
     permit->state = HG_MODEL_KEPT;
     CHECK(event->used_delta == 0 && event->reserved_delta == 0);
+    CHECK_EQ(event->to_parent, 0);
     count(model, permit, +1);
   } else {
     CHECK(hg_text_equal(event->policy, hg_text_of("release")));
     permit->state = HG_MODEL_ENDED;
     permit->used = 0;
-    CHECK(event->used_delta == 0 && event->reserved_delta == -tokens);
+    CHECK_EQ(event->used_delta, 0);
+    CHECK_EQ(event->reserved_delta, give_back(model, permit, 0, event->to_parent, event->parent) - tokens);
   }
   change(model, event->head.budget, event->used_delta, event->reserved_delta, TOLD(event));
 }
@@ -186,11 +219,11 @@ static void fold(struct hg_model *model, const struct hg_message *event) {
     const struct hg_model_permit *permit = permit_of(model, e->permit);
     CHECK_EQ(e->late, permit->state != HG_MODEL_OPEN);
     const int64_t used = e->used_delta + (permit->state == HG_MODEL_CHARGED ? permit->tokens : 0);
-    ended(model, e->permit, seq, used, e->used_delta, e->reserved_delta);
+    ended(model, e->permit, seq, used, e->used_delta, e->reserved_delta, e->to_parent, e->parent);
     change(model, budget, e->used_delta, e->reserved_delta, TOLD(e));
   } else if (event->kind == HG_TOKENS_RELEASED) {
     const struct hg_tokens_released_message *e = &event->as.tokens_released;
-    ended(model, e->permit, seq, 0, e->used_delta, e->reserved_delta);
+    ended(model, e->permit, seq, 0, e->used_delta, e->reserved_delta, e->to_parent, e->parent);
     change(model, budget, e->used_delta, e->reserved_delta, TOLD(e));
   } else if (event->kind == HG_RESERVATION_ORPHANED) {
     orphaned(model, &event->as.reservation_orphaned);
@@ -213,8 +246,10 @@ static void fold(struct hg_model *model, const struct hg_message *event) {
       model->budgets[i].slots = 0;
       model->budgets[i].closed = model->budgets[i].told; // no more is stored
     }
-    for (uint64_t id = 0; id <= model->last_permit; id++)
+    for (uint64_t id = 0; id <= model->last_permit; id++) {
       model->permits[id].slot = false;
+      model->permits[id].lender = 0; // no parent of the last runtime is open any more
+    }
   } else if (event->kind == HG_TASK_FINISHED) {
     CHECK_EQ(permit_of(model, event->as.task_finished.permit)->state, HG_MODEL_ENDED);
   } else if (event->kind == HG_TASK_FAILED) {

@@ -25,7 +25,8 @@ struct hg_model {
   struct hg_model_permit {
     enum hg_model_state state;
     uint32_t budget;
-    int64_t tokens, used;
+    int64_t granted, tokens, used; // tokens: of the grant, what nested permits have left in it
+    uint64_t lender;               // the parent that it came out of
     bool slot;
     uint64_t reserved_at, ended_at;                                  // rows
   } permits[HG_MODEL_PERMITS];                                       // by id
@@ -35,7 +36,7 @@ struct hg_model {
   uint32_t max_concurrency;
   bool starting;      // orphans are being announced: the latches are judged when that is over
   uint64_t start_due; // TASK_STARTED of this permit must follow
-  uint64_t grants, throttles, restores, orphans;
+  uint64_t grants, throttles, restores, orphans, lent, returned;
 };
 
 void hg_model_init(struct hg_model *model, const struct hg_test_setup *setup);

@@ -26,8 +26,9 @@ void hg_random_check_facts(struct random_world *w) {
     if (event->kind == HG_TOKENS_RESERVED) {
       const struct wish *wish = &w->wishes[event->as.tokens_reserved.permit];
       CHECK_EQ(event->as.head.budget, wish->budget);
-      CHECK(event->as.tokens_reserved.reserved_delta >= wish->min);
-      CHECK(event->as.tokens_reserved.reserved_delta <= wish->max);
+      const int64_t granted = event->as.tokens_reserved.reserved_delta + event->as.tokens_reserved.from_parent;
+      CHECK(granted >= wish->min && granted <= wish->max);
+      CHECK_EQ(event->as.tokens_reserved.from_parent > 0, wish->from_parent);
     }
   }
   // What is full is sent when the window has room again; then the last step may not be whole here.
@@ -143,7 +144,7 @@ static void check_granted(struct random_world *w, const struct hg_granted_messag
   const struct hg_model_permit *permit = &w->model.permits[answer->request];
   CHECK_EQ(wish->state, WISH_OPEN); // I8
   CHECK(permit->reserved_at && permit->reserved_at <= w->world.committed);
-  CHECK_EQ(answer->tokens, permit->tokens);
+  CHECK_EQ(answer->tokens, permit->granted);
   wish->state = WISH_GRANTED;
 }
 
@@ -154,8 +155,11 @@ static void check_refused(struct random_world *w, const struct hg_refused_messag
   CHECK(answer->error != HG_ERR_TIMEOUT || wish->deadline <= w->time);
   CHECK(answer->error != HG_ERR_UNKNOWN_PERMIT || wish->parent);
   CHECK(answer->error != HG_ERR_BUDGET_EXHAUSTED || answer->left < wish->min);
+  CHECK(answer->error != HG_ERR_WOULD_DEADLOCK || wish->blocking);
+  w->totals->deadlocks += answer->error == HG_ERR_WOULD_DEADLOCK;
   CHECK(answer->error == HG_ERR_CANCELLED || answer->error == HG_ERR_TIMEOUT ||
-        answer->error == HG_ERR_UNKNOWN_PERMIT || answer->error == HG_ERR_BUDGET_EXHAUSTED);
+        answer->error == HG_ERR_WOULD_DEADLOCK || answer->error == HG_ERR_UNKNOWN_PERMIT ||
+        answer->error == HG_ERR_BUDGET_EXHAUSTED);
   wish->state = WISH_REFUSED;
 }
 
@@ -163,9 +167,11 @@ static void check_settled(struct random_world *w, const struct hg_settled_messag
   struct wish *wish = wish_of(w, answer->permit);
   const struct hg_model_permit *permit = &w->model.permits[answer->permit];
   CHECK(++wish->settled <= wish->settles);
-  if (!wish->disputed && !wish->left) CHECK_EQ(answer->error, HG_OK);
+  const bool perhaps_orphan = wish->left || wish->leased;
+  if (!wish->disputed && !perhaps_orphan) CHECK_EQ(answer->error, HG_OK);
   // A correction may have taken away what an orphan's late settle would give back.
-  CHECK(answer->error == HG_OK || answer->error == HG_ERR_CONFLICT || (wish->left && answer->error == HG_ERR_RANGE));
+  CHECK(answer->error == HG_OK || answer->error == HG_ERR_CONFLICT ||
+        (perhaps_orphan && answer->error == HG_ERR_RANGE));
   if (answer->error != HG_OK) return;
   CHECK_EQ(permit->state, HG_MODEL_ENDED);
   CHECK(permit->ended_at <= w->world.committed);

@@ -3,6 +3,8 @@
 
 #include "support/random_world.h"
 
+#define LEASE (HG_LEASE_MS_MIN * INT64_C(1000))
+
 static uint64_t roll(struct random_world *w, uint64_t sides) {
   uint64_t z = (w->dice += UINT64_C(0x9e3779b97f4a7c15));
   z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -34,7 +36,8 @@ static void to_tracker(struct random_world *w, hg_peer peer, const struct hg_mes
 static uint64_t any_running(struct random_world *w) {
   for (int tries = 0; tries < 8 && w->last_wish; tries++) {
     const uint64_t id = w->last_wish - roll(w, w->last_wish < 24 ? w->last_wish : 24);
-    if (w->wishes[id].state == WISH_GRANTED && !w->wishes[id].settles && !w->wishes[id].left) return id;
+    const struct wish *wish = &w->wishes[id];
+    if (wish->state == WISH_GRANTED && !wish->settles && !wish->left && !wish->given_up) return id;
   }
   return 0;
 }
@@ -50,6 +53,13 @@ static void acquire(struct random_world *w) {
   wish->min = roll(w, 30) ? between(w, 1, 120) : between(w, 60, 900);
   wish->max = wish->min + between(w, 0, 120);
   wish->parent = roll(w, 10) == 0 ? any_running(w) : 0;
+  if (wish->parent && roll(w, 2)) {
+    const struct hg_model_permit *parent = &w->model.permits[wish->parent];
+    wish->from_parent = true;
+    wish->budget = parent->budget;
+    wish->min = between(w, 1, parent->tokens + 5); // now and then too much
+    wish->max = wish->min + between(w, 0, 40);
+  }
   wish->arrival = first ? --w->first_arrivals : ++w->arrivals;
   struct hg_message message;
   hg_message_init(&message, HG_ACQUIRE);
@@ -59,6 +69,10 @@ static void acquire(struct random_world *w) {
   message.as.acquire.max_tokens = wish->max;
   message.as.acquire.first_in_line = first;
   message.as.acquire.parent = wish->parent;
+  message.as.acquire.from_parent = wish->from_parent;
+  wish->leased = roll(w, 6) == 0;
+  message.as.acquire.lease_us = wish->leased ? LEASE : 0;
+  message.as.acquire.waits = wish->blocking = roll(w, 3) == 0;
   if (roll(w, 4) == 0) {
     message.as.acquire.timeout_us = 1 + roll(w, 1600);
     wish->deadline = w->time + (int64_t)message.as.acquire.timeout_us;
@@ -68,7 +82,7 @@ static void acquire(struct random_world *w) {
 
 static void settle(struct random_world *w, uint64_t id) {
   struct wish *wish = &w->wishes[id];
-  const int64_t granted = w->model.permits[id].tokens;
+  const int64_t granted = w->model.permits[id].tokens; // perhaps less than it was granted
   const bool is_release = roll(w, 6) == 0;
   const int64_t tokens = is_release ? 0 : roll(w, 8) ? between(w, 0, granted) : between(w, granted, 2 * granted);
   if (wish->settles && (wish->is_release != is_release || wish->tokens != tokens)) wish->disputed = true;
@@ -90,9 +104,18 @@ static void settle(struct random_world *w, uint64_t id) {
   to_scheduler(w, any_client(w), &message);
 }
 
+static void renew(struct random_world *w, uint64_t id) {
+  struct hg_message message;
+  hg_message_init(&message, HG_RENEW);
+  message.as.renew.permit = id;
+  w->questions++;
+  to_scheduler(w, any_client(w), &message);
+}
+
 static void settle_some(struct random_world *w) {
   const uint64_t id = any_running(w);
   if (!id) return;
+  if (roll(w, 12) == 0) renew(w, id);
   settle(w, id);
   if (roll(w, 12) == 0) settle(w, id); // twice, perhaps differently
 }
@@ -111,6 +134,7 @@ static void cancel(struct random_world *w, uint64_t id) {
   hg_message_init(&message, HG_CANCEL);
   message.as.cancel.request = id;
   w->wishes[id].unwanted = true;
+  if (w->wishes[id].state == WISH_OPEN && roll(w, 2)) w->wishes[id].given_up = message.as.cancel.give_back = true;
   to_scheduler(w, w->wishes[id].peer, &message);
 }
 
@@ -214,6 +238,7 @@ static void move(struct random_world *w) {
     hg_test_world_commit(&w->world, (size_t)count);
   }
   w->time += (int64_t)roll(w, 10);
+  if (roll(w, 1000) == 0) w->time += LEASE / 2 + (int64_t)roll(w, LEASE);
   hg_test_world_at(&w->world, w->time);
 }
 
@@ -286,7 +311,7 @@ static void finish(struct random_world *w) {
     any = false;
     for (uint64_t id = 1; id <= w->last_wish; id++) {
       const struct wish *wish = &w->wishes[id];
-      if (wish->left || wish->state != WISH_GRANTED || wish->settles) continue;
+      if (wish->left || wish->given_up || wish->state != WISH_GRANTED || wish->settles) continue;
       settle(w, id);
       any = true;
     }
@@ -345,6 +370,8 @@ static void walk(struct random_world *w, uint64_t seed, uint64_t steps, struct h
   totals->throttles += w->model.throttles;
   totals->restores += w->model.restores;
   totals->orphans += w->model.orphans;
+  totals->lent += w->model.lent;
+  totals->returned += w->model.returned;
   hg_test_world_destroy(&w->world);
 }
 
@@ -366,7 +393,9 @@ void hg_random_clients(uint64_t first_seed, uint64_t seeds, uint64_t steps, stru
           (unsigned long long)totals->grants, (unsigned long long)totals->throttles,
           (unsigned long long)totals->restores, (unsigned long long)totals->orphans,
           (unsigned long long)totals->restarts);
-  fprintf(stderr, "%llu had to wait, %llu were behind, %llu could never fit\n", (unsigned long long)totals->waits,
-          (unsigned long long)totals->behinds, (unsigned long long)totals->nevers);
+  fprintf(stderr,
+          "%llu had to wait, %llu were behind, %llu could never fit, %llu came out of a parent, %llu went back\n",
+          (unsigned long long)totals->waits, (unsigned long long)totals->behinds, (unsigned long long)totals->nevers,
+          (unsigned long long)totals->lent, (unsigned long long)totals->returned);
   free(w);
 }

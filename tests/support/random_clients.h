@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct hg_random_totals {
-  uint64_t grants, throttles, restores, waits, behinds, nevers, orphans, restarts;
+  uint64_t grants, throttles, restores, waits, behinds, nevers, orphans, restarts, lent, returned, deadlocks;
 };
 void hg_random_clients(uint64_t first_seed, uint64_t seeds, uint64_t steps, struct hg_random_totals *totals);
 

@@ -27,7 +27,11 @@ struct wish {
   uint32_t budget;
   int64_t min, max, arrival, deadline;
   uint64_t parent;
+  bool from_parent;
+  bool blocking; // its client says that it waits for it alone
+  bool leased;   // its permit may become an orphan while its client is there
   bool unwanted; // cancelled
+  bool given_up; // and its grant with it
   bool left;     // its client, or the whole runtime, is gone
   bool waits;    // the tracker said so
   uint32_t waits_for;

@@ -37,8 +37,8 @@ struct wish {
   uint64_t request;
   uint32_t budget;
   int64_t min;
-  uint64_t timeout_us, parent;
-  bool first_in_line;
+  uint64_t timeout_us, parent, lease_us;
+  bool first_in_line, from_parent, waits;
 };
 
 static inline void acquire_as(struct fixture *f, hg_peer peer, struct wish wish) {
@@ -50,6 +50,9 @@ static inline void acquire_as(struct fixture *f, hg_peer peer, struct wish wish)
   message.as.acquire.task_id = hg_text_of("a task");
   message.as.acquire.timeout_us = wish.timeout_us;
   message.as.acquire.parent = wish.parent;
+  message.as.acquire.from_parent = wish.from_parent;
+  message.as.acquire.waits = wish.waits;
+  message.as.acquire.lease_us = wish.lease_us;
   message.as.acquire.first_in_line = wish.first_in_line;
   hg_test_send(&f->scheduler, HG_PORT_CLIENTS, peer, &message);
 }
@@ -151,12 +154,24 @@ static inline void commit(struct fixture *f, uint64_t seq) {
   hg_test_send(&f->scheduler, HG_PORT_DECISIONS, 0, &message);
 }
 
-// A permit of ALICE's that is granted, durable and told.
-static inline void run_task(struct fixture *f, uint64_t request) {
-  acquire(f, request);
+// A permit that is granted, durable and told.
+static inline void run_task_of(struct fixture *f, hg_peer peer, uint64_t request) {
+  acquire_as(f, peer, (struct wish){.request = request});
   expect_asked(f, request, 0);
   answer(f, request, HG_VERDICT_GRANTED, 0, 0);
-  expect_granted(f, ALICE, request);
+  expect_granted(f, peer, request);
+}
+
+static inline void run_task(struct fixture *f, uint64_t request) {
+  run_task_of(f, ALICE, request);
+}
+
+// Its client settles the permit, and the tracker says that it is closed.
+static inline void finish_task(struct fixture *f, hg_peer peer, uint64_t permit) {
+  settle(f, peer, permit);
+  hg_test_expect(&f->scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE);
+  close_permit(f, permit, HG_OK, 0);
+  hg_test_expect(&f->scheduler, HG_PORT_CLIENTS, peer, HG_SETTLED);
 }
 
 #endif

@@ -140,4 +140,7 @@ TEST(budget_cores, random_clients_never_break_a_law) {
   CHECK(totals.behinds > 200);
   CHECK(totals.orphans > 200);
   CHECK(totals.nevers > 100);
+  CHECK(totals.lent > 300);
+  CHECK(totals.returned > 100);
+  CHECK(totals.deadlocks > 30);
 }

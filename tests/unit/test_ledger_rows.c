@@ -73,6 +73,7 @@ static bool column_equals(sqlite3_stmt *row, int column, const struct hg_field *
   }
   int64_t value;
   memcpy(&value, at, sizeof value);
+  if (value == 0 && (strcmp(field->name, "from_parent") == 0 || strcmp(field->name, "to_parent") == 0)) return is_null;
   if (field->type == HG_FIELD_opt) return value == HG_UNKNOWN ? is_null : !is_null && stored == value;
   return field->type == HG_FIELD_id && value == 0 ? is_null : !is_null && stored == value;
 }

@@ -134,7 +134,7 @@ TEST(messages, every_kind_keeps_its_bounds) {
     CHECK(hg_message_bound(info->kind) <= HG_EVENT_FRAME_MAX);
   }
   CHECK_EQ(hg_message_bound(HG_NONE), 0);
-  CHECK_EQ(hg_message_bound(HG_CANCEL), 1 + 1 + 9);
+  CHECK_EQ(hg_message_bound(HG_CANCEL), 1 + 1 + 9 + 1);
   CHECK_EQ(hg_message_bound(HG_STORE_DEGRADED), 1 + 3 + 9 + 9 + 9 + 3 + 3 + HG_TEXT_MAX);
 }
 

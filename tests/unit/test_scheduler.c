@@ -143,6 +143,46 @@ TEST(scheduler, cancels_by_state) {
   end(&f);
 }
 
+static void give_up(struct fixture *f, hg_peer peer, uint64_t request) {
+  struct hg_message message;
+  hg_message_init(&message, HG_CANCEL);
+  message.as.cancel.request = request;
+  message.as.cancel.give_back = true;
+  hg_test_send(&f->scheduler, HG_PORT_CLIENTS, peer, &message);
+}
+
+TEST(scheduler, a_client_that_gave_up_need_not_take_its_grant) {
+  struct fixture f;
+  begin(&f, 2);
+  start(&f);
+  acquire(&f, 1);
+  acquire(&f, 2);
+  expect_asked(&f, 1, 0);
+  expect_asked(&f, 2, 0);
+  answer(&f, 1, HG_VERDICT_GRANTED, 0, 0);
+  expect_granted(&f, ALICE, 1);
+  answer(&f, 2, HG_VERDICT_GRANTED, 0, 8); // not told yet
+  give_up(&f, BOB, 1);                     // not his
+  CHECK(hg_test_is_silent(&f.scheduler, HG_PORT_DECISIONS));
+  for (uint64_t request = 1; request <= 2; request++) {
+    give_up(&f, ALICE, request);
+    give_up(&f, ALICE, request);
+    CHECK_EQ(hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_RELEASE).as.release.permit, request);
+    CHECK(hg_test_is_silent(&f.scheduler, HG_PORT_DECISIONS));
+  }
+  CHECK(clients_hear_nothing(&f));
+  acquire(&f, 3);
+  CHECK(asks_nothing(&f));
+  close_permit(&f, 1, HG_OK, 0);
+  expect_asked(&f, 3, 0);
+  give_up(&f, ALICE, 3); // asked: as any cancel
+  answer(&f, 3, HG_VERDICT_WAIT, 0, 0);
+  commit(&f, 8);
+  expect_granted(&f, ALICE, 2); // answered once all the same
+  expect_refused(&f, ALICE, 3, HG_ERR_CANCELLED);
+  end(&f);
+}
+
 TEST(scheduler, when_the_one_it_is_blocked_by_goes_others_may_ask) {
   struct fixture f;
   begin(&f, 2);
@@ -214,37 +254,6 @@ TEST(scheduler, a_client_that_leaves_takes_its_requests_along) {
   close_permit(&f, 2, HG_OK, 0);
   CHECK(asks_nothing(&f));
   CHECK(clients_hear_nothing(&f));
-  end(&f);
-}
-
-TEST(scheduler, nested_work_needs_no_slot) {
-  struct fixture f;
-  begin(&f, 1);
-  start(&f);
-  acquire_as(&f, ALICE, (struct wish){.request = 2, .parent = 1});
-  expect_refused(&f, ALICE, 2, HG_ERR_UNKNOWN_PERMIT);
-  run_task(&f, 1);
-  acquire(&f, 3);
-  acquire_as(&f, ALICE, (struct wish){.request = 4, .parent = 1});
-  acquire_as(&f, ALICE, (struct wish){.request = 5, .parent = 1});
-  expect_asked(&f, 4, 0);
-  expect_asked(&f, 5, 0);
-  CHECK(asks_nothing(&f));
-  answer(&f, 4, HG_VERDICT_WAIT, 0, 0);
-  answer(&f, 5, HG_VERDICT_BEHIND, 0, 0);
-  expect_asked(&f, 5, 1); // a nested one has no turn to wait for
-  answer(&f, 5, HG_VERDICT_GRANTED, 0, 0);
-  expect_granted(&f, ALICE, 5);
-  room(&f, 0);
-  expect_asked(&f, 4, 1);
-  answer(&f, 4, HG_VERDICT_WAIT, 0, 0);
-  settle(&f, ALICE, 1);
-  hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE);
-  close_permit(&f, 1, HG_OK, 0);
-  room(&f, 0);
-  expect_asked(&f, 3, 2);
-  hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, ALICE, HG_SETTLED);
-  expect_refused(&f, ALICE, 4, HG_ERR_UNKNOWN_PERMIT); // its parent is gone
   end(&f);
 }
 

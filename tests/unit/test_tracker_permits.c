@@ -283,6 +283,26 @@ TEST(tracker_permits, keeps_or_releases_orphans_by_policy) {
   end(&f);
 }
 
+TEST(tracker_permits, a_permit_whose_lease_ended_becomes_an_orphan_and_its_settle_is_late) {
+  struct fixture f;
+  begin(&f, 1000, 4);
+  start(&f);
+  ask(&f, (struct wish){.permit = 1, .min = 50, .max = 50});
+  f.read += 2;
+  struct hg_message message;
+  hg_message_init(&message, HG_ABANDON);
+  message.as.abandon.permit = 1;
+  message.as.abandon.expired = true;
+  hg_test_send(&f.tracker, HG_PORT_DECISIONS, 0, &message);
+  CHECK_EQ(closed(&f, 1), HG_OK);
+  next_event(&f, HG_RESERVATION_ORPHANED);
+  CHECK(hg_text_equal(next_event(&f, HG_TASK_FAILED)->as.task_failed.reason, hg_text_of("lease_expired")));
+  CHECK_EQ(settled(&f, 1, 20), HG_OK);
+  CHECK(next_event(&f, HG_TOKENS_SETTLED)->as.tokens_settled.late);
+  CHECK_EQ(usage_of(&f, 0).used, 20);
+  end(&f);
+}
+
 TEST(tracker_permits, a_permit_whose_owner_left_becomes_an_orphan) {
   struct fixture f;
   begin(&f, 1000, 4);

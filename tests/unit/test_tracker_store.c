@@ -120,3 +120,108 @@ TEST(tracker_store, kept_orphan_is_taken_over_without_a_word) {
   CHECK_EQ(usage.open_permits, 0);
   end(&f);
 }
+
+// ------------------------------------------------------------------------------------------------ given up
+
+static void give_up(struct fixture *f, uint64_t durable) {
+  struct hg_message message;
+  hg_message_init(&message, HG_COMMITTED);
+  message.as.committed.seq = durable;
+  message.as.committed.degraded = message.as.committed.given_up = true;
+  message.as.committed.reason = hg_text_of("the disk is broken");
+  hg_test_send(&f->tracker, HG_PORT_FACTS, 0, &message);
+}
+
+static void expect_rejected(struct fixture *f, uint64_t number) {
+  const struct hg_message message = hg_test_expect(&f->tracker, HG_PORT_CLIENTS, ALICE, HG_REJECTED);
+  CHECK_EQ(message.as.rejected.number, number);
+  CHECK_EQ(message.as.rejected.error, HG_ERR_STORE);
+}
+
+static void question(struct fixture *f, enum hg_kind kind) {
+  struct hg_message message;
+  hg_message_init(&message, kind); // request 0 of budget 0, or the first orphan
+  hg_test_send(&f->tracker, HG_PORT_CLIENTS, BOB, &message);
+}
+
+TEST(tracker_store, once_given_up_every_answer_says_that_the_outcome_is_unknown) {
+  struct fixture f;
+  begin(&f, 1000, 4);
+  start(&f);
+  const uint64_t durable = f.events.at[f.events.count - 1].as.head.seq;
+  record(&f, 0, 10);
+  write_facts(&f); // 1 waits for its commit
+  record(&f, 0, HG_TOKENS_MAX); // refused
+  record(&f, 0, 20);
+  question(&f, HG_GET_USAGE);
+  question(&f, HG_GET_ORPHAN);
+  CHECK(hg_test_is_silent(&f.tracker, HG_PORT_CLIENTS));
+  give_up(&f, durable);
+  expect_rejected(&f, 1);
+  CHECK_EQ(hg_test_expect(&f.tracker, HG_PORT_CLIENTS, BOB, HG_USAGE).as.usage.error, HG_ERR_STORE);
+  CHECK_EQ(hg_test_expect(&f.tracker, HG_PORT_CLIENTS, BOB, HG_ORPHAN).as.orphan.error, HG_ERR_STORE);
+  write_facts(&f);
+  expect_rejected(&f, 3); // and with it 2, whose own refusal is no news any more
+  CHECK(hg_test_is_silent(&f.tracker, HG_PORT_CLIENTS));
+  CHECK(hg_test_expect(&f.tracker, HG_PORT_DECISIONS, 0, HG_COMMITTED).as.committed.given_up);
+  end(&f);
+}
+
+TEST(tracker_store, once_given_up_nothing_is_decided) {
+  struct fixture f;
+  struct hg_message message;
+  begin(&f, 1000, 4);
+  start(&f);
+  ask(&f, (struct wish){.permit = 1, .min = 10, .max = 10});
+  f.read += 2;
+  commit_all(&f);
+  give_up(&f, 0);
+  record(&f, 0, 10);
+  write_facts(&f);
+  expect_rejected(&f, 1);
+  record(&f, 0, 10);
+  record(&f, 0, 10);
+  set_limit(&f, 0, 2000);
+  write_facts(&f);
+  expect_rejected(&f, 4);
+  question(&f, HG_GET_USAGE);
+  CHECK_EQ(hg_test_expect(&f.tracker, HG_PORT_CLIENTS, BOB, HG_USAGE).as.usage.error, HG_ERR_STORE);
+  CHECK(hg_test_expect(&f.tracker, HG_PORT_DECISIONS, 0, HG_COMMITTED).as.committed.given_up);
+  const struct hg_reserved_message answer = ask(&f, (struct wish){.permit = 2, .min = 10, .max = 10});
+  CHECK_EQ(answer.verdict, HG_VERDICT_REFUSED);
+  CHECK_EQ(answer.error, HG_ERR_STORE);
+  CHECK_EQ(settled(&f, 1, 5), HG_ERR_STORE);
+  release(&f, 1, HG_OUTCOME_DONE);
+  CHECK_EQ(closed(&f, 1), HG_ERR_STORE);
+  hg_message_init(&message, HG_ABANDON);
+  message.as.abandon.permit = 1;
+  hg_test_send(&f.tracker, HG_PORT_DECISIONS, 0, &message);
+  CHECK_EQ(closed(&f, 1), HG_ERR_STORE);
+  hg_message_init(&message, HG_MAX_CONCURRENCY);
+  message.as.max_concurrency.count = 2;
+  hg_test_send(&f.tracker, HG_PORT_DECISIONS, 0, &message);
+  hg_test_expect(&f.tracker, HG_PORT_DECISIONS, 0, HG_MAX_CONCURRENCY_NOTED);
+  CHECK(no_event(&f));
+  end(&f);
+}
+
+TEST(tracker_store, once_given_up_a_full_backlog_stops_nobody_and_no_stop) {
+  struct fixture f;
+  struct hg_message message;
+  begin(&f, HG_TOKENS_MAX, 4);
+  start(&f);
+  const uint32_t clients = 1U << HG_PORT_CLIENTS;
+  while (f.tracker.actor.listens(f.tracker.actor.self) & clients) {
+    record(&f, 0, 1);
+    hg_test_flush(&f.tracker);
+  }
+  give_up(&f, 0);
+  CHECK(f.tracker.actor.listens(f.tracker.actor.self) & clients);
+  hg_message_init(&message, HG_STOP);
+  hg_test_send(&f.tracker, HG_PORT_LIFE, 0, &message);
+  hg_test_flush(&f.tracker);
+  hg_test_flush(&f.tracker);
+  CHECK(f.tracker.finished); // without being told that it should not wait
+  CHECK_EQ(hg_test_expect(&f.tracker, HG_PORT_LIFE, 0, HG_STOPPED).as.stopped.error, HG_ERR_STORE);
+  end(&f);
+}

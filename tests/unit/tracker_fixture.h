@@ -130,6 +130,7 @@ struct wish {
   uint32_t budget;
   int64_t min, max;
   uint64_t heard, parent;
+  bool from_parent;
 };
 
 static inline void reserve(struct fixture *f, struct wish wish) {
@@ -141,6 +142,7 @@ static inline void reserve(struct fixture *f, struct wish wish) {
   message.as.reserve.max_tokens = wish.max;
   message.as.reserve.heard = wish.heard;
   message.as.reserve.parent = wish.parent;
+  message.as.reserve.from_parent = wish.from_parent;
   message.as.reserve.task_id = hg_text_of("a task");
   message.as.reserve.attempt = 1;
   hg_test_send(&f->tracker, HG_PORT_DECISIONS, 0, &message);

@@ -1,0 +1,126 @@
+// labels: budget
+// The rows of permits that lend their reservation: at every row Σ open reservations is what their budget has reserved,
+// whether parent and child change in one transaction or in several, and after a crash.
+#include "ledger_story.h"
+
+#define OPEN_SUM "SELECT coalesce(sum(tokens), 0) FROM reservation WHERE state = 'open' OR state = 'kept'"
+
+static void lend(struct story *story, uint64_t child, uint64_t parent, int64_t tokens) {
+  struct hg_message event = story_event(story, HG_TOKENS_RESERVED, RESEARCH);
+  struct hg_tokens_reserved_message *grant = &event.as.tokens_reserved;
+  grant->permit = child;
+  grant->parent = parent;
+  grant->from_parent = tokens;
+  grant->attempt = 1;
+  STORY_TOTALS(story, grant, 0, 0);
+  story_put(story, &event);
+}
+
+static void settle_lent(struct story *story, uint64_t child, uint64_t parent, int64_t tokens, int64_t used) {
+  struct hg_message event = story_event(story, HG_TOKENS_SETTLED, RESEARCH);
+  struct hg_tokens_settled_message *end = &event.as.tokens_settled;
+  end->permit = child;
+  end->to_parent = tokens - used;
+  end->parent = parent;
+  STORY_TOTALS(story, end, used, -used);
+  story_put(story, &event);
+}
+
+static void release_lent(struct story *story, uint64_t child, uint64_t parent, int64_t tokens, bool orphan) {
+  struct hg_message event = story_event(story, orphan ? HG_RESERVATION_ORPHANED : HG_TOKENS_RELEASED, RESEARCH);
+  if (orphan) {
+    struct hg_reservation_orphaned_message *end = &event.as.reservation_orphaned;
+    end->permit = child;
+    end->policy = hg_text_of("release");
+    end->to_parent = tokens;
+    end->parent = parent;
+    STORY_TOTALS(story, end, 0, 0);
+  } else {
+    struct hg_tokens_released_message *end = &event.as.tokens_released;
+    end->permit = child;
+    end->to_parent = tokens;
+    end->parent = parent;
+    STORY_TOTALS(story, end, 0, 0);
+  }
+  story_put(story, &event);
+}
+
+// Writes the story so far, when that is to be a transaction, and compares what another connection sees.
+static void maybe_write(struct story *story, struct hg_ledger *ledger, const struct bed *bed, bool each) {
+  if (!each) return;
+  story_write(story, ledger);
+  CHECK_EQ(sql_number(bed->path, OPEN_SUM), story->reserved[RESEARCH]);
+}
+
+static void tell(struct story *story, struct hg_ledger *ledger, const struct bed *bed, bool each) {
+  story_reserve(story, 10, RESEARCH, 1000, "parent");
+  maybe_write(story, ledger, bed, each);
+  lend(story, 11, 10, 300);
+  lend(story, 12, 10, 200);
+  lend(story, 13, 10, 100);
+  maybe_write(story, ledger, bed, each);
+  lend(story, 14, 11, 50); // of the child's own
+  maybe_write(story, ledger, bed, each);
+  settle_lent(story, 11, 10, 250, 150);
+  maybe_write(story, ledger, bed, each);
+  release_lent(story, 12, 10, 200, false);
+  release_lent(story, 13, 10, 100, true);
+  maybe_write(story, ledger, bed, each);
+}
+
+TEST(ledger_nested, rows_of_parent_and_child_follow_each_other) {
+  for (int each = 0; each <= 1; each++) {
+    struct bed bed;
+    struct story story;
+    struct hg_ledger_state state;
+    bed_make(&bed);
+    bed.config.shared_readers = true;
+    struct hg_ledger *ledger = bed_open(&bed, &state);
+    story_begin(&story, &state);
+    hg_ledger_state_clear(&state);
+    tell(&story, ledger, &bed, each);
+    if (!each) story_write(&story, ledger);
+    CHECK_EQ(sql_number(bed.path, "SELECT tokens FROM reservation WHERE id = 10"), 1000 - 600 + 100 + 200 + 100);
+    CHECK_EQ(sql_number(bed.path, "SELECT tokens FROM reservation WHERE id = 14"), 50);
+    CHECK_EQ(sql_number(bed.path, "SELECT sum(tokens) FROM reservation WHERE state = 'open'"), 850);
+    CHECK_EQ(sql_number(bed.path, "SELECT reserved FROM token_budget WHERE name = 'research'"), 850);
+    CHECK_EQ(sql_number(bed.path, "SELECT to_parent FROM journal WHERE event = 'TOKENS_SETTLED'"), 100);
+    CHECK_EQ(sql_number(bed.path, "SELECT parent FROM journal WHERE event = 'TOKENS_SETTLED'"), 10);
+    CHECK_EQ(sql_number(bed.path, "SELECT count(*) FROM journal WHERE from_parent > 0 AND reserved_delta = 0"), 4);
+    CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+    ledger = bed_open(&bed, &state); // as after a crash: the two that are open
+    CHECK_EQ(state.permit_count, 2);
+    CHECK_EQ(state.permits[0].tokens, 800);
+    CHECK_EQ(state.permits[1].tokens, 50);
+    hg_ledger_state_clear(&state);
+    CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+    story_end(&story);
+    bed_remove(&bed);
+  }
+}
+
+TEST(ledger_nested, refuses_a_batch_that_lends_what_is_not_there) {
+  for (int which = 0; which < 3; which++) {
+    struct bed bed;
+    struct story story;
+    struct hg_ledger_state state;
+    bed_make(&bed);
+    struct hg_ledger *ledger = bed_open(&bed, &state);
+    story_begin(&story, &state);
+    hg_ledger_state_clear(&state);
+    story_reserve(&story, 10, RESEARCH, 1000, "parent");
+    story_write(&story, ledger);
+    if (which == 0) lend(&story, 11, 10, 1001); // more than it has
+    if (which == 1) lend(&story, 11, 9, 10);    // of one that does not exist
+    if (which == 2) lend(&story, 11, 0, 10);    // of nobody
+    hg_error why = HG_ERROR_INIT;
+    CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_STORE);
+    uint64_t stored = 0;
+    CHECK_EQ(hg_ledger_recover(ledger, &stored, &why), HG_OK);
+    CHECK_EQ(stored, story.seq - 1);
+    CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+    CHECK_EQ(sql_number(bed.path, OPEN_SUM), 1000);
+    story_end(&story);
+    bed_remove(&bed);
+  }
+}

@@ -1,0 +1,56 @@
+// labels: budget
+// The scheduler's core alone: requests that name a parent.
+#include "scheduler_fixture.h"
+
+TEST(scheduler_nested, nested_work_needs_no_slot) {
+  struct fixture f;
+  begin(&f, 1);
+  start(&f);
+  acquire_as(&f, ALICE, (struct wish){.request = 2, .parent = 1});
+  expect_refused(&f, ALICE, 2, HG_ERR_UNKNOWN_PERMIT);
+  run_task(&f, 1);
+  acquire(&f, 3);
+  acquire_as(&f, ALICE, (struct wish){.request = 4, .parent = 1});
+  acquire_as(&f, ALICE, (struct wish){.request = 5, .parent = 1});
+  expect_asked(&f, 4, 0);
+  expect_asked(&f, 5, 0);
+  CHECK(asks_nothing(&f));
+  answer(&f, 4, HG_VERDICT_WAIT, 0, 0);
+  answer(&f, 5, HG_VERDICT_BEHIND, 0, 0);
+  expect_asked(&f, 5, 1); // a nested one has no turn to wait for
+  answer(&f, 5, HG_VERDICT_GRANTED, 0, 0);
+  expect_granted(&f, ALICE, 5);
+  room(&f, 0);
+  expect_asked(&f, 4, 1);
+  answer(&f, 4, HG_VERDICT_WAIT, 0, 0);
+  settle(&f, ALICE, 1);
+  hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE);
+  close_permit(&f, 1, HG_OK, 0);
+  room(&f, 0);
+  expect_asked(&f, 3, 2);
+  hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, ALICE, HG_SETTLED);
+  expect_refused(&f, ALICE, 4, HG_ERR_UNKNOWN_PERMIT); // its parent is gone
+  end(&f);
+}
+
+TEST(scheduler_nested, its_tokens_may_come_out_of_its_parent_s) {
+  struct fixture f;
+  begin(&f, 1);
+  const uint32_t other = hg_test_setup_budget(&f.setup, "other", 0, 100);
+  start(&f);
+  acquire_as(&f, ALICE, (struct wish){.request = 2, .from_parent = true});
+  expect_refused(&f, ALICE, 2, HG_ERR_INVALID);
+  run_task(&f, 1);
+  acquire_as(&f, ALICE, (struct wish){.request = 2, .parent = 1, .from_parent = true, .budget = other});
+  expect_refused(&f, ALICE, 2, HG_ERR_INVALID);
+  acquire_as(&f, ALICE, (struct wish){.request = 2, .parent = 1, .from_parent = true});
+  hg_test_flush(&f.scheduler);
+  const struct hg_message asked = hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_RESERVE);
+  CHECK_EQ(asked.as.reserve.parent, 1);
+  CHECK(asked.as.reserve.from_parent);
+  answer(&f, 2, HG_VERDICT_NEVER, 0, 0);
+  const struct hg_message refused = hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, ALICE, HG_REFUSED);
+  CHECK_EQ(refused.as.refused.error, HG_ERR_BUDGET_EXHAUSTED);
+  CHECK_EQ(refused.as.refused.left, 10);
+  end(&f);
+}
