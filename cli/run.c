@@ -259,10 +259,9 @@ static int64_t enough(struct run *run, const struct hg_runner_counts *counts) {
   return counts->left_need <= HG_TOKENS_MAX - taken ? taken + counts->left_need : HG_TOKENS_MAX;
 }
 
-static bool print_summary(const struct run *run, const struct hg_summary *summary) {
-  if (run->flags->json) return hg_summary_print_json(summary, stdout);
-  (void)hg_summary_print(summary, run->utf8, stderr); // the terminal may be gone, the results are there
-  return true;
+static void print_summary(const struct run *run, const struct hg_summary *summary) {
+  if (!run->flags->json) (void)hg_summary_print(summary, run->utf8, stderr); // the terminal may be gone by now
+  else if (!hg_summary_print_json(summary, stdout) && !ferror(stdout)) hg_run_say("no memory for the summary");
 }
 
 static int summarise(struct run *run, bool looped) {
@@ -282,13 +281,9 @@ static int summarise(struct run *run, bool looped) {
   hg_client_destroy(&run->client);
   summary.not_durable = hg_close(&run->runtime, lost ? 0 : CLOSE_MS) != HG_OK;
   wipe_line(run);
-  int exit_code = hg_summary_exit(&summary);
-  if (!print_summary(run, &summary)) {
-    hg_run_say("the summary can't be printed");
-    if (exit_code == HG_EXIT_DONE) exit_code = HG_EXIT_FAILED;
-  }
+  print_summary(run, &summary);
   free(go_on);
-  return exit_code;
+  return hg_summary_exit(&summary);
 }
 
 static int exit_code_of(hg_err err) {
