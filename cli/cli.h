@@ -1,4 +1,5 @@
 // The subcommands of the headgate program. Each gets its own arguments, its name first, and returns the exit code.
+// stdout is checked behind them: output that can't be written makes a success a failure (1), with a message.
 #ifndef HG_CLI_H
 #define HG_CLI_H
 

@@ -6,10 +6,8 @@
 #include "schemas/counters.h"
 #include "schemas/describe.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 
 static const char usage[] = "usage: headgate describe --schema | --markdown | --errors | --counters\n"
                             "  --schema     the JSON Schema of every event and control command\n"
@@ -44,7 +42,5 @@ int hg_cli_describe(int argc, char **argv) {
   else if (what == 'm') hg_describe_markdown(stdout);
   else if (what == 'e') describe_errors(stdout);
   else describe_counters(stdout);
-  if (fflush(stdout) == 0 && !ferror(stdout)) return HG_EXIT_DONE;
-  fprintf(stderr, "headgate describe: cannot write: %s\n", strerror(errno));
-  return HG_EXIT_FAILED;
+  return HG_EXIT_DONE;
 }

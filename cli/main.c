@@ -2,6 +2,8 @@
 #include "cli/cli.h"
 #include "headgate.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,16 +32,38 @@ static void print_help(FILE *to) {
   fputs("\nheadgate COMMAND --help says more; headgate --version prints the version.\n", to);
 }
 
-int main(int argc, char **argv) {
-  const char *name = argc > 1 ? argv[1] : "";
-  if (strcmp(name, "--version") == 0) return printf("headgate %s\n", hg_version()) < 0;
-  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-    print_help(stdout);
-    return HG_EXIT_DONE;
-  }
+// A standard stream that was closed keeps its number: what is printed must not end in the file that is opened next. It
+// can't be written, so that printing to it fails and is told.
+static bool hold_standard_streams(void) {
+  for (int fd = 0; fd <= 2; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) return false;
+  return true;
+}
+
+// Output that got lost is no success, whatever the subcommand printed.
+static int end_output(const char *name, int code) {
+  const bool failed = ferror(stdout) != 0;
+  errno = 0;
+  if (fclose(stdout) == 0 && !failed) return code;
+  fprintf(stderr, "headgate %s: the output can't be written%s%s\n", name, errno ? ": " : "",
+          errno ? strerror(errno) : "");
+  return code == HG_EXIT_DONE ? HG_EXIT_FAILED : code;
+}
+
+static int run_command(const char *name, int argc, char **argv) {
   for (size_t i = 0; i < COMMAND_COUNT; i++)
     if (strcmp(name, commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
   if (name[0]) fprintf(stderr, "headgate: there is no command \"%s\"\n\n", name);
   print_help(stderr);
   return HG_EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+  const char *name = argc > 1 ? argv[1] : "";
+  int code = HG_EXIT_DONE;
+  if (!hold_standard_streams()) return HG_EXIT_FAILED;
+  if (strcmp(name, "--version") == 0) printf("headgate %s\n", hg_version());
+  else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) print_help(stdout);
+  else code = run_command(name, argc, argv);
+  return end_output(name, code);
 }

@@ -234,9 +234,7 @@ static hg_err open_loop(struct run *run, uint32_t sockets_max, hg_error *why) {
 
 static void block_signals(void) {
   sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
+  hg_loop_signals(&set);
   sigprocmask(SIG_BLOCK, &set, NULL);
   signal(SIGPIPE, SIG_IGN);
 }
@@ -261,23 +259,9 @@ static int64_t enough(struct run *run, const struct hg_runner_counts *counts) {
   return counts->left_need <= HG_TOKENS_MAX - taken ? taken + counts->left_need : HG_TOKENS_MAX;
 }
 
-static void write_hint(const struct run *run, const struct hg_summary *summary, char *out, size_t room) {
-  const struct hg_runner_counts *counts = &summary->figures.run;
-  const bool anthropic = counts->refused_endpoint == HG_ENDPOINT_MESSAGES;
-  const char *base = anthropic ? run->target.anthropic_base : run->target.openai_base;
-  const char *variable = anthropic ? run->target.anthropic_key_env : run->target.openai_key_env;
-  const bool has_key = anthropic ? run->target.anthropic_has_key : run->target.openai_has_key;
-  out[0] = '\0';
-  if (summary->stop == HG_STOP_CAP) snprintf(out, room, "set llm.outputCapField to the field that this provider obeys");
-  if (summary->stop != HG_STOP_ACCESS) return;
-  if (counts->out_of_quota)
-    snprintf(out, room, "the account at %s has no quota left; nothing was marked as failed", base);
-  else if (counts->refused_status == 0)
-    snprintf(out, room, "nobody answers at %s; is that the base URL (--base-url)?", base);
-  else if (counts->refused_status == 404)
-    snprintf(out, room, "check the model of the requests and the base URL %s (--model, --base-url)", base);
-  else if (has_key) snprintf(out, room, "check the key in %s, and that it is one for %s", variable, base);
-  else snprintf(out, room, "no key was sent: put it into the variable %s, or name another in llm.apiKeyEnv", variable);
+static void print_summary(const struct run *run, const struct hg_summary *summary) {
+  if (!run->flags->json) (void)hg_summary_print(summary, run->utf8, stderr); // the terminal may be gone by now
+  else if (!hg_summary_print_json(summary, stdout) && !ferror(stdout)) hg_run_say("no memory for the summary");
 }
 
 static int summarise(struct run *run, bool looped) {
@@ -285,20 +269,19 @@ static int summarise(struct run *run, bool looped) {
   char hint[HG_ERROR_TEXT_MAX + 1], *go_on = NULL;
   summary.stop = hg_loop_result(run->loop, &summary.figures, &summary.stop_text);
   if (!looped && summary.stop == HG_STOP_NONE) summary.stop = HG_STOP_LEDGER;
+  const bool lost = summary.stop == HG_STOP_LEDGER; // then the runtime answers nothing
   count_orphans(run, &summary.figures);
   summary.errors = hg_batch_errors_path(run->batch);
-  write_hint(run, &summary, hint, sizeof hint);
-  summary.hint = hint;
   if (hg_lines_left(&summary.figures) > 0)
-    go_on =
-        hg_go_on_command(run->flags, run->ledger, summary.figures.run.short_budget, enough(run, &summary.figures.run));
+    go_on = hg_go_on_command(run->flags, run->ledger, summary.figures.run.short_budget,
+                             lost ? 0 : enough(run, &summary.figures.run));
   if (go_on) summary.go_on = go_on;
+  hg_run_hint(&run->target, &summary, hint, sizeof hint);
+  summary.hint = hint;
   hg_client_destroy(&run->client);
-  summary.not_durable = hg_close(&run->runtime, CLOSE_MS) != HG_OK;
+  summary.not_durable = hg_close(&run->runtime, lost ? 0 : CLOSE_MS) != HG_OK;
   wipe_line(run);
-  const bool printed =
-      run->flags->json ? hg_summary_print_json(&summary, stdout) : hg_summary_print(&summary, run->utf8, stderr);
-  if (!printed) hg_run_say("the summary can't be printed");
+  print_summary(run, &summary);
   free(go_on);
   return hg_summary_exit(&summary);
 }

@@ -30,8 +30,8 @@ static const char usage[] =
     "  --dry-run              read and prepare every line, say what it may cost, call nothing\n"
     "  --fresh                move existing results aside and start anew\n"
     "  --changed WHAT         a request that changed since it succeeded: stop (default), redo or keep\n"
-    "Exit: 0 all done, 1 some requests failed, 2 wrong flags, configuration, key or input, 3 the budget ended first,\n"
-    "4 the ledger or the results can't be written, 130 interrupted.\n";
+    "Exit: 0 all done, 1 some requests failed, 2 wrong flags, configuration, key, URL or input, or nobody serves any\n"
+    "more, 3 the budget ended first, 4 the ledger or the results can't be written, 130 interrupted.\n";
 
 enum flag {
   NO_FLAG = 1,

@@ -4,6 +4,7 @@
 
 #include "batch/batch.h"
 #include "config/config.h"
+#include "providers/endpoint.h"
 #include "runner/summary.h"
 
 enum hg_progress_flag { HG_PROGRESS_AUTO, HG_PROGRESS_ALWAYS, HG_PROGRESS_NEVER };
@@ -35,6 +36,9 @@ int hg_dry_run(const struct hg_run_flags *flags, const struct hg_config *config)
 // The command that goes on where this run ended. With `limit` over 0 the budget gets that limit first.
 // malloc'd; NULL: no memory.
 char *hg_go_on_command(const struct hg_run_flags *flags, const char *ledger, const char *budget, int64_t limit);
+
+// What to do about the end of a run; "" when there is nothing to say. summary->go_on must be set.
+void hg_run_hint(const struct hg_target *target, const struct hg_summary *summary, char *out, size_t room);
 
 // The lines of a file that are not blank; 0 for a pipe; -1 with errno: it can't be read.
 int64_t hg_count_lines(const char *path);

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -143,6 +144,13 @@ static bool reader_is_gone(void) {
   return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
 }
 
+// What it did not read is no loss.
+static int end_quietly(void) {
+  __fpurge(stdout);
+  clearerr(stdout);
+  return HG_EXIT_DONE;
+}
+
 static int say(int code, const char *text) {
   fprintf(stderr, "headgate watch: %s\n", text);
   return code;
@@ -156,9 +164,9 @@ static int follow(struct watch *watch) {
     if (err == HG_OK) err = drain(watch);
     if (err != HG_OK) return say(HG_EXIT_FAILED, hg_err_text(err));
     errno = 0;
-    if (fflush(stdout) != 0 || ferror(stdout))
-      return errno == EPIPE || reader_is_gone() ? HG_EXIT_DONE : say(HG_EXIT_FAILED, "the output cannot be written");
-    if (reader_is_gone()) return HG_EXIT_DONE;
+    const bool failed = fflush(stdout) != 0 || ferror(stdout);
+    if ((failed && errno == EPIPE) || reader_is_gone()) return end_quietly();
+    if (failed) return HG_EXIT_FAILED; // which is told at the end
     if (watch->found && watch->ended) return say(HG_EXIT_DONE, "the runtime has ended");
     watch->ended = false;
     notice_silence(watch);

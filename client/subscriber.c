@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define TOPICS_MAX 32
@@ -17,6 +18,7 @@ struct hg_subscriber {
   struct hg_core *core;
   struct hg_link link;
   int epoll_fd;
+  int unseen_fd; // readable until a look found nothing: only then does the link announce what comes; -1: that is past
   bool wants_heartbeat;
   char type[64], budget[HG_BUDGET_NAME_MAX + 1];
   char json[2 * HG_OUTSIDE_FRAME_MAX];
@@ -25,6 +27,7 @@ struct hg_subscriber {
 static void free_subscriber(hg_subscriber *subscriber) {
   if (*subscriber->core->not_forked) hg_link_close(&subscriber->link);
   if (subscriber->epoll_fd >= 0) close(subscriber->epoll_fd);
+  if (subscriber->unseen_fd >= 0) close(subscriber->unseen_fd);
   hg_core_release(subscriber->core);
   free(subscriber);
 }
@@ -47,10 +50,18 @@ static hg_err connect_subscriber(hg_subscriber *subscriber, const hg_filter *fil
   if (err == HG_OK) err = hg_link_connect(&subscriber->link, HG_EVENTS_INSIDE);
   if (err != HG_OK) return err;
   subscriber->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+  subscriber->unseen_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+  const int fds[] = {hg_link_fd(&subscriber->link), subscriber->unseen_fd};
   struct epoll_event event = {.events = EPOLLIN};
-  const int fd = hg_link_fd(&subscriber->link);
-  return subscriber->epoll_fd >= 0 && epoll_ctl(subscriber->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? HG_OK
-                                                                                                      : HG_ERR_SYSTEM;
+  for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+    if (epoll_ctl(subscriber->epoll_fd, EPOLL_CTL_ADD, fds[i], &event) != 0) return HG_ERR_SYSTEM;
+  return HG_OK;
+}
+
+static void note_nothing_unseen(hg_subscriber *subscriber) {
+  if (subscriber->unseen_fd < 0) return;
+  close(subscriber->unseen_fd); // which takes it out of the epoll set too
+  subscriber->unseen_fd = -1;
 }
 
 // Takes one event; HG_ERR_EMPTY: none there, or one that the subscriber did not ask for.
@@ -85,7 +96,10 @@ static hg_err next_event(hg_subscriber *subscriber, hg_event *out, int64_t deadl
     if (err == HG_OK) continue;
     if (err != HG_ERR_EMPTY) return err;
     int64_t left = deadline == HG_NEVER ? -1 : deadline - hg_clock_now().monotonic_us;
-    if (deadline != HG_NEVER && left <= 0) return HG_ERR_TIMEOUT;
+    if (deadline != HG_NEVER && left <= 0) {
+      note_nothing_unseen(subscriber);
+      return HG_ERR_TIMEOUT;
+    }
     uint32_t readable;
     err = hg_links_wait(&subscriber->link, 1, 1, left, &readable);
     if (err != HG_OK) return err;
@@ -100,7 +114,7 @@ hg_err hg_subscribe(hg_runtime *rt, const hg_filter *filter, hg_subscriber **out
   hg_subscriber *subscriber = calloc(1, sizeof *subscriber);
   if (!subscriber) return HG_ERR_NO_MEMORY;
   subscriber->core = hg_core_hold(hg_runtime_core(rt));
-  subscriber->epoll_fd = -1;
+  subscriber->epoll_fd = subscriber->unseen_fd = -1;
   err = connect_subscriber(subscriber, filter);
   hg_event live = HG_EVENT_INIT;
   // What is committed after the first heartbeat that arrives is sure to arrive too.

@@ -419,7 +419,7 @@ typedef struct hg_event {
 HG_CHECKED hg_err hg_subscribe(hg_runtime *rt, const hg_filter *filter, hg_subscriber **out);
 /* The next event; HG_ERR_TIMEOUT: none came. */
 HG_CHECKED hg_err hg_next_event(hg_subscriber *, hg_event *out, int timeout_ms);
-/* As hg_client_fd. */
+/* As hg_client_fd; readable before the first look, and for events that were not asked for too. */
 HG_API int hg_subscriber_fd(const hg_subscriber *);
 HG_API void hg_subscriber_destroy(hg_subscriber **subscriber);
 

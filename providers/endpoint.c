@@ -2,11 +2,11 @@
 #include "providers/endpoint.h"
 
 #include "providers/fail.h"
+#include "providers/secrets.h"
 #include "providers/url.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define KEY_MAX 8192 // bytes; tokens of cloud identities reach some thousands
 
@@ -77,14 +77,9 @@ static hg_err append(struct list *list, const char *name, const char *value, hg_
   return HG_OK;
 }
 
-static bool has_name(const char *header, const char *name) {
-  const size_t len = strcspn(header, ":");
-  return strlen(name) == len && strncasecmp(header, name, len) == 0;
-}
-
 static bool replaced(const struct hg_llm_config *llm, const char *name) {
   for (size_t i = 0; i < llm->header_count; i++)
-    if (has_name(llm->headers[i], name)) return true;
+    if (hg_header_has_name(llm->headers[i], name)) return true;
   return false;
 }
 
@@ -92,16 +87,6 @@ static bool replaced(const struct hg_llm_config *llm, const char *name) {
 static hg_err append_default(struct list *list, const struct hg_llm_config *llm, const char *name, const char *value,
                              hg_error *why) {
   return replaced(llm, name) ? HG_OK : append(list, name, value, why);
-}
-
-static bool is_credential(const char *header) {
-  static const char *const names[] = {"authorization", "proxy-authorization", "x-api-key",
-                                      "api-key",       "x-goog-api-key",      "cookie"};
-  const char *value = strchr(header, ':') + 1;
-  if (value[strspn(value, " \t")] == '\0') return false;
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-    if (has_name(header, names[i])) return true;
-  return false;
 }
 
 // "Name: value", the name an HTTP token, the value printable. The value may be a secret and is not repeated.
@@ -194,7 +179,7 @@ static hg_err resolve_headers(const struct family *family, const struct hg_llm_c
   *has_key = key != NULL;
   for (size_t i = 0; i < llm->header_count && !err; i++) {
     err = check_header(llm->headers[i], i, why);
-    if (!err && is_credential(llm->headers[i])) {
+    if (!err && hg_is_credential(llm->headers[i])) {
       *has_key = true;
       err = refuse_plain_http(url, "a credential in llm.headers", why);
     }

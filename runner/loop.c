@@ -1,6 +1,8 @@
 // Waits for whatever comes first, and turns the task runner.
 #include "runner/loop_private.h"
 
+#include "providers/secrets.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -8,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -32,9 +33,18 @@ static hg_err fail(hg_error *why, hg_err err, const char *text) {
 
 // ---------------------------------------------------------------------------------------------- life
 
+// Whatever is told of a failed call (a sentence, a line of the errors file) is taken from this answer, and a provider
+// may repeat the key in it. A result is the provider's, byte for byte.
 static void on_end(void *context, void *tag, const struct hg_http_end *end) {
   const struct hg_loop *loop = context;
-  hg_runner_called(loop->runner, tag, end, loop->now_ms);
+  const bool failed = end->kind == HG_HTTP_ANSWERED && (end->status < 200 || end->status > 299);
+  struct hg_http_end shown = *end;
+  char *hidden = NULL;
+  if (failed && hg_target_hide_keys(loop->options.target, end->body, end->body_len, &hidden) != HG_OK)
+    shown.body_len = 0; // no memory for a copy
+  else if (hidden) shown.body = hidden;
+  hg_runner_called(loop->runner, tag, &shown, loop->now_ms);
+  free(hidden);
 }
 
 static hg_err open_http(struct hg_loop *loop, hg_error *why) {
@@ -49,11 +59,18 @@ static hg_err open_http(struct hg_loop *loop, hg_error *why) {
   return hg_http_new(&options, &loop->http, why);
 }
 
+void hg_loop_signals(sigset_t *out) {
+  struct sigaction hangup;
+  sigemptyset(out);
+  sigaddset(out, SIGINT);
+  sigaddset(out, SIGTERM);
+  // Under nohup a hangup is ignored, and stays so.
+  if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) sigaddset(out, SIGHUP);
+}
+
 static hg_err open_signals(struct hg_loop *loop, hg_error *why) {
   sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
+  hg_loop_signals(&set);
   loop->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   return loop->signals >= 0 ? HG_OK : fail(why, HG_ERR_SYSTEM, "no descriptor for signals is left (see ulimit -n)");
 }
@@ -99,35 +116,51 @@ void hg_loop_destroy(struct hg_loop **loop) {
 
 // ---------------------------------------------------------------------------------------------- what happened
 
+static void first_interrupt(struct hg_loop *loop) {
+  char text[160];
+  const unsigned running = loop->figures.run.running;
+  if (loop->ledger_fails)
+    snprintf(text, sizeof text,
+             "stopping once the ledger is written again; again (Ctrl-C) ends without waiting for it");
+  else
+    snprintf(text, sizeof text, "stopping: nothing new starts, %u running call%s may end; again (Ctrl-C) cuts them off",
+             running, running == 1 ? "" : "s");
+  loop->options.on_note(loop->options.context, text);
+  hg_runner_interrupt(loop->runner, loop->now_ms);
+}
+
+static void second_interrupt(struct hg_loop *loop) {
+  char text[128];
+  const unsigned running = loop->figures.run.running;
+  snprintf(text, sizeof text, "cutting off %u running call%s", running, running == 1 ? "" : "s");
+  loop->options.on_note(loop->options.context, text);
+  loop->cut_at_ms = loop->now_ms;
+  hg_runner_cut(loop->runner, loop->now_ms);
+}
+
+// A terminal that closes may send its hangup twice: it stops the run and cuts nothing.
 static void take_signals(struct hg_loop *loop) {
   struct signalfd_siginfo info;
   while (read(loop->signals, &info, sizeof info) == (ssize_t)sizeof info) {
-    char text[128];
+    if (loop->interrupts > 0 && info.ssi_signo == SIGHUP) continue;
     hg_loop_count(loop);
-    const unsigned running = loop->figures.run.running;
-    if (loop->interrupts++ == 0) {
-      snprintf(text, sizeof text,
-               "stopping: nothing new starts, %u running call%s may end; again (Ctrl-C) cuts them off", running,
-               running == 1 ? "" : "s");
-      loop->options.on_note(loop->options.context, text);
-      hg_runner_interrupt(loop->runner, loop->now_ms);
-    } else {
-      snprintf(text, sizeof text, "cutting off %u running call%s", running, running == 1 ? "" : "s");
-      loop->options.on_note(loop->options.context, text);
-      hg_runner_cut(loop->runner, loop->now_ms);
-    }
+    loop->interrupts++;
+    if (loop->interrupts == 1) first_interrupt(loop);
+    else if (loop->interrupts == 2) second_interrupt(loop);
+    else hg_loop_lose_ledger(loop, "nobody waits for the ledger any more");
   }
 }
 
 // False: there were none.
 static bool take_completions(struct hg_loop *loop) {
+  if (loop->ledger_lost) return false;
   for (unsigned i = 0; i < COMPLETIONS_A_TURN; i++) {
     hg_completion completion = HG_COMPLETION_INIT;
     const hg_err err = hg_client_next(loop->options.client, &completion, 0);
     if (err == HG_ERR_TIMEOUT) return i > 0;
     if (err) {
-      hg_runner_lost(loop->runner, err, loop->now_ms);
-      return true;
+      hg_loop_lose_ledger(loop, hg_err_text(err));
+      return false;
     }
     hg_runner_completed(loop->runner, &completion, loop->now_ms);
   }
@@ -135,7 +168,7 @@ static bool take_completions(struct hg_loop *loop) {
 }
 
 static void show_progress(struct hg_loop *loop) {
-  if (!loop->options.wants_progress || loop->degraded_since_ms ||
+  if (!loop->options.wants_progress || loop->ledger_fails || loop->ledger_lost ||
       loop->now_ms - loop->figures_at_ms < HG_PROGRESS_EVERY_MS)
     return;
   hg_loop_ask(loop, HG_PROGRESS_EVERY_MS / 4);
@@ -150,7 +183,7 @@ static int wait_ms(const struct hg_loop *loop, int64_t next_turn_ms) {
   int64_t wait = next_turn_ms == INT64_MAX ? INT32_MAX : next_turn_ms - loop->now_ms;
   const int http = hg_http_wait_ms(loop->http);
   if (http >= 0 && http < wait) wait = http;
-  if ((loop->options.wants_progress || loop->degraded_since_ms) && wait > HG_PROGRESS_EVERY_MS)
+  if ((loop->options.wants_progress || hg_loop_watches_clock(loop)) && wait > HG_PROGRESS_EVERY_MS)
     wait = HG_PROGRESS_EVERY_MS;
   return wait < 0 ? 0 : wait > INT32_MAX ? INT32_MAX : (int)wait;
 }
@@ -184,29 +217,8 @@ hg_err hg_loop_run(struct hg_loop *loop, hg_error *why) {
   }
 }
 
-// A provider may repeat a key in what it says about it: what was sent as a credential is shown to nobody.
-static void hide_keys(char *text, char **headers) {
-  for (; headers && *headers; headers++) {
-    const char *value = strchr(*headers, ':');
-    const bool credential = strncasecmp(*headers, "authorization:", 14) == 0 ||
-                            strncasecmp(*headers, "x-api-key:", 10) == 0 || strncasecmp(*headers, "api-key:", 8) == 0;
-    if (!credential || !value) continue;
-    const char *space = strrchr(value, ' '); // behind the scheme, "Bearer"
-    const char *key = space ? space + 1 : value + 1;
-    const size_t len = strlen(key);
-    for (char *found = text; len > 0 && (found = strstr(found, key));) {
-      memset(found, '*', len);
-      found += len;
-    }
-  }
-}
-
 enum hg_stop hg_loop_result(struct hg_loop *loop, struct hg_run_figures *out, const char **text) {
   const enum hg_stop stop = hg_runner_stopped(loop->runner, text);
-  snprintf(loop->stop_text, sizeof loop->stop_text, "%s", *text ? *text : "");
-  hide_keys(loop->stop_text, loop->options.target->openai_headers);
-  hide_keys(loop->stop_text, loop->options.target->anthropic_headers);
-  *text = loop->stop_text;
   loop->now_ms = clock_ms();
   if (stop != HG_STOP_LEDGER) hg_loop_ask(loop, LAST_FIGURES_MS);
   hg_loop_close_figures(loop);

@@ -6,6 +6,8 @@
 #include "providers/endpoint.h"
 #include "runner/figures.h"
 
+#include <signal.h>
+
 #define HG_PROGRESS_EVERY_MS 200
 
 struct hg_loop_options {
@@ -28,8 +30,11 @@ struct hg_loop;
 hg_err hg_loop_new(const struct hg_loop_options *options, struct hg_loop **out, hg_error *why);
 void hg_loop_destroy(struct hg_loop **loop);
 
-// Runs until all is done, stopped or lost. SIGINT and SIGTERM must be blocked: they are taken from a descriptor. The
-// first lets running calls end, the second cuts them.
+// The signals that stop a run: SIGINT, SIGTERM, and SIGHUP unless it was ignored when the process started.
+void hg_loop_signals(sigset_t *out);
+
+// Runs until all is done, stopped or lost. Those signals must be blocked: they are taken from a descriptor. The first
+// lets running calls end, a second SIGINT or SIGTERM cuts them, a third does not wait for the ledger either.
 hg_err hg_loop_run(struct hg_loop *loop, hg_error *why);
 
 // The figures at the end, and why it stopped (as hg_runner_stopped).

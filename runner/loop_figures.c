@@ -17,7 +17,8 @@ static int64_t utc_us(void) {
 
 hg_err hg_loop_watch(struct hg_loop *loop, hg_error *why) {
   static const char *const topics[] = {"CONCURRENCY_THROTTLED", "CONCURRENCY_RESTORED", "BUDGET_OVERRUN",
-                                       "STORE_DEGRADED",        "STORE_RECOVERED",      "AUDIT_DONE"};
+                                       "STORE_DEGRADED",        "STORE_RECOVERED",      "AUDIT_DONE",
+                                       "HEARTBEAT"};
   hg_filter filter = HG_FILTER_INIT;
   filter.topics = topics;
   filter.topic_count = sizeof topics / sizeof *topics;
@@ -45,61 +46,18 @@ static void opened(struct hg_loop *loop, int64_t at_us) {
   loop->figures.throttled_us += at_us - loop->closed_at_us;
 }
 
-static void reason_of(const hg_event *event, char out[HG_TEXT_MAX + 1]) {
-  json_t *json = json_loads(event->json, 0, NULL);
-  const char *reason = json_string_value(json_object_get(json_object_get(json, "payload"), "reason"));
-  hg_text_copy(out, HG_TEXT_MAX + 1, hg_text_of(reason));
-  hg_text_clean(out); // it goes to a terminal
-  json_decref(json);
-}
-
-static void degraded(struct hg_loop *loop, const hg_event *event) {
-  if (loop->degraded_since_ms) return;
-  loop->degraded_since_ms = loop->now_ms ? loop->now_ms : 1;
-  char reason[HG_TEXT_MAX + 1], text[2 * HG_TEXT_MAX];
-  reason_of(event, reason);
-  snprintf(text, sizeof text, "the ledger cannot be written (%s); nothing goes on until it can, for %d s at most",
-           reason, HG_SYNC_PATIENCE_MS / 1000);
-  loop->options.on_note(loop->options.context, text);
-}
-
-// The run goes on: what it charges is right, what was there before may not be.
-static void audited(struct hg_loop *loop, const hg_event *event) {
-  char reason[HG_TEXT_MAX + 1], text[2 * HG_TEXT_MAX];
-  reason_of(event, reason);
-  if (!reason[0]) return;
-  snprintf(text, sizeof text, "the audit of the ledger found: %s; see headgate audit", reason);
-  loop->options.on_note(loop->options.context, text);
-}
-
-static void recovered(struct hg_loop *loop) {
-  if (loop->degraded_since_ms) loop->options.on_note(loop->options.context, "the ledger can be written again");
-  loop->degraded_since_ms = 0;
-}
-
-void hg_loop_check_ledger(struct hg_loop *loop) {
-  if (!loop->degraded_since_ms) return;
-  if (loop->interrupts < 2 && loop->now_ms - loop->degraded_since_ms < HG_SYNC_PATIENCE_MS) return;
-  loop->degraded_since_ms = 0;
-  hg_runner_lost(loop->runner, HG_ERR_STORE, loop->now_ms);
-}
-
 void hg_loop_take_events(struct hg_loop *loop) {
   hg_event event = HG_EVENT_INIT;
   while (hg_next_event(loop->events, &event, 0) == HG_OK) {
     if (strcmp(event.type, "BUDGET_OVERRUN") == 0) {
       loop->figures.overruns++;
-    } else if (strcmp(event.type, "STORE_DEGRADED") == 0) {
-      if (event.seq == 0) degraded(loop, &event); // the notice; the journalled one comes when all is well again
-    } else if (strcmp(event.type, "AUDIT_DONE") == 0) {
-      audited(loop, &event);
-    } else if (strcmp(event.type, "STORE_RECOVERED") == 0) {
-      recovered(loop);
     } else if (strcmp(event.type, "CONCURRENCY_RESTORED") == 0) {
       opened(loop, event.at);
     } else if (strcmp(event.type, "CONCURRENCY_THROTTLED") == 0) {
       loop->figures.throttles++;
       if (loop->closed++ == 0) loop->closed_at_us = event.at;
+    } else {
+      hg_loop_take_store_event(loop, &event);
     }
   }
 }

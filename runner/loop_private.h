@@ -1,5 +1,5 @@
 // What the parts of the loop share: loop.c waits, loop_io.c carries out what the core decides, loop_figures.c follows
-// what happens for the progress line and the summary.
+// what happens for the progress line and the summary, loop_ledger.c whether the ledger can be written.
 #ifndef HG_LOOP_PRIVATE_H
 #define HG_LOOP_PRIVATE_H
 
@@ -25,8 +25,12 @@ struct hg_loop {
   int64_t rate_tokens, rate_at_ms; // the last point of the rate
   uint32_t closed;                 // throttles that are closed now
   int64_t closed_at_us;            // UTC, as events have it
-  int64_t degraded_since_ms;       // the ledger can't be written; 0: it can
-  char stop_text[512];             // without keys
+
+  bool ledger_fails; // it can't be written now
+  bool ledger_lost;  // given up
+  int64_t ledger_fails_since_ms;
+  int64_t cut_at_ms;                         // with two interrupts: when the second came
+  char ledger_reason[HG_TEXT_MAX + 3];  // why it fails, behind ": "; "": not known
 };
 
 // loop_io.c
@@ -35,10 +39,15 @@ struct hg_runner_io hg_loop_io(struct hg_loop *loop);
 // loop_figures.c
 hg_err hg_loop_watch(struct hg_loop *loop, hg_error *why); // before anything starts
 void hg_loop_take_events(struct hg_loop *loop);
-// Gives up a ledger that can't be written for too long, or at once when the user insists.
-void hg_loop_check_ledger(struct hg_loop *loop);
 void hg_loop_close_figures(struct hg_loop *loop);       // at the end: a throttle that is closed counts until now
 void hg_loop_ask(struct hg_loop *loop, int timeout_ms); // the newest figures of budget and queue
 void hg_loop_count(struct hg_loop *loop);               // those of runner and batch
+
+// loop_ledger.c
+void hg_loop_take_store_event(struct hg_loop *loop, const hg_event *event); // STORE_… or HEARTBEAT
+void hg_loop_lose_ledger(struct hg_loop *loop, const char *what);
+// Gives up a ledger that can't be written for too long, or at once when the user insists.
+void hg_loop_check_ledger(struct hg_loop *loop);
+bool hg_loop_watches_clock(const struct hg_loop *loop); // hg_loop_check_ledger must be called from time to time
 
 #endif

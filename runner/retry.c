@@ -21,25 +21,32 @@ static bool is_quota(const struct hg_http_end *end) {
 static void judge_success(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out) {
   if (usage == HG_ERR_PROTOCOL) {
     out->cost = HG_COST_WHOLE;
-    out->unknown = out->retry = true;
+    out->unknown = out->retry = out->unserved = true;
     out->code = "invalid_response";
     snprintf(out->message, sizeof out->message, "HTTP %ld with a body of %zu bytes that is not JSON", end->status,
              end->body_len);
     return;
   }
-  out->success = true;
+  out->success = out->served = true;
   out->cost = usage == HG_OK ? HG_COST_USAGE : HG_COST_WHOLE;
+}
+
+// What a server says to everything that comes to a wrong URL: not there, another place, not this way.
+static bool says_wrong_url(long status) {
+  return (status >= 300 && status <= 399) || status == 404 || status == 405 || status == 410 || status == 501;
 }
 
 static void judge_status(const struct hg_http_end *end, struct hg_judgement *out) {
   const long status = end->status;
   const bool quota = is_quota(end);
   out->cost = HG_COST_NOTHING;
-  out->access = quota || status == 401 || status == 403 || status == 404;
-  out->retry = !quota && (status == 408 || status == 409 || status == 429 || status >= 500);
+  out->access = quota || status == 401 || status == 402 || status == 403 || status == 407 || says_wrong_url(status);
+  out->retry = !out->access && (status == 408 || status == 409 || status == 429 || status >= 500);
   // A gateway that lost its upstream, or gave up waiting for it, says nothing about what was worked on behind it.
   out->unknown = status == 502 || status == 504 || status == 524;
   if (out->unknown) out->cost = HG_COST_WHOLE;
+  out->unserved = out->access || out->unknown;
+  out->served = !out->unserved && !out->retry;
   out->code = quota ? "insufficient_quota" : "http_error";
   snprintf(out->message, sizeof out->message, "the provider answered HTTP %ld%s", status,
            status >= 300 && status <= 399 ? ", a redirect, which is not followed; correct the base URL" : "");
@@ -50,7 +57,7 @@ static void judge_broken(const struct hg_http_end *end, const char *code, const 
                          struct hg_judgement *out) {
   out->cost = end->left ? HG_COST_WHOLE : HG_COST_NOTHING;
   out->unknown = end->left;
-  out->retry = true;
+  out->retry = out->unserved = true;
   out->code = code;
   snprintf(out->message, sizeof out->message, "%.40s%s%.110s", message, end->detail[0] ? ": " : "", end->detail);
 }
@@ -67,11 +74,11 @@ void hg_judge(const struct hg_http_end *end, hg_err usage, struct hg_judgement *
   case HG_HTTP_BROKEN: judge_broken(end, "connection_failed", "the connection broke", out); break;
   case HG_HTTP_TOO_LARGE: // and would be so again
     judge_broken(end, "invalid_response", "the answer is too long", out);
-    out->retry = false;
+    out->retry = out->unserved = false;
     break;
   case HG_HTTP_CUT:
     judge_broken(end, "cancelled", "cut off by an interrupt", out);
-    out->retry = false;
+    out->retry = out->unserved = false;
     break;
   }
 }

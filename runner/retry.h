@@ -24,7 +24,9 @@ struct hg_judgement {
   bool success;      // the answer is a result
   bool retry;        // another try may end otherwise
   bool unknown;      // the request left and no whole answer came back
-  bool access;       // the key, the model or the route is wrong, or the account is empty: 401, 403, 404, quota
+  bool access;       // the key, the model or the URL is wrong, or the account is empty
+  bool served;       // the provider worked on it: a result, or a refusal of this very request
+  bool unserved;     // nobody let it in, or no answer came; what is neither (too busy, an error) says nothing
   const char *code;  // for the errors file; NULL: success
   char message[160]; // for a person; "" on success
 };

@@ -73,11 +73,12 @@ static void print_requests(const struct table *table, const struct hg_run_figure
   fputc('\n', table->to);
 }
 
-static void print_tokens(const struct table *table, const struct hg_run_figures *figures) {
+static void print_tokens(const struct table *table, const struct hg_run_figures *figures, bool lost) {
   const hg_usage *usage = &figures->usage;
   fprintf(table->to, "budget     %s of %s tokens used (%s)", hg_figure_count(usage->used).text,
           hg_figure_count(usage->hard_limit).text, hg_figure_percent(usage->usage_percent_hundredths).text);
   if (usage->reserved > 0) fprintf(table->to, "%s%s reserved", table->dot, hg_figure_count(usage->reserved).text);
+  if (lost) fprintf(table->to, " when it was heard last");
   fprintf(table->to, "\nthis run   %s tokens%s%s in%s%s out", hg_figure_count(figures->run.tokens).text, table->dot,
           hg_figure_count(figures->run.input_tokens).text, table->dot,
           hg_figure_count(figures->run.output_tokens).text);
@@ -143,7 +144,7 @@ static void print_end(const struct table *table, const struct hg_summary *summar
 bool hg_summary_print(const struct hg_summary *summary, bool utf8, FILE *to) {
   const struct table table = {to, utf8 ? " · " : ", "};
   print_requests(&table, &summary->figures);
-  print_tokens(&table, &summary->figures);
+  print_tokens(&table, &summary->figures, summary->stop == HG_STOP_LEDGER);
   print_orphans(&table, &summary->figures);
   print_throttle(&table, &summary->figures);
   print_time(&table, &summary->figures);

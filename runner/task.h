@@ -21,6 +21,7 @@
   X(PAUSING, "tries again soon, with the same permit")                                                                 \
   X(BACKING_OFF, "tries again later, with a new permit")                                                               \
   X(PARKED, "was not let in; tries again when somebody was")                                                           \
+  X(HELD, "failed, unserved; its failure is written when another is served, left when nobody is")                      \
   X(GONE, "ended")
 
 enum hg_task_state {
@@ -31,7 +32,7 @@ enum hg_task_state {
 };
 
 // What becomes of a task when its permit is closed.
-enum hg_task_next { HG_NEXT_GONE, HG_NEXT_RETRY, HG_NEXT_PARK, HG_NEXT_LEAVE };
+enum hg_task_next { HG_NEXT_GONE, HG_NEXT_RETRY, HG_NEXT_PARK, HG_NEXT_HOLD, HG_NEXT_LEAVE };
 
 struct hg_run_task {
   struct hg_run_task *older, *newer; // all tasks

@@ -5,7 +5,10 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define HELD_ANSWER_MAX ((size_t)64 * 1024) // what says more is written at once
 
 // ---------------------------------------------------------------------------------------------- the cost
 
@@ -53,8 +56,8 @@ static void name_failure(struct hg_run_task *task, const struct hg_http_end *end
   else hg_copy_text(task->reason, sizeof task->reason, judgement->code);
 }
 
-static void finish(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
-                   const struct hg_judgement *judgement) {
+// The result that the task has when this is its last end; the body is the caller's.
+static void describe(struct hg_run_task *task, const struct hg_http_end *end, const struct hg_judgement *judgement) {
   const bool answered = end->kind == HG_HTTP_ANSWERED;
   task->success = judgement->success;
   task->outcome = judgement->success ? HG_OUTCOME_DONE : HG_OUTCOME_FAILED;
@@ -64,7 +67,6 @@ static void finish(struct hg_runner *runner, struct hg_run_task *task, const str
   task->result = (struct hg_result){.status = answered ? end->status : 0,
                                     .body = answered ? end->body : NULL,
                                     .body_len = answered ? end->body_len : 0};
-  hg_runner_write(runner, task);
 }
 
 static void retry(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end) {
@@ -103,19 +105,18 @@ static void provider_message(const struct hg_http_end *end, char *out, size_t ca
   hg_json_pick(&outer[0].value, inner, 1);
   const struct hg_json *said[] = {&inner[0].value, &outer[0].value, &outer[1].value, &outer[2].value};
   for (size_t i = 0; i < 4 && !out[0]; i++)
-    (void)hg_json_copy(said[i], out, capacity);
+    hg_json_show(said[i], out, capacity);
 }
 
 static void remember_refusal(struct hg_runner *runner, const struct hg_run_task *task, const struct hg_http_end *end,
                              const struct hg_judgement *judgement) {
-  if (runner->turned_away > 0) return;
   runner->counts.refused_endpoint = task->prepared.endpoint;
-  char said[200];
+  char said[300];
   provider_message(end, said, sizeof said);
   snprintf(runner->turned_away_text, sizeof runner->turned_away_text, "%s%s%s", judgement->message, said[0] ? ": " : "",
            said);
   runner->counts.refused_status = end->kind == HG_HTTP_ANSWERED ? end->status : 0;
-  runner->counts.out_of_quota = strcmp(judgement->code, "insufficient_quota") == 0;
+  runner->counts.out_of_quota = end->status == 402 || strcmp(judgement->code, "insufficient_quota") == 0;
 }
 
 // Until somebody was let in, a refusal of the key, the model or the route says nothing about the line: it is held back.
@@ -126,13 +127,48 @@ static bool turned_away(struct hg_runner *runner, struct hg_run_task *task, cons
       end->kind == HG_HTTP_NO_CONNECTION && !hg_may_retry(&runner->limits, judgement, task->attempts, task->unknown);
   const bool quota = judgement->access && strcmp(judgement->code, "insufficient_quota") == 0;
   if (!quota && (runner->admitted || !(judgement->access || unreachable))) return false;
-  remember_refusal(runner, task, end, judgement);
-  runner->turned_away++;
+  if (runner->turned_away++ == 0) remember_refusal(runner, task, end, judgement);
   if (runner->admitted) hg_runner_stop(runner, HG_STOP_ACCESS, "%s", runner->turned_away_text);
   task->outcome = HG_OUTCOME_RETRY;
   task->pause_ms = 0;
   hg_runner_close_permit(runner, task, HG_NEXT_PARK);
   return true;
+}
+
+// ---------------------------------------------------------------------------------------------- being served
+
+static void forget_request(struct hg_runner *runner, struct hg_run_task *task) {
+  runner->bodies -= task->prepared.body_len;
+  hg_prepared_clear(&task->prepared);
+}
+
+static bool keep_answer(struct hg_run_task *task, const struct hg_http_end *end) {
+  const size_t len = task->result.body_len;
+  if (len == 0) return true;
+  if (len > HELD_ANSWER_MAX) return false;
+  task->answer = malloc(len);
+  if (task->answer) task->result.body = memcpy(task->answer, end->body, len);
+  return task->answer != NULL;
+}
+
+// Whether the line or the provider is to blame is told by what becomes of the lines behind it. The permit is closed in
+// the meantime: a line that waits for others must not keep the slot that they need.
+static void end_unserved(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
+                         const struct hg_judgement *judgement) {
+  runner->unserved_row++;
+  remember_refusal(runner, task, end, judgement);
+  describe(task, end, judgement);
+  if (keep_answer(task, end)) {
+    forget_request(runner, task);
+    hg_runner_close_permit(runner, task, HG_NEXT_HOLD);
+  } else {
+    hg_runner_write(runner, task);
+  }
+}
+
+void hg_runner_write_held(struct hg_runner *runner) {
+  for (struct hg_run_task *task; (task = hg_task_list_pop(&runner->held)) != NULL;)
+    hg_runner_write(runner, task);
 }
 
 // ---------------------------------------------------------------------------------------------- the end
@@ -148,9 +184,16 @@ void hg_runner_end(struct hg_runner *runner, struct hg_run_task *task, const str
   charge(runner, task, &judgement);
   if (end->kind == HG_HTTP_ANSWERED && !judgement.access) hg_runner_let_in(runner);
 
+  if (judgement.served) {
+    runner->unserved_row = 0;
+    runner->counts.served_before = true;
+    hg_runner_write_held(runner);
+  }
+
   const bool again = hg_may_retry(&runner->limits, &judgement, task->attempts, task->unknown);
   if (judgement.success) {
-    finish(runner, task, end, &judgement);
+    describe(task, end, &judgement);
+    hg_runner_write(runner, task);
   } else if (turned_away(runner, task, end, &judgement)) {
     return;
   } else if (end->kind == HG_HTTP_CUT || (again && runner->stop != HG_STOP_NONE)) {
@@ -158,7 +201,10 @@ void hg_runner_end(struct hg_runner *runner, struct hg_run_task *task, const str
     hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
   } else if (again) {
     retry(runner, task, end);
+  } else if (judgement.unserved) {
+    end_unserved(runner, task, end, &judgement);
   } else {
-    finish(runner, task, end, &judgement);
+    describe(task, end, &judgement);
+    hg_runner_write(runner, task);
   }
 }

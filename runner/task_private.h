@@ -17,7 +17,7 @@ struct hg_runner {
   size_t bodies;               // bytes of their requests
   struct hg_id_map commands;   // ticket -> task
   struct hg_task_list stalled; // in a WANTS state, the other side was full
-  struct hg_task_list written, parked;
+  struct hg_task_list written, parked, held;
   struct hg_task_heap timers;
 
   enum hg_stop stop;
@@ -25,8 +25,9 @@ struct hg_runner {
   bool cancelling; // acquires are still to be asked back
   bool ledger_lost, results_lost;
 
-  bool admitted;        // somebody was let in: key, model and route are right
-  uint32_t turned_away; // until then: how often somebody was not
+  uint32_t unserved_row; // lines that ended unserved since one was served
+  bool admitted;         // somebody was let in: key, model and route are right
+  uint32_t turned_away;  // until then: how often somebody was not
   char turned_away_text[HG_ERROR_TEXT_MAX + 1];
   int64_t probe_until_ms; // INT64_MAX until the first call
 
@@ -49,7 +50,7 @@ void hg_runner_drop(struct hg_runner *runner, struct hg_run_task *task, bool lef
 // Nothing more starts. The first reason is kept, unless the ledger or the results are lost behind it.
 __attribute__((format(printf, 3, 4))) void hg_runner_stop(struct hg_runner *runner, enum hg_stop why,
                                                           const char *format, ...);
-void hg_runner_lose_ledger(struct hg_runner *runner, hg_err err);
+void hg_runner_lose_ledger(struct hg_runner *runner, const char *text);
 void hg_runner_lose_results(struct hg_runner *runner, const char *text);
 // Makes the group durable and then closes the permits of its tasks. False: it can't be made durable now.
 bool hg_runner_sync(struct hg_runner *runner);
@@ -76,6 +77,7 @@ void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, 
 
 // task_end.c
 void hg_runner_let_in(struct hg_runner *runner); // the parked ones try again
+void hg_runner_write_held(struct hg_runner *runner);
 void hg_runner_end(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end);
 
 #endif

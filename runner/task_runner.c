@@ -90,14 +90,14 @@ void hg_runner_stop(struct hg_runner *runner, enum hg_stop why, const char *form
   hg_copy_text(runner->stop_text, sizeof runner->stop_text, text);
 }
 
-void hg_runner_lose_ledger(struct hg_runner *runner, hg_err err) {
+void hg_runner_lose_ledger(struct hg_runner *runner, const char *text) {
   runner->ledger_lost = true;
-  hg_runner_stop(runner, HG_STOP_LEDGER, "the ledger is lost: %s (%s)", hg_err_text(err), hg_err_name(err));
+  hg_runner_stop(runner, HG_STOP_LEDGER, "%s", text);
 }
 
-void hg_runner_lost(struct hg_runner *runner, hg_err err, int64_t now_ms) {
+void hg_runner_lost(struct hg_runner *runner, const char *text, int64_t now_ms) {
   runner->now_ms = now_ms;
-  hg_runner_lose_ledger(runner, err);
+  hg_runner_lose_ledger(runner, text);
 }
 
 // What waits for the runtime, once that no longer answers or nothing more may start.
@@ -127,8 +127,10 @@ static void wind_down(struct hg_runner *runner) {
     if (task->state == HG_TASK_PAUSING) hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
     else hg_runner_drop(runner, task, true);
   }
-  for (struct hg_run_task *task; (task = hg_task_list_pop(&runner->parked)) != NULL;)
-    hg_runner_drop(runner, task, true);
+  struct hg_task_list *const waiting[] = {&runner->parked, &runner->held};
+  for (size_t i = 0; i < 2; i++)
+    for (struct hg_run_task *task; (task = hg_task_list_pop(waiting[i])) != NULL;)
+      hg_runner_drop(runner, task, true);
   if (runner->cancelling) stop_waiting(runner);
   if (runner->results_lost) cut_calls(runner);
 }
@@ -243,11 +245,25 @@ static void step_stalled(struct hg_runner *runner) {
     hg_runner_step(runner, task);
 }
 
+// There are no others any more.
+static bool only_waits_for_others(const struct hg_runner *runner) {
+  return runner->input_ended && runner->in_state[HG_TASK_PARKED] + runner->in_state[HG_TASK_HELD] == runner->open;
+}
+
 // Nobody was let in, and either that is enough or there is nobody left to try.
 static bool all_turned_away(const struct hg_runner *runner) {
   if (runner->admitted || runner->in_state[HG_TASK_PARKED] == 0) return false;
-  return runner->turned_away >= HG_PROBE_CALLS ||
-         (runner->input_ended && runner->in_state[HG_TASK_PARKED] == runner->open);
+  return runner->turned_away >= HG_PROBE_CALLS || only_waits_for_others(runner);
+}
+
+static void judge_row(struct hg_runner *runner) {
+  const uint32_t *in_state = runner->in_state;
+  const uint32_t tried = in_state[HG_TASK_CALLING] + in_state[HG_TASK_PAUSING] + in_state[HG_TASK_BACKING_OFF];
+  if (runner->unserved_row >= HG_UNSERVED_ROW && runner->unserved_row >= tried)
+    hg_runner_stop(runner, HG_STOP_ACCESS, "%u requests in a row were not served, whatever was tried; the last: %s",
+                   runner->unserved_row, runner->turned_away_text);
+  else if (in_state[HG_TASK_PARKED] == 0 && only_waits_for_others(runner))
+    hg_runner_write_held(runner); // there is nobody left to tell more
 }
 
 static int64_t earliest(int64_t left, int64_t right) {
@@ -272,6 +288,7 @@ int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms) {
   start_due(runner);
   step_stalled(runner);
   hg_runner_read(runner);
+  if (runner->stop == HG_STOP_NONE) judge_row(runner);
   if (runner->unsynced && now_ms >= runner->next_sync_ms) (void)hg_runner_sync(runner);
   if (all_turned_away(runner)) hg_runner_stop(runner, HG_STOP_ACCESS, "%s", runner->turned_away_text);
   if (runner->stop != HG_STOP_NONE) wind_down(runner);

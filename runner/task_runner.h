@@ -15,6 +15,12 @@
 // How many calls may run, and how long, before the first answer shows that key, model and route are right.
 #define HG_PROBE_CALLS 5
 #define HG_PROBE_MS 2000
+// So many lines in a row that used up their tries unserved (no answer, or not let in), and at least as many as are
+// still being tried, mean that the provider is gone: the run stops and leaves them all. Fewer are bad lines. When even
+// a third of all lines is bad for reasons of its own, twenty come in a row once in 3^20 lines; as many as are being
+// tried must have failed too, because the bad ones of hundreds that start together may all end before the first good
+// one.
+#define HG_UNSERVED_ROW 20
 // For so long a results file that can't be written is tried again.
 #define HG_SYNC_PATIENCE_MS (30 * 1000)
 #define HG_BODIES_MAX ((size_t)256 * 1024 * 1024) // bytes of prepared requests in memory (one is always allowed)
@@ -55,7 +61,7 @@ struct hg_runner_options {
 enum hg_stop {
   HG_STOP_NONE,
   HG_STOP_INTERRUPT,
-  HG_STOP_ACCESS,  // nobody was let in: key, model, route, quota, or no connection at all
+  HG_STOP_ACCESS,  // nobody is let in, or served any more: key, model, URL, quota, or no answer at all
   HG_STOP_CAP,     // an answer was longer than its cap: the limit can't be promised any more
   HG_STOP_CHANGED, // a line's request changed since it succeeded
   HG_STOP_INPUT,   // the batch file can't be read any further
@@ -76,7 +82,8 @@ struct hg_runner_counts {
     char code[32]; // "http_400", "request_timeout"
     uint64_t count;
   } failures[HG_FAILURE_KINDS_MAX]; // of failed lines; the last place counts all further kinds as "other"
-  long refused_status;              // HG_STOP_ACCESS: what the provider answered; 0: there was no connection
+  long refused_status;              // HG_STOP_ACCESS: what the provider answered; 0: nothing
+  bool served_before;               // HG_STOP_ACCESS: others were served in this run
   enum hg_endpoint refused_endpoint;
   bool out_of_quota;
   // Now.
@@ -103,8 +110,9 @@ void hg_runner_interrupt(struct hg_runner *runner, int64_t now_ms);
 // Ends the running calls too. Each that had left is charged its whole reservation, and its line is left.
 void hg_runner_cut(struct hg_runner *runner, int64_t now_ms);
 
-// The runtime is gone: nothing more is settled, running calls go on to their end and their results are kept.
-void hg_runner_lost(struct hg_runner *runner, hg_err err, int64_t now_ms);
+// The runtime is gone, `text` says why: nothing more is settled, running calls go on to their end and their results are
+// kept.
+void hg_runner_lost(struct hg_runner *runner, const char *text, int64_t now_ms);
 
 bool hg_runner_finished(const struct hg_runner *runner);
 // Why it stopped, with a sentence for a person in *text ("" for none), valid as long as the runner.

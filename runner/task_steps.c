@@ -17,11 +17,17 @@ static bool is_loss(hg_err err) {
          err == HG_ERR_NO_MEMORY || err == HG_ERR_PROTOCOL;
 }
 
+static void lose_ledger(struct hg_runner *runner, hg_err err) {
+  char text[256];
+  snprintf(text, sizeof text, "the ledger is lost: %s (%s)", hg_err_text(err), hg_err_name(err));
+  hg_runner_lose_ledger(runner, text);
+}
+
 // A command is under way; its completion finds the task by the ticket.
 static bool expect(struct hg_runner *runner, struct hg_run_task *task, hg_ticket ticket) {
   task->ticket = ticket;
   if (hg_id_map_put(&runner->commands, ticket.id, task)) return true;
-  hg_runner_lose_ledger(runner, HG_ERR_NO_MEMORY);
+  lose_ledger(runner, HG_ERR_NO_MEMORY);
   return false;
 }
 
@@ -32,7 +38,7 @@ static void refused(struct hg_runner *runner, struct hg_run_task *task, hg_err e
     hg_runner_note_exhausted(runner, task, left);
     hg_runner_leave_exhausted(runner, task);
   } else if (err == HG_ERR_CANCELLED || is_loss(err)) {
-    if (is_loss(err)) hg_runner_lose_ledger(runner, err);
+    if (is_loss(err)) lose_ledger(runner, err);
     hg_runner_drop(runner, task, true);
   } else if (err == HG_ERR_BUSY) {
     if (task->state != HG_TASK_WANTS_PERMIT) hg_runner_move(runner, task, HG_TASK_WANTS_PERMIT);
@@ -211,9 +217,13 @@ void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, 
 static void go_on(struct hg_runner *runner, struct hg_run_task *task) {
   task->permit.id = 0;
   task->granted = 0;
-  const bool again = task->after == HG_NEXT_RETRY || task->after == HG_NEXT_PARK;
-  if (!again || runner->stop != HG_STOP_NONE) {
+  const bool ends = task->after == HG_NEXT_GONE || task->after == HG_NEXT_LEAVE;
+  if (ends || runner->stop != HG_STOP_NONE) {
     hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);
+  } else if (task->after == HG_NEXT_HOLD) {
+    hg_runner_move(runner, task, HG_TASK_HELD);
+    hg_task_list_push(&runner->held, task);
+    if (runner->unserved_row == 0) hg_runner_write_held(runner); // one was served in the meantime
   } else if (task->after == HG_NEXT_PARK && !runner->admitted) {
     hg_runner_move(runner, task, HG_TASK_PARKED);
     hg_task_list_push(&runner->parked, task);
@@ -232,7 +242,7 @@ void hg_runner_closed(struct hg_runner *runner, struct hg_run_task *task, hg_err
     if (used->input_tokens > 0) counts->input_tokens += used->input_tokens;
     if (used->output_tokens > 0) counts->output_tokens += used->output_tokens;
   } else if (is_loss(err)) {
-    hg_runner_lose_ledger(runner, err);
+    lose_ledger(runner, err);
     hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);
     return;
   } else if (err == HG_ERR_BUSY) {
@@ -264,6 +274,7 @@ void hg_runner_step(struct hg_runner *runner, struct hg_run_task *task) {
   case HG_TASK_PAUSING:
   case HG_TASK_BACKING_OFF:
   case HG_TASK_PARKED:
+  case HG_TASK_HELD:
   case HG_TASK_GONE:
   case HG_TASK_STATE_COUNT: assert(0 && "a task that waits has no step"); break;
   }

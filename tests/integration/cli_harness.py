@@ -106,9 +106,9 @@ def runtime(config):
 class Follower:
     """A program that prints lines until it is told to stop; its output is read as it comes."""
 
-    def __init__(self, *command):
+    def __init__(self, *command, **options):
         self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", **options)
         self.lines, self.notes, self.news = [], [], threading.Condition()
         self.readers = [threading.Thread(target=self._read, args=pair, daemon=True)
                         for pair in ((self.process.stdout, self.lines), (self.process.stderr, self.notes))]

@@ -1,158 +1,12 @@
 // links: program
-// HTTP calls against a small server in the test itself, which answers, breaks, hangs and floods as the path says.
+// HTTP calls against a small server in the test itself.
 #include "runner/http.h"
 #include "runner/http_private.h"
+#include "support/http_server.h"
 #include "support/test.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
-
-// ---------------------------------------------------------------------------------------------- the server
-
-#define CONNECTIONS_MAX 128
-
-struct connection {
-  int fd;
-  unsigned requests; // so far
-};
-
-struct server {
-  int listener, stop[2];
-  unsigned port;
-  pthread_t thread;
-  atomic_uint connections, requests;
-  struct connection open[CONNECTIONS_MAX];
-  unsigned open_count;
-};
-
-static bool send_all(int fd, const char *data, size_t len) {
-  while (len > 0) {
-    const ssize_t sent = send(fd, data, len, MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    data += sent;
-    len -= (size_t)sent;
-  }
-  return true;
-}
-
-static bool send_text(int fd, const char *text) {
-  return send_all(fd, text, strlen(text));
-}
-
-// Reads one whole request. False: the other end closed.
-static bool read_request(int fd, char *out, size_t capacity) {
-  size_t len = 0;
-  for (;;) {
-    const ssize_t got = recv(fd, out + len, capacity - 1 - len, 0);
-    if (got <= 0) return false;
-    len += (size_t)got;
-    out[len] = '\0';
-    const char *end = strstr(out, "\r\n\r\n"), *length = strstr(out, "Content-Length: ");
-    if (end && length && len >= (size_t)(end + 4 - out) + strtoul(length + 16, NULL, 10)) return true;
-  }
-}
-
-static void send_flood(int fd) {
-  static char chunk[64 * 1024];
-  memset(chunk, 'x', sizeof chunk);
-  send_text(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-  for (size_t sent = 0; sent <= HG_BODY_MAX; sent += sizeof chunk)
-    if (!send_text(fd, "10000\r\n") || !send_all(fd, chunk, sizeof chunk) || !send_text(fd, "\r\n")) return;
-}
-
-// Answers one request; false: close the connection.
-static bool answer(const struct connection *connection, const char *path, const char *request) {
-  const int fd = connection->fd;
-  if (strncmp(path, "/ok", 3) == 0 || (strncmp(path, "/once", 5) == 0 && connection->requests == 1))
-    return send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 12\r\nX-Request-Id: req-7\r\n\r\n{\"id\":\"a b\"}");
-  if (strncmp(path, "/echo", 5) == 0) {
-    char head[128];
-    const char *body = strstr(request, "\r\n\r\n") + 4;
-    snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", strlen(body));
-    return send_text(fd, head) && send_text(fd, body);
-  }
-  if (strncmp(path, "/headers", 8) == 0) {
-    char head[128];
-    const size_t len = (size_t)(strstr(request, "\r\n\r\n") - request);
-    snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
-    return send_text(fd, head) && send_all(fd, request, len);
-  }
-  if (strncmp(path, "/busy", 5) == 0)
-    return send_text(fd, "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nRequest-Id: other\r\nContent-Length: 2\r\n\r\n{}");
-  if (strncmp(path, "/redirect", 9) == 0)
-    return send_text(fd, "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n");
-  if (strncmp(path, "/cut", 4) == 0) send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"half\":");
-  if (strncmp(path, "/garbage", 8) == 0) send_text(fd, "\x01\x02 this is no HTTP\r\n\r\n");
-  if (strncmp(path, "/declared", 9) == 0) send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{");
-  if (strncmp(path, "/flood", 6) == 0) send_flood(fd);
-  return strncmp(path, "/hang", 5) == 0;
-}
-
-static bool serve(struct server *server, struct connection *connection) {
-  static char request[256 * 1024];
-  if (!read_request(connection->fd, request, sizeof request)) return false;
-  atomic_fetch_add(&server->requests, 1);
-  connection->requests++;
-  const char *path = strchr(request, ' ');
-  return path && answer(connection, path + 1, request);
-}
-
-static void *run_server(void *context) {
-  struct server *server = context;
-  for (;;) {
-    struct pollfd fds[CONNECTIONS_MAX + 2] = {{.fd = server->stop[0], .events = POLLIN},
-                                              {.fd = server->listener, .events = POLLIN}};
-    const unsigned count = server->open_count;
-    for (unsigned i = 0; i < count; i++)
-      fds[i + 2] = (struct pollfd){.fd = server->open[i].fd, .events = POLLIN};
-    poll(fds, count + 2, -1);
-    if (fds[0].revents) break;
-    for (unsigned i = count; i-- > 0;) {
-      if (!fds[i + 2].revents || serve(server, &server->open[i])) continue;
-      close(server->open[i].fd);
-      server->open[i] = server->open[--server->open_count];
-    }
-    if (!fds[1].revents || server->open_count == CONNECTIONS_MAX) continue;
-    server->open[server->open_count++] = (struct connection){.fd = accept(server->listener, NULL, NULL)};
-    atomic_fetch_add(&server->connections, 1);
-  }
-  for (unsigned i = 0; i < server->open_count; i++)
-    close(server->open[i].fd);
-  return NULL;
-}
-
-static unsigned listen_somewhere(int *fd) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-  socklen_t len = sizeof address;
-  *fd = socket(AF_INET, SOCK_STREAM, 0);
-  CHECK(bind(*fd, (struct sockaddr *)&address, sizeof address) == 0);
-  CHECK(getsockname(*fd, (struct sockaddr *)&address, &len) == 0);
-  return ntohs(address.sin_port);
-}
-
-static void start_server(struct server *server) {
-  *server = (struct server){.listener = -1};
-  server->port = listen_somewhere(&server->listener);
-  CHECK(listen(server->listener, 128) == 0);
-  CHECK(pipe(server->stop) == 0);
-  CHECK(pthread_create(&server->thread, NULL, run_server, server) == 0);
-}
-
-static void stop_server(struct server *server) {
-  CHECK(write(server->stop[1], "x", 1) == 1);
-  pthread_join(server->thread, NULL);
-  close(server->listener);
-  close(server->stop[0]);
-  close(server->stop[1]);
-}
-
-// ---------------------------------------------------------------------------------------------- the client
 
 struct ending {
   bool ended;
@@ -208,7 +62,7 @@ static void wait_for(struct client *client, unsigned ended) {
 }
 
 // One call from start to end. The caller frees the body.
-static struct ending one_call(struct server *server, const char *path, uint32_t timeout_ms) {
+static struct ending one_call(struct http_server *server, const char *path, uint32_t timeout_ms) {
   struct client client;
   struct ending ending;
   start_client(&client, 4, timeout_ms);
@@ -220,8 +74,8 @@ static struct ending one_call(struct server *server, const char *path, uint32_t 
 }
 
 TEST(http, whole_answer) {
-  struct server server;
-  start_server(&server);
+  struct http_server server;
+  http_server_start(&server);
   struct ending ending = one_call(&server, "/ok", 20000);
   CHECK_EQ(ending.end.kind, HG_HTTP_ANSWERED);
   CHECK(ending.end.left);
@@ -230,12 +84,12 @@ TEST(http, whole_answer) {
   CHECK_STR(ending.end.request_id, "req-7");
   CHECK_EQ(ending.end.retry_after_ms, -1);
   free(ending.body);
-  stop_server(&server);
+  http_server_stop(&server);
 }
 
 TEST(http, status_and_retry_after) {
-  struct server server;
-  start_server(&server);
+  struct http_server server;
+  http_server_start(&server);
   struct ending busy = one_call(&server, "/busy", 20000);
   CHECK_EQ(busy.end.kind, HG_HTTP_ANSWERED);
   CHECK_EQ(busy.end.status, 429);
@@ -246,12 +100,12 @@ TEST(http, status_and_retry_after) {
   CHECK_EQ(redirect.end.status, 302);
   CHECK_EQ(atomic_load(&server.requests), 2); // not followed
   free(redirect.body);
-  stop_server(&server);
+  http_server_stop(&server);
 }
 
 TEST(http, cut_answer_had_left) {
-  struct server server;
-  start_server(&server);
+  struct http_server server;
+  http_server_start(&server);
   static const char *const paths[] = {"/cut", "/none", "/garbage"};
   for (unsigned i = 0; i < 3; i++) {
     struct ending ending = one_call(&server, paths[i], 20000);
@@ -261,12 +115,12 @@ TEST(http, cut_answer_had_left) {
     CHECK_EQ(atomic_load(&server.requests), i + 1);
     free(ending.body);
   }
-  stop_server(&server);
+  http_server_stop(&server);
 }
 
 TEST(http, refused_connection_never_left) {
   int fd;
-  const unsigned port = listen_somewhere(&fd); // bound, but nobody listens
+  const unsigned port = http_listen_somewhere(&fd); // bound, but nobody listens
   struct client client;
   struct ending ending;
   start_client(&client, 1, 20000);
@@ -280,19 +134,19 @@ TEST(http, refused_connection_never_left) {
 }
 
 TEST(http, timeout_had_left) {
-  struct server server;
-  start_server(&server);
-  struct ending ending = one_call(&server, "/hang", 200);
+  struct http_server server;
+  http_server_start(&server);
+  struct ending ending = one_call(&server, "/hang", 2000);
   CHECK_EQ(ending.end.kind, HG_HTTP_TIMED_OUT);
   CHECK(ending.end.left);
   CHECK_EQ(atomic_load(&server.requests), 1);
   free(ending.body);
-  stop_server(&server);
+  http_server_stop(&server);
 }
 
 TEST(http, answers_are_bounded) {
-  struct server server;
-  start_server(&server);
+  struct http_server server;
+  http_server_start(&server);
   static const char *const paths[] = {"/flood", "/declared"};
   for (unsigned i = 0; i < 2; i++) {
     struct ending ending = one_call(&server, paths[i], 60000);
@@ -300,16 +154,16 @@ TEST(http, answers_are_bounded) {
     CHECK(ending.end.left);
     free(ending.body);
   }
-  stop_server(&server);
+  http_server_stop(&server);
 }
 
 TEST(http, connections_and_handles_are_reused) {
   enum { AT_ONCE = 16, ROUNDS = 20 };
-  struct server server;
+  struct http_server server;
   struct client client;
   struct ending endings[AT_ONCE];
   struct hg_http_counts counts;
-  start_server(&server);
+  http_server_start(&server);
   start_client(&client, AT_ONCE, 20000);
   for (unsigned round = 0; round < ROUNDS; round++) {
     for (unsigned i = 0; i < AT_ONCE; i++)
@@ -328,15 +182,15 @@ TEST(http, connections_and_handles_are_reused) {
   CHECK_EQ(counts.connections, atomic_load(&server.connections));
   CHECK_EQ(atomic_load(&server.requests), AT_ONCE * ROUNDS);
   hg_http_destroy(&client.http);
-  stop_server(&server);
+  http_server_stop(&server);
 }
 
 // A kept connection that ends after the request arrived: libcurl alone would send it a second time.
 TEST(http, request_is_never_sent_twice) {
-  struct server server;
+  struct http_server server;
   struct client client;
   struct ending first, second, third;
-  start_server(&server);
+  http_server_start(&server);
   start_client(&client, 1, 20000);
   start_call(&client, server.port, "/once", "{}", &first);
   wait_for(&client, 1);
@@ -353,14 +207,14 @@ TEST(http, request_is_never_sent_twice) {
   free(second.body);
   free(third.body);
   hg_http_destroy(&client.http);
-  stop_server(&server);
+  http_server_stop(&server);
 }
 
 TEST(http, cut_from_this_side) {
-  struct server server;
+  struct http_server server;
   struct client client;
   struct ending hanging, after;
-  start_server(&server);
+  http_server_start(&server);
   start_client(&client, 2, 20000);
   struct hg_http_call *call = start_call(&client, server.port, "/hang", "{}", &hanging);
   while (atomic_load(&server.requests) == 0) {
@@ -378,14 +232,14 @@ TEST(http, cut_from_this_side) {
   free(after.body);
   start_call(&client, server.port, "/hang", "{}", &hanging); // still running at the end
   hg_http_destroy(&client.http);
-  stop_server(&server);
+  http_server_stop(&server);
 }
 
 TEST(http, bodies_and_headers_arrive_as_given) {
-  struct server server;
+  struct http_server server;
   struct client client;
   struct ending small, large, headers;
-  start_server(&server);
+  http_server_start(&server);
   start_client(&client, 3, 20000);
   char *body = malloc(200 * 1024 + 1);
   memset(body, 'q', 200 * 1024);
@@ -412,7 +266,7 @@ TEST(http, bodies_and_headers_arrive_as_given) {
   free(headers.body);
   free(body);
   hg_http_destroy(&client.http);
-  stop_server(&server);
+  http_server_stop(&server);
 }
 
 TEST(http, bad_url_is_refused) {

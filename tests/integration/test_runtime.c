@@ -2,6 +2,7 @@
 // labels: budget
 #include "support/runtime_fixture.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -111,6 +112,31 @@ TEST(runtime, a_filter_hears_its_topics_and_no_others) {
   CHECK_STR(event.type, "CONCURRENCY_THROTTLED");
   CHECK_EQ(event.prev, first);
   CHECK(hg_next_event(subscriber, &event, 0) == HG_ERR_TIMEOUT);
+  hg_subscriber_destroy(&subscriber);
+  fixture_close(&f);
+}
+
+TEST(runtime, the_descriptor_of_a_subscriber_announces_events_from_the_first_on) {
+  struct fixture f = {0};
+  fixture_open(&f, "\"tokenBudget\":{\"hardLimitTokens\":1000}");
+  static const char *const topics[] = {"USAGE_RECORDED"};
+  hg_filter filter = HG_FILTER_INIT;
+  filter.topics = topics;
+  filter.topic_count = 1;
+  hg_subscriber *subscriber;
+  CHECK(hg_subscribe(f.runtime, &filter, &subscriber) == HG_OK);
+  struct pollfd fd = {.fd = hg_subscriber_fd(subscriber), .events = POLLIN};
+  for (int64_t tokens = 1; tokens <= 3; tokens++) {
+    fixture_record(&f, tokens);
+    hg_event event = HG_EVENT_INIT;
+    hg_err err = HG_ERR_TIMEOUT;
+    while (err == HG_ERR_TIMEOUT) { // heartbeats wake too
+      CHECK_EQ(poll(&fd, 1, WAIT_MS), 1);
+      err = hg_next_event(subscriber, &event, 0);
+    }
+    CHECK(err == HG_OK);
+    CHECK(hg_next_event(subscriber, &event, 0) == HG_ERR_TIMEOUT);
+  }
   hg_subscriber_destroy(&subscriber);
   fixture_close(&f);
 }

@@ -36,6 +36,7 @@ struct world_line {
   unsigned calls, acquires;
   uint64_t answer; // a checksum of the body that came last
   bool handed_out, calling, succeeded, in_group, durable, failed, left;
+  bool unserved;   // its last call got no answer or was not let in
   unsigned permit; // index + 1; 0: none open
 };
 
@@ -92,9 +93,9 @@ struct world {
   unsigned syncs, syncs_failed, notes;
 };
 
-// Lines that reserve different amounts. The runner is made at the first step.
-void world_init(struct world *world, uint64_t seed, unsigned lines, int64_t limit, unsigned slots);
-void world_destroy(struct world *world);
+// Lines that reserve different amounts. world_open makes the runner.
+struct world *world_new(uint64_t seed, unsigned lines, int64_t limit, unsigned slots);
+void world_end(struct world *world); // and frees it
 uint64_t world_random(struct world *world);
 unsigned world_below(struct world *world, unsigned bound);
 
@@ -111,6 +112,8 @@ void world_run(struct world *world);
 void world_settle_down(struct world *world);
 void world_pass(struct world *world, int64_t ms);
 
+struct hg_runner_counts world_counts(const struct world *world);
+enum hg_stop world_stop(const struct world *world);
 // Everything must have come to an end: each line has one fate, no permit is open.
 void world_check_end(struct world *world);
 

@@ -109,6 +109,27 @@ TEST(json_scan, copies_strings) {
   CHECK(!copies("12", 64, ""));
 }
 
+static void shows(const char *text, size_t capacity, const char *expected) {
+  struct hg_json root;
+  char out[64];
+  CHECK(hg_json_check(text, strlen(text), &root, NULL) == NULL);
+  hg_json_show(&root, out, capacity);
+  CHECK_STR(out, expected);
+}
+
+TEST(json_scan, shows_strings_whatever_they_hold) {
+  shows("\"\"", 1, "");
+  shows("\"plain\"", 64, "plain");
+  shows("\"two\\nlines\\u0000\\u001b[31m\x7f\"", 64, "two lines  [31m ");
+  shows("\"\\u009b\xc2\x9b\\ud83dx\"", 64, "???x");
+  shows("\"abcdef\"", 4, "abc");
+  shows("\"a\xc3\xa9\xe2\x82\xac\"", 6, "a\xc3\xa9"); // never half a character
+  shows("\"a\xc3\xa9\xe2\x82\xac\"", 7, "a\xc3\xa9\xe2\x82\xac");
+  shows("\"\\ud83d\\ude00\"", 4, "");
+  shows("12", 64, "");
+  shows("null", 64, "");
+}
+
 TEST(json_scan, token_counts) {
   static const struct {
     const char *text;

@@ -29,7 +29,7 @@ TEST(retry, whole_answers) {
 
 TEST(retry, malformed_answer_is_an_unknown_outcome) {
   const struct hg_judgement bad = answer(200, "{\"id\":", HG_ERR_PROTOCOL);
-  CHECK(!bad.success && bad.unknown && bad.retry);
+  CHECK(!bad.success && bad.unknown && bad.retry && bad.unserved && !bad.served);
   CHECK_EQ(bad.cost, HG_COST_WHOLE);
   CHECK_STR(bad.code, "invalid_response");
 }
@@ -37,12 +37,15 @@ TEST(retry, malformed_answer_is_an_unknown_outcome) {
 TEST(retry, every_status) {
   for (long status = 300; status < 600; status++) {
     const struct hg_judgement judgement = answer(status, "{}", HG_OK);
-    const bool again = status == 408 || status == 409 || status == 429 || status >= 500;
+    const bool url = status < 400 || status == 404 || status == 405 || status == 410 || status == 501;
+    const bool again = status == 408 || status == 409 || status == 429 || (status >= 500 && !url);
     const bool behind = status == 502 || status == 504 || status == 524; // a gateway that lost its upstream
     CHECK(!judgement.success && judgement.unknown == behind);
     CHECK_EQ(judgement.cost, behind ? HG_COST_WHOLE : HG_COST_NOTHING);
     CHECK_EQ(judgement.retry, again);
-    CHECK_EQ(judgement.access, status == 401 || status == 403 || status == 404);
+    CHECK_EQ(judgement.access, url || (status >= 401 && status <= 403) || status == 407);
+    CHECK_EQ(judgement.unserved, judgement.access || behind);
+    CHECK_EQ(judgement.served, !judgement.unserved && !again); // too busy, or an error: neither
     CHECK(judgement.message[0] != '\0');
   }
   CHECK(strstr(answer(302, "", HG_OK).message, "redirect") != NULL);
@@ -82,7 +85,8 @@ TEST(retry, what_had_left_is_charged) {
       CHECK_EQ(judgement.unknown, left);
       CHECK_EQ(judgement.retry, kinds[i].retry);
       CHECK_STR(judgement.code, kinds[i].code);
-      CHECK(!judgement.success && !judgement.access);
+      CHECK(!judgement.success && !judgement.access && !judgement.served);
+      CHECK_EQ(judgement.unserved, kinds[i].retry); // one that is too long, or cut from this side, says nothing
     }
 }
 

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""How headgate run stops and goes on again: python3 test_run_stops.py BUILD_DIR [NAME ...]
+
+Standard library only. What holds in every case: the provider never billed more than the ledger says was used, and the
+ledger never more than the limit; no custom_id has two results; a call that has its result is not made again.
+"""
+import json
+import signal
+import sys
+import time
+
+from cli_harness import equal, main
+from run_harness import WAIT_S, answered, chat_line, place, sim, wait_until, whole_lines
+
+
+# ------------------------------------------------------------------------------------------------ not let in
+
+
+def test_wrong_key_stops_after_a_few_calls():
+    with sim("--require-key", "right") as server, place(200) as here:
+        flags = ["--limit", "10M", "--max-concurrency", 64, "--base-url", server.url]
+        summary, _ = here.run(*flags, code=2, env={"OPENAI_API_KEY": "wrong"})
+        equal(summary["stopped"], "access")
+        assert "OPENAI_API_KEY" in summary["hint"] and "wrong" not in json.dumps(summary), summary
+        assert 1 <= server.stats()["requests"] <= 5, server.stats()
+        equal((summary["requests"]["failed"], here.failures(), here.results()), (0, [], []))
+        summary, _ = here.run(*flags, code=2)
+        assert "no key" in summary["hint"], summary
+        summary, _ = here.run(*flags, env={"OPENAI_API_KEY": "right"})
+        here.check(server, summary, done=200)
+
+
+def test_empty_account_stops_too():
+    with sim("--always-status", 429, "--quota") as server, place(50) as here:
+        summary, _ = here.run("--limit", "10M", "--base-url", server.url, code=2)
+        equal((summary["stopped"], summary["requests"]["failed"]), ("access", 0))
+        assert "quota" in summary["hint"] and server.stats()["requests"] <= 5, summary
+
+
+def test_nobody_at_the_url():
+    with place(20) as here:
+        summary, _ = here.run("--limit", "10M", "--base-url", "http://127.0.0.1:1", code=2)
+        equal((summary["stopped"], summary["requests"]["failed"]), ("access", 0))
+        assert "http://127.0.0.1:1" in summary["hint"], summary
+
+
+# ------------------------------------------------------------------------------------------------ interruptions
+
+
+def test_interrupt_lets_calls_end_and_the_next_run_goes_on():
+    with sim("--latency-ms", 100) as server, place(200) as here:
+        flags = ["--limit", "10M", "--max-concurrency", 8, "--base-url", server.url]
+        process = here.start(*flags, "--json")
+        wait_until(answered(server, 20), "twenty answers")
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=WAIT_S)
+        equal(process.returncode, 130, said)
+        summary = json.loads(out)
+        stats = here.check(server, summary)
+        equal(stats["answered"], len(here.results()), "answers that were kept")
+        equal(stats["tokens"], summary["budget"]["totalUsed"], "tokens")
+        assert "stopping" in said and summary["requests"]["left"] == 200 - len(here.results()), (said, summary)
+        summary, _ = here.run(*flags)
+        equal(here.check(server, summary, done=200)["duplicates"], 0)
+
+
+def test_second_interrupt_cuts_calls_and_charges_them():
+    with sim("--latency-ms", 30000) as server, place(50) as here:
+        flags = ["--limit", "10M", "--max-concurrency", 4, "--base-url", server.url]
+        process = here.start(*flags, "--json")
+        wait_until(lambda: server.stats()["in_flight"] >= 4, "four calls in flight")
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        out, said = process.communicate(timeout=WAIT_S)
+        equal(process.returncode, 130, said)
+        summary = json.loads(out)
+        here.check(server, summary, done=0)
+        equal((summary["run"]["estimated"], summary["requests"]["left"]), (4, 50))
+        assert summary["budget"]["totalUsed"] > 0 and not here.failures(), summary
+
+
+def test_kill_then_resume():
+    with sim("--latency-ms", 5) as server, place(3000) as here:
+        flags = ["--limit", "100M", "--max-concurrency", 32, "--base-url", server.url]
+        for round_ in range(4):
+            process = here.start(*flags)
+            before = server.stats()["answered"]
+            wait_until(answered(server, before + 150), "some answers")
+            process.kill()
+            process.communicate()
+        durable = {result["custom_id"] for result in whole_lines(here.output)}
+        wait_until(lambda: server.stats()["in_flight"] == 0, "the last calls")
+        stats = server.stats()
+        summary, _ = here.run(*flags)
+        here.check(server, summary, done=3000)
+        calls = server.stats()["requests"] - stats["requests"]
+        equal(calls, 3000 - len(durable), "calls of the last run")
+        assert summary["orphansSettled"] + summary["orphansCharged"] > 0, summary
+
+
+# ------------------------------------------------------------------------------------------------ resuming
+
+
+def test_torn_line_is_called_again():
+    with sim() as server, place(20) as here:
+        flags = ["--limit", "10M", "--base-url", server.url]
+        here.run(*flags)
+        text = here.output.read_bytes()
+        here.output.write_bytes(text[:-30])
+        summary, said = here.run(*flags)
+        equal(here.check(server, summary, done=20)["requests"], 21, "requests")
+        assert "torn" in said, said
+        equal((summary["requests"]["doneBefore"], summary["requests"]["doneNow"]), (19, 1))
+
+
+def test_changed_requests():
+    with sim() as server, place(4) as here:
+        flags = ["--limit", "10M", "--base-url", server.url]
+        here.run(*flags)
+        changed = [chat_line(i) for i in range(4)]
+        changed[2]["body"]["messages"][0]["content"] = "another question"
+        here.write(changed)
+        summary, _ = here.run(*flags, code=2)
+        equal(summary["stopped"], "changed")
+        assert "r-2" in summary["reason"] and "--changed" in summary["reason"], summary
+        summary, _ = here.run(*flags, "--changed", "keep")
+        equal(server.stats()["requests"], 4, "requests")
+        summary, _ = here.run(*flags, "--changed", "redo")
+        equal((server.stats()["requests"], summary["requests"]["doneNow"]), (5, 1))
+
+
+def test_fresh_keeps_the_old_results_aside():
+    with sim() as server, place(3) as here:
+        flags = ["--limit", "10M", "--base-url", server.url]
+        here.run(*flags)
+        summary, _ = here.run(*flags, "--fresh")
+        equal((server.stats()["requests"], summary["requests"]["doneNow"]), (6, 3))
+        equal(len((here.folder / "results.jsonl.1").read_text().splitlines()), 3)
+
+
+if __name__ == "__main__":
+    sys.exit(main(dict(globals())))

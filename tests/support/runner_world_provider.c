@@ -1,0 +1,88 @@
+// The provider around the task runner: calls that end as their fate says.
+#include "support/runner_world_parts.h"
+#include "support/test.h"
+
+#include <inttypes.h>
+
+hg_err world_call_start(void *context, const char *path, enum hg_endpoint endpoint, const char *body, size_t body_len,
+                        void *tag, void **handle, hg_error *why) {
+  struct world *world = context;
+  (void)why;
+  CHECK_STR(path, "/v1/chat/completions");
+  CHECK_EQ(endpoint, HG_ENDPOINT_CHAT);
+  if (world_below(world, 100) < world->busy_percent) return HG_ERR_NO_MEMORY;
+  const char *user = memmem(body, body_len, "line-", 5);
+  const unsigned number = (unsigned)strtoul(user + 5, NULL, 10);
+  struct world_line *line = &world->lines[number];
+  CHECK(line->permit != 0 && !line->calling && !line->succeeded && !line->left && !line->failed);
+  line->calling = true;
+  line->calls++;
+  world->calls_total++;
+  world->calls[world->call_count++] = (struct world_call){tag, number};
+  if (world->call_count > world->calls_most) world->calls_most = world->call_count;
+  CHECK(world->call_count <= world->slots);
+  *handle = line;
+  return HG_OK;
+}
+
+static void forget_call(struct world *world, unsigned place) {
+  world->lines[world->calls[place].line].calling = false;
+  world->calls[place] = world->calls[--world->call_count];
+}
+
+bool world_call_cut(void *context, void *handle) {
+  struct world *world = context;
+  const unsigned number = (unsigned)((struct world_line *)handle - world->lines);
+  for (unsigned i = 0; i < world->call_count; i++)
+    if (world->calls[i].line == number) {
+      forget_call(world, i);
+      break;
+    }
+  struct world_permit *permit = &world->permits[world->lines[number].permit - 1];
+  const bool left = number % 2 == 0;
+  permit->charged = left;
+  permit->cost = permit->tokens;
+  return left;
+}
+
+static void describe_end(struct world *world, enum fate fate, struct world_permit *permit, char *body, size_t capacity,
+                         struct hg_http_end *end) {
+  static const long status[FATE_COUNT] = {200, 200, 200, 400, 401, 404, 429, 429, 500, 0, 0, 0, 200};
+  const int64_t output = fate == FATE_OVER_CAP ? permit->tokens : 1 + world_below(world, 8);
+  const int64_t total = 10 + output;
+  *end = (struct hg_http_end){.status = status[fate], .left = true, .retry_after_ms = -1, .body = body};
+  if (status[fate] == 0)
+    end->kind =
+        fate == FATE_REFUSED ? HG_HTTP_NO_CONNECTION : (fate == FATE_TIMEOUT ? HG_HTTP_TIMED_OUT : HG_HTTP_BROKEN);
+  end->left = fate != FATE_REFUSED;
+  if (fate == FATE_BUSY) end->retry_after_ms = world->retry_after_ms;
+  snprintf(body, capacity, "{\"error\":{\"message\":\"no\",\"code\":\"%s\"}}",
+           fate == FATE_QUOTA ? "insufficient_quota" : "some_error");
+  if (fate == FATE_OK || fate == FATE_OVER_CAP)
+    snprintf(body, capacity,
+             "{\"id\":\"r\",\"model\":\"m\",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":%" PRId64
+             ",\"total_tokens\":%" PRId64 "}}",
+             output, total);
+  if (fate == FATE_NO_USAGE) snprintf(body, capacity, "{\"id\":\"r\"}");
+  if (fate == FATE_MALFORMED) snprintf(body, capacity, "{\"id\":\"r\",");
+  end->body_len = end->kind == HG_HTTP_ANSWERED ? strlen(body) : 0;
+  const bool whole = fate == FATE_OK || fate == FATE_OVER_CAP;
+  const bool unknown = fate == FATE_BROKEN || fate == FATE_TIMEOUT || fate == FATE_MALFORMED;
+  permit->charged = whole || unknown || fate == FATE_NO_USAGE;
+  permit->cost = whole ? total : permit->tokens;
+}
+
+void world_end_call(struct world *world, unsigned place) {
+  char body[256];
+  struct hg_http_end end;
+  const struct world_call ended = world->calls[place];
+  struct world_line *line = &world->lines[ended.line];
+  const enum fate fate = world->fate(world, ended.line, line->calls);
+  describe_end(world, fate, &world->permits[line->permit - 1], body, sizeof body, &end);
+  forget_call(world, place);
+  line->answer = world_checksum(body, end.body_len);
+  line->unserved = fate == FATE_KEY || fate == FATE_ROUTE || (fate >= FATE_REFUSED && fate <= FATE_MALFORMED);
+  line->succeeded = fate == FATE_OK || fate == FATE_NO_USAGE || fate == FATE_OVER_CAP;
+  hg_runner_called(world->runner, ended.tag, &end, world->now_ms);
+  memset(body, '?', sizeof body); // the runner must not hold on to it
+}

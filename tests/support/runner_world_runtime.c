@@ -1,0 +1,141 @@
+// The budget around the task runner: a queue, slots, permits.
+#include "support/runner_world_parts.h"
+#include "support/test.h"
+
+int64_t world_need(const struct world *world, unsigned line) {
+  struct hg_prepared prepared;
+  const char *body = world->lines[line].body;
+  const hg_err err = hg_request_prepare("/v1/chat/completions", body, strlen(body), &world->llm, NULL, &prepared, NULL);
+  CHECK_EQ(err, HG_OK);
+  const int64_t need = prepared.max_tokens;
+  hg_prepared_clear(&prepared);
+  return need;
+}
+
+static hg_err refuse_command(struct world *world) {
+  if (world->ledger_error) return world->ledger_error;
+  return world_below(world, 100) < world->busy_percent ? HG_ERR_BUSY : HG_OK;
+}
+
+static void complete(struct world *world, hg_ticket ticket, hg_err err, uint64_t permit, int64_t tokens) {
+  CHECK(world->completion_count < WORLD_QUEUE_MAX);
+  struct world_event *event = &world->completions[world->completion_count++];
+  *event = (struct world_event){.ticket = ticket};
+  event->completion = (hg_completion)HG_COMPLETION_INIT;
+  event->completion.ticket = ticket;
+  event->completion.err = err;
+  event->completion.permit.id = permit;
+  event->completion.tokens = tokens;
+}
+
+hg_err world_acquire(void *context, const hg_request *request, hg_ticket *out) {
+  struct world *world = context;
+  const hg_err err = refuse_command(world);
+  if (err) return err;
+  const char *slash = strchr(request->task_id, '/');
+  const unsigned number = (unsigned)strtoul(slash + 1 + strlen("line-"), NULL, 10);
+  struct world_line *line = &world->lines[number];
+  CHECK_STR(slash + 1, line->custom_id);
+  CHECK(!line->calling && !line->succeeded && line->permit == 0);
+  CHECK_EQ(request->first_in_line, line->calls > 0);
+  CHECK_EQ(request->attempt, line->calls + 1);
+  CHECK_EQ(request->min_tokens, world_need(world, number));
+  CHECK_EQ(request->max_tokens, request->min_tokens);
+  if (line->budget[0] && strcmp(request->budget, "unknown") == 0) return HG_ERR_UNKNOWN_BUDGET;
+  line->acquires++;
+  CHECK(world->waiting_count < WORLD_QUEUE_MAX);
+  const unsigned place = request->first_in_line ? 0 : world->waiting_count;
+  memmove(&world->waiting[place + 1], &world->waiting[place], (world->waiting_count - place) * sizeof *world->waiting);
+  world->waiting_count++;
+  *out = (hg_ticket){++world->last_ticket};
+  world->waiting[place] = (struct world_event){.ticket = *out, .line = number, .min_tokens = request->min_tokens};
+  return HG_OK;
+}
+
+static void take_from_queue(struct world *world, unsigned place) {
+  world->waiting_count--;
+  memmove(&world->waiting[place], &world->waiting[place + 1], (world->waiting_count - place) * sizeof *world->waiting);
+}
+
+hg_err world_cancel(void *context, hg_ticket ticket) {
+  struct world *world = context;
+  const hg_err err = refuse_command(world);
+  if (err) return err;
+  for (unsigned i = 0; i < world->waiting_count; i++) {
+    if (world->waiting[i].ticket.id != ticket.id) continue;
+    take_from_queue(world, i);
+    complete(world, ticket, HG_ERR_CANCELLED, 0, 0);
+    break;
+  }
+  return HG_OK;
+}
+
+// Decides about the first in line. False: it has to wait.
+bool world_grant_one(struct world *world) {
+  if (world->waiting_count == 0) return false;
+  const struct world_event first = world->waiting[0];
+  if (first.min_tokens > world->limit - world->used) {
+    take_from_queue(world, 0);
+    complete(world, first.ticket, HG_ERR_BUDGET_EXHAUSTED, 0, world->limit - world->used);
+    return true;
+  }
+  if (world->open_permits >= world->slots || first.min_tokens > world->limit - world->used - world->reserved)
+    return false;
+  take_from_queue(world, 0);
+  CHECK(world->permit_count < WORLD_PERMITS_MAX);
+  world->permits[world->permit_count++] =
+      (struct world_permit){.line = first.line, .tokens = first.min_tokens, .open = true};
+  world->lines[first.line].permit = world->permit_count;
+  world->reserved += first.min_tokens;
+  world->open_permits++;
+  complete(world, first.ticket, HG_OK, world->permit_count, first.min_tokens);
+  CHECK(world->used + world->reserved <= world->limit);
+  return true;
+}
+
+// Both ways to close a permit.
+static hg_err close_permit(struct world *world, hg_permit id, int64_t tokens, bool settled, hg_outcome outcome,
+                           hg_ticket *out) {
+  const hg_err err = refuse_command(world);
+  if (err) return err;
+  struct world_permit *permit = &world->permits[id.id - 1];
+  struct world_line *line = &world->lines[permit->line];
+  CHECK(permit->open && !line->calling);
+  CHECK_EQ(settled, permit->charged);
+  if (settled) CHECK_EQ(tokens, permit->cost);
+  if (outcome == HG_OUTCOME_DONE) CHECK(line->durable);
+  if (outcome == HG_OUTCOME_FAILED) CHECK(line->failed || line->unserved);
+  if (outcome == HG_OUTCOME_RETRY) CHECK(!line->durable && !line->failed);
+  permit->open = false;
+  permit->outcome = outcome;
+  permit->settled = settled;
+  line->permit = 0;
+  world->reserved -= permit->tokens;
+  world->used += tokens;
+  world->open_permits--;
+  *out = (hg_ticket){++world->last_ticket};
+  complete(world, *out, HG_OK, id.id, 0);
+  return HG_OK;
+}
+
+hg_err world_settle(void *context, hg_permit permit, const hg_usage_report *used, hg_ticket *out) {
+  struct world *world = context;
+  const struct world_permit *open = &world->permits[permit.id - 1];
+  CHECK_EQ(used->attempt, world->lines[open->line].calls);
+  CHECK_EQ(used->source == HG_SOURCE_ESTIMATED, used->input_tokens == HG_UNKNOWN);
+  return close_permit(world, permit, used->tokens, true, used->outcome, out);
+}
+
+hg_err world_release(void *context, hg_permit permit, hg_outcome outcome, const char *reason, hg_ticket *out) {
+  CHECK_EQ(outcome == HG_OUTCOME_FAILED, reason != NULL);
+  return close_permit(context, permit, 0, false, outcome, out);
+}
+
+bool world_deliver_one(struct world *world) {
+  if (world->completion_count == 0) return false;
+  const struct world_event event = world->completions[0];
+  world->completion_count--;
+  memmove(&world->completions[0], &world->completions[1], world->completion_count * sizeof event);
+  hg_runner_completed(world->runner, &event.completion, world->now_ms);
+  return true;
+}
