@@ -20,7 +20,8 @@ struct hg_permit_record {
   int64_t tokens; // the reservation
   uint32_t budget, attempt;
   enum hg_permit_state state;
-  bool slot; // runs in a slot of its own
+  bool slot;       // runs in a slot of its own
+  bool at_opening; // was open when the last runtime died
   uint32_t task_size;
   char task_id[];
 };

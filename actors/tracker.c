@@ -158,8 +158,11 @@ static void start(struct hg_tracker *tracker) {
   tell_started(tracker);
   for (uint32_t i = 0; i < tracker->budgets.count; i++)
     tell_configured_limit(tracker, i);
-  for (size_t i = 0; i < tracker->left_open_count; i++)
-    hg_tracker_orphan(tracker, hg_permits_get(&tracker->permits, tracker->left_open[i]), "interrupted");
+  for (size_t i = 0; i < tracker->left_open_count; i++) {
+    struct hg_permit_record *permit = hg_permits_get(&tracker->permits, tracker->left_open[i]);
+    permit->at_opening = true;
+    hg_tracker_orphan(tracker, permit, "interrupted");
+  }
   for (uint32_t i = 0; i < tracker->budgets.count; i++) {
     const bool was_closed = tracker->budgets.at[i].closed;
     hg_tracker_update_latch(tracker, i);

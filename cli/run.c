@@ -28,7 +28,6 @@ struct run {
   struct hg_target target;
   hg_runtime *runtime;
   const struct hg_config *config; // the runtime's
-  char *ledger;
   hg_client *client;
   struct hg_batch *batch;
   struct hg_loop *loop;
@@ -133,8 +132,6 @@ static uint32_t raise_descriptor_limit(void) {
 }
 
 static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error *why) {
-  run->ledger = strdup((*config)->ledger_path);
-  if (!run->ledger) return fail(why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
   hg_err err = hg_open_config(config, &run->runtime, why);
   if (err) return err;
   run->config = hg_runtime_config(run->runtime);
@@ -241,24 +238,16 @@ static void block_signals(void) {
   signal(SIGPIPE, SIG_IGN);
 }
 
+// Older ones were told when they became orphans.
 static void count_orphans(const struct run *run, struct hg_run_figures *figures) {
   const size_t len = strlen(run->name);
   figures->orphans_settled = run->orphans_settled;
   for (size_t i = 0; i < run->orphan_count; i++) {
     const hg_orphan *orphan = &run->orphans[i];
-    if (strncmp(orphan->task_id, run->name, len) != 0 || orphan->task_id[len] != '/') continue;
+    if (!orphan->at_opening || strncmp(orphan->task_id, run->name, len) != 0 || orphan->task_id[len] != '/') continue;
     figures->orphans_charged++;
     figures->orphans_tokens += orphan->tokens;
   }
-}
-
-// The limit under which all that was left for the budget would fit, whatever the answers are.
-static int64_t enough(struct run *run, const struct hg_runner_counts *counts) {
-  hg_usage usage = HG_USAGE_INIT;
-  if (counts->left_for_budget == 0 || hg_get_usage(run->client, counts->short_budget, &usage, ANSWER_MS) != HG_OK)
-    return 0;
-  const int64_t taken = usage.used + usage.reserved;
-  return counts->left_need <= HG_TOKENS_MAX - taken ? taken + counts->left_need : HG_TOKENS_MAX;
 }
 
 static void write_hint(const struct run *run, const struct hg_summary *summary, char *out, size_t room) {
@@ -290,8 +279,7 @@ static int summarise(struct run *run, bool looped) {
   write_hint(run, &summary, hint, sizeof hint);
   summary.hint = hint;
   if (hg_lines_left(&summary.figures) > 0)
-    go_on =
-        hg_go_on_command(run->flags, run->ledger, summary.figures.run.short_budget, enough(run, &summary.figures.run));
+    go_on = hg_go_on_command(run->flags, run->config, run->client, &summary.figures.run);
   if (go_on) summary.go_on = go_on;
   hg_client_destroy(&run->client);
   summary.not_durable = hg_close(&run->runtime, CLOSE_MS) != HG_OK;
@@ -352,7 +340,6 @@ int hg_cli_run(int argc, char **argv) {
     (void)hg_close(&run.runtime, CLOSE_MS);
     hg_target_clear(&run.target);
     free(run.orphans);
-    free(run.ledger);
   }
   hg_config_destroy(&config);
   return exit_code;

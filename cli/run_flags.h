@@ -32,9 +32,10 @@ hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **
 // Prepares every line, calls nothing, opens no ledger. Returns the exit code.
 int hg_dry_run(const struct hg_run_flags *flags, const struct hg_config *config);
 
-// The command that goes on where this run ended. With `limit` over 0 the budget gets that limit first.
-// malloc'd; NULL: no memory.
-char *hg_go_on_command(const struct hg_run_flags *flags, const char *ledger, const char *budget, int64_t limit);
+// The command that goes on where this run ended. Every budget that was too short for the lines that are left gets a
+// limit under which they all fit, whatever the answers are. malloc'd; NULL: no memory.
+char *hg_go_on_command(const struct hg_run_flags *flags, const struct hg_config *config, hg_client *client,
+                       const struct hg_runner_counts *counts);
 
 // The lines of a file that are not blank; 0 for a pipe; -1 with errno: it can't be read.
 int64_t hg_count_lines(const char *path);

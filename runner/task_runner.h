@@ -64,12 +64,18 @@ enum hg_stop {
 };
 
 #define HG_FAILURE_KINDS_MAX 16
+#define HG_LEFT_BUDGETS_MAX 16
 struct hg_runner_counts {
   uint64_t done, failed, left;
   uint64_t left_for_budget;                  // of `left`: what can never fit any more
   int64_t smallest_need;                     // the least reservation among these; 0: none
   int64_t left_need;                         // what these would reserve in all
-  char short_budget[HG_BUDGET_NAME_MAX + 1]; // the budget of that one
+  char short_budget[HG_BUDGET_NAME_MAX + 1]; // the budget that has too little left for that one
+  bool several_short;                        // others were short of another budget
+  struct hg_left_budget {
+    char budget[HG_BUDGET_NAME_MAX + 1]; // which pays for lines that are left for budget
+    int64_t need;                        // what these would reserve in all; 0: no further place is used
+  } left_budgets[HG_LEFT_BUDGETS_MAX];   // those of further budgets are in left_need only
   uint64_t calls, retries, estimated, cap_ignored, unbounded, unsettled;
   int64_t tokens, input_tokens, output_tokens; // settled by this run
   struct hg_failure_kind {

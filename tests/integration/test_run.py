@@ -275,6 +275,36 @@ def test_budgets_of_lines():
         assert "nobody" in said, said
 
 
+def go_on(here, summary):
+    """Runs the command that goes on, in a shell as a person would; the summary of its run."""
+    assert "'" not in HEADGATE
+    command = summary["goOn"].replace("headgate ", f"'{HEADGATE}' ")
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=here.folder, timeout=WAIT_S)
+    equal(done.returncode, 0, f"{command}: {done.stdout}{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_budget_that_is_short_is_named_and_raised():
+    lines = [dict(chat_line(i), budget="evals") for i in range(4)]
+    with sim() as server, place(lines) as here: # the parent is short
+        config = here.config(100, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 100_000}}})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        equal(summary["shortBudget"], "default")
+        process = here.start("--config", config, "--base-url", server.url)
+        _, table = process.communicate(timeout=WAIT_S)
+        assert 'than budget "default" has left' in table, table
+        equal(shlex.split(summary["goOn"])[:5], ["headgate", "limit", "--config", str(config), "default"])
+        assert " evals " not in summary["goOn"], summary
+        here.check(server, go_on(here, summary), done=4)
+    lines += [dict(chat_line(9), budget="other")]
+    with sim() as server, place(lines) as here: # all of them are
+        config = here.config(90, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 80},
+                                                          "other": {"hardLimitTokens": 95}}})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        assert "default" in summary["goOn"] and "evals" in summary["goOn"] and "other" in summary["goOn"], summary
+        here.check(server, go_on(here, summary), done=5)
+
+
 def test_cap_that_is_ignored_stops_the_run():
     with sim("--ignore-cap", "--output-fill", 100) as server, place(50) as here:
         summary, _ = here.run("--limit", "10M", "--max-concurrency", 2, "--base-url", server.url, code=2)
@@ -382,6 +412,21 @@ def test_kill_then_resume():
         calls = server.stats()["requests"] - stats["requests"]
         equal(calls, 3000 - len(durable), "calls of the last run")
         assert summary["orphansSettled"] + summary["orphansCharged"] > 0, summary
+
+
+def test_orphans_are_told_once():
+    with sim("--latency-ms", 30000) as slow, sim() as server, place(10) as here:
+        process = here.start("--limit", "10M", "--max-concurrency", 4, "--base-url", slow.url)
+        wait_until(lambda: slow.stats()["in_flight"] >= 4, "four calls in flight")
+        process.kill()
+        process.communicate()
+        flags = ["--limit", "10M", "--base-url", server.url]
+        summary, _ = here.run(*flags)
+        equal((summary["orphansCharged"], summary["orphansSettled"]), (4, 0))
+        assert summary["orphansTokens"] > 0, summary
+        process = here.start(*flags)
+        _, table = process.communicate(timeout=WAIT_S)
+        assert "interrupted run" not in table, table
 
 
 def whole_lines(path):

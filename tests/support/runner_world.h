@@ -71,6 +71,7 @@ struct world {
   hg_err input_error; // what comes after the last line: HG_ERR_EMPTY unless a test says otherwise
 
   int64_t limit, used, reserved;
+  const char *short_budget; // what refusals say is exhausted; NULL: "default"
   unsigned slots, open_permits;
   struct world_permit permits[WORLD_PERMITS_MAX];
   unsigned permit_count;
