@@ -140,7 +140,7 @@ static void tell_configured_limit(struct hg_tracker *tracker, uint32_t index) {
   const struct hg_ledger_budget *stored = &tracker->stored[index];
   struct hg_budget *budget = &tracker->budgets.at[index];
   const int64_t configured = tracker->config->budgets[index].hard_limit;
-  if (!stored->is_new && stored->configured_limit == configured) return;
+  if (!hg_ledger_limit_is_news(stored, configured)) return;
   budget->hard_limit = configured;
   struct hg_message event;
   hg_message_init(&event, HG_LIMIT_CHANGED);

@@ -109,7 +109,7 @@ int hg_dry_run(const struct hg_run_flags *flags, const struct hg_config *config)
     fprintf(stderr, "headgate run: %s: %s\n", flags->input, err == HG_ERR_SYSTEM ? strerror(errno) : hg_err_text(err));
   if (fd >= 0) close(fd);
   if (err) return HG_EXIT_USAGE;
-  const int64_t limit = flags->limit > 0 ? flags->limit : config->budgets[0].hard_limit;
+  const int64_t limit = config->budgets[0].hard_limit;
   const bool fits = !costs.overflow && costs.sum <= limit && costs.unbounded == 0;
   if (flags->json) {
     if (!print_json(&costs, limit, fits)) return HG_EXIT_USAGE;

@@ -56,7 +56,6 @@ static hg_err add_run(struct hg_text_buffer *out, const struct hg_run_flags *fla
   return err || added ? err : add_words(out, new_limit);
 }
 
-// Only the limit of "default" has a flag of its own, and the file's is changed where it stands or by hand.
 static hg_err add_limit(struct hg_text_buffer *out, const struct hg_run_flags *flags, const struct hg_config *config,
                         const char *budget, int64_t limit) {
   char number[24];
@@ -65,8 +64,21 @@ static hg_err add_limit(struct hg_text_buffer *out, const struct hg_run_flags *f
   const char *const words[] = {
       "headgate", "limit", file ? "--config" : "--ledger", file ? flags->config_file : config->ledger_path, budget,
       number,     NULL};
-  const hg_err err = add_words(out, words);
-  return err ? err : hg_text_buffer_add_text(out, " &&");
+  return add_words(out, words);
+}
+
+static char *end_text(struct hg_text_buffer *out, hg_err err) {
+  if (!err) err = hg_text_buffer_add(out, "", 1);
+  if (!err) return out->data;
+  hg_text_buffer_clear(out);
+  return NULL;
+}
+
+char *hg_limit_command(const struct hg_run_flags *flags, const struct hg_config *config, const char *budget,
+                       int64_t tokens) {
+  struct hg_text_buffer out = {NULL, 0, 0};
+  const hg_err err = add_limit(&out, flags, config, budget, tokens);
+  return end_text(&out, err);
 }
 
 // ---------------------------------------------------------------------------------------------- the limits
@@ -106,7 +118,8 @@ static hg_err add_limits(struct hg_text_buffer *out, const struct hg_run_flags *
     if (limit < 0) break;
     if (limit == 0) continue;
     if (i == 0 && flags->limit > 0 && flags->limit != limit) *flag = limit;
-    else err = add_limit(out, flags, config, config->budgets[i].name, limit);
+    else if (!(err = add_limit(out, flags, config, config->budgets[i].name, limit)))
+      err = hg_text_buffer_add_text(out, " &&");
   }
   return err;
 }
@@ -118,8 +131,5 @@ char *hg_go_on_command(const struct hg_run_flags *flags, const struct hg_config 
   hg_err err = needs ? add_limits(&out, flags, config, client, needs, &flag) : HG_ERR_NO_MEMORY;
   free(needs);
   if (!err) err = add_run(&out, flags, flag);
-  if (!err) err = hg_text_buffer_add(&out, "", 1);
-  if (!err) return out.data;
-  hg_text_buffer_clear(&out);
-  return NULL;
+  return end_text(&out, err);
 }

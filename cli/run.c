@@ -132,17 +132,14 @@ static uint32_t raise_descriptor_limit(void) {
 }
 
 static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error *why) {
-  hg_err err = hg_open_config(config, &run->runtime, why);
+  struct hg_ledger_state found = {.budgets = NULL};
+  hg_err err = hg_open_config(config, &run->runtime, &found, why);
   if (err) return err;
   run->config = hg_runtime_config(run->runtime);
+  hg_run_tell_limits(run->flags, run->config, &found);
+  hg_ledger_state_clear(&found);
   err = hg_client_new(run->runtime, &run->client);
-  if (err) return fail(why, err, "the runtime", hg_err_text(err));
-  const int64_t limit = run->flags->limit;
-  if (limit == 0) return HG_OK;
-  hg_usage usage = HG_USAGE_INIT;
-  err = hg_get_usage(run->client, NULL, &usage, ANSWER_MS);
-  if (!err && usage.hard_limit != limit) err = hg_set_hard_limit(run->client, NULL, limit, ANSWER_MS);
-  return err ? fail(why, err, "--limit", hg_err_text(err)) : HG_OK;
+  return err ? fail(why, err, "the runtime", hg_err_text(err)) : HG_OK;
 }
 
 // ---------------------------------------------------------------------------------------------- orphans

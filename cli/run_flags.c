@@ -222,6 +222,7 @@ hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **
   hg_err err = flags->config_file ? hg_config_read(flags->config_file, &config, why) : limit_only(flags, &config, why);
   if (err || !config) return err;
   fputs(config->warnings, stderr);
+  if (flags->limit > 0) config->budgets[0].hard_limit = flags->limit;
   if (flags->max_concurrency > 0) config->max_concurrency = flags->max_concurrency;
   for (size_t i = 0; i < flags->bind_count && !err; i++)
     err = add_bind(config, flags->binds[i], why);

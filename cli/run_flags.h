@@ -4,6 +4,7 @@
 
 #include "batch/batch.h"
 #include "config/config.h"
+#include "ledger/ledger.h"
 #include "runner/summary.h"
 
 enum hg_progress_flag { HG_PROGRESS_AUTO, HG_PROGRESS_ALWAYS, HG_PROGRESS_NEVER };
@@ -36,6 +37,15 @@ int hg_dry_run(const struct hg_run_flags *flags, const struct hg_config *config)
 // limit under which they all fit, whatever the answers are. malloc'd; NULL: no memory.
 char *hg_go_on_command(const struct hg_run_flags *flags, const struct hg_config *config, hg_client *client,
                        const struct hg_runner_counts *counts);
+
+// "headgate limit … BUDGET TOKENS" for the ledger of this run. malloc'd; NULL: no memory.
+char *hg_limit_command(const struct hg_run_flags *flags, const struct hg_config *config, const char *budget,
+                       int64_t tokens);
+
+// Says where flag or file and a limit that was set by hand differ, and which of the two holds. `found`: what the ledger
+// held before it was opened.
+void hg_run_tell_limits(const struct hg_run_flags *flags, const struct hg_config *config,
+                        const struct hg_ledger_state *found);
 
 // The lines of a file that are not blank; 0 for a pipe; -1 with errno: it can't be read.
 int64_t hg_count_lines(const char *path);

@@ -323,6 +323,54 @@ def test_limit_with_a_configuration_changes_the_limit():
         equal(summary["budget"]["hardLimit"], 50000)
 
 
+def set_limit(here, *words):
+    done = subprocess.run(list(map(str, [HEADGATE, "limit", *words])), capture_output=True, text=True, cwd=here.folder)
+    equal(done.returncode, 0, done.stderr)
+
+
+def limit_of(here, *flags, code=0):
+    summary, said = here.run(*flags, code=code)
+    return summary["budget"]["hardLimit"], said
+
+
+def test_limit_set_by_hand_stays():
+    with sim() as server, place(1) as here:
+        base = ["--base-url", server.url]
+        ledger = ["--ledger", here.folder / "results.db"]
+        equal(limit_of(here, "--limit", "50k", *base), (50_000, ""))
+        set_limit(here, *ledger, "default", "80k")
+        limit, said = limit_of(here, "--limit", "50k", *base)
+        equal(limit, 80_000)
+        assert "80,000" in said and "--limit says 50,000" in said and "headgate limit --ledger " in said, said
+        limit, said = limit_of(here, "--limit", "60k", *base) # says something new
+        equal(limit, 60_000)
+        assert "80,000" in said and "60,000" in said, said
+        equal(limit_of(here, "--limit", "60k", *base), (60_000, "")) # nothing more to tell
+        set_limit(here, *ledger, "default", "10k")
+        equal(limit_of(here, "--limit", "60k", *base)[0], 10_000) # a lower one stays too
+
+
+def test_limit_set_by_hand_stays_with_a_configuration_too():
+    with sim() as server, place(1) as here:
+        config = here.config(100_000, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 1000}}})
+        file = ["--config", config, "--base-url", server.url]
+        equal(limit_of(here, *file, "--limit", "50k"), (50_000, ""))
+        set_limit(here, "--config", config, "default", "80k")
+        set_limit(here, "--config", config, "evals", "2k")
+        limit, said = limit_of(here, *file, "--limit", "50k")
+        equal(limit, 80_000)
+        assert "80,000" in said and "--limit says 50,000" in said, said
+        assert 'budget "evals": its limit of 2,000' in said and "devs.config.json says 1,000" in said, said
+        command = shlex.split(said.partition("To change it: ")[2].splitlines()[0])
+        set_limit(here, *command[2:])
+        equal(limit_of(here, *file, "--limit", "50k")[0], 50_000)
+        equal(limit_of(here, *file)[0], 100_000) # now the file says it
+        set_limit(here, "--config", config, "default", "80k")
+        limit, said = limit_of(here, *file)
+        equal(limit, 80_000)
+        assert "devs.config.json says 100,000" in said, said
+
+
 # ------------------------------------------------------------------------------------------------ not let in
 
 
