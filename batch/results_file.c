@@ -93,8 +93,10 @@ void hg_results_file_close(struct hg_results_file **file, bool remove_empty) {
   struct hg_results_file *old = *file;
   if (!old) return;
   if (old->fd >= 0) {
-    struct stat now;
-    if (remove_empty && fstat(old->fd, &now) == 0 && now.st_size == 0) (void)unlink(old->path);
+    struct stat now, named; // what the name means now may be a file of somebody else's
+    if (remove_empty && fstat(old->fd, &now) == 0 && now.st_size == 0 && stat(old->path, &named) == 0 &&
+        named.st_dev == now.st_dev && named.st_ino == now.st_ino)
+      (void)unlink(old->path);
     close(old->fd); // and with it the lock
   }
   hg_text_buffer_clear(&old->group);

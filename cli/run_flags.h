@@ -47,9 +47,6 @@ char *hg_limit_command(const struct hg_run_flags *flags, const struct hg_config 
 void hg_run_tell_limits(const struct hg_run_flags *flags, const struct hg_config *config,
                         const struct hg_ledger_state *found);
 
-// The lines of a file that are not blank; 0 for a pipe; -1 with errno: it can't be read.
-int64_t hg_count_lines(const char *path);
-
 // Prints "headgate run: TEXT" to stderr.
 void hg_run_say(const char *text);
 

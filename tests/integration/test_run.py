@@ -10,6 +10,7 @@ import os
 import pathlib
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -460,6 +461,35 @@ def test_kill_then_resume():
         calls = server.stats()["requests"] - stats["requests"]
         equal(calls, 3000 - len(durable), "calls of the last run")
         assert summary["orphansSettled"] + summary["orphansCharged"] > 0, summary
+
+
+def test_failures_written_before_a_crash_settle_their_calls():
+    with sim("--latency-ms", 30000) as slow, sim() as server, place(10) as here:
+        process = here.start("--limit", "10M", "--max-concurrency", 5, "--base-url", slow.url)
+        wait_until(lambda: slow.stats()["in_flight"] >= 5, "five calls in flight")
+        process.kill()
+        process.communicate()
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            permits = ledger.execute("SELECT id, tokens FROM reservation WHERE state = 'open' ORDER BY id").fetchall()
+        equal(len(permits), 5, "open permits")
+
+        def failure(place, status, code, body=None):
+            answer = {"status_code": status, "request_id": None, "body": body} if status else None
+            return json.dumps({"id": f"batch_req_{permits[place][0]:016x}{7:016x}", "custom_id": f"r-{place}",
+                               "response": answer, "error": {"code": code, "message": "", "line": 1} if code else None})
+        # What the run would have written had it come to the end of these calls, but not to their settlement.
+        here.errors.write_text("\n".join([
+            failure(0, 400, None, {"error": {"message": "no"}}), # cost nothing
+            failure(1, 502, "http_error", "bad gateway"),        # nobody knows: all of it
+            failure(2, 0, "request_timeout"),                    # the same, and stays open
+            failure(3, 0, "invalid_request"),                    # never left
+            failure(0, 400, None)[:60]]))                        # torn
+        summary, said = here.run("--limit", "10M", "--base-url", server.url)
+        equal((summary["orphansSettled"], summary["orphansCharged"]), (3, 2), said)
+        equal(summary["orphansTokens"], permits[2][1] + permits[4][1])
+        stats = here.check(server, summary, done=10)
+        equal(summary["budget"]["totalUsed"], stats["tokens"] + sum(permits[place][1] for place in (1, 2, 4)))
+        assert not here.errors.exists()
 
 
 def test_orphans_are_told_once():

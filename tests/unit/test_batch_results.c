@@ -216,7 +216,7 @@ TEST(batch_results, one_run_at_a_time) {
   CHECK_EQ(hg_results_file_open(path, false, NULL, &second, &why), HG_ERR_BUSY);
   CHECK(strstr(why.text, "another run is writing to") && strstr(why.text, path));
   CHECK_EQ(hg_results_file_open(path, true, NULL, &second, &why), HG_ERR_BUSY); // --fresh moves nothing away from a run
-  CHECK_EQ(hg_results_file_open_empty(path, &second, &why), HG_ERR_BUSY);
+  CHECK_EQ(hg_results_file_open_empty(path, NULL, &second, &why), HG_ERR_BUSY);
   hg_results_file_close(&first, false);
   CHECK_EQ(hg_results_file_open(path, false, NULL, &second, NULL), HG_OK);
   CHECK_EQ(descriptors_passed_on(path), 0);

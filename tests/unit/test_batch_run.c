@@ -45,7 +45,7 @@ TEST(batch_run, no_failure_leaves_no_errors_file) {
   struct run run;
   run_new(&run);
   write_text(run.input, "\xEF\xBB\xBF\r\n" LINE("a", "{}"));
-  write_text(run.errors, "what failed last time\n");
+  write_text(run.errors, "{\"custom_id\":\"old\",\"response\":null,\"error\":{\"code\":\"request_timeout\"}}\n");
   run_open(&run, HG_CHANGED_STOP, NULL);
   CHECK_STR(hg_batch_errors_path(run.batch), run.errors);
   CHECK_STR(run_all(&run), "a ");
@@ -180,7 +180,7 @@ TEST(batch_run, lines_that_are_left_run_the_next_time) {
   run_end(&run);
 }
 
-TEST(batch_run, orphans_with_a_result_are_told_once) {
+TEST(batch_run, orphans_with_a_line_are_told_before_the_errors_are_emptied) {
   struct run run;
   run_new(&run);
   write_text(run.input, LINE("a", "{}") LINE("-b", "{}") LINE("c", "{}") LINE("d", "{}"));
@@ -188,12 +188,39 @@ TEST(batch_run, orphans_with_a_result_are_told_once) {
   run_all(&run);
   CHECK_EQ(run.orphans, 0);
   hg_batch_close(&run.batch);
-  const uint64_t orphans[] = {104, 999, 102, 101}; // the permits of d, none, -b, a
+  const uint64_t orphans[] = {104, 999, 102, 101}; // the permits of d, none, -b (in the errors file), a
   struct hg_batch_options options = options_of(&run);
   options.orphans = orphans;
   options.orphan_count = 4;
+  run.orphan_error = HG_ERR_STORE; // the first can't be settled: nothing is lost yet
+  char *errors = read_text(run.errors);
+  CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_ERR_STORE);
+  CHECK_EQ(run.orphans, 1);
+  check_file(run.errors, errors);
+  run.orphan_error = HG_OK;
+  run.orphan_text[0] = '\0';
   CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_OK);
-  CHECK_STR(run.orphan_text, "101={\"t\":1} 104={\"t\":1} ");
+  CHECK_STR(run.orphan_text, "101=200{\"t\":1} 104=200{\"t\":1} 102=400{\"t\":1} ");
+  check_file(run.errors, "");
+  free(errors);
+  run_end(&run);
+}
+
+TEST(batch_run, orphans_are_told_before_fresh_moves_their_results_aside) {
+  struct run run;
+  run_new(&run);
+  write_text(run.input, LINE("a", "{}") LINE("b", "{}"));
+  run_open(&run, HG_CHANGED_STOP, NULL);
+  CHECK_STR(run_all(&run), "a b ");
+  hg_batch_close(&run.batch);
+  const uint64_t orphans[] = {102};
+  struct hg_batch_options options = options_of(&run);
+  options.fresh = true;
+  options.orphans = orphans;
+  options.orphan_count = 1;
+  CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_OK);
+  CHECK_STR(run.orphan_text, "102=200{\"t\":1} ");
+  CHECK_STR(run_all(&run), "a b "); // all the same
   run_end(&run);
 }
 
