@@ -26,7 +26,7 @@ static void count_block(struct count *count, const char *at, const char *end) {
   }
 }
 
-// From where the descriptor stands, which it goes on to do.
+// From where the descriptor stands, which does not move.
 static int64_t count_regular(int fd) {
   char block[BLOCK_BYTES];
   struct count count = {0, true};
@@ -42,15 +42,16 @@ static int64_t count_regular(int fd) {
   return -1;
 }
 
+// Opening a named pipe and closing it again would end its writer.
 int64_t hg_count_lines(const char *path) {
-  const int fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
-                                        : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  const bool standard = strcmp(path, "-") == 0;
   struct stat kind;
-  if (fd < 0) return -1;
-  int64_t lines = -1;
-  if (fstat(fd, &kind) == 0) lines = S_ISREG(kind.st_mode) || S_ISDIR(kind.st_mode) ? count_regular(fd) : 0;
+  if ((standard ? fstat(STDIN_FILENO, &kind) : stat(path, &kind)) != 0) return -1;
+  if (!S_ISREG(kind.st_mode) && !S_ISDIR(kind.st_mode)) return 0;
+  const int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  const int64_t lines = fd < 0 ? -1 : count_regular(fd);
   const int error = errno;
-  close(fd);
+  if (fd >= 0 && !standard) close(fd);
   errno = error;
   return lines;
 }

@@ -73,7 +73,9 @@ static hg_err fail(hg_error *why, hg_err err, const char *what, const char *text
 static hg_err check_files(struct run *run, hg_error *why) {
   const char *output = run->flags->output, *slash = strrchr(output, '/');
   run->lines = hg_count_lines(run->flags->input);
-  if (run->lines < 0) return fail(why, HG_ERR_INVALID, run->flags->input, strerror(errno));
+  const bool standard = strcmp(run->flags->input, "-") == 0;
+  if (run->lines < 0)
+    return fail(why, HG_ERR_INVALID, standard ? "standard input" : run->flags->input, strerror(errno));
   if (!slash || slash == output) return HG_OK;
   char directory[HG_PATH_MAX + 1];
   snprintf(directory, sizeof directory, "%.*s", (int)(slash - output), output);
@@ -203,7 +205,7 @@ static int summarise(struct run *run, bool looped) {
   summary.errors = hg_batch_errors_path(run->batch);
   write_hint(run, &summary, hint, sizeof hint);
   summary.hint = hint;
-  if (hg_lines_left(&summary.figures) > 0)
+  if (hg_lines_left(&summary.figures) > 0 || !summary.figures.run.input_ended)
     go_on = hg_go_on_command(run->flags, run->config, run->client, &summary.figures.run);
   if (go_on) summary.go_on = go_on;
   hg_client_destroy(&run->client);

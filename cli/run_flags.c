@@ -16,7 +16,7 @@
 static const char usage[] =
     "usage: headgate run BATCH.jsonl -o RESULTS.jsonl [--limit TOKENS | --config FILE] [flags]\n"
     "Makes the calls of an OpenAI Batch file in parallel, inside a hard token budget. Run again, it goes on where it\n"
-    "ended: what succeeded is not called again.\n"
+    "ended: what succeeded is not called again. The file may be a pipe; - is standard input.\n"
     "  -o, --output FILE      the results, a line for each success; failures go to RESULTS.errors.jsonl\n"
     "  --limit TOKENS         the hard limit, such as 200k, 2M, 2_000_000; without --config the ledger is RESULTS.db\n"
     "  --config FILE          the configuration (default: " HG_CLI_CONFIG_FILE ", where there is one and no --limit)\n"

@@ -6,11 +6,23 @@
 
 #define LINES_A_TURN 1024 // so that a file of lines that can't run does not keep the loop from its other work
 
-bool hg_runner_may_read(const struct hg_runner *runner) {
+static bool has_room(const struct hg_runner *runner) {
   if (runner->stop != HG_STOP_NONE || runner->input_ended || runner->sync_failing_since_ms >= 0) return false;
   const bool probing = !runner->admitted && runner->now_ms < runner->probe_until_ms;
   if (runner->open >= (probing && HG_PROBE_CALLS < runner->open_max ? HG_PROBE_CALLS : runner->open_max)) return false;
   return runner->bodies < runner->options.bodies_max || runner->open == 0;
+}
+
+bool hg_runner_may_read(const struct hg_runner *runner) {
+  return !runner->input_quiet && has_room(runner);
+}
+
+bool hg_runner_wants_input(const struct hg_runner *runner) {
+  return runner->input_quiet && has_room(runner);
+}
+
+void hg_runner_has_input(struct hg_runner *runner) {
+  runner->input_quiet = false;
 }
 
 // A line that memory is too short for.
@@ -48,6 +60,7 @@ void hg_runner_read(struct hg_runner *runner) {
     const hg_err err = runner->io.next_line(runner->io.context, &line, &why);
     runner->unsynced = true; // bad lines and duplicates are told in the errors file
     if (err == HG_OK) take_line(runner, line);
+    else if (err == HG_ERR_BUSY) runner->input_quiet = true;
     else if (err == HG_ERR_EMPTY) runner->input_ended = true;
     else if (err == HG_ERR_CONFLICT) hg_runner_stop(runner, HG_STOP_CHANGED, "%s", why.text);
     else if (err != HG_ERR_STORE) hg_runner_stop(runner, HG_STOP_INPUT, "%s", why.text);

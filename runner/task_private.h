@@ -32,7 +32,7 @@ struct hg_runner {
 
   bool unsynced;                                              // something may be in the group
   int64_t sync_failing_since_ms, next_sync_ms, sync_pause_ms; // since: -1 when it works
-  bool input_ended;
+  bool input_quiet, input_ended;
 
   // The newest refusal: what asks for more of the same budget within the next second need not ask.
   char exhausted_budget[HG_BUDGET_NAME_MAX + 1], short_budget[HG_BUDGET_NAME_MAX + 1]; // asked for; of its path, short

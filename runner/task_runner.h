@@ -90,6 +90,7 @@ struct hg_runner_counts {
   uint32_t running; // calls
   uint32_t pausing; // until another try
   uint32_t open;    // lines in memory
+  bool input_quiet; // the last look found no line, and the input has not ended
   bool input_ended;
 };
 
@@ -103,6 +104,11 @@ void hg_runner_called(struct hg_runner *runner, void *tag, const struct hg_http_
 // Starts what is due, reads lines, makes results durable and settles them. Returns the moment of the next turn at the
 // latest; INT64_MAX: only when something happens.
 int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms);
+
+// Whether it would read a line, but the last look found none (next_line: HG_ERR_BUSY): whoever waits, waits for the
+// input too, and says when there is some.
+bool hg_runner_wants_input(const struct hg_runner *runner);
+void hg_runner_has_input(struct hg_runner *runner);
 
 // Nothing more starts; running calls go on to their end.
 void hg_runner_interrupt(struct hg_runner *runner, int64_t now_ms);

@@ -220,12 +220,58 @@ def test_bad_lines_and_duplicates_are_told():
 
 
 def test_batch_from_a_pipe():
-    with sim() as server, place(20) as here:
-        process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch="/dev/stdin",
-                             stdin=subprocess.PIPE)
-        out, said = process.communicate(here.batch.read_text(), timeout=WAIT_S)
+    for name in ("/dev/stdin", "-"):
+        with sim() as server, place(20) as here:
+            process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch=name,
+                                 stdin=subprocess.PIPE)
+            out, said = process.communicate(here.batch.read_text(), timeout=WAIT_S)
+            equal(process.returncode, 0, said)
+            here.check(server, json.loads(out), done=20)
+
+
+def test_standard_input_may_be_a_file():
+    with sim() as server, place(20) as here, open(here.batch, encoding="utf-8") as batch:
+        process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch="-", stdin=batch)
+        out, said = process.communicate(timeout=WAIT_S)
         equal(process.returncode, 0, said)
+        equal(json.loads(out)["requests"]["lines"], 20)
         here.check(server, json.loads(out), done=20)
+
+
+def test_a_quiet_pipe_does_not_keep_calls_from_ending():
+    with sim() as server, place(6) as here:
+        pipe_name = here.folder / "pipe"
+        os.mkfifo(pipe_name)
+        text = here.batch.read_text()
+        cut = text.index("r-3") # inside the fourth line
+        process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch=pipe_name)
+        with open(pipe_name, "w", encoding="utf-8") as pipe:
+            pipe.write(text[:cut])
+            pipe.flush()
+            wait_until(lambda: here.output.exists() and len(whole_lines(here.output)) == 3, "the first three results")
+            pipe.write(text[cut:])
+        out, said = process.communicate(timeout=WAIT_S)
+        equal(process.returncode, 0, said)
+        here.check(server, json.loads(out), done=6)
+
+
+def test_a_quiet_pipe_can_be_interrupted():
+    with sim() as server, place(2) as here:
+        pipe_name = here.folder / "pipe"
+        os.mkfifo(pipe_name)
+        for writes in (False, True):
+            process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch=pipe_name)
+            with open(os.open(pipe_name, os.O_RDWR if writes else os.O_RDONLY | os.O_NONBLOCK), "rb+" if writes else
+                      "rb", buffering=0) as pipe:
+                if writes:
+                    pipe.write(here.batch.read_bytes())
+                    wait_until(lambda: here.output.exists() and len(whole_lines(here.output)) == 2, "two results")
+                else:
+                    wait_until(here.output.exists, "the opening")
+                process.send_signal(signal.SIGINT)
+                out, said = process.communicate(timeout=WAIT_S)
+            equal(process.returncode, 130, said)
+            assert json.loads(out)["goOn"], out
 
 
 # ------------------------------------------------------------------------------------------------ the budget
