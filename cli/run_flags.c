@@ -27,7 +27,7 @@ static const char usage[] =
     "  --bind ENDPOINT        publish events here too (ipc://PATH or tcp://127.0.0.1:PORT); may be given again\n"
     "  --progress WHEN        the live line: auto (at a terminal), always or never\n"
     "  --json                 the summary as one JSON object on stdout\n"
-    "  --dry-run              read and prepare every line, say what it may cost, call nothing\n"
+    "  --dry-run              call nothing: say what the rest may cost at most and whether that fits\n"
     "  --fresh                move existing results aside and start anew\n"
     "  --changed WHAT         a request that changed since it succeeded: stop (default), redo or keep\n"
     "Exit: 0 all done, 1 some requests failed, 2 wrong flags, configuration, key or input, 3 the budget ended first,\n"

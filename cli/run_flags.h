@@ -30,7 +30,7 @@ bool hg_run_flags_parse(struct hg_run_flags *flags, int argc, char **argv, int *
 // The configuration of --config, of devs.config.json, or of --limit alone, with the other flags worked in.
 hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why);
 
-// Prepares every line, calls nothing, opens no ledger. Returns the exit code.
+// Prepares every line that is to run, calls nothing, changes nothing. Returns the exit code.
 int hg_dry_run(const struct hg_run_flags *flags, const struct hg_config *config);
 
 // The command that goes on where this run ended. Every budget that was too short for the lines that are left gets a

@@ -611,8 +611,8 @@ def test_sizes():
             assert "--limit" in said, (text, said)
 
 
-def dry_run(here, limit, code=(0, 3)):
-    process = here.start("--dry-run", "--json", f"--limit={limit}")
+def dry_run(here, limit, code=(0, 3), *flags):
+    process = here.start("--dry-run", "--json", *([f"--limit={limit}"] if limit else []), *flags)
     out, said = process.communicate(timeout=WAIT_S)
     assert process.returncode in (code if isinstance(code, tuple) else (code,)), (limit, process.returncode, out, said)
     return (json.loads(out) if out else None), said
@@ -621,13 +621,63 @@ def dry_run(here, limit, code=(0, 3)):
 def test_dry_run_says_what_it_may_cost():
     with sim("--output-fill", 100) as server, place(10) as here:
         summary, _ = dry_run(here, "10M", code=0)
-        equal((summary["requests"], summary["invalid"], summary["fits"]), (10, 0, True))
+        equal((summary["requests"], summary["doneBefore"], summary["invalid"], summary["fits"]), (10, 0, 0, True))
+        equal((summary["totalUsed"], summary["available"]), (0, 10_000_000))
         assert summary["smallestRequest"] <= summary["largestRequest"] <= summary["mostTokens"], summary
+        small, _ = dry_run(here, summary["mostTokens"] - 1, code=3)
+        equal(small["fits"], False)
         equal(sorted(os.listdir(here.folder)), ["batch.jsonl"], "files")
         done, _ = here.run("--limit", summary["mostTokens"], "--max-concurrency", 10, "--base-url", server.url)
         assert done["budget"]["totalUsed"] <= summary["mostTokens"]
-        small, _ = dry_run(here, summary["mostTokens"] - 1, code=3)
-        equal(small["fits"], False)
+        summary, _ = dry_run(here, "10M", code=0)
+        equal((summary["requests"], summary["doneBefore"], summary["mostTokens"]), (0, 10, 0))
+
+
+def test_dry_run_of_the_rest():
+    with sim("--output-fill", 100) as server, place(20) as here:
+        one, _ = dry_run(here, "10M", code=0)
+        limit = one["largestRequest"] + 200
+        run, _ = here.run("--limit", limit, "--base-url", server.url, code=3)
+        done, used = run["requests"]["doneNow"], run["budget"]["totalUsed"]
+        assert 0 < done < 20 and used > 0, run
+        before = {name: (here.folder / name).read_bytes() for name in ("results.jsonl", "batch.jsonl")}
+        rest, _ = dry_run(here, limit, code=3)
+        equal((rest["requests"], rest["doneBefore"], rest["totalUsed"]), (20 - done, done, used))
+        equal(rest["available"], limit - used)
+        assert rest["mostTokens"] < one["mostTokens"] and rest["tooLarge"] > 0 and not rest["fits"], rest
+        enough = used + rest["mostTokens"]
+        equal(dry_run(here, enough - 1, code=3)[0]["fits"], False)
+        equal(dry_run(here, enough, code=0)[0]["fits"], True)
+        set_limit(here, "--ledger", here.folder / "results.db", "default", enough)
+        held, _ = dry_run(here, limit, code=0) # which was said before
+        equal(held["hardLimit"], enough)
+        equal({name: (here.folder / name).read_bytes() for name in before}, before, "files")
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            openings = ledger.execute("SELECT value FROM meta WHERE key = 'opening'").fetchone()[0]
+        equal(openings, 2, "openings: of the run and of the limit")
+        here.check(server, here.run("--limit", enough, "--base-url", server.url)[0], done=20)
+
+
+def test_dry_run_knows_the_budgets():
+    lines = [dict(chat_line(i), budget="evals") for i in range(3)] + [chat_line(3), dict(chat_line(4), budget="none")]
+    with place(lines) as here:
+        config = here.config(1_000_000, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 1000}}})
+        summary, said = dry_run(here, None, 1, "--config", config)
+        equal((summary["requests"], summary["invalid"], summary["shortBudget"], summary["fits"]), (4, 1, "evals", False))
+        assert 'line 5: there is no budget "none"' in said, said
+        process = here.start("--dry-run", "--config", config)
+        table, _ = process.communicate(timeout=WAIT_S)
+        assert "4 to run, 0 done before" in table and 'budget     "evals"' in table and "of 1,000 tokens" in table, table
+
+
+def test_dry_run_beside_a_run():
+    with sim("--latency-ms", 30000) as server, place(5) as here:
+        process = here.start("--limit", "1M", "--base-url", server.url)
+        wait_until(lambda: server.stats()["in_flight"] >= 4, "four calls in flight")
+        summary, _ = dry_run(here, "1M", code=0)
+        assert summary["reserved"] > 0 and summary["available"] == 1_000_000 - summary["reserved"], summary
+        process.kill()
+        process.communicate()
 
 
 def test_wrong_usage_says_what_to_do():
