@@ -244,6 +244,8 @@ static int run_batch(struct run *run, struct hg_config **config) {
   }
   const bool looped = hg_loop_run(run->loop, &run->why) == HG_OK;
   if (!looped) on_note(run, run->why.text);
+  // However it ended: an answer that is written is settled by the next run, and need not be paid for again.
+  (void)hg_batch_sync(run->batch, &run->why);
   return summarise(run, looped);
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/control.h"
 #include "runner/retry.h"
+#include "runner/task_runner.h"
 #include "usage/usage.h"
 
 #include <stdio.h>
@@ -69,15 +70,25 @@ static hg_err settle(const struct hg_run_orphans *orphans, const hg_orphan *orph
   return hg_settle(orphans->client, orphan->permit, &found.report, ANSWER_MS);
 }
 
-static hg_orphan *find(const struct hg_run_orphans *orphans, uint64_t permit) {
+// Whether this is the line of that call: another ledger, which was thrown away since, gave the same permits.
+static bool is_its_line(const hg_orphan *orphan, const struct hg_result_line *line) {
+  char run[HG_TASK_ID_MAX + 1], task[HG_TASK_ID_MAX + 1];
+  if (!line->custom_id) return false;
+  snprintf(run, sizeof run, "%.*s", (int)strcspn(orphan->task_id, "/"), orphan->task_id);
+  hg_run_task_id(run, line->custom_id, task);
+  return strcmp(task, orphan->task_id) == 0;
+}
+
+static hg_orphan *find(const struct hg_run_orphans *orphans, const struct hg_result_line *line) {
   for (size_t i = 0; i < orphans->count; i++)
-    if (orphans->list[i].permit.id == permit) return &orphans->list[i];
+    if (orphans->list[i].permit.id == line->permit)
+      return is_its_line(&orphans->list[i], line) ? &orphans->list[i] : NULL;
   return NULL;
 }
 
 hg_err hg_run_orphans_settle(struct hg_run_orphans *orphans, const struct hg_result_line *line, hg_error *why) {
-  hg_orphan *orphan = find(orphans, line->permit);
-  if (!orphan) return HG_OK; // settled already: there are two lines of it
+  hg_orphan *orphan = find(orphans, line);
+  if (!orphan) return HG_OK; // of another call, or settled already: there are two lines of it
   hg_err err = HG_OK;
   if (line->status > 0) err = settle(orphans, orphan, line);
   else if (never_left(line)) err = release(orphans, line);
@@ -103,6 +114,7 @@ void hg_run_orphans_count(const struct hg_run_orphans *orphans, const char *run_
     const hg_orphan *orphan = &orphans->list[i];
     if (!orphan->at_opening || strncmp(orphan->task_id, run_name, len) != 0 || orphan->task_id[len] != '/') continue;
     figures->orphans_charged++;
+    figures->orphans_kept = !orphan->charged;
     figures->orphans_tokens += orphan->tokens;
   }
 }

@@ -99,7 +99,8 @@ static int compare_names(const void *left, const void *right) {
   return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-// Budgets that the configuration no longer names: those that never held anything go, others stop the opening.
+// Budgets that the configuration does not name: those that never held anything go, but for those whose limit was set by
+// hand, which stay for the configuration that names them; others stop the opening.
 static hg_err check_removed(sqlite3 *db, const struct hg_config *config, const char **names, hg_error *why) {
   for (uint32_t i = 0; i < config->budget_count; i++)
     names[i] = config->budgets[i].name;
@@ -107,7 +108,8 @@ static hg_err check_removed(sqlite3 *db, const struct hg_config *config, const c
   sqlite3_stmt *all = NULL, *drop = NULL;
   hg_err err = hg_sql_prepare(db,
                               "SELECT name, total_used <> 0 OR reserved <> 0 OR throttled <> 0 OR name IN "
-                              "(SELECT budget FROM reservation WHERE " UNSETTLED ") FROM token_budget",
+                              "(SELECT budget FROM reservation WHERE " UNSETTLED
+                              "), hard_limit <> configured_limit FROM token_budget",
                               &all, why);
   if (err == HG_OK) err = hg_sql_prepare(db, "DELETE FROM token_budget WHERE name = ?", &drop, why);
   int code = SQLITE_DONE;
@@ -122,7 +124,7 @@ static hg_err check_removed(sqlite3 *db, const struct hg_config *config, const c
                          "ConfigurationError: %s: tokenBudget.budgets does not name \"%s\", which has usage in ledger "
                          "\"%s\": put it back",
                          config->source, name, sqlite3_db_filename(db, "main"));
-    else {
+    else if (!sqlite3_column_int(all, 2)) {
       sqlite3_bind_text(drop, 1, name, -1, SQLITE_STATIC);
       err = hg_sql_finish(db, drop, "remove an unused budget", why);
     }

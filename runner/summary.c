@@ -99,8 +99,9 @@ static void print_orphans(const struct table *table, const struct hg_run_figures
     fprintf(table->to, "before     %s calls of an interrupted run settled from their results\n",
             count(&number, figures->orphans_settled));
   if (figures->orphans_charged > 0)
-    fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s tokens stay charged\n",
-            count(&number, figures->orphans_charged), hg_figure_count(figures->orphans_tokens).text);
+    fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s tokens stay %s\n",
+            count(&number, figures->orphans_charged), hg_figure_count(figures->orphans_tokens).text,
+            figures->orphans_kept ? "reserved" : "charged");
 }
 
 static void print_throttle(const struct table *table, const struct hg_run_figures *figures) {

@@ -516,12 +516,13 @@ def test_failures_written_before_a_crash_settle_their_calls():
         process.kill()
         process.communicate()
         with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
-            permits = ledger.execute("SELECT id, tokens FROM reservation WHERE state = 'open' ORDER BY id").fetchall()
+            permits = ledger.execute("SELECT id, tokens, task_id FROM reservation WHERE state = 'open'").fetchall()
         equal(len(permits), 5, "open permits")
 
-        def failure(place, status, code, body=None):
+        def failure(place, status, code, body=None, custom_id=None):
             answer = {"status_code": status, "request_id": None, "body": body} if status else None
-            return json.dumps({"id": f"batch_req_{permits[place][0]:016x}{7:016x}", "custom_id": f"r-{place}",
+            return json.dumps({"id": f"batch_req_{permits[place][0]:016x}{7:016x}",
+                               "custom_id": custom_id or permits[place][2].removeprefix("results/"),
                                "response": answer, "error": {"code": code, "message": "", "line": 1} if code else None})
         # What the run would have written had it come to the end of these calls, but not to their settlement.
         here.errors.write_text("\n".join([
@@ -529,6 +530,7 @@ def test_failures_written_before_a_crash_settle_their_calls():
             failure(1, 502, "http_error", "bad gateway"),        # nobody knows: all of it
             failure(2, 0, "request_timeout"),                    # the same, and stays open
             failure(3, 0, "invalid_request"),                    # never left
+            failure(4, 400, None, custom_id="r-9"),              # of another ledger: this one gave it to another call
             failure(0, 400, None)[:60]]))                        # torn
         summary, said = here.run("--limit", "10M", "--base-url", server.url)
         equal((summary["orphansSettled"], summary["orphansCharged"]), (3, 2), said)

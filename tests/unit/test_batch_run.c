@@ -234,6 +234,34 @@ TEST(batch_run, a_full_disk_loses_nothing) {
   run_end(&run);
 }
 
+TEST(batch_run, results_that_are_moved_away_are_noticed) {
+  struct run run;
+  const struct hg_batch_line *line;
+  hg_error why = HG_ERROR_INIT;
+  char aside[PATH_MAX];
+  run_new(&run);
+  strcpy(aside, scratch_file(&run.scratch, "aside"));
+  write_text(run.input, LINE("a", "{}") LINE("b", "{}"));
+  run_open(&run, HG_CHANGED_STOP, NULL);
+  CHECK_EQ(hg_batch_next(run.batch, &line, NULL), HG_OK);
+  finish(&run, line, true);
+  CHECK_EQ(hg_batch_sync(run.batch, NULL), HG_OK);
+  CHECK(rename(run.output, aside) == 0);
+  CHECK_EQ(hg_batch_next(run.batch, &line, NULL), HG_OK);
+  finish(&run, line, true);
+  CHECK_EQ(hg_batch_sync(run.batch, &why), HG_ERR_STORE);
+  CHECK(strstr(why.text, "was moved or removed") != NULL);
+  write_text(run.output, "mine"); // not the file either
+  CHECK_EQ(hg_batch_sync(run.batch, NULL), HG_ERR_STORE);
+  check_file(run.output, "mine");
+  CHECK(rename(aside, run.output) == 0);
+  CHECK_EQ(hg_batch_sync(run.batch, NULL), HG_OK);
+  hg_batch_close(&run.batch);
+  run_open(&run, HG_CHANGED_STOP, NULL);
+  CHECK_EQ(counts_of(&run).results, 2);
+  run_end(&run);
+}
+
 // Bad lines alone, far more than a group holds: `next` makes room by itself.
 TEST(batch_run, a_file_of_nothing_but_bad_lines) {
   struct run run;

@@ -293,3 +293,30 @@ TEST(ledger_opening, all_budgets_are_read_without_a_runtime) {
   story_end(&story);
   bed_remove(&bed);
 }
+
+// A ledger may be opened under a configuration that names less, such as the one that `headgate limit --ledger` makes.
+TEST(ledger_opening, a_limit_set_by_hand_outlives_a_configuration_that_does_not_name_its_budget) {
+  struct bed bed;
+  struct hg_ledger_state state;
+  struct story story;
+  hg_error why;
+  bed_make(&bed);
+  struct hg_ledger *ledger = bed_open(&bed, &state);
+  story_begin(&story, &state);
+  hg_ledger_state_clear(&state);
+  story_limit(&story, RESEARCH, 777, "command");
+  story_write(&story, ledger);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  bed.config.budget_count = 1;
+  CHECK_EQ(try_open(&bed, &why), HG_OK);
+  CHECK_EQ(sql_number(bed.path, "SELECT count(*) FROM token_budget WHERE name = 'papers'"), 0); // never held anything
+  bed.config.budget_count = BUDGETS;
+  ledger = bed_open(&bed, &state);
+  CHECK_EQ(state.budgets[RESEARCH].hard_limit, 777);
+  CHECK_EQ(state.budgets[RESEARCH].configured_limit, 50000000);
+  CHECK(!state.budgets[RESEARCH].is_new && state.budgets[PAPERS].is_new);
+  hg_ledger_state_clear(&state);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  story_end(&story);
+  bed_remove(&bed);
+}
