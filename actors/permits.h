@@ -21,7 +21,8 @@ struct hg_permit_record {
   uint64_t lender; // the parent that its reservation came out of; 0: nobody
   uint32_t budget, attempt;
   enum hg_permit_state state;
-  bool slot; // runs in a slot of its own
+  bool slot;       // runs in a slot of its own
+  bool at_opening; // was open when the last runtime died
   uint32_t task_size;
   char task_id[];
 };

@@ -382,7 +382,7 @@ static hg_err assemble(struct hg_config *config, const struct hg_places *places,
   return HG_OK;
 }
 
-hg_err hg_open_config(struct hg_config **config, hg_runtime **out, hg_error *why) {
+hg_err hg_open_config(struct hg_config **config, hg_runtime **out, struct hg_ledger_state *found, hg_error *why) {
   hg_error local = HG_ERROR_INIT;
   if (!why) why = &local;
   struct hg_config *taken = *config;
@@ -395,7 +395,8 @@ hg_err hg_open_config(struct hg_config **config, hg_runtime **out, hg_error *why
   if (err == HG_OK) err = hg_ledger_open(taken, &places, &ledger, &state, why);
   if (err == HG_OK) err = assemble(taken, &places, ledger, &state, out, why);
   else hg_config_destroy(&taken);
-  hg_ledger_state_clear(&state);
+  if (found && err == HG_OK) *found = state;
+  else hg_ledger_state_clear(&state);
   return err;
 }
 
@@ -404,7 +405,7 @@ hg_err hg_open(const char *config_path, hg_runtime **out, hg_error *why) {
   struct hg_config *config;
   if (!config_path || !out) return HG_ERR_INVALID;
   const hg_err err = hg_config_read(config_path, &config, why ? why : &local);
-  return err == HG_OK ? hg_open_config(&config, out, why) : err;
+  return err == HG_OK ? hg_open_config(&config, out, NULL, why) : err;
 }
 
 hg_err hg_open_json(const char *json, size_t len, const char *base_dir, hg_runtime **out, hg_error *why) {
@@ -412,5 +413,5 @@ hg_err hg_open_json(const char *json, size_t len, const char *base_dir, hg_runti
   struct hg_config *config;
   if (!json || !out) return HG_ERR_INVALID;
   const hg_err err = hg_config_parse(json, len, "<json>", base_dir, &config, why ? why : &local);
-  return err == HG_OK ? hg_open_config(&config, out, why) : err;
+  return err == HG_OK ? hg_open_config(&config, out, NULL, why) : err;
 }

@@ -2,10 +2,11 @@
 #ifndef HG_RUNTIME_H
 #define HG_RUNTIME_H
 
-#include "config/config.h"
+#include "ledger/ledger.h"
 
 // hg_open for a configuration that is read already; it is taken over (freed on failure too) and *config set to NULL.
-hg_err hg_open_config(struct hg_config **config, hg_runtime **out, hg_error *why);
+// `found`: what the ledger held before (hg_ledger_state_clear; empty on failure). NULL: nobody wants to know.
+hg_err hg_open_config(struct hg_config **config, hg_runtime **out, struct hg_ledger_state *found, hg_error *why);
 
 // The configuration in force; lives as long as the runtime or any of its clients.
 const struct hg_config *hg_runtime_config(const hg_runtime *runtime);

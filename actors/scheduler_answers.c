@@ -39,12 +39,17 @@ static void granted(struct hg_scheduler *scheduler, struct hg_queued_task *task,
   }
 }
 
-static void refused(struct hg_scheduler *scheduler, struct hg_queued_task *task, hg_err err, int64_t left) {
+// `never`: the verdict that says which budget is short, and how much it has left; NULL: another error.
+static void refused(struct hg_scheduler *scheduler, struct hg_queued_task *task, hg_err err,
+                    const struct hg_reserved_message *never) {
   struct hg_message answer;
   hg_message_init(&answer, HG_REFUSED);
   answer.as.refused.request = task->request;
   answer.as.refused.error = task->given_up ? task->given_up : (uint32_t)err;
-  answer.as.refused.left = task->given_up ? 0 : left;
+  if (never && !task->given_up) {
+    answer.as.refused.left = never->tokens;
+    answer.as.refused.budget = never->budget;
+  }
   if (!task->left) hg_scheduler_tell_durable(scheduler, task->peer, &answer);
   hg_scheduler_drop(scheduler, task);
 }
@@ -55,13 +60,13 @@ static void must_wait(struct hg_scheduler *scheduler, struct hg_queued_task *tas
   hg_blocks_begin(&scheduler->blocks, budget, task, throttled, scheduler->asked);
   hg_task_queue_block(&scheduler->in_line, budget, true);
   hg_task_queue_block(&scheduler->nested, budget, true);
-  if (task->given_up) refused(scheduler, task, HG_OK, 0);
+  if (task->given_up) refused(scheduler, task, HG_OK, NULL);
   else if (!hg_scheduler_put_in_line(scheduler, task)) scheduler->out->failed = true;
 }
 
 // It was asked for before its turn. A nested one has no turn, only old news: it is asked for again at once.
 static void behind(struct hg_scheduler *scheduler, struct hg_queued_task *task) {
-  if (task->given_up) refused(scheduler, task, HG_OK, 0);
+  if (task->given_up) refused(scheduler, task, HG_OK, NULL);
   else if (task->parent) hg_scheduler_ask(scheduler, task);
   else if (!hg_scheduler_put_in_line(scheduler, task)) scheduler->out->failed = true;
 }
@@ -78,8 +83,8 @@ static void reserved(struct hg_scheduler *scheduler, const struct hg_reserved_me
   case HG_VERDICT_THROTTLED: must_wait(scheduler, task, answer->budget, true); break;
   case HG_VERDICT_WAIT: must_wait(scheduler, task, answer->budget, false); break;
   case HG_VERDICT_BEHIND: behind(scheduler, task); break;
-  case HG_VERDICT_NEVER: refused(scheduler, task, HG_ERR_BUDGET_EXHAUSTED, answer->tokens); break;
-  case HG_VERDICT_REFUSED: refused(scheduler, task, (hg_err)answer->error, 0); break;
+  case HG_VERDICT_NEVER: refused(scheduler, task, HG_ERR_BUDGET_EXHAUSTED, answer); break;
+  case HG_VERDICT_REFUSED: refused(scheduler, task, (hg_err)answer->error, NULL); break;
   }
 }
 

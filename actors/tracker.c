@@ -141,7 +141,7 @@ static void tell_configured_limit(struct hg_tracker *tracker, uint32_t index) {
   const struct hg_ledger_budget *stored = &tracker->stored[index];
   struct hg_budget *budget = &tracker->budgets.at[index];
   const int64_t configured = tracker->config->budgets[index].hard_limit;
-  if (!stored->is_new && stored->configured_limit == configured) return;
+  if (!hg_ledger_limit_is_news(stored, configured)) return;
   budget->hard_limit = configured;
   struct hg_message event;
   hg_message_init(&event, HG_LIMIT_CHANGED);
@@ -159,8 +159,11 @@ static void start(struct hg_tracker *tracker) {
   tell_started(tracker);
   for (uint32_t i = 0; i < tracker->budgets.count; i++)
     tell_configured_limit(tracker, i);
-  for (size_t i = 0; i < tracker->left_open_count; i++)
-    hg_tracker_orphan(tracker, hg_permits_get(&tracker->permits, tracker->left_open[i]), "interrupted");
+  for (size_t i = 0; i < tracker->left_open_count; i++) {
+    struct hg_permit_record *permit = hg_permits_get(&tracker->permits, tracker->left_open[i]);
+    permit->at_opening = true;
+    hg_tracker_orphan(tracker, permit, "interrupted");
+  }
   for (uint32_t i = 0; i < tracker->budgets.count; i++) {
     const bool was_closed = tracker->budgets.at[i].closed;
     hg_tracker_update_latch(tracker, i);

@@ -198,6 +198,7 @@ static void get_orphan(struct hg_tracker *tracker, hg_peer peer, const struct hg
     orphan->tokens = permit->tokens;
     orphan->charged = permit->state == HG_PERMIT_CHARGED;
     orphan->task_id = hg_permit_task(permit);
+    orphan->at_opening = permit->at_opening;
   }
   hg_tracker_answer(tracker, peer, &answer);
 }

@@ -15,15 +15,15 @@
 #include <unistd.h>
 
 struct hg_batch {
-  struct hg_batch_options options; // input, output and model are the copies below; orphans only while opening
-  char *input, *output, *model, *errors_path;
+  struct hg_batch_options options;            // output and model are the copies below; orphans only while opening
+  char *input, *output, *model, *errors_path; // input: as messages name it; output, errors_path: NULL for none
   int input_fd;
   struct hg_line_reader reader;
   struct hg_hash_key key;
   struct hg_line_index *index;
-  struct hg_results_file *results, *errors;
-  struct hg_batch_line line; // handed out last
-  uint64_t *orphans;         // sorted
+  struct hg_results_file *results, *errors; // NULL: this is only a look
+  struct hg_batch_line line;                // handed out last
+  uint64_t *orphans;                        // sorted
   struct hg_batch_counts counts;
 };
 
@@ -34,14 +34,19 @@ static int compare_permits(const void *left, const void *right) {
   return (a > b) - (a < b);
 }
 
+static bool is_standard(const char *input) {
+  return strcmp(input, "-") == 0;
+}
+
 // Copies what must outlive the caller's strings.
 static bool copy_options(struct hg_batch *batch, const struct hg_batch_options *options) {
   batch->options = *options;
-  batch->input = strdup(options->input);
-  batch->output = strdup(options->output);
+  batch->input = strdup(is_standard(options->input) ? "standard input" : options->input);
+  batch->output = options->output ? strdup(options->output) : NULL;
   batch->model = options->model ? strdup(options->model) : NULL;
-  batch->errors_path = hg_errors_path(options->output);
-  if (!batch->input || !batch->output || !batch->errors_path || (options->model && !batch->model)) return false;
+  batch->errors_path = options->output ? hg_errors_path(options->output) : NULL;
+  if (!batch->input || (options->model && !batch->model)) return false;
+  if (options->output && (!batch->output || !batch->errors_path)) return false;
   if (options->orphan_count == 0) return true;
   batch->orphans = calloc(options->orphan_count, sizeof *batch->orphans);
   if (!batch->orphans) return false;
@@ -54,15 +59,18 @@ static bool copy_options(struct hg_batch *batch, const struct hg_batch_options *
 static hg_err refuse_same_file(const struct hg_batch *batch, const struct stat *input, const char *path,
                                hg_error *why) {
   struct stat other;
-  if (stat(path, &other) != 0 || other.st_dev != input->st_dev || other.st_ino != input->st_ino) return HG_OK;
+  if (!path || stat(path, &other) != 0 || other.st_dev != input->st_dev || other.st_ino != input->st_ino) return HG_OK;
   return hg_batch_fail(why, HG_ERR_INVALID,
                        "%s is the batch file itself (%s) and would be overwritten; name another file with -o", path,
                        batch->input);
 }
 
+// Without O_NONBLOCK a named pipe would keep the opening until somebody writes to it.
 static hg_err open_input(struct hg_batch *batch, hg_error *why) {
   struct stat input;
-  batch->input_fd = open(batch->input, O_RDONLY | O_CLOEXEC);
+  batch->input_fd = is_standard(batch->options.input)
+                        ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+                        : open(batch->options.input, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (batch->input_fd < 0 || fstat(batch->input_fd, &input) != 0)
     return hg_batch_fail(why, HG_ERR_INVALID, "%s: the batch file can't be read: %s", batch->input, strerror(errno));
   if (S_ISDIR(input.st_mode))
@@ -73,21 +81,24 @@ static hg_err open_input(struct hg_batch *batch, hg_error *why) {
   return refuse_same_file(batch, &input, batch->errors_path, why);
 }
 
-static void tell_orphan(struct hg_batch *batch, const struct hg_result_line *line) {
+// A line of the results or of the errors that an earlier run left.
+static hg_err tell_orphan(void *context, const struct hg_result_line *line) {
+  const struct hg_batch *batch = context;
   const struct hg_batch_options *options = &batch->options;
-  if (!options->on_orphan || !batch->orphans || line->permit == 0 || !line->body) return;
-  if (!bsearch(&line->permit, batch->orphans, options->orphan_count, sizeof *batch->orphans, compare_permits)) return;
-  options->on_orphan(options->context, line->permit, line->body, line->body_len);
+  if (!options->on_orphan || !batch->orphans || line->permit == 0) return HG_OK;
+  if (!bsearch(&line->permit, batch->orphans, options->orphan_count, sizeof *batch->orphans, compare_permits))
+    return HG_OK;
+  return options->on_orphan(options->context, line);
 }
 
 // One line of the results file. Of several for one custom_id (--changed redo) the last one counts.
 static hg_err learn_result(void *context, const struct hg_result_line *line) {
   struct hg_batch *batch = context;
-  if (!line->succeeded) return HG_OK;
-  tell_orphan(batch, line);
+  hg_err err = tell_orphan(context, line);
+  if (err || !line->succeeded || batch->options.fresh) return err;
   const struct hg_line_entry entry = {line->request_hash_stored, HG_LINE_UNSEEN};
   const uint64_t id_hash = hg_id_hash(batch->key, line->custom_id);
-  const hg_err err = hg_line_index_put(batch->index, id_hash, entry);
+  err = hg_line_index_put(batch->index, id_hash, entry);
   if (err != HG_ERR_CONFLICT) return err;
   hg_line_index_set(batch->index, id_hash, entry);
   return HG_OK;
@@ -98,6 +109,15 @@ static void pass_note(void *context, const char *text) {
   if (batch->options.on_note) batch->options.on_note(batch->options.context, text);
 }
 
+// Whoever only looks is not told of old failures: they are there to be read.
+static hg_err open_results(struct hg_batch *batch, hg_error *why) {
+  const struct hg_results_visitor results = {learn_result, pass_note, batch}, errors = {tell_orphan, NULL, batch};
+  if (batch->options.look_only && !batch->output) return HG_OK;
+  if (batch->options.look_only) return hg_results_file_look(batch->output, &results, why);
+  const hg_err err = hg_results_file_open(batch->output, batch->options.fresh, &results, &batch->results, why);
+  return err ? err : hg_results_file_open_empty(batch->errors_path, &errors, &batch->errors, why);
+}
+
 static hg_err open_all(struct hg_batch *batch, hg_error *why) {
   hg_err err = open_input(batch, why);
   if (err) return err;
@@ -105,15 +125,13 @@ static hg_err open_all(struct hg_batch *batch, hg_error *why) {
     return hg_batch_fail(why, HG_ERR_SYSTEM, "the system gives no random numbers: %s", strerror(errno));
   err = hg_line_index_new(&batch->index);
   if (err) return hg_batch_fail(why, err, "%s: no memory", batch->input);
-  const struct hg_results_visitor visitor = {learn_result, pass_note, batch};
-  err = hg_results_file_open(batch->output, batch->options.fresh, &visitor, &batch->results, why);
-  if (!err) err = hg_results_file_open_empty(batch->errors_path, &batch->errors, why);
+  err = open_results(batch, why);
   batch->counts.results = hg_line_index_count(batch->index, HG_LINE_UNSEEN);
   return err;
 }
 
 hg_err hg_batch_open(const struct hg_batch_options *options, struct hg_batch **out, hg_error *why) {
-  assert(options->input && options->output);
+  assert(options->input && (options->output || options->look_only));
   struct hg_batch *batch = calloc(1, sizeof *batch);
   if (!batch) return hg_batch_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", options->input);
   batch->input_fd = -1;
@@ -153,6 +171,10 @@ static hg_err tell_bad_line(struct hg_batch *batch, const char *custom_id, const
                             hg_error *why) {
   const struct hg_result bad = {
       .custom_id = custom_id, .error_code = code, .error_message = text, .line_number = batch->reader.line_number};
+  if (batch->options.look_only) {
+    pass_note(batch, text);
+    return HG_OK;
+  }
   return hg_results_file_append(batch->errors, &bad, why);
 }
 
@@ -216,7 +238,7 @@ static hg_err read_line(struct hg_batch *batch, bool *run, hg_error *why) {
   hg_batch_line_clear(&batch->line);
   hg_err err = hg_line_reader_next(&batch->reader, &text, &len);
   const uint64_t number = batch->reader.line_number;
-  if (err == HG_ERR_EMPTY) return err;
+  if (err == HG_ERR_EMPTY || err == HG_ERR_BUSY) return err;
   if (err == HG_ERR_SYSTEM)
     return hg_batch_fail(why, err, "%s, after line %llu: %s", batch->input, (unsigned long long)number,
                          strerror(errno));
@@ -234,7 +256,8 @@ static hg_err read_line(struct hg_batch *batch, bool *run, hg_error *why) {
 hg_err hg_batch_next(struct hg_batch *batch, const struct hg_batch_line **out, hg_error *why) {
   for (;;) {
     // Before a line is read, so that a full disk loses none: a file of nothing but bad lines needs no call to finish.
-    hg_err err = hg_results_file_group_full(batch->errors) ? hg_results_file_sync(batch->errors, why) : HG_OK;
+    const bool full = batch->errors && hg_results_file_group_full(batch->errors);
+    hg_err err = full ? hg_results_file_sync(batch->errors, why) : HG_OK;
     bool run = false;
     if (!err) err = read_line(batch, &run, why);
     if (err) return err;
@@ -244,11 +267,16 @@ hg_err hg_batch_next(struct hg_batch *batch, const struct hg_batch_line **out, h
   }
 }
 
+int hg_batch_input_fd(const struct hg_batch *batch) {
+  return batch->input_fd;
+}
+
 // --- results
 
 static hg_err finish(struct hg_batch *batch, struct hg_results_file *file, uint64_t id_hash,
                      const struct hg_result *result, enum hg_line_state state, hg_error *why) {
   struct hg_line_entry entry;
+  assert(file);
   if (!hg_line_index_find(batch->index, id_hash, &entry) || entry.state != HG_LINE_RUNNING)
     return hg_batch_fail(why, HG_ERR_INVALID, "\"%s\" is not running, so it can't finish",
                          hg_show(result->custom_id ? result->custom_id : "?").text);

@@ -14,16 +14,19 @@
 enum hg_changed_policy { HG_CHANGED_STOP, HG_CHANGED_REDO, HG_CHANGED_KEEP };
 
 struct hg_batch_options {
-  const char *input;  // the batch file
+  const char *input;  // the batch file; "-": standard input
   const char *output; // the results file; failures go to hg_errors_path of it
+  bool look_only;     // nothing is made, locked or changed; lines are handed out, but none can be finished; bad lines
+                      // and duplicates go to on_note; `output` may be NULL: there are no results
   bool fresh;         // move existing results aside and start anew
   enum hg_changed_policy changed;
   const char *model; // replaces the model of each body (--model), NULL: none; part of what "changed" compares
-  // The permits that the ledger calls orphans: on_orphan is called, while the batch opens, for each that has a result
-  // of a succeeded call in the file, with the body of its answer, so that it can be settled late.
+  // The permits that the ledger calls orphans: on_orphan is called, while the batch opens, for each line of results or
+  // errors that has one, so that it can be settled late: what the old lines say of errors is lost afterwards. An error
+  // ends the opening with it.
   const uint64_t *orphans;
   size_t orphan_count;
-  void (*on_orphan)(void *context, uint64_t permit, const char *body, size_t body_len);
+  hg_err (*on_orphan)(void *context, const struct hg_result_line *line);
   void (*on_note)(void *context, const char *text); // a sentence for a person, such as what was repaired; or NULL
   void *context;
 };
@@ -40,17 +43,21 @@ struct hg_batch_counts {
 struct hg_batch;
 
 // Opens all files, takes the locks, repairs and reads the results. Errors, each with `why`: HG_ERR_INVALID (the input
-// can't be read, input and output are the same file, the output is no results file), HG_ERR_BUSY (another run writes to
-// the output), HG_ERR_STORE, HG_ERR_SYSTEM, HG_ERR_NO_MEMORY.
+// can't be read, input and output are the same file, the output is no results file, the errors file holds something
+// else), HG_ERR_BUSY (another run writes to the output), HG_ERR_STORE, HG_ERR_SYSTEM, HG_ERR_NO_MEMORY.
 hg_err hg_batch_open(const struct hg_batch_options *options, struct hg_batch **out, hg_error *why);
 // Gives up the locks; what was not synced is lost. An errors file without a line is removed. NULLs *batch.
 void hg_batch_close(struct hg_batch **batch);
 
 // The next line that has to run; valid until the next call of this function. Bad lines and duplicates are written to
 // the errors file on the way. HG_ERR_EMPTY: the end. HG_ERR_CONFLICT: a changed line, and the policy is to stop; `why`
-// names it. HG_ERR_STORE: the errors file can't be written (asking again is fine). HG_ERR_SYSTEM: the input can't be
-// read.
+// names it. HG_ERR_BUSY: the input is a pipe or a terminal that has nothing to read now; ask again when
+// hg_batch_input_fd is readable. HG_ERR_STORE: the errors file can't be written (asking again is fine). HG_ERR_SYSTEM:
+// the input can't be read.
 hg_err hg_batch_next(struct hg_batch *batch, const struct hg_batch_line **out, hg_error *why);
+
+// A descriptor to poll; the batch's.
+int hg_batch_input_fd(const struct hg_batch *batch);
 
 // The result of a line that was handed out joins the group that the next sync makes durable. The request hash is filled
 // in. HG_ERR_BUSY: the group is full, sync first. HG_ERR_INVALID: no such line is running, or the answer is too long.

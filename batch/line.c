@@ -218,8 +218,27 @@ static void read_response(const struct hg_json *response, struct hg_result_line 
     out->body_len = found[RESPONSE_BODY].value.len;
   }
   const struct hg_json *status = &found[STATUS_CODE].value;
-  out->succeeded = status->type == HG_JSON_NUMBER && status->len == 3 && status->at[0] == '2' &&
-                   is_digit(status->at[1]) && is_digit(status->at[2]);
+  if (status->type == HG_JSON_NUMBER && status->len == 3 && is_digit(status->at[1]) && is_digit(status->at[2]))
+    out->status = strtol(status->at, NULL, 10);
+}
+
+static void read_error_code(const struct hg_json *error, struct hg_result_line *out) {
+  struct hg_json_field code = {.name = "code"};
+  hg_json_pick(error, &code, 1);
+  (void)hg_json_copy(&code.value, out->error_code, sizeof out->error_code);
+}
+
+// Decodes the custom_id into storage of the line's own.
+static hg_err take_custom_id(const struct hg_json *custom_id, struct hg_result_line *out) {
+  out->storage = malloc(custom_id->len);
+  if (!out->storage) return HG_ERR_NO_MEMORY;
+  size_t len;
+  if (!hg_json_decode(custom_id, out->storage, &len)) {
+    hg_result_line_clear(out);
+    return HG_ERR_INVALID;
+  }
+  out->custom_id = out->storage;
+  return HG_OK;
 }
 
 hg_err hg_result_line_parse(const char *text, size_t len, struct hg_result_line *out) {
@@ -231,20 +250,16 @@ hg_err hg_result_line_parse(const char *text, size_t len, struct hg_result_line 
                                                 [R_RESPONSE] = {.name = "response"},
                                                 [R_ERROR] = {.name = "error"}};
   hg_json_pick(&root, found, RESULT_MEMBERS);
-  const struct hg_json *custom_id = &found[R_CUSTOM_ID].value, *response = &found[R_RESPONSE].value;
-  if (custom_id->type != HG_JSON_STRING) return HG_ERR_INVALID;
-  if (response->type == HG_JSON_NONE && found[R_ERROR].value.type == HG_JSON_NONE)
-    return HG_ERR_INVALID; // a batch line?
+  const struct hg_json *custom_id = &found[R_CUSTOM_ID].value, *response = &found[R_RESPONSE].value,
+                       *error = &found[R_ERROR].value;
+  if (response->type == HG_JSON_NONE && error->type == HG_JSON_NONE) return HG_ERR_INVALID; // a batch line?
+  const bool unknown = custom_id->type == HG_JSON_NULL && !is_absent(error); // the line could not be read
+  if (custom_id->type != HG_JSON_STRING && !unknown) return HG_ERR_INVALID;
+  const hg_err err = unknown ? HG_OK : take_custom_id(custom_id, out);
+  if (err) return err;
   if (response->type == HG_JSON_OBJECT) read_response(response, out);
-  if (!is_absent(&found[R_ERROR].value)) out->succeeded = false;
-  out->storage = malloc(custom_id->len);
-  if (!out->storage) return HG_ERR_NO_MEMORY;
-  size_t custom_id_len;
-  if (!hg_json_decode(custom_id, out->storage, &custom_id_len)) {
-    hg_result_line_clear(out);
-    return HG_ERR_INVALID;
-  }
-  out->custom_id = out->storage;
+  if (!is_absent(error)) read_error_code(error, out);
+  out->succeeded = out->status >= 200 && out->status <= 299 && is_absent(error);
   read_id(&found[R_ID].value, out);
   return HG_OK;
 }

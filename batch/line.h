@@ -36,9 +36,11 @@ void hg_batch_line_clear(struct hg_batch_line *line);
 
 // A result line as it is read back: enough to resume and to settle an orphan late.
 struct hg_result_line {
-  const char *custom_id;        // owned by the line
+  const char *custom_id;        // owned by the line; NULL: not known (of a failure only)
   uint64_t permit;              // from "id": "batch_req_<16 hex digits><16 more>"; 0: not one of ours
   uint64_t request_hash_stored; // the other 16 digits, to notice a changed request; 0: none
+  long status;                  // response.status_code; 0: there was no HTTP answer
+  char error_code[48];          // error.code; "": none, or a longer one
   bool succeeded;               // response.status_code is 2xx and error is null
   const char *body;             // the exact bytes of response.body in the text, NULL when null
   size_t body_len;

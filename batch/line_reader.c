@@ -2,14 +2,18 @@
 #include "batch/line_reader.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FIRST_CAPACITY ((size_t)64 * 1024)
 
 void hg_line_reader_init(struct hg_line_reader *reader, int fd, size_t line_max) {
+  struct stat kind;
   *reader = (struct hg_line_reader){.fd = fd, .line_max = line_max};
+  reader->may_wait = fstat(fd, &kind) == 0 && !S_ISREG(kind.st_mode);
 }
 
 void hg_line_reader_clear(struct hg_line_reader *reader) {
@@ -36,14 +40,21 @@ static hg_err make_room(struct hg_line_reader *r) {
   return HG_OK;
 }
 
+static bool has_input(const struct hg_line_reader *r) {
+  if (!r->may_wait) return true;
+  struct pollfd input = {.fd = r->fd, .events = POLLIN};
+  return poll(&input, 1, 0) != 0; // an error too: the read says which
+}
+
 static hg_err fill(struct hg_line_reader *r) {
   const hg_err err = make_room(r);
   if (err) return err;
+  if (!has_input(r)) return HG_ERR_BUSY;
   ssize_t got;
   do
     got = read(r->fd, r->buffer + r->end, r->capacity - r->end);
   while (got < 0 && errno == EINTR);
-  if (got < 0) return HG_ERR_SYSTEM;
+  if (got < 0) return errno == EAGAIN ? HG_ERR_BUSY : HG_ERR_SYSTEM;
   if (got == 0) r->at_eof = true;
   r->end += (size_t)got;
   return HG_OK;
@@ -53,19 +64,24 @@ static hg_err fill(struct hg_line_reader *r) {
 static void consume(struct hg_line_reader *r, size_t bytes) {
   r->start += bytes;
   r->start_offset += bytes;
+  r->searched = 0;
 }
 
 // Steps over the rest of a line that does not fit.
 static hg_err skip_line(struct hg_line_reader *r) {
+  r->skipping = true;
   for (;;) {
     char *feed = r->end > r->start ? memchr(r->buffer + r->start, '\n', r->end - r->start) : NULL;
     if (feed) {
       consume(r, (size_t)(feed - (r->buffer + r->start)) + 1);
       r->line_ended = true;
+    } else {
+      consume(r, r->end - r->start);
+    }
+    if (feed || r->at_eof) {
+      r->skipping = false;
       return HG_ERR_RANGE;
     }
-    consume(r, r->end - r->start);
-    if (r->at_eof) return HG_ERR_RANGE;
     const hg_err err = fill(r);
     if (err) return err;
   }
@@ -73,16 +89,15 @@ static hg_err skip_line(struct hg_line_reader *r) {
 
 // Finds the next line as it stands: *len without the '\n'.
 static hg_err find_line(struct hg_line_reader *r, size_t *len) {
-  size_t looked = 0;
   for (;;) {
     const size_t have = r->end - r->start;
-    char *feed = have > looked ? memchr(r->buffer + r->start + looked, '\n', have - looked) : NULL;
+    char *feed = have > r->searched ? memchr(r->buffer + r->start + r->searched, '\n', have - r->searched) : NULL;
     if (feed) {
       *len = (size_t)(feed - (r->buffer + r->start));
       r->line_ended = true;
       return HG_OK;
     }
-    looked = have;
+    r->searched = have;
     if (r->at_eof) {
       *len = have;
       return have > 0 ? HG_OK : HG_ERR_EMPTY;
@@ -114,6 +129,7 @@ static hg_err take_line(struct hg_line_reader *r, size_t whole, const char **tex
 }
 
 hg_err hg_line_reader_next(struct hg_line_reader *r, const char **text, size_t *len) {
+  if (r->skipping) return skip_line(r);
   for (;;) {
     const uint64_t offset = r->start_offset;
     size_t whole;

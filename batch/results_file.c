@@ -35,10 +35,16 @@ uint64_t hg_results_file_length(const struct hg_results_file *file) {
   return file->synced;
 }
 
-// A length that is not ours means that somebody else writes to the file: cutting it back could destroy their lines.
-static hg_err check_length(struct hg_results_file *file, hg_error *why) {
-  struct stat now;
+// A file without its name would take in lines that nobody finds again. A length that is not ours means that somebody
+// else writes to the file: cutting it back could destroy their lines.
+static hg_err check_file(struct hg_results_file *file, hg_error *why) {
+  struct stat now, named;
   if (fstat(file->fd, &now) != 0) return hg_results_fail(file, "its length can't be read", why);
+  if (stat(file->path, &named) != 0 || named.st_dev != now.st_dev || named.st_ino != now.st_ino)
+    return hg_batch_fail(
+        why, HG_ERR_STORE,
+        "%s: the file was moved or removed while this run writes to it; put it back, or run the same command again",
+        file->path);
   if ((uint64_t)now.st_size == file->synced) return HG_OK;
   return hg_batch_fail(
       why, HG_ERR_STORE,
@@ -75,7 +81,7 @@ static bool cut_back(struct hg_results_file *file) {
 hg_err hg_results_file_sync(struct hg_results_file *file, hg_error *why) {
   if (file->torn && !cut_back(file)) return hg_results_fail(file, "a half-written group can't be cut off", why);
   if (file->group.len == 0) return HG_OK;
-  const hg_err err = check_length(file, why);
+  const hg_err err = check_file(file, why);
   if (err) return err;
   const bool wrote = write_group(file);
   if (!wrote || fdatasync(file->fd) != 0) {
@@ -93,8 +99,10 @@ void hg_results_file_close(struct hg_results_file **file, bool remove_empty) {
   struct hg_results_file *old = *file;
   if (!old) return;
   if (old->fd >= 0) {
-    struct stat now;
-    if (remove_empty && fstat(old->fd, &now) == 0 && now.st_size == 0) (void)unlink(old->path);
+    struct stat now, named; // what the name means now may be a file of somebody else's
+    if (remove_empty && fstat(old->fd, &now) == 0 && now.st_size == 0 && stat(old->path, &named) == 0 &&
+        named.st_dev == now.st_dev && named.st_ino == now.st_ino)
+      (void)unlink(old->path);
     close(old->fd); // and with it the lock
   }
   hg_text_buffer_clear(&old->group);

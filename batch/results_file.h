@@ -21,13 +21,17 @@ struct hg_results_file; // never shared between threads
 
 // Opens or creates PATH, locks it, reads its lines, and repairs its last one: a line that a crash tore is cut off, a
 // whole one without its '\n' gets it. Other lines that are no result lines stay and are told. With `fresh` an existing
-// file is moved to PATH.1 (or the first free number) first.
+// file is moved to PATH.1 (or the first free number) when its lines were read.
 // Errors, each with `why`: HG_ERR_BUSY (another run is writing to it), HG_ERR_INVALID (no regular file, or a file full
 // of something else), HG_ERR_STORE (it can't be opened, read or written), HG_ERR_NO_MEMORY, or what on_line returned.
 hg_err hg_results_file_open(const char *path, bool fresh, const struct hg_results_visitor *visitor,
                             struct hg_results_file **out, hg_error *why);
-// Opens or creates PATH, locks it and empties it: for the file of errors.
-hg_err hg_results_file_open_empty(const char *path, struct hg_results_file **out, hg_error *why);
+// Opens or creates PATH, locks it, reads its lines, and empties it: for the file of errors. A file that holds results,
+// or something else than result lines, is refused (HG_ERR_INVALID) and left as it is.
+hg_err hg_results_file_open_empty(const char *path, const struct hg_results_visitor *visitor,
+                                  struct hg_results_file **out, hg_error *why);
+// Only reads the lines of PATH, which need not be there: nothing is made, locked or changed.
+hg_err hg_results_file_look(const char *path, const struct hg_results_visitor *visitor, hg_error *why);
 
 // Adds a line to the group; nothing is written before the sync. HG_ERR_BUSY: the group is full, sync first.
 hg_err hg_results_file_append(struct hg_results_file *file, const struct hg_result *result, hg_error *why);

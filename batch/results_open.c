@@ -112,25 +112,12 @@ static hg_err move_aside(struct hg_results_file *file, const struct hg_results_v
   return err;
 }
 
-// The lock on the old file is held until the new one is locked too, so that no other run slips in between.
-static hg_err start_afresh(struct hg_results_file *file, const struct hg_results_visitor *visitor, hg_error *why) {
-  struct stat old;
-  if (fstat(file->fd, &old) != 0) return hg_results_fail(file, "it can't be read", why);
-  if (old.st_size == 0) return HG_OK;
-  hg_err err = move_aside(file, visitor, why);
-  if (err) return err;
-  const int old_fd = file->fd;
-  err = open_locked(file, why);
-  close(old_fd);
-  return err;
-}
-
 // --- reading
 
 struct scan {
   struct hg_results_file *file;
   const struct hg_results_visitor *visitor;
-  uint64_t results, garbage;
+  uint64_t results, successes, garbage;
   bool torn;       // the last line has no '\n' and is a part of one of ours
   bool unended;    // the last line has no '\n' but is to be kept
   uint64_t offset; // of the last line
@@ -169,6 +156,7 @@ static hg_err scan_line(struct scan *scan, const struct hg_line_reader *reader, 
   }
   if (err) return err;
   scan->results++;
+  scan->successes += line.succeeded;
   if (scan->visitor->on_line) err = scan->visitor->on_line(scan->visitor->context, &line);
   hg_result_line_clear(&line);
   return err;
@@ -192,13 +180,26 @@ static hg_err scan_lines(struct scan *scan, struct hg_line_reader *reader, hg_er
   }
 }
 
-// Changes the file only after it has proven to be one of results.
+static hg_err scan_file(struct scan *scan, hg_error *why) {
+  struct hg_line_reader reader;
+  hg_line_reader_init(&reader, scan->file->fd, HG_RESULT_LINE_MAX);
+  const hg_err err = scan_lines(scan, &reader, why);
+  hg_line_reader_clear(&reader);
+  return err;
+}
+
+static hg_err refuse_other(const struct scan *scan, hg_error *why) {
+  if (scan->results > 0 || scan->garbage == 0) return HG_OK;
+  return hg_batch_fail(
+      why, HG_ERR_INVALID,
+      "%s holds something other than results; name another file with -o, or move it aside with --fresh",
+      scan->file->path);
+}
+
+// --- opening for results
+
 static hg_err repair(struct scan *scan, hg_error *why) {
   struct hg_results_file *file = scan->file;
-  if (scan->results == 0 && scan->garbage > 0)
-    return hg_batch_fail(
-        why, HG_ERR_INVALID,
-        "%s holds something other than results; name another file with -o, or move it aside with --fresh", file->path);
   char text[PATH_MAX + 128];
   struct stat now;
   if (scan->torn) {
@@ -224,13 +225,28 @@ static hg_err repair(struct scan *scan, hg_error *why) {
   return HG_OK;
 }
 
+// Changes the file only after it has proven to be one of results.
 static hg_err read_and_repair(struct hg_results_file *file, const struct hg_results_visitor *visitor, hg_error *why) {
   struct scan scan = {.file = file, .visitor = visitor};
-  struct hg_line_reader reader;
-  hg_line_reader_init(&reader, file->fd, HG_RESULT_LINE_MAX);
-  const hg_err err = scan_lines(&scan, &reader, why);
-  hg_line_reader_clear(&reader);
+  hg_err err = scan_file(&scan, why);
+  if (!err) err = refuse_other(&scan, why);
   return err ? err : repair(&scan, why);
+}
+
+// The lock on the old file is held until the new one is locked too, so that no other run slips in between.
+static hg_err start_afresh(struct hg_results_file *file, const struct hg_results_visitor *visitor, hg_error *why) {
+  const struct hg_results_visitor quiet = {.on_line = visitor->on_line, .context = visitor->context};
+  struct scan scan = {.file = file, .visitor = &quiet};
+  struct stat old;
+  if (fstat(file->fd, &old) != 0) return hg_results_fail(file, "it can't be read", why);
+  if (old.st_size == 0) return HG_OK;
+  hg_err err = scan_file(&scan, why);
+  if (!err) err = move_aside(file, visitor, why);
+  if (err) return err;
+  const int old_fd = file->fd;
+  err = open_locked(file, why);
+  close(old_fd);
+  return err;
 }
 
 hg_err hg_results_file_open(const char *path, bool fresh, const struct hg_results_visitor *visitor,
@@ -251,11 +267,28 @@ hg_err hg_results_file_open(const char *path, bool fresh, const struct hg_result
   return HG_OK;
 }
 
-hg_err hg_results_file_open_empty(const char *path, struct hg_results_file **out, hg_error *why) {
+// --- opening for errors, and only to look
+
+// The name of one run's errors may be that of another run's results, or a file that has nothing to do with either.
+static hg_err read_and_empty(struct hg_results_file *file, const struct hg_results_visitor *visitor, hg_error *why) {
+  struct scan scan = {.file = file, .visitor = visitor};
+  const hg_err err = scan_file(&scan, why);
+  if (err) return err;
+  if (scan.successes > 0 || (scan.results == 0 && scan.garbage > 0))
+    return hg_batch_fail(why, HG_ERR_INVALID,
+                         "%s holds %s and would be overwritten by the failures of this run; move it away, or name "
+                         "another results file with -o",
+                         file->path, scan.successes > 0 ? "results" : "something other than failures");
+  return ftruncate(file->fd, 0) == 0 ? HG_OK : hg_results_fail(file, "it can't be emptied", why);
+}
+
+hg_err hg_results_file_open_empty(const char *path, const struct hg_results_visitor *visitor,
+                                  struct hg_results_file **out, hg_error *why) {
+  static const struct hg_results_visitor nobody;
   struct hg_results_file *file = file_new(path, why);
   if (!file) return HG_ERR_NO_MEMORY;
   hg_err err = open_locked(file, why);
-  if (!err && ftruncate(file->fd, 0) != 0) err = hg_results_fail(file, "it can't be emptied", why);
+  if (!err) err = read_and_empty(file, visitor ? visitor : &nobody, why);
   if (!err) err = sync_directory(file, why);
   if (err) {
     hg_results_file_close(&file, false);
@@ -263,4 +296,20 @@ hg_err hg_results_file_open_empty(const char *path, struct hg_results_file **out
   }
   *out = file;
   return HG_OK;
+}
+
+hg_err hg_results_file_look(const char *path, const struct hg_results_visitor *visitor, hg_error *why) {
+  struct hg_results_file *file = file_new(path, why);
+  if (!file) return HG_ERR_NO_MEMORY;
+  struct scan scan = {.file = file, .visitor = visitor};
+  struct stat kind;
+  file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  hg_err err = HG_OK;
+  if (file->fd < 0) err = errno == ENOENT ? HG_ERR_EMPTY : hg_results_fail(file, "it can't be opened", why);
+  else if (fstat(file->fd, &kind) != 0 || !S_ISREG(kind.st_mode))
+    err = hg_batch_fail(why, HG_ERR_INVALID, "%s is not a regular file; results need one, name another with -o", path);
+  if (!err) err = scan_file(&scan, why);
+  if (!err) err = refuse_other(&scan, why);
+  hg_results_file_close(&file, false);
+  return err == HG_ERR_EMPTY ? HG_OK : err;
 }

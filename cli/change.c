@@ -4,7 +4,10 @@
 #include "cli/control.h"
 #include "ledger/ledger.h"
 
+#include <stdlib.h>
+
 #define DURABLE_WITHIN_MS 10000
+#define LEDGER_PATIENCE_MS 5000 // somebody looks in for a moment
 
 // HG_ERR_NO_RUNTIME: none lives, or it ended before it answered.
 static hg_err change_live(const struct hg_site *site, const struct hg_change *change, hg_error *why) {
@@ -18,31 +21,19 @@ static hg_err change_live(const struct hg_site *site, const struct hg_change *ch
   return err == HG_ERR_TIMEOUT && hg_site_holder(site, &holder) != HG_OK ? HG_ERR_NO_RUNTIME : err;
 }
 
-// What a configuration said last. Opening with another figure would count as a change of the configuration.
-static hg_err configured_limit(const struct hg_site *site, int64_t *out, hg_error *why) {
-  struct hg_ledger_figures figures;
-  struct hg_ledger_state state;
-  struct hg_ledger *ledger = NULL;
-  hg_err err =
-      hg_ledger_read_figures(site->config, &site->places, NULL, &figures, why); // refuses one that is not there
-  if (err == HG_OK) err = hg_ledger_open(site->config, &site->places, &ledger, &state, why);
-  if (err != HG_OK) return err;
-  *out = state.budgets[0].configured_limit;
-  hg_ledger_state_clear(&state);
-  err = hg_ledger_close(&ledger);
-  return err == HG_OK ? HG_OK : hg_cli_fail(why, err, "%s: %s", site->config->ledger_path, hg_err_text(err));
-}
-
-// The configuration with which the ledger opens as it is.
+// The configuration with which the ledger opens as it is. What was said last of "default" may come from a --limit:
+// opening with another figure would count as a change, and the next run with that flag as another one.
 static hg_err config_of(struct hg_site *site, struct hg_config **out, hg_error *why) {
-  if (!site->from_ledger) {
-    *out = site->config;
-    site->config = NULL; // handed on
-    return HG_OK;
-  }
-  int64_t limit;
-  const hg_err err = configured_limit(site, &limit, why);
-  return err == HG_OK ? hg_config_minimal(limit, site->config->ledger_path, out, why) : err;
+  struct hg_ledger_budget *stored = calloc(site->config->budget_count, sizeof *stored);
+  if (!stored) return hg_cli_fail(why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
+  const hg_err err = hg_ledger_read_budgets(site->config, &site->places, LEDGER_PATIENCE_MS, stored, why);
+  const bool none = err == HG_ERR_EMPTY && !site->from_ledger; // the opening makes it
+  if (err == HG_OK && !stored[0].is_new) site->config->budgets[0].hard_limit = stored[0].configured_limit;
+  free(stored);
+  if (err != HG_OK && !none) return err;
+  *out = site->config;
+  site->config = NULL; // handed on
+  return HG_OK;
 }
 
 static hg_err change_stored(struct hg_site *site, const struct hg_change *change, hg_error *why) {
@@ -50,7 +41,7 @@ static hg_err change_stored(struct hg_site *site, const struct hg_change *change
   hg_runtime *runtime = NULL;
   hg_client *client = NULL;
   hg_err err = config_of(site, &config, why);
-  if (err == HG_OK) err = hg_open_config(&config, &runtime, why);
+  if (err == HG_OK) err = hg_open_config(&config, &runtime, NULL, why);
   if (err != HG_OK) return err;
   err = hg_client_new(runtime, &client);
   if (err != HG_OK) hg_cli_fail(why, err, "%s", hg_err_text(err));

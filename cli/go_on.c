@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ANSWER_MS 10000
+
+// ---------------------------------------------------------------------------------------------- words
+
 static hg_err add_word(struct hg_text_buffer *out, const char *word) {
   static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-";
   hg_err err = out->len > 0 ? hg_text_buffer_add_text(out, " ") : HG_OK;
@@ -52,28 +56,80 @@ static hg_err add_run(struct hg_text_buffer *out, const struct hg_run_flags *fla
   return err || added ? err : add_words(out, new_limit);
 }
 
-// Only the limit of "default" has a flag of its own.
-static hg_err add_limit(struct hg_text_buffer *out, const struct hg_run_flags *flags, const char *ledger,
+static hg_err add_limit(struct hg_text_buffer *out, const struct hg_run_flags *flags, const struct hg_config *config,
                         const char *budget, int64_t limit) {
   char number[24];
   snprintf(number, sizeof number, "%lld", (long long)limit);
   const bool file = flags->config_file != NULL;
   const char *const words[] = {
-      "headgate", "limit", file ? "--config" : "--ledger", file ? flags->config_file : ledger, budget, number, NULL};
-  const hg_err err = add_words(out, words);
-  return err ? err : hg_text_buffer_add_text(out, " &&");
+      "headgate", "limit", file ? "--config" : "--ledger", file ? flags->config_file : config->ledger_path, budget,
+      number,     NULL};
+  return add_words(out, words);
 }
 
-char *hg_go_on_command(const struct hg_run_flags *flags, const char *ledger, const char *budget, int64_t limit) {
-  struct hg_text_buffer out = {NULL, 0, 0};
-  hg_err err = HG_OK;
-  if (limit > 0 && strcmp(budget, "default") != 0) {
-    err = add_limit(&out, flags, ledger, budget, limit);
-    limit = 0;
-  }
-  if (!err) err = add_run(&out, flags, limit);
-  if (!err) err = hg_text_buffer_add(&out, "", 1);
-  if (!err) return out.data;
-  hg_text_buffer_clear(&out);
+static char *end_text(struct hg_text_buffer *out, hg_err err) {
+  if (!err) err = hg_text_buffer_add(out, "", 1);
+  if (!err) return out->data;
+  hg_text_buffer_clear(out);
   return NULL;
+}
+
+char *hg_limit_command(const struct hg_run_flags *flags, const struct hg_config *config, const char *budget,
+                       int64_t tokens) {
+  struct hg_text_buffer out = {NULL, 0, 0};
+  const hg_err err = add_limit(&out, flags, config, budget, tokens);
+  return end_text(&out, err);
+}
+
+// ---------------------------------------------------------------------------------------------- the limits
+
+// What the lines that are left would reserve in each budget of their paths. NULL: no memory.
+static int64_t *needs_of(const struct hg_config *config, const struct hg_runner_counts *counts) {
+  int64_t *needs = calloc(config->budget_count, sizeof *needs);
+  for (unsigned i = 0; needs && i < HG_LEFT_BUDGETS_MAX && counts->left_budgets[i].need > 0; i++) {
+    const struct hg_left_budget *left = &counts->left_budgets[i];
+    uint32_t at = 0;
+    while (at < config->budget_count && strcmp(config->budgets[at].name, left->budget) != 0)
+      at++;
+    if (at == config->budget_count) continue;
+    for (;; at = config->budgets[at].parent) {
+      needs[at] = left->need <= HG_TOKENS_MAX - needs[at] ? needs[at] + left->need : HG_TOKENS_MAX;
+      if (at == 0) break;
+    }
+  }
+  return needs;
+}
+
+// 0: it is not short; -1: nobody answers.
+static int64_t enough(hg_client *client, const char *budget, int64_t need) {
+  hg_usage usage = HG_USAGE_INIT;
+  if (hg_get_usage(client, budget, &usage, ANSWER_MS) != HG_OK) return -1;
+  if (need <= usage.available) return 0;
+  const int64_t taken = usage.used + usage.reserved;
+  return need <= HG_TOKENS_MAX - taken ? taken + need : HG_TOKENS_MAX;
+}
+
+// A flag that was given is given anew: *flag. One that would say what it said before would change nothing.
+static hg_err add_limits(struct hg_text_buffer *out, const struct hg_run_flags *flags, const struct hg_config *config,
+                         hg_client *client, const int64_t *needs, int64_t *flag) {
+  hg_err err = HG_OK;
+  for (uint32_t i = 0; i < config->budget_count && !err; i++) {
+    const int64_t limit = needs[i] > 0 ? enough(client, config->budgets[i].name, needs[i]) : 0;
+    if (limit < 0) break;
+    if (limit == 0) continue;
+    if (i == 0 && flags->limit > 0 && flags->limit != limit) *flag = limit;
+    else if (!(err = add_limit(out, flags, config, config->budgets[i].name, limit)))
+      err = hg_text_buffer_add_text(out, " &&");
+  }
+  return err;
+}
+
+char *hg_go_on_command(const struct hg_run_flags *flags, const struct hg_config *config, hg_client *client,
+                       const struct hg_runner_counts *counts) {
+  struct hg_text_buffer out = {NULL, 0, 0};
+  int64_t flag = 0, *needs = needs_of(config, counts);
+  hg_err err = needs ? add_limits(&out, flags, config, client, needs, &flag) : HG_ERR_NO_MEMORY;
+  free(needs);
+  if (!err) err = add_run(&out, flags, flag);
+  return end_text(&out, err);
 }

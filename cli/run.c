@@ -2,11 +2,11 @@
 #include "cli/cli.h"
 
 #include "actors/runtime.h"
+#include "batch/line_reader.h"
 #include "cli/control.h"
-#include "cli/run_flags.h"
+#include "cli/run_orphans.h"
 #include "runner/loop.h"
 #include "runner/progress.h"
-#include "usage/usage.h"
 
 #include <errno.h>
 #include <langinfo.h>
@@ -28,15 +28,13 @@ struct run {
   struct hg_target target;
   hg_runtime *runtime;
   const struct hg_config *config; // the runtime's
-  char *ledger;
   hg_client *client;
   struct hg_batch *batch;
   struct hg_loop *loop;
   int64_t lines;
   char name[HG_TASK_ID_MAX + 1]; // of the run: the base name of its results
-  hg_orphan *orphans;
-  size_t orphan_count;
-  uint64_t orphans_settled;
+  struct hg_run_orphans orphans;
+  hg_error why;    // of what ends the run before it begins
   bool live, utf8; // the progress line
   unsigned shown;  // columns of the line that stands there
 };
@@ -72,36 +70,12 @@ static hg_err fail(hg_error *why, hg_err err, const char *what, const char *text
   return hg_cli_fail(why, err, "%s: %s", what, text);
 }
 
-int64_t hg_count_lines(const char *path) {
-  struct stat kind;
-  if (stat(path, &kind) != 0) return -1;
-  if (S_ISFIFO(kind.st_mode) || S_ISCHR(kind.st_mode)) return 0; // what is read of a pipe is gone
-  FILE *file = fopen(path, "re");
-  if (!file) return -1;
-  static char block[64 * 1024];
-  int64_t lines = 0;
-  bool blank = true;
-  for (size_t got; (got = fread(block, 1, sizeof block, file)) > 0;)
-    for (const char *at = block, *end = block + got; at < end;) {
-      const char *newline = memchr(at, '\n', (size_t)(end - at));
-      for (const char *stop = newline ? newline : end; at < stop && blank; at++)
-        blank = *at == ' ' || *at == '\t' || *at == '\r';
-      if (!newline) break;
-      lines += !blank;
-      blank = true;
-      at = newline + 1;
-    }
-  const bool failed = ferror(file) != 0;
-  const int error = errno;
-  fclose(file);
-  errno = error;
-  return failed ? -1 : lines + !blank;
-}
-
 static hg_err check_files(struct run *run, hg_error *why) {
   const char *output = run->flags->output, *slash = strrchr(output, '/');
   run->lines = hg_count_lines(run->flags->input);
-  if (run->lines < 0) return fail(why, HG_ERR_INVALID, run->flags->input, strerror(errno));
+  const bool standard = strcmp(run->flags->input, "-") == 0;
+  if (run->lines < 0)
+    return fail(why, HG_ERR_INVALID, standard ? "standard input" : run->flags->input, strerror(errno));
   if (!slash || slash == output) return HG_OK;
   char directory[HG_PATH_MAX + 1];
   snprintf(directory, sizeof directory, "%.*s", (int)(slash - output), output);
@@ -133,79 +107,41 @@ static uint32_t raise_descriptor_limit(void) {
 }
 
 static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error *why) {
-  run->ledger = strdup((*config)->ledger_path);
-  if (!run->ledger) return fail(why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
-  hg_err err = hg_open_config(config, &run->runtime, why);
+  struct hg_ledger_state found = {.budgets = NULL};
+  hg_err err = hg_open_config(config, &run->runtime, &found, why);
   if (err) return err;
   run->config = hg_runtime_config(run->runtime);
+  hg_run_tell_limits(run->flags, run->config, &found);
+  hg_ledger_state_clear(&found);
   err = hg_client_new(run->runtime, &run->client);
-  if (err) return fail(why, err, "the runtime", hg_err_text(err));
-  const int64_t limit = run->flags->limit;
-  if (limit == 0) return HG_OK;
-  hg_usage usage = HG_USAGE_INIT;
-  err = hg_get_usage(run->client, NULL, &usage, ANSWER_MS);
-  if (!err && usage.hard_limit != limit) err = hg_set_hard_limit(run->client, NULL, limit, ANSWER_MS);
-  return err ? fail(why, err, "--limit", hg_err_text(err)) : HG_OK;
+  run->orphans.client = run->client;
+  return err ? fail(why, err, "the runtime", hg_err_text(err)) : HG_OK;
 }
 
-// ---------------------------------------------------------------------------------------------- orphans
+// ---------------------------------------------------------------------------------------------- the batch
 
-static hg_err list_orphans(struct run *run, hg_error *why) {
-  hg_permit after = {0};
-  for (;;) {
-    hg_orphan orphan = HG_ORPHAN_INIT;
-    const hg_err err = hg_next_orphan(run->client, after, &orphan, ANSWER_MS);
-    if (err == HG_ERR_EMPTY) return HG_OK;
-    if (err) return fail(why, err, "the runtime", hg_err_text(err));
-    hg_orphan *longer = realloc(run->orphans, (run->orphan_count + 1) * sizeof *longer);
-    if (!longer) return fail(why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
-    run->orphans = longer;
-    run->orphans[run->orphan_count++] = orphan;
-    after = orphan.permit;
-  }
-}
-
-// A call that was answered but not settled when an earlier run ended: its result line says what it used.
-static void settle_orphan(void *context, uint64_t permit, const char *body, size_t body_len) {
+static hg_err on_orphan(void *context, const struct hg_result_line *line) {
   struct run *run = context;
-  size_t place = 0;
-  while (place < run->orphan_count && run->orphans[place].permit.id != permit)
-    place++;
-  if (place == run->orphan_count) return; // settled already: the results hold its line twice
-  struct hg_usage_found found;
-  const hg_err usage = hg_usage_find(body, body_len, &found);
-  if (usage != HG_OK) {
-    found.report.tokens = run->orphans[place].tokens;
-    found.report.source = HG_SOURCE_ESTIMATED;
-  }
-  const hg_err err = hg_settle(run->client, (hg_permit){permit}, &found.report, ANSWER_MS);
-  if (err) {
-    char text[160];
-    snprintf(text, sizeof text, "call %016llx of an earlier run can't be settled and stays charged: %s",
-             (unsigned long long)permit, hg_err_text(err));
-    on_note(run, text);
-    return;
-  }
-  run->orphans_settled++;
-  run->orphans[place] = run->orphans[--run->orphan_count];
+  return hg_run_orphans_settle(&run->orphans, line, &run->why);
 }
 
-static hg_err open_batch(struct run *run, hg_error *why) {
-  uint64_t *permits = calloc(run->orphan_count + 1, sizeof *permits);
-  if (!permits) return fail(why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
-  for (size_t i = 0; i < run->orphan_count; i++)
-    permits[i] = run->orphans[i].permit.id;
+static hg_err open_batch(struct run *run) {
+  const size_t orphans = run->orphans.count;
+  uint64_t *permits = calloc(orphans + 1, sizeof *permits);
+  if (!permits) return fail(&run->why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
+  for (size_t i = 0; i < orphans; i++)
+    permits[i] = run->orphans.list[i].permit.id;
   const struct hg_batch_options options = {.input = run->flags->input,
                                            .output = run->flags->output,
                                            .fresh = run->flags->fresh,
                                            .changed = run->flags->changed,
                                            .model = run->flags->model,
                                            .orphans = permits,
-                                           .orphan_count = run->orphan_count,
-                                           .on_orphan = settle_orphan,
+                                           .orphan_count = orphans,
+                                           .on_orphan = on_orphan,
                                            .on_note = on_note,
                                            .context = run};
-  const hg_err err = hg_batch_open(&options, &run->batch, why);
+  const hg_err err = hg_batch_open(&options, &run->batch, &run->why);
   free(permits);
   return err;
 }
@@ -239,26 +175,6 @@ static void block_signals(void) {
   signal(SIGPIPE, SIG_IGN);
 }
 
-static void count_orphans(const struct run *run, struct hg_run_figures *figures) {
-  const size_t len = strlen(run->name);
-  figures->orphans_settled = run->orphans_settled;
-  for (size_t i = 0; i < run->orphan_count; i++) {
-    const hg_orphan *orphan = &run->orphans[i];
-    if (strncmp(orphan->task_id, run->name, len) != 0 || orphan->task_id[len] != '/') continue;
-    figures->orphans_charged++;
-    figures->orphans_tokens += orphan->tokens;
-  }
-}
-
-// The limit under which all that was left for the budget would fit, whatever the answers are.
-static int64_t enough(struct run *run, const struct hg_runner_counts *counts) {
-  hg_usage usage = HG_USAGE_INIT;
-  if (counts->left_for_budget == 0 || hg_get_usage(run->client, counts->short_budget, &usage, ANSWER_MS) != HG_OK)
-    return 0;
-  const int64_t taken = usage.used + usage.reserved;
-  return counts->left_need <= HG_TOKENS_MAX - taken ? taken + counts->left_need : HG_TOKENS_MAX;
-}
-
 static void print_summary(const struct run *run, const struct hg_summary *summary) {
   if (!run->flags->json) (void)hg_summary_print(summary, run->utf8, stderr); // the terminal may be gone by now
   else if (!hg_summary_print_json(summary, stdout) && !ferror(stdout)) hg_run_say("no memory for the summary");
@@ -270,11 +186,10 @@ static int summarise(struct run *run, bool looped) {
   summary.stop = hg_loop_result(run->loop, &summary.figures, &summary.stop_text);
   if (!looped && summary.stop == HG_STOP_NONE) summary.stop = HG_STOP_LEDGER;
   const bool lost = summary.stop == HG_STOP_LEDGER; // then the runtime answers nothing
-  count_orphans(run, &summary.figures);
+  hg_run_orphans_count(&run->orphans, run->name, &summary.figures);
   summary.errors = hg_batch_errors_path(run->batch);
-  if (hg_lines_left(&summary.figures) > 0)
-    go_on = hg_go_on_command(run->flags, run->ledger, summary.figures.run.short_budget,
-                             lost ? 0 : enough(run, &summary.figures.run));
+  if (hg_lines_left(&summary.figures) > 0 || !summary.figures.run.input_ended)
+    go_on = hg_go_on_command(run->flags, run->config, lost ? NULL : run->client, &summary.figures.run);
   if (go_on) summary.go_on = go_on;
   hg_run_hint(&run->target, &summary, hint, sizeof hint);
   summary.hint = hint;
@@ -292,22 +207,28 @@ static int exit_code_of(hg_err err) {
   return usage ? HG_EXIT_USAGE : HG_EXIT_STORE;
 }
 
-static int run_batch(struct run *run, struct hg_config **config) {
-  hg_error why = HG_ERROR_INIT;
+static hg_err open_all(struct run *run, struct hg_config **config) {
+  hg_error *why = &run->why;
   const uint32_t sockets_max = raise_descriptor_limit();
   block_signals();
-  hg_err err = check_files(run, &why);
-  if (!err) err = hg_target_resolve(run->flags->base_url, &(*config)->llm, &run->target, &why);
-  if (!err) err = open_runtime(run, config, &why);
-  if (!err) err = list_orphans(run, &why);
-  if (!err) err = open_batch(run, &why);
-  if (!err) err = open_loop(run, sockets_max, &why);
+  hg_err err = check_files(run, why);
+  if (!err) err = hg_target_resolve(run->flags->base_url, &(*config)->llm, &run->target, why);
+  if (!err) err = open_runtime(run, config, why);
+  if (!err) err = hg_run_orphans_list(&run->orphans, why);
+  if (!err) err = open_batch(run);
+  return err ? err : open_loop(run, sockets_max, why);
+}
+
+static int run_batch(struct run *run, struct hg_config **config) {
+  const hg_err err = open_all(run, config);
   if (err) {
-    hg_run_say(why.text[0] ? why.text : hg_err_text(err));
+    hg_run_say(run->why.text[0] ? run->why.text : hg_err_text(err));
     return exit_code_of(err);
   }
-  const bool looped = hg_loop_run(run->loop, &why) == HG_OK;
-  if (!looped) on_note(run, why.text);
+  const bool looped = hg_loop_run(run->loop, &run->why) == HG_OK;
+  if (!looped) on_note(run, run->why.text);
+  // However it ended: an answer that is written is settled by the next run, and need not be paid for again.
+  (void)hg_batch_sync(run->batch, &run->why);
   return summarise(run, looped);
 }
 
@@ -325,7 +246,7 @@ int hg_cli_run(int argc, char **argv) {
     exit_code = hg_dry_run(&flags, config);
   } else {
     setlocale(LC_CTYPE, "");
-    struct run run = {.flags = &flags, .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0};
+    struct run run = {.flags = &flags, .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0, .why = HG_ERROR_INIT};
     run.live = flags.progress == HG_PROGRESS_ALWAYS || (flags.progress == HG_PROGRESS_AUTO && isatty(STDERR_FILENO));
     name_run(&run);
     exit_code = run_batch(&run, &config);
@@ -334,8 +255,7 @@ int hg_cli_run(int argc, char **argv) {
     hg_client_destroy(&run.client);
     (void)hg_close(&run.runtime, CLOSE_MS);
     hg_target_clear(&run.target);
-    free(run.orphans);
-    free(run.ledger);
+    hg_run_orphans_clear(&run.orphans);
   }
   hg_config_destroy(&config);
   return exit_code;

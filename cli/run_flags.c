@@ -16,7 +16,7 @@
 static const char usage[] =
     "usage: headgate run BATCH.jsonl -o RESULTS.jsonl [--limit TOKENS | --config FILE] [flags]\n"
     "Makes the calls of an OpenAI Batch file in parallel, inside a hard token budget. Run again, it goes on where it\n"
-    "ended: what succeeded is not called again.\n"
+    "ended: what succeeded is not called again. The file may be a pipe; - is standard input.\n"
     "  -o, --output FILE      the results, a line for each success; failures go to RESULTS.errors.jsonl\n"
     "  --limit TOKENS         the hard limit, such as 200k, 2M, 2_000_000; without --config the ledger is RESULTS.db\n"
     "  --config FILE          the configuration (default: " HG_CLI_CONFIG_FILE ", where there is one and no --limit)\n"
@@ -27,7 +27,7 @@ static const char usage[] =
     "  --bind ENDPOINT        publish events here too (ipc://PATH or tcp://127.0.0.1:PORT); may be given again\n"
     "  --progress WHEN        the live line: auto (at a terminal), always or never\n"
     "  --json                 the summary as one JSON object on stdout\n"
-    "  --dry-run              read and prepare every line, say what it may cost, call nothing\n"
+    "  --dry-run              call nothing: say what the rest may cost at most and whether that fits\n"
     "  --fresh                move existing results aside and start anew\n"
     "  --changed WHAT         a request that changed since it succeeded: stop (default), redo or keep\n"
     "Exit: 0 all done, 1 some requests failed, 2 wrong flags, configuration, key, URL or input, or nobody serves any\n"
@@ -222,6 +222,7 @@ hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **
   hg_err err = flags->config_file ? hg_config_read(flags->config_file, &config, why) : limit_only(flags, &config, why);
   if (err || !config) return err;
   fputs(config->warnings, stderr);
+  if (flags->limit > 0) config->budgets[0].hard_limit = flags->limit;
   if (flags->max_concurrency > 0) config->max_concurrency = flags->max_concurrency;
   for (size_t i = 0; i < flags->bind_count && !err; i++)
     err = add_bind(config, flags->binds[i], why);

@@ -5,6 +5,7 @@
 #include "batch/batch.h"
 #include "config/config.h"
 #include "providers/endpoint.h"
+#include "ledger/ledger.h"
 #include "runner/summary.h"
 
 enum hg_progress_flag { HG_PROGRESS_AUTO, HG_PROGRESS_ALWAYS, HG_PROGRESS_NEVER };
@@ -30,18 +31,25 @@ bool hg_run_flags_parse(struct hg_run_flags *flags, int argc, char **argv, int *
 // The configuration of --config, of devs.config.json, or of --limit alone, with the other flags worked in.
 hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why);
 
-// Prepares every line, calls nothing, opens no ledger. Returns the exit code.
+// Prepares every line that is to run, calls nothing, changes nothing. Returns the exit code.
 int hg_dry_run(const struct hg_run_flags *flags, const struct hg_config *config);
 
-// The command that goes on where this run ended. With `limit` over 0 the budget gets that limit first.
-// malloc'd; NULL: no memory.
-char *hg_go_on_command(const struct hg_run_flags *flags, const char *ledger, const char *budget, int64_t limit);
+// The command that goes on where this run ended. Every budget that was too short for the lines that are left gets a
+// limit under which they all fit, whatever the answers are. malloc'd; NULL: no memory.
+char *hg_go_on_command(const struct hg_run_flags *flags, const struct hg_config *config, hg_client *client,
+                       const struct hg_runner_counts *counts);
 
 // What to do about the end of a run; "" when there is nothing to say. summary->go_on must be set.
 void hg_run_hint(const struct hg_target *target, const struct hg_summary *summary, char *out, size_t room);
 
-// The lines of a file that are not blank; 0 for a pipe; -1 with errno: it can't be read.
-int64_t hg_count_lines(const char *path);
+// "headgate limit … BUDGET TOKENS" for the ledger of this run. malloc'd; NULL: no memory.
+char *hg_limit_command(const struct hg_run_flags *flags, const struct hg_config *config, const char *budget,
+                       int64_t tokens);
+
+// Says where flag or file and a limit that was set by hand differ, and which of the two holds. `found`: what the ledger
+// held before it was opened.
+void hg_run_tell_limits(const struct hg_run_flags *flags, const struct hg_config *config,
+                        const struct hg_ledger_state *found);
 
 // Prints "headgate run: TEXT" to stderr.
 void hg_run_say(const char *text);

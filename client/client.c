@@ -159,16 +159,26 @@ static hg_err complete(hg_client *client, hg_completion completion) {
   return hg_ring_push(&client->completions, &completion) ? HG_OK : HG_ERR_NO_MEMORY;
 }
 
-static hg_err take_acquired(hg_client *client, uint64_t request, hg_err err, int64_t tokens) {
+static hg_err take_granted(hg_client *client, const struct hg_granted_message *granted) {
   if (client->acquires) client->acquires--;
-  if (hg_id_map_remove(&client->abandoned, request)) {
-    return err != HG_OK || hg_ring_push(&client->unwanted, &request) ? HG_OK : HG_ERR_NO_MEMORY;
-  }
+  if (hg_id_map_remove(&client->abandoned, granted->request))
+    return hg_ring_push(&client->unwanted, &granted->request) ? HG_OK : HG_ERR_NO_MEMORY;
   return complete(client, (hg_completion){.kind = HG_COMPLETED_ACQUIRE,
-                                          .ticket = {request},
-                                          .err = err,
-                                          .permit = {err == HG_OK ? request : 0},
-                                          .tokens = tokens});
+                                          .ticket = {granted->request},
+                                          .permit = {granted->request},
+                                          .tokens = granted->tokens});
+}
+
+static hg_err take_refused(hg_client *client, const struct hg_refused_message *refused) {
+  if (client->acquires) client->acquires--;
+  if (hg_id_map_remove(&client->abandoned, refused->request)) return HG_OK;
+  const bool exhausted = refused->error == HG_ERR_BUDGET_EXHAUSTED;
+  return complete(client,
+                  (hg_completion){.kind = HG_COMPLETED_ACQUIRE,
+                                  .ticket = {refused->request},
+                                  .err = (hg_err)refused->error,
+                                  .tokens = refused->left,
+                                  .budget = exhausted ? client->core->config->budgets[refused->budget].name : NULL});
 }
 
 static hg_err take_settled(hg_client *client, const struct hg_settled_message *settled) {
@@ -226,10 +236,9 @@ static hg_err take(hg_client *client, const struct hg_message *message) {
   } else if (message->kind == HG_REJECTED) {
     return take_rejected(client, &message->as.rejected);
   } else if (message->kind == HG_GRANTED) {
-    return take_acquired(client, message->as.granted.request, HG_OK, message->as.granted.tokens);
+    return take_granted(client, &message->as.granted);
   } else if (message->kind == HG_REFUSED) {
-    return take_acquired(client, message->as.refused.request, (hg_err)message->as.refused.error,
-                         message->as.refused.left);
+    return take_refused(client, &message->as.refused);
   } else if (message->kind == HG_SETTLED) {
     return take_settled(client, &message->as.settled);
   } else if (message->kind == HG_USAGE) {

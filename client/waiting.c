@@ -282,8 +282,11 @@ hg_err hg_next_orphan(hg_client *client, hg_permit after, hg_orphan *out, int ti
   const struct hg_orphan_message *orphan = &client->answer.as.orphan;
   if (orphan->error) return (hg_err)orphan->error;
   if (orphan->permit == 0) return HG_ERR_EMPTY;
-  *out = (hg_orphan){
-      .size = (uint32_t)sizeof *out, .permit = {orphan->permit}, .tokens = orphan->tokens, .charged = orphan->charged};
+  *out = (hg_orphan){.size = (uint32_t)sizeof *out,
+                     .permit = {orphan->permit},
+                     .tokens = orphan->tokens,
+                     .charged = orphan->charged,
+                     .at_opening = orphan->at_opening};
   memcpy(out->budget, client->core->config->budgets[orphan->budget].name, sizeof out->budget);
   hg_text_copy(out->task_id, sizeof out->task_id, orphan->task_id);
   return HG_OK;

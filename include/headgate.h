@@ -292,6 +292,7 @@ typedef struct hg_orphan {
   char task_id[HG_TASK_ID_MAX + 1];
   int64_t tokens; /* the reservation */
   bool charged;   /* counted as used in full until it is settled */
+  bool at_opening; /* became an orphan when this runtime opened the ledger: its process had died. Not one of older times */
 } hg_orphan;
 #define HG_ORPHAN_INIT {.size = (uint32_t)sizeof(hg_orphan)}
 
@@ -311,6 +312,8 @@ typedef struct hg_completion {
   hg_err err;
   hg_permit permit; /* acquire, settle, run, renewal */
   int64_t tokens;   /* acquire: granted; HG_ERR_BUDGET_EXHAUSTED: what is left; run: what was used */
+  const char *budget; /* acquire, HG_ERR_BUDGET_EXHAUSTED: the budget that is short: of the one that was asked for and those
+                         above it, the one with the least left. Valid as long as the client; NULL otherwise */
 } hg_completion;
 #define HG_COMPLETION_INIT {.size = (uint32_t)sizeof(hg_completion)}
 

@@ -79,20 +79,20 @@ static hg_err refuse_missing(const char *path, hg_error *why) {
   return hg_ledger_fail(why, HG_ERR_EMPTY, "there is no ledger \"%s\" yet: the first run makes it", path);
 }
 
-// The ledger, held for a moment.
+// The ledger, held for a moment. HG_ERR_EMPTY: there is none.
 struct glance {
   struct hg_lock lock;
   sqlite3 *db;
 };
 
-static hg_err open_glance(const struct hg_config *config, const struct hg_places *places, struct glance *out,
-                          hg_error *why) {
+static hg_err open_glance(const struct hg_config *config, const struct hg_places *places, int patience_ms,
+                          struct glance *out, hg_error *why) {
   const char *path = config->ledger_path;
   bool is_empty = false;
   struct stat found;
   *out = (struct glance){.lock.fd = -1};
   if (stat(path, &found) != 0 && (errno == ENOENT || errno == ENOTDIR)) return refuse_missing(path, why);
-  hg_err err = hg_lock_take(&out->lock, places, path, HG_LOCK_GLANCE_MS, why);
+  hg_err err = hg_lock_take(&out->lock, places, path, patience_ms, why);
   if (err == HG_OK) err = hg_database_open(path, config->shared_readers, &out->db, &is_empty, why);
   return err == HG_OK && is_empty ? refuse_missing(path, why) : err;
 }
@@ -107,7 +107,7 @@ hg_err hg_ledger_read_figures(const struct hg_config *config, const struct hg_pl
   const char *name = budget ? budget : "default";
   struct glance glance;
   struct hg_ledger_figures figures = {0};
-  hg_err err = open_glance(config, places, &glance, why);
+  hg_err err = open_glance(config, places, HG_LOCK_GLANCE_MS, &glance, why);
   if (err == HG_OK) err = read_all(glance.db, name, &figures, why);
   close_glance(&glance);
   if (err != HG_OK) return err;
@@ -142,7 +142,7 @@ static hg_err read_orphan(sqlite3 *db, uint64_t after, struct hg_ledger_orphan *
 hg_err hg_ledger_read_orphan(const struct hg_config *config, const struct hg_places *places, uint64_t after,
                              struct hg_ledger_orphan *out, hg_error *why) {
   struct glance glance;
-  hg_err err = open_glance(config, places, &glance, why);
+  hg_err err = open_glance(config, places, HG_LOCK_GLANCE_MS, &glance, why);
   if (err == HG_OK) err = read_orphan(glance.db, after, out, why);
   close_glance(&glance);
   return err;
@@ -153,12 +153,47 @@ hg_err hg_ledger_audit_file(const struct hg_config *config, const struct hg_plac
   struct glance glance;
   struct hg_audit *audit = NULL;
   const struct hg_audit_report *report = NULL;
-  hg_err err = open_glance(config, places, &glance, why);
+  hg_err err = open_glance(config, places, HG_LOCK_GLANCE_MS, &glance, why);
   if (err == HG_OK) err = hg_audit_begin(glance.db, &audit, why);
   while (err == HG_OK && !report)
     err = hg_audit_go_on(audit, UINT32_MAX, &report, why);
   if (report) *out = *report;
   hg_audit_end(&audit);
+  close_glance(&glance);
+  return err;
+}
+
+static hg_err read_stored(sqlite3 *db, sqlite3_stmt *find, const struct hg_budget_config *budget,
+                          struct hg_ledger_budget *out, hg_error *why) {
+  *out = (struct hg_ledger_budget){.parent = budget->parent};
+  memcpy(out->name, budget->name, sizeof out->name);
+  sqlite3_bind_text(find, 1, budget->name, -1, SQLITE_STATIC);
+  const int code = sqlite3_step(find);
+  if (code == SQLITE_ROW) {
+    out->used = sqlite3_column_int64(find, 0);
+    out->reserved = sqlite3_column_int64(find, 1);
+    out->hard_limit = sqlite3_column_int64(find, 2);
+    out->configured_limit = sqlite3_column_int64(find, 3);
+    out->throttled = sqlite3_column_int(find, 4) != 0;
+  }
+  out->is_new = code == SQLITE_DONE;
+  const hg_err err = code == SQLITE_ROW || code == SQLITE_DONE ? HG_OK : hg_sql_fail(db, why, "read the totals");
+  sqlite3_reset(find);
+  return err;
+}
+
+hg_err hg_ledger_read_budgets(const struct hg_config *config, const struct hg_places *places, int patience_ms,
+                              struct hg_ledger_budget *out, hg_error *why) {
+  struct glance glance;
+  sqlite3_stmt *find = NULL;
+  hg_err err = open_glance(config, places, patience_ms, &glance, why);
+  if (err == HG_OK)
+    err = hg_sql_prepare(
+        glance.db, "SELECT total_used, reserved, hard_limit, configured_limit, throttled FROM token_budget WHERE name = ?",
+        &find, why);
+  for (uint32_t i = 0; err == HG_OK && i < config->budget_count; i++)
+    err = read_stored(glance.db, find, &config->budgets[i], &out[i], why);
+  sqlite3_finalize(find);
   close_glance(&glance);
   return err;
 }

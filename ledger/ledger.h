@@ -45,6 +45,12 @@ struct hg_ledger_state {
 };
 void hg_ledger_state_clear(struct hg_ledger_state *state);
 
+// Whether the configuration says another limit than it said last. If not, the limit in force stays, which may have been
+// set by hand.
+static inline bool hg_ledger_limit_is_news(const struct hg_ledger_budget *stored, int64_t configured) {
+  return stored->is_new || stored->configured_limit != configured;
+}
+
 // Opens or creates the ledger for a runtime: takes the lock file (waits up to 5 s for short holders), checks that the
 // file is one of ours, applies the pragmas, passes the checkpoint law, counts the opening, reads the state. Budgets of the
 // configuration that the ledger does not know are new; budgets of the ledger that the configuration does not name and a
@@ -89,6 +95,11 @@ struct hg_ledger_figures { // of one budget
 };
 hg_err hg_ledger_read_figures(const struct hg_config *config, const struct hg_places *places, const char *budget,
                               struct hg_ledger_figures *out, hg_error *why);
+
+// The same for every budget of the configuration, in its order: `out` has a place for each. `patience_ms`: how long to
+// wait for a runtime, or for somebody else who looks in.
+hg_err hg_ledger_read_budgets(const struct hg_config *config, const struct hg_places *places, int patience_ms,
+                              struct hg_ledger_budget *out, hg_error *why);
 
 // The reservations that are not settled, by id: open ones, which the next runtime makes orphans, and orphans.
 struct hg_ledger_orphan {

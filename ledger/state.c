@@ -92,13 +92,14 @@ static hg_err enter_budgets(struct hg_ledger *ledger, const struct hg_config *co
   return err;
 }
 
-// Budgets that the configuration no longer names: those that never held anything go, others stop the opening.
+// Budgets that the configuration does not name: those that never held anything go, but for those whose limit was set by
+// hand, which stay for the configuration that names them; others stop the opening.
 static hg_err check_removed(sqlite3 *db, const struct hg_config *config, hg_error *why) {
   sqlite3_stmt *all = NULL, *drop = NULL;
   hg_err err = hg_sql_prepare(db,
                               "SELECT name, total_used <> 0 OR reserved <> 0 OR throttled <> 0 OR name IN "
                               "(SELECT budget FROM reservation INDEXED BY reservation_unsettled WHERE " HG_SQL_UNSETTLED
-                              ") FROM token_budget",
+                              "), hard_limit <> configured_limit FROM token_budget",
                               &all, why);
   if (err == HG_OK) err = hg_sql_prepare(db, "DELETE FROM token_budget WHERE name = ?", &drop, why);
   int code = SQLITE_DONE;
@@ -113,7 +114,7 @@ static hg_err check_removed(sqlite3 *db, const struct hg_config *config, hg_erro
                          "ConfigurationError: %s: tokenBudget.budgets does not name \"%s\", which has usage in ledger "
                          "\"%s\": put it back",
                          config->source, name, sqlite3_db_filename(db, "main"));
-    else {
+    else if (!sqlite3_column_int(all, 2)) {
       sqlite3_bind_text(drop, 1, name, -1, SQLITE_STATIC);
       err = hg_sql_finish(db, drop, "remove an unused budget", why);
     }

@@ -20,6 +20,7 @@ struct hg_run_figures {
   uint64_t orphans_settled; // calls of an earlier run, settled late from their result lines
   uint64_t orphans_charged; // calls of an earlier run that stay charged in full: nobody knows what they used
   int64_t orphans_tokens;
+  bool orphans_kept; // they are not charged but stay reserved, as the configuration wants it
 };
 
 uint64_t hg_lines_done(const struct hg_run_figures *figures);

@@ -188,11 +188,12 @@ static int wait_ms(const struct hg_loop *loop, int64_t next_turn_ms) {
   return wait < 0 ? 0 : wait > INT32_MAX ? INT32_MAX : (int)wait;
 }
 
-enum { CLIENT, HTTP, SIGNALS, EVENTS, WATCHED };
+enum { CLIENT, HTTP, SIGNALS, EVENTS, INPUT, WATCHED };
 
 static hg_err wait_for_something(struct hg_loop *loop, struct pollfd watched[WATCHED], int wait, hg_error *why) {
   const int fds[WATCHED] = {hg_client_fd(loop->options.client), hg_http_fd(loop->http), loop->signals,
-                            hg_subscriber_fd(loop->events)};
+                            hg_subscriber_fd(loop->events),
+                            hg_runner_wants_input(loop->runner) ? hg_batch_input_fd(loop->options.batch) : -1};
   for (int i = 0; i < WATCHED; i++)
     watched[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
   if (poll(watched, WATCHED, wait) < 0 && errno != EINTR) return fail(why, HG_ERR_SYSTEM, strerror(errno));
@@ -212,6 +213,7 @@ hg_err hg_loop_run(struct hg_loop *loop, hg_error *why) {
     if (err) return err;
     if (watched[SIGNALS].revents) take_signals(loop);
     if (watched[EVENTS].revents) hg_loop_take_events(loop);
+    if (watched[INPUT].revents) hg_runner_has_input(loop->runner);
     hg_loop_check_ledger(loop);
     if (hg_http_run(loop->http) != HG_OK) return fail(why, HG_ERR_SYSTEM, "libcurl's sockets fail");
   }

@@ -62,6 +62,8 @@ static void write_waiting(const struct hg_run_figures *figures, struct hg_text_l
     hg_text_line_add(out, ")");
   } else if (figures->run.pausing > 0) {
     hg_text_line_add(out, "%" PRIu32 " pause before another try", figures->run.pausing);
+  } else if (figures->run.input_quiet && waiting == 0) {
+    hg_text_line_add(out, "waits for lines");
   }
 }
 

@@ -100,8 +100,9 @@ static void print_orphans(const struct table *table, const struct hg_run_figures
     fprintf(table->to, "before     %s calls of an interrupted run settled from their results\n",
             count(&number, figures->orphans_settled));
   if (figures->orphans_charged > 0)
-    fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s tokens stay charged\n",
-            count(&number, figures->orphans_charged), hg_figure_count(figures->orphans_tokens).text);
+    fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s tokens stay %s\n",
+            count(&number, figures->orphans_charged), hg_figure_count(figures->orphans_tokens).text,
+            figures->orphans_kept ? "reserved" : "charged");
 }
 
 static void print_throttle(const struct table *table, const struct hg_run_figures *figures) {
@@ -132,9 +133,10 @@ static void print_end(const struct table *table, const struct hg_summary *summar
   struct hg_figure number;
   if (hg_lines_failed(&summary->figures) > 0) fprintf(table->to, "errors     %s\n", summary->errors);
   if (run->left_for_budget > 0)
-    fprintf(table->to, "left       %s requests need more than budget \"%s\" has left: the smallest %s tokens, all %s\n",
-            count(&number, run->left_for_budget), run->short_budget, hg_figure_count(run->smallest_need).text,
-            hg_figure_count(run->left_need).text);
+    fprintf(table->to,
+            "left       %s requests need more than budget \"%s\"%s has left: the smallest %s tokens, all %s\n",
+            count(&number, run->left_for_budget), run->short_budget, run->several_short ? " or another one" : "",
+            hg_figure_count(run->smallest_need).text, hg_figure_count(run->left_need).text);
   if (summary->stop != HG_STOP_NONE) fprintf(table->to, "stopped    %s\n", summary->stop_text);
   if (summary->not_durable) fputs("ledger     not everything could be made durable\n", table->to);
   if (summary->hint[0]) fprintf(table->to, "hint       %s\n", summary->hint);
@@ -203,13 +205,13 @@ static json_t *run_json(const struct hg_run_figures *figures) {
 bool hg_summary_print_json(const struct hg_summary *summary, FILE *to) {
   const struct hg_run_figures *figures = &summary->figures;
   json_t *all = json_pack(
-      "{s:i s:s s:o s:s s:o s:o s:o s:o s:o s:o s:I s:I s:o s:o s:I}", "exit", hg_summary_exit(summary), "stopped",
+      "{s:i s:s s:o s:s s:o s:o s:o s:o s:o s:o s:s s:I s:I s:o s:o s:I}", "exit", hg_summary_exit(summary), "stopped",
       hg_stop_name(summary->stop), "reason", json_of_text(summary->stop_text), "hint", summary->hint, "goOn",
       json_of_text(summary->go_on), "results", json_of_text(summary->results), "errors", json_of_text(summary->errors),
-      "requests", requests_json(figures), "budget", budget_json(figures), "run", run_json(figures), "smallestNeed",
-      (json_int_t)figures->run.smallest_need, "leftNeed", (json_int_t)figures->run.left_need, "orphansSettled",
-      json_of(figures->orphans_settled), "orphansCharged", json_of(figures->orphans_charged), "orphansTokens",
-      (json_int_t)figures->orphans_tokens);
+      "requests", requests_json(figures), "budget", budget_json(figures), "run", run_json(figures), "shortBudget",
+      figures->run.short_budget, "smallestNeed", (json_int_t)figures->run.smallest_need, "leftNeed",
+      (json_int_t)figures->run.left_need, "orphansSettled", json_of(figures->orphans_settled), "orphansCharged",
+      json_of(figures->orphans_charged), "orphansTokens", (json_int_t)figures->orphans_tokens);
   const bool printed = all && json_dumpf(all, to, JSON_COMPACT) == 0 && fputc('\n', to) != EOF && fflush(to) == 0;
   json_decref(all);
   return printed;

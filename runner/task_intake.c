@@ -6,12 +6,24 @@
 
 #define LINES_A_TURN 1024 // so that a file of lines that can't run does not keep the loop from its other work
 
-bool hg_runner_may_read(const struct hg_runner *runner) {
+static bool has_room(const struct hg_runner *runner) {
   if (runner->stop != HG_STOP_NONE || runner->input_ended || runner->sync_failing_since_ms >= 0) return false;
   const bool probing = !runner->admitted && runner->now_ms < runner->probe_until_ms;
   const uint32_t open = runner->open - runner->in_state[HG_TASK_HELD]; // which need nothing any more
   if (open >= (probing && HG_PROBE_CALLS < runner->open_max ? HG_PROBE_CALLS : runner->open_max)) return false;
   return runner->bodies < runner->options.bodies_max || open == 0;
+}
+
+bool hg_runner_may_read(const struct hg_runner *runner) {
+  return !runner->input_quiet && has_room(runner);
+}
+
+bool hg_runner_wants_input(const struct hg_runner *runner) {
+  return runner->input_quiet && has_room(runner);
+}
+
+void hg_runner_has_input(struct hg_runner *runner) {
+  runner->input_quiet = false;
 }
 
 // A line that memory is too short for.
@@ -49,6 +61,7 @@ void hg_runner_read(struct hg_runner *runner) {
     const hg_err err = runner->io.next_line(runner->io.context, &line, &why);
     runner->unsynced = true; // bad lines and duplicates are told in the errors file
     if (err == HG_OK) take_line(runner, line);
+    else if (err == HG_ERR_BUSY) runner->input_quiet = true;
     else if (err == HG_ERR_EMPTY) runner->input_ended = true;
     else if (err == HG_ERR_CONFLICT) hg_runner_stop(runner, HG_STOP_CHANGED, "%s", why.text);
     else if (err != HG_ERR_STORE) hg_runner_stop(runner, HG_STOP_INPUT, "%s", why.text);
@@ -72,20 +85,39 @@ bool hg_runner_is_exhausted(const struct hg_runner *runner, const struct hg_run_
          strcmp(hg_runner_budget_of(runner, task), runner->exhausted_budget) == 0;
 }
 
-void hg_runner_note_exhausted(struct hg_runner *runner, const struct hg_run_task *task, int64_t left) {
+void hg_runner_note_exhausted(struct hg_runner *runner, const struct hg_run_task *task, int64_t left,
+                              const char *short_budget) {
   runner->exhausted_left = left;
   runner->exhausted_until_ms = runner->now_ms + 1000; // a limit may be raised at any time
   hg_copy_text(runner->exhausted_budget, sizeof runner->exhausted_budget, hg_runner_budget_of(runner, task));
+  hg_copy_text(runner->short_budget, sizeof runner->short_budget, short_budget);
+}
+
+static int64_t sum_of(int64_t sum, int64_t need) {
+  return need <= HG_TOKENS_MAX - sum ? sum + need : HG_TOKENS_MAX;
+}
+
+static void add_left_need(struct hg_runner_counts *counts, const char *budget, int64_t need) {
+  struct hg_left_budget *place = counts->left_budgets;
+  for (unsigned i = 0; i < HG_LEFT_BUDGETS_MAX; i++, place++) {
+    if (place->need > 0 && strcmp(place->budget, budget) != 0) continue;
+    hg_copy_text(place->budget, sizeof place->budget, budget);
+    place->need = sum_of(place->need, need);
+    return;
+  }
 }
 
 void hg_runner_leave_exhausted(struct hg_runner *runner, struct hg_run_task *task) {
   struct hg_runner_counts *counts = &runner->counts;
   const int64_t need = hg_runner_need_of(task);
   counts->left_for_budget++;
-  if (counts->left_need <= HG_TOKENS_MAX - need) counts->left_need += need;
+  counts->left_need = sum_of(counts->left_need, need);
+  add_left_need(counts, hg_runner_budget_of(runner, task), need);
+  if (counts->smallest_need > 0 && strcmp(counts->short_budget, runner->short_budget) != 0)
+    counts->several_short = true;
   if (counts->smallest_need == 0 || need < counts->smallest_need) {
     counts->smallest_need = need;
-    hg_copy_text(counts->short_budget, sizeof counts->short_budget, hg_runner_budget_of(runner, task));
+    hg_copy_text(counts->short_budget, sizeof counts->short_budget, runner->short_budget);
   }
   hg_runner_drop(runner, task, true);
 }

@@ -33,10 +33,10 @@ struct hg_runner {
 
   bool unsynced;                                              // something may be in the group
   int64_t sync_failing_since_ms, next_sync_ms, sync_pause_ms; // since: -1 when it works
-  bool input_ended;
+  bool input_quiet, input_ended;
 
   // The newest refusal: what asks for more of the same budget within the next second need not ask.
-  char exhausted_budget[HG_BUDGET_NAME_MAX + 1];
+  char exhausted_budget[HG_BUDGET_NAME_MAX + 1], short_budget[HG_BUDGET_NAME_MAX + 1]; // asked for; of its path, short
   int64_t exhausted_left, exhausted_until_ms;
 
   struct hg_runner_counts counts;
@@ -60,8 +60,9 @@ bool hg_runner_may_read(const struct hg_runner *runner);
 void hg_runner_read(struct hg_runner *runner);
 const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_run_task *task);
 int64_t hg_runner_need_of(const struct hg_run_task *task);
-// A budget said that only `left` tokens can ever be had of it.
-void hg_runner_note_exhausted(struct hg_runner *runner, const struct hg_run_task *task, int64_t left);
+// Of the task's budget only `left` tokens can ever be had, because `short_budget`, it or one above it, has no more.
+void hg_runner_note_exhausted(struct hg_runner *runner, const struct hg_run_task *task, int64_t left,
+                              const char *short_budget);
 bool hg_runner_is_exhausted(const struct hg_runner *runner, const struct hg_run_task *task);
 void hg_runner_leave_exhausted(struct hg_runner *runner, struct hg_run_task *task);
 

@@ -312,5 +312,6 @@ void hg_runner_count(const struct hg_runner *runner, struct hg_runner_counts *ou
   out->running = in_state[HG_TASK_CALLING];
   out->pausing = in_state[HG_TASK_PAUSING] + in_state[HG_TASK_BACKING_OFF];
   out->open = runner->open;
+  out->input_quiet = runner->input_quiet;
   out->input_ended = runner->input_ended;
 }

@@ -70,12 +70,18 @@ enum hg_stop {
 };
 
 #define HG_FAILURE_KINDS_MAX 16
+#define HG_LEFT_BUDGETS_MAX 16
 struct hg_runner_counts {
   uint64_t done, failed, left;
   uint64_t left_for_budget;                  // of `left`: what can never fit any more
   int64_t smallest_need;                     // the least reservation among these; 0: none
   int64_t left_need;                         // what these would reserve in all
-  char short_budget[HG_BUDGET_NAME_MAX + 1]; // the budget of that one
+  char short_budget[HG_BUDGET_NAME_MAX + 1]; // the budget that has too little left for that one
+  bool several_short;                        // others were short of another budget
+  struct hg_left_budget {
+    char budget[HG_BUDGET_NAME_MAX + 1]; // which pays for lines that are left for budget
+    int64_t need;                        // what these would reserve in all; 0: no further place is used
+  } left_budgets[HG_LEFT_BUDGETS_MAX];   // those of further budgets are in left_need only
   uint64_t calls, retries, estimated, cap_ignored, unbounded, unsettled;
   int64_t tokens, input_tokens, output_tokens; // settled by this run
   struct hg_failure_kind {
@@ -91,6 +97,7 @@ struct hg_runner_counts {
   uint32_t running; // calls
   uint32_t pausing; // until another try
   uint32_t open;    // lines in memory
+  bool input_quiet; // the last look found no line, and the input has not ended
   bool input_ended;
 };
 
@@ -104,6 +111,11 @@ void hg_runner_called(struct hg_runner *runner, void *tag, const struct hg_http_
 // Starts what is due, reads lines, makes results durable and settles them. Returns the moment of the next turn at the
 // latest; INT64_MAX: only when something happens.
 int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms);
+
+// Whether it would read a line, but the last look found none (next_line: HG_ERR_BUSY): whoever waits, waits for the
+// input too, and says when there is some.
+bool hg_runner_wants_input(const struct hg_runner *runner);
+void hg_runner_has_input(struct hg_runner *runner);
 
 // Nothing more starts; running calls go on to their end.
 void hg_runner_interrupt(struct hg_runner *runner, int64_t now_ms);

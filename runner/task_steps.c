@@ -33,11 +33,8 @@ static bool expect(struct hg_runner *runner, struct hg_run_task *task, hg_ticket
 
 // ---------------------------------------------------------------------------------------------- permits
 
-static void refused(struct hg_runner *runner, struct hg_run_task *task, hg_err err, int64_t left) {
-  if (err == HG_ERR_BUDGET_EXHAUSTED) {
-    hg_runner_note_exhausted(runner, task, left);
-    hg_runner_leave_exhausted(runner, task);
-  } else if (err == HG_ERR_CANCELLED || is_loss(err)) {
+static void refused(struct hg_runner *runner, struct hg_run_task *task, hg_err err) {
+  if (err == HG_ERR_CANCELLED || is_loss(err)) {
     if (is_loss(err)) lose_ledger(runner, err);
     hg_runner_drop(runner, task, true);
   } else if (err == HG_ERR_BUSY) {
@@ -68,7 +65,7 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
   hg_ticket ticket = {0};
   const hg_err err = runner->io.acquire(runner->io.context, &request, &ticket);
   if (err) {
-    refused(runner, task, err, 0);
+    refused(runner, task, err);
   } else if (expect(runner, task, ticket)) {
     task->cancelled = false;
     hg_runner_move(runner, task, HG_TASK_ACQUIRING);
@@ -78,8 +75,13 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
 }
 
 void hg_runner_acquired(struct hg_runner *runner, struct hg_run_task *task, const hg_completion *completion) {
+  if (completion->err == HG_ERR_BUDGET_EXHAUSTED) {
+    hg_runner_note_exhausted(runner, task, completion->tokens, completion->budget);
+    hg_runner_leave_exhausted(runner, task);
+    return;
+  }
   if (completion->err) {
-    refused(runner, task, completion->err, completion->tokens);
+    refused(runner, task, completion->err);
     return;
   }
   task->permit = completion->permit;

@@ -4,14 +4,17 @@
 Standard library only. What holds in every case: the provider never billed more than the ledger says was used, and the
 ledger never more than the limit; no custom_id has two results; a call that has its result is not made again.
 """
+import contextlib
 import json
 import os
 import shlex
+import signal
+import sqlite3
 import subprocess
 import sys
 
 from cli_harness import HEADGATE, equal, main
-from run_harness import CHAT, WAIT_S, chat_line, place, sim, wait_until
+from run_harness import CHAT, WAIT_S, chat_line, place, sim, wait_until, whole_lines
 
 
 # ------------------------------------------------------------------------------------------------ whole runs
@@ -103,12 +106,13 @@ def test_bad_lines_and_duplicates_are_told():
 
 
 def test_batch_from_a_pipe():
-    with sim() as server, place(20) as here:
-        process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch="/dev/stdin",
-                             stdin=subprocess.PIPE)
-        out, said = process.communicate(here.batch.read_text(), timeout=WAIT_S)
-        equal(process.returncode, 0, said)
-        here.check(server, json.loads(out), done=20)
+    for name in ("/dev/stdin", "-"):
+        with sim() as server, place(20) as here:
+            process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch=name,
+                                 stdin=subprocess.PIPE)
+            out, said = process.communicate(here.batch.read_text(), timeout=WAIT_S)
+            equal(process.returncode, 0, said)
+            here.check(server, json.loads(out), done=20)
 
 
 # ------------------------------------------------------------------------------------------------ the budget
@@ -193,8 +197,8 @@ def test_sizes():
             assert "--limit" in said, (text, said)
 
 
-def dry_run(here, limit, code=(0, 3)):
-    process = here.start("--dry-run", "--json", f"--limit={limit}")
+def dry_run(here, limit, code=(0, 3), *flags):
+    process = here.start("--dry-run", "--json", *([f"--limit={limit}"] if limit else []), *flags)
     out, said = process.communicate(timeout=WAIT_S)
     assert process.returncode in (code if isinstance(code, tuple) else (code,)), (limit, process.returncode, out, said)
     return (json.loads(out) if out else None), said
@@ -203,13 +207,16 @@ def dry_run(here, limit, code=(0, 3)):
 def test_dry_run_says_what_it_may_cost():
     with sim("--output-fill", 100) as server, place(10) as here:
         summary, _ = dry_run(here, "10M", code=0)
-        equal((summary["requests"], summary["invalid"], summary["fits"]), (10, 0, True))
+        equal((summary["requests"], summary["doneBefore"], summary["invalid"], summary["fits"]), (10, 0, 0, True))
+        equal((summary["totalUsed"], summary["available"]), (0, 10_000_000))
         assert summary["smallestRequest"] <= summary["largestRequest"] <= summary["mostTokens"], summary
+        small, _ = dry_run(here, summary["mostTokens"] - 1, code=3)
+        equal(small["fits"], False)
         equal(sorted(os.listdir(here.folder)), ["batch.jsonl"], "files")
         done, _ = here.run("--limit", summary["mostTokens"], "--max-concurrency", 10, "--base-url", server.url)
         assert done["budget"]["totalUsed"] <= summary["mostTokens"]
-        small, _ = dry_run(here, summary["mostTokens"] - 1, code=3)
-        equal(small["fits"], False)
+        summary, _ = dry_run(here, "10M", code=0)
+        equal((summary["requests"], summary["doneBefore"], summary["mostTokens"]), (0, 10, 0))
 
 
 def test_wrong_usage_says_what_to_do():
@@ -250,6 +257,176 @@ def test_two_runs_cannot_share_results():
         assert other.returncode in (2, 4), (other.returncode, said)
         process.communicate(timeout=WAIT_S)
         equal((process.returncode, len(here.results())), (0, 3))
+
+
+def test_standard_input_may_be_a_file():
+    with sim() as server, place(20) as here, open(here.batch, encoding="utf-8") as batch:
+        process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch="-", stdin=batch)
+        out, said = process.communicate(timeout=WAIT_S)
+        equal(process.returncode, 0, said)
+        equal(json.loads(out)["requests"]["lines"], 20)
+        here.check(server, json.loads(out), done=20)
+
+
+def test_a_quiet_pipe_does_not_keep_calls_from_ending():
+    with sim() as server, place(6) as here:
+        pipe_name = here.folder / "pipe"
+        os.mkfifo(pipe_name)
+        text = here.batch.read_text()
+        cut = text.index("r-3") # inside the fourth line
+        process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch=pipe_name)
+        with open(pipe_name, "w", encoding="utf-8") as pipe:
+            pipe.write(text[:cut])
+            pipe.flush()
+            wait_until(lambda: here.output.exists() and len(whole_lines(here.output)) == 3, "the first three results")
+            pipe.write(text[cut:])
+        out, said = process.communicate(timeout=WAIT_S)
+        equal(process.returncode, 0, said)
+        here.check(server, json.loads(out), done=6)
+
+
+def test_a_quiet_pipe_can_be_interrupted():
+    with sim() as server, place(2) as here:
+        pipe_name = here.folder / "pipe"
+        os.mkfifo(pipe_name)
+        for writes in (False, True):
+            process = here.start("--limit", "10M", "--base-url", server.url, "--json", batch=pipe_name)
+            with open(os.open(pipe_name, os.O_RDWR if writes else os.O_RDONLY | os.O_NONBLOCK), "rb+" if writes else
+                      "rb", buffering=0) as pipe:
+                if writes:
+                    pipe.write(here.batch.read_bytes())
+                    wait_until(lambda: here.output.exists() and len(whole_lines(here.output)) == 2, "two results")
+                else:
+                    wait_until(here.output.exists, "the opening")
+                process.send_signal(signal.SIGINT)
+                out, said = process.communicate(timeout=WAIT_S)
+            equal(process.returncode, 130, said)
+            assert json.loads(out)["goOn"], out
+
+
+def go_on(here, summary):
+    """Runs the command that goes on, in a shell as a person would; the summary of its run."""
+    assert "'" not in HEADGATE
+    command = summary["goOn"].replace("headgate ", f"'{HEADGATE}' ")
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=here.folder, timeout=WAIT_S)
+    equal(done.returncode, 0, f"{command}: {done.stdout}{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_budget_that_is_short_is_named_and_raised():
+    lines = [dict(chat_line(i), budget="evals") for i in range(4)]
+    with sim() as server, place(lines) as here: # the parent is short
+        config = here.config(100, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 100_000}}})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        equal(summary["shortBudget"], "default")
+        process = here.start("--config", config, "--base-url", server.url)
+        _, table = process.communicate(timeout=WAIT_S)
+        assert 'than budget "default" has left' in table, table
+        equal(shlex.split(summary["goOn"])[:5], ["headgate", "limit", "--config", str(config), "default"])
+        assert " evals " not in summary["goOn"], summary
+        here.check(server, go_on(here, summary), done=4)
+    lines += [dict(chat_line(9), budget="other")]
+    with sim() as server, place(lines) as here: # all of them are
+        config = here.config(90, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 80},
+                                                          "other": {"hardLimitTokens": 95}}})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        assert "default" in summary["goOn"] and "evals" in summary["goOn"] and "other" in summary["goOn"], summary
+        here.check(server, go_on(here, summary), done=5)
+
+
+def set_limit(here, *words):
+    done = subprocess.run(list(map(str, [HEADGATE, "limit", *words])), capture_output=True, text=True, cwd=here.folder)
+    equal(done.returncode, 0, done.stderr)
+
+
+def limit_of(here, *flags, code=0):
+    summary, said = here.run(*flags, code=code)
+    return summary["budget"]["hardLimit"], said
+
+
+def test_limit_set_by_hand_stays():
+    with sim() as server, place(1) as here:
+        base = ["--base-url", server.url]
+        ledger = ["--ledger", here.folder / "results.db"]
+        equal(limit_of(here, "--limit", "50k", *base), (50_000, ""))
+        set_limit(here, *ledger, "default", "80k")
+        limit, said = limit_of(here, "--limit", "50k", *base)
+        equal(limit, 80_000)
+        assert "80,000" in said and "--limit says 50,000" in said and "headgate limit --ledger " in said, said
+        limit, said = limit_of(here, "--limit", "60k", *base) # says something new
+        equal(limit, 60_000)
+        assert "80,000" in said and "60,000" in said, said
+        equal(limit_of(here, "--limit", "60k", *base), (60_000, "")) # nothing more to tell
+        set_limit(here, *ledger, "default", "10k")
+        equal(limit_of(here, "--limit", "60k", *base)[0], 10_000) # a lower one stays too
+
+
+def test_limit_set_by_hand_stays_with_a_configuration_too():
+    with sim() as server, place(1) as here:
+        config = here.config(100_000, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 1000}}})
+        file = ["--config", config, "--base-url", server.url]
+        equal(limit_of(here, *file, "--limit", "50k"), (50_000, ""))
+        set_limit(here, "--config", config, "default", "80k")
+        set_limit(here, "--config", config, "evals", "2k")
+        limit, said = limit_of(here, *file, "--limit", "50k")
+        equal(limit, 80_000)
+        assert "80,000" in said and "--limit says 50,000" in said, said
+        assert 'budget "evals": its limit of 2,000' in said and "devs.config.json says 1,000" in said, said
+        command = shlex.split(said.partition("To change it: ")[2].splitlines()[0])
+        set_limit(here, *command[2:])
+        equal(limit_of(here, *file, "--limit", "50k")[0], 50_000)
+        equal(limit_of(here, *file)[0], 100_000) # now the file says it
+        set_limit(here, "--config", config, "default", "80k")
+        limit, said = limit_of(here, *file)
+        equal(limit, 80_000)
+        assert "devs.config.json says 100,000" in said, said
+
+
+def test_dry_run_of_the_rest():
+    with sim("--output-fill", 100) as server, place(20) as here:
+        one, _ = dry_run(here, "10M", code=0)
+        limit = one["largestRequest"] + 200
+        run, _ = here.run("--limit", limit, "--base-url", server.url, code=3)
+        done, used = run["requests"]["doneNow"], run["budget"]["totalUsed"]
+        assert 0 < done < 20 and used > 0, run
+        before = {name: (here.folder / name).read_bytes() for name in ("results.jsonl", "batch.jsonl")}
+        rest, _ = dry_run(here, limit, code=3)
+        equal((rest["requests"], rest["doneBefore"], rest["totalUsed"]), (20 - done, done, used))
+        equal(rest["available"], limit - used)
+        assert rest["mostTokens"] < one["mostTokens"] and rest["tooLarge"] > 0 and not rest["fits"], rest
+        enough = used + rest["mostTokens"]
+        equal(dry_run(here, enough - 1, code=3)[0]["fits"], False)
+        equal(dry_run(here, enough, code=0)[0]["fits"], True)
+        set_limit(here, "--ledger", here.folder / "results.db", "default", enough)
+        held, _ = dry_run(here, limit, code=0) # which was said before
+        equal(held["hardLimit"], enough)
+        equal({name: (here.folder / name).read_bytes() for name in before}, before, "files")
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            openings = ledger.execute("SELECT value FROM meta WHERE key = 'opening'").fetchone()[0]
+        equal(openings, 2, "openings: of the run and of the limit")
+        here.check(server, here.run("--limit", enough, "--base-url", server.url)[0], done=20)
+
+
+def test_dry_run_knows_the_budgets():
+    lines = [dict(chat_line(i), budget="evals") for i in range(3)] + [chat_line(3), dict(chat_line(4), budget="none")]
+    with place(lines) as here:
+        config = here.config(1_000_000, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 1000}}})
+        summary, said = dry_run(here, None, 1, "--config", config)
+        equal((summary["requests"], summary["invalid"], summary["shortBudget"], summary["fits"]), (4, 1, "evals", False))
+        assert 'line 5: there is no budget "none"' in said, said
+        process = here.start("--dry-run", "--config", config)
+        table, _ = process.communicate(timeout=WAIT_S)
+        assert "4 to run, 0 done before" in table and 'budget     "evals"' in table and "of 1,000 tokens" in table, table
+
+
+def test_dry_run_beside_a_run():
+    with sim("--latency-ms", 30000) as server, place(5) as here:
+        process = here.start("--limit", "1M", "--base-url", server.url)
+        wait_until(lambda: server.stats()["in_flight"] >= 4, "four calls in flight")
+        summary, _ = dry_run(here, "1M", code=0)
+        assert summary["reserved"] > 0 and summary["available"] == 1_000_000 - summary["reserved"], summary
+        process.kill()
+        process.communicate()
 
 
 if __name__ == "__main__":

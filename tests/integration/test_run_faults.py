@@ -218,7 +218,8 @@ def test_output_that_cannot_be_written_is_no_success():
             (here.folder / "new.json").unlink(missing_ok=True)
             for command in (["status", *where], ["status", "--json", *where], ["describe", "--schema"],
                             ["describe", "--markdown"], ["describe", "--errors"], ["describe", "--counters"],
-                            ["init", "new.json"], ["limit", *where, "default", "10M"], ["run", "--help"], ["--version"],
+                            ["init", "new.json"], ["limit", *where, "default", "10M"], ["audit", *where],
+                            ["audit", "--json", *where], ["orphans", *where], ["correct", *where, "default", "+1", "--why", "x"], ["run", "--help"], ["--version"],
                             ["--help"], ["run", here.batch, "--dry-run", *where],
                             ["run", here.batch, "--dry-run", "--json", *where]):
                 code, said = printed_to(stdout, *command, cwd=here.folder)

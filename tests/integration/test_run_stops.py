@@ -4,8 +4,10 @@
 Standard library only. What holds in every case: the provider never billed more than the ledger says was used, and the
 ledger never more than the limit; no custom_id has two results; a call that has its result is not made again.
 """
+import contextlib
 import json
 import signal
+import sqlite3
 import sys
 import time
 
@@ -138,6 +140,52 @@ def test_fresh_keeps_the_old_results_aside():
         summary, _ = here.run(*flags, "--fresh")
         equal((server.stats()["requests"], summary["requests"]["doneNow"]), (6, 3))
         equal(len((here.folder / "results.jsonl.1").read_text().splitlines()), 3)
+
+
+def test_failures_written_before_a_crash_settle_their_calls():
+    with sim("--latency-ms", 30000) as slow, sim() as server, place(10) as here:
+        process = here.start("--limit", "10M", "--max-concurrency", 5, "--base-url", slow.url)
+        wait_until(lambda: slow.stats()["in_flight"] >= 5, "five calls in flight")
+        process.kill()
+        process.communicate()
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            permits = ledger.execute("SELECT id, tokens, task_id FROM reservation WHERE state = 'open'").fetchall()
+        equal(len(permits), 5, "open permits")
+
+        def failure(place, status, code, body=None, custom_id=None):
+            answer = {"status_code": status, "request_id": None, "body": body} if status else None
+            return json.dumps({"id": f"batch_req_{permits[place][0]:016x}{7:016x}",
+                               "custom_id": custom_id or permits[place][2].removeprefix("results/"),
+                               "response": answer, "error": {"code": code, "message": "", "line": 1} if code else None})
+        # What the run would have written had it come to the end of these calls, but not to their settlement.
+        here.errors.write_text("\n".join([
+            failure(0, 400, None, {"error": {"message": "no"}}), # cost nothing
+            failure(1, 502, "http_error", "bad gateway"),        # nobody knows: all of it
+            failure(2, 0, "request_timeout"),                    # the same, and stays open
+            failure(3, 0, "invalid_request"),                    # never left
+            failure(4, 400, None, custom_id="r-9"),              # of another ledger: this one gave it to another call
+            failure(0, 400, None)[:60]]))                        # torn
+        summary, said = here.run("--limit", "10M", "--base-url", server.url)
+        equal((summary["orphansSettled"], summary["orphansCharged"]), (3, 2), said)
+        equal(summary["orphansTokens"], permits[2][1] + permits[4][1])
+        stats = here.check(server, summary, done=10)
+        equal(summary["budget"]["totalUsed"], stats["tokens"] + sum(permits[place][1] for place in (1, 2, 4)))
+        assert not here.errors.exists()
+
+
+def test_orphans_are_told_once():
+    with sim("--latency-ms", 30000) as slow, sim() as server, place(10) as here:
+        process = here.start("--limit", "10M", "--max-concurrency", 4, "--base-url", slow.url)
+        wait_until(lambda: slow.stats()["in_flight"] >= 4, "four calls in flight")
+        process.kill()
+        process.communicate()
+        flags = ["--limit", "10M", "--base-url", server.url]
+        summary, _ = here.run(*flags)
+        equal((summary["orphansCharged"], summary["orphansSettled"]), (4, 0))
+        assert summary["orphansTokens"] > 0, summary
+        process = here.start(*flags)
+        _, table = process.communicate(timeout=WAIT_S)
+        assert "interrupted run" not in table, table
 
 
 if __name__ == "__main__":

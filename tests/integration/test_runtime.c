@@ -66,7 +66,8 @@ TEST(runtime, an_event_never_comes_before_its_cause) {
   CHECK(hg_subscribe(f.runtime, NULL, &subscriber) == HG_OK);
   const hg_permit permit = fixture_acquire(&f, 950);
   fixture_settle(&f, permit, 950);
-  static const char *const expected[] = {"TOKENS_RESERVED", "TASK_STARTED", "TOKENS_SETTLED", "CONCURRENCY_THROTTLED", "TASK_FINISHED"};
+  static const char *const expected[] = {"TOKENS_RESERVED", "TASK_STARTED", "TOKENS_SETTLED", "CONCURRENCY_THROTTLED",
+                                         "TASK_FINISHED"};
   uint64_t seq = 0;
   int64_t used = 0;
   unsigned seen = 0, reserved_at = 0, settled_at = 0, throttled_at = 0;
@@ -143,6 +144,32 @@ TEST(runtime, the_descriptor_of_a_subscriber_announces_events_from_the_first_on)
 
 // ------------------------------------------------------------------------------------------------ permits
 
+static hg_completion refusal_of(struct fixture *f, const char *budget, int64_t tokens) {
+  hg_request want = HG_REQUEST_INIT;
+  hg_completion refused = HG_COMPLETION_INIT;
+  hg_ticket ticket;
+  want.budget = budget;
+  want.min_tokens = want.max_tokens = tokens;
+  CHECK(hg_acquire_start(f->client, &want, &ticket) == HG_OK);
+  CHECK(hg_client_next(f->client, &refused, WAIT_MS) == HG_OK);
+  CHECK(refused.ticket.id == ticket.id && refused.err == HG_ERR_BUDGET_EXHAUSTED);
+  return refused;
+}
+
+TEST(runtime, a_refusal_names_the_budget_that_is_short) {
+  struct fixture f = {0};
+  fixture_open(&f, "\"tokenBudget\":{\"hardLimitTokens\":1000,\"throttlePercent\":100,\"budgets\":"
+                   "{\"evals\":{\"hardLimitTokens\":700},\"small\":{\"hardLimitTokens\":50}}}");
+  fixture_record(&f, 600);
+  hg_completion refused = refusal_of(&f, "evals", 401); // of which 700 are left
+  CHECK_EQ(refused.tokens, 400);
+  CHECK_STR(refused.budget, "default");
+  refused = refusal_of(&f, "small", 401); // too much for both: the one with the least left
+  CHECK_EQ(refused.tokens, 50);
+  CHECK_STR(refused.budget, "small");
+  fixture_close(&f);
+}
+
 TEST(runtime, a_request_that_can_never_fit_is_told_so_and_smaller_ones_go_on) {
   struct fixture f = {0};
   fixture_open(&f, "\"tokenBudget\":{\"hardLimitTokens\":1000,\"throttlePercent\":100}");
@@ -213,8 +240,7 @@ TEST(runtime, a_client_that_goes_away_leaves_an_orphan_that_is_charged) {
   hg_grant grant = HG_GRANT_INIT;
   CHECK(hg_acquire(leaver, &want, &grant, WAIT_MS) == HG_OK);
   hg_client_destroy(&leaver);
-  while (fixture_usage(&f).reserved) {
-  }
+  while (fixture_usage(&f).reserved) {}
   CHECK_EQ(fixture_usage(&f).used, 300);
   hg_orphan orphan = HG_ORPHAN_INIT;
   CHECK(hg_next_orphan(f.client, (hg_permit){0}, &orphan, WAIT_MS) == HG_OK);
@@ -284,7 +310,8 @@ TEST(runtime, calls_after_close_and_in_a_forked_child_are_refused) {
   if (child == 0) {
     hg_usage usage = HG_USAGE_INIT;
     hg_runtime *runtime = f.runtime;
-    const bool refused = hg_get_usage(f.client, NULL, &usage, 1000) == HG_ERR_FORKED && hg_close(&runtime, 0) == HG_ERR_FORKED;
+    const bool refused =
+        hg_get_usage(f.client, NULL, &usage, 1000) == HG_ERR_FORKED && hg_close(&runtime, 0) == HG_ERR_FORKED;
     _exit(refused ? 0 : 1);
   }
   int status;

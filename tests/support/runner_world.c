@@ -19,6 +19,10 @@ unsigned world_below(struct world *world, unsigned bound) {
 static hg_err next_line(void *context, const struct hg_batch_line **out, hg_error *why) {
   static struct hg_batch_line parsed;
   struct world *world = context;
+  if (world->quiet_percent > 0 && world_below(world, 100) < world->quiet_percent) {
+    world->quiet++;
+    return HG_ERR_BUSY;
+  }
   if (world->next_line == world->line_count) {
     snprintf(why->text, sizeof why->text, "the end of the lines");
     return world->input_error;
@@ -194,6 +198,11 @@ bool world_step(struct world *world) {
       }
       break;
     default:
+      if (hg_runner_wants_input(world->runner)) {
+        hg_runner_has_input(world->runner);
+        world_turn(world);
+        return true;
+      }
       if (world->next_turn_ms <= world->now_ms) {
         world_turn(world);
         return world->next_turn_ms <= world->now_ms;
@@ -220,6 +229,7 @@ void world_run(struct world *world) {
     CHECK(rounds < 100000);
     world_settle_down(world);
     if (hg_runner_finished(world->runner)) return;
+    if (world->next_turn_ms == INT64_MAX && world_step(world)) continue;
     CHECK(world->next_turn_ms < INT64_MAX); // or else it waits for nothing
     world->now_ms = world->next_turn_ms;
     world_turn(world);

@@ -69,9 +69,11 @@ struct world {
 
   struct world_line lines[WORLD_LINES_MAX];
   unsigned line_count, next_line;
-  hg_err input_error; // what comes after the last line: HG_ERR_EMPTY unless a test says otherwise
+  hg_err input_error;            // what comes after the last line: HG_ERR_EMPTY unless a test says otherwise
+  unsigned quiet_percent, quiet; // of looks at the lines that find none yet; how many did
 
   int64_t limit, used, reserved;
+  const char *short_budget; // what refusals say is exhausted; NULL: "default"
   unsigned slots, open_permits;
   struct world_permit permits[WORLD_PERMITS_MAX];
   unsigned permit_count;

@@ -77,6 +77,8 @@ bool world_grant_one(struct world *world) {
   if (first.min_tokens > world->limit - world->used) {
     take_from_queue(world, 0);
     complete(world, first.ticket, HG_ERR_BUDGET_EXHAUSTED, 0, world->limit - world->used);
+    world->completions[world->completion_count - 1].completion.budget =
+        world->short_budget ? world->short_budget : "default";
     return true;
   }
   if (world->open_permits >= world->slots || first.min_tokens > world->limit - world->used - world->reserved)

@@ -13,6 +13,7 @@ struct run {
   struct hg_batch *batch;
   unsigned notes, orphans;
   char orphan_text[256];
+  hg_err orphan_error; // what the hearer of orphans answers
 };
 
 static inline void run_new(struct run *run) {
@@ -28,12 +29,13 @@ static inline void hear_note(void *context, const char *text) {
   run->notes += text[0] != '\0';
 }
 
-static inline void hear_orphan(void *context, uint64_t permit, const char *body, size_t len) {
+static inline hg_err hear_orphan(void *context, const struct hg_result_line *line) {
   struct run *run = context;
   const size_t used = strlen(run->orphan_text);
-  snprintf(run->orphan_text + used, sizeof run->orphan_text - used, "%llu=%.*s ", (unsigned long long)permit, (int)len,
-           body);
+  snprintf(run->orphan_text + used, sizeof run->orphan_text - used, "%llu=%ld%.*s ", (unsigned long long)line->permit,
+           line->status, (int)line->body_len, line->body ? line->body : "");
   run->orphans++;
+  return run->orphan_error;
 }
 
 static inline struct hg_batch_options options_of(struct run *run) {

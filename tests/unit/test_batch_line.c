@@ -204,7 +204,9 @@ TEST(batch_line, results_of_other_programs) {
                   HG_OK, false);
   check_read_back("{\"custom_id\":\"a\",\"response\":null,\"error\":null}", HG_OK, false);
   check_read_back("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1\",\"body\":{}}", HG_ERR_INVALID, false);
-  check_read_back("{\"custom_id\":null,\"response\":null,\"error\":{}}", HG_ERR_INVALID, false);
+  check_read_back("{\"custom_id\":null,\"response\":null,\"error\":null}", HG_ERR_INVALID, false);
+  check_read_back("{\"custom_id\":7,\"response\":null,\"error\":{}}", HG_ERR_INVALID, false);
+  check_read_back("{\"custom_id\":null,\"response\":null,\"error\":{}}", HG_OK, false); // a line that was not valid
   check_read_back("{\"id\":\"batch_req_\"", HG_ERR_INVALID, false);
 }
 
@@ -257,6 +259,8 @@ static void check_read_back_result(const struct hg_text_buffer *out, const struc
   CHECK_STR(line.custom_id, result->custom_id);
   CHECK(line.permit == result->permit && line.request_hash_stored == result->request_hash);
   CHECK_EQ(line.succeeded, result->status >= 200 && result->status < 300 && !result->error_code);
+  CHECK_EQ(line.status, result->status);
+  CHECK_STR(line.error_code, result->error_code ? result->error_code : "");
   CHECK((line.body != NULL) == (result->status != 0 && result->body_len > 0));
   hg_result_line_clear(&line);
 }

@@ -4,6 +4,7 @@
 #include "unit/batch_files.h"
 
 #include <fcntl.h>
+#include <poll.h>
 
 struct opened {
   struct scratch scratch;
@@ -87,6 +88,16 @@ TEST(batch_reader, too_long_lines_are_stepped_over) {
   free(data);
 }
 
+// Waits as the loop of a run does.
+static hg_err next_when_there(struct hg_line_reader *reader, const char **text, size_t *len) {
+  for (;;) {
+    const hg_err err = hg_line_reader_next(reader, text, len);
+    if (err != HG_ERR_BUSY) return err;
+    struct pollfd input = {.fd = reader->fd, .events = POLLIN};
+    CHECK(poll(&input, 1, -1) == 1);
+  }
+}
+
 // Random lines around the buffer's sizes, through a pipe, whose reads return whatever is there.
 TEST(batch_reader, random_lines_through_a_pipe) {
   uint64_t random = test_seed();
@@ -119,7 +130,7 @@ TEST(batch_reader, random_lines_through_a_pipe) {
     if (lengths[i] == 0) continue;
     const char *text;
     size_t len;
-    CHECK_EQ(hg_line_reader_next(&reader, &text, &len), lengths[i] > 150000 ? HG_ERR_RANGE : HG_OK);
+    CHECK_EQ(next_when_there(&reader, &text, &len), lengths[i] > 150000 ? HG_ERR_RANGE : HG_OK);
     CHECK_EQ(reader.line_number, i + 1);
     CHECK_EQ(reader.line_offset, offset);
     if (lengths[i] > 150000) continue;
@@ -128,7 +139,7 @@ TEST(batch_reader, random_lines_through_a_pipe) {
   }
   const char *text;
   size_t len;
-  CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_ERR_EMPTY);
+  CHECK_EQ(next_when_there(&reader, &text, &len), HG_ERR_EMPTY);
   hg_line_reader_clear(&reader);
   close(ends[0]);
 }
@@ -143,4 +154,64 @@ TEST(batch_reader, a_read_error_is_told) {
   CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_ERR_SYSTEM);
   hg_line_reader_clear(&reader);
   close(fd);
+}
+
+// ---------------------------------------------------------------------------------------------- pipes
+
+TEST(batch_reader, a_quiet_pipe_is_told_and_goes_on) {
+  struct hg_line_reader reader;
+  const char *text;
+  size_t len;
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  hg_line_reader_init(&reader, ends[0], 100);
+  CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_ERR_BUSY);
+  CHECK(dprintf(ends[1], "on") == 2);
+  CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_ERR_BUSY);
+  CHECK(dprintf(ends[1], "e\n\ntwo\nthr") == 10);
+  CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_OK);
+  CHECK(len == 3 && memcmp(text, "one", 3) == 0 && reader.line_number == 1);
+  CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_OK);
+  CHECK(len == 3 && memcmp(text, "two", 3) == 0 && reader.line_number == 3);
+  CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_ERR_BUSY);
+  for (int i = 0; i < 50; i++) { // a line that is too long, piece by piece
+    CHECK(dprintf(ends[1], "xxxxxxxxxx") == 10);
+    CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_ERR_BUSY);
+  }
+  CHECK(dprintf(ends[1], "\nlast") == 5);
+  CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_ERR_RANGE);
+  CHECK(reader.line_number == 4 && reader.line_ended);
+  CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_ERR_BUSY);
+  close(ends[1]);
+  CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_OK);
+  CHECK(len == 4 && memcmp(text, "last", 4) == 0 && reader.line_number == 5 && !reader.line_ended);
+  CHECK_EQ(hg_line_reader_next(&reader, &text, &len), HG_ERR_EMPTY);
+  hg_line_reader_clear(&reader);
+  close(ends[0]);
+}
+
+TEST(batch_reader, lines_are_counted) {
+  struct scratch scratch;
+  scratch_open(&scratch);
+  const char *path = scratch_file(&scratch, "lines");
+  CHECK_EQ(hg_count_lines(path), -1);
+  static const struct {
+    const char *text;
+    int64_t lines;
+  } cases[] = {{"", 0}, {"\n \t\r\n", 0}, {"a", 1}, {"a\n", 1}, {"\na\n\nb\r\n  c", 3}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    write_text(path, cases[i].text);
+    CHECK_EQ(hg_count_lines(path), cases[i].lines);
+  }
+  char *many = malloc(300000);
+  CHECK(many != NULL);
+  for (size_t i = 0; i < 300000; i++)
+    many[i] = "ab\n"[i % 3];
+  write_bytes(path, many, 300000);
+  free(many);
+  CHECK_EQ(hg_count_lines(path), 100000);
+  CHECK_EQ(hg_count_lines(scratch.directory), -1);
+  CHECK(unlink(path) == 0 && mkfifo(path, 0600) == 0);
+  CHECK_EQ(hg_count_lines(path), 0);
+  scratch_close(&scratch);
 }

@@ -45,7 +45,7 @@ TEST(batch_run, no_failure_leaves_no_errors_file) {
   struct run run;
   run_new(&run);
   write_text(run.input, "\xEF\xBB\xBF\r\n" LINE("a", "{}"));
-  write_text(run.errors, "what failed last time\n");
+  write_text(run.errors, "{\"custom_id\":\"old\",\"response\":null,\"error\":{\"code\":\"request_timeout\"}}\n");
   run_open(&run, HG_CHANGED_STOP, NULL);
   CHECK_STR(hg_batch_errors_path(run.batch), run.errors);
   CHECK_STR(run_all(&run), "a ");
@@ -180,86 +180,6 @@ TEST(batch_run, lines_that_are_left_run_the_next_time) {
   run_end(&run);
 }
 
-TEST(batch_run, orphans_with_a_result_are_told_once) {
-  struct run run;
-  run_new(&run);
-  write_text(run.input, LINE("a", "{}") LINE("-b", "{}") LINE("c", "{}") LINE("d", "{}"));
-  run_open(&run, HG_CHANGED_STOP, NULL);
-  run_all(&run);
-  CHECK_EQ(run.orphans, 0);
-  hg_batch_close(&run.batch);
-  const uint64_t orphans[] = {104, 999, 102, 101}; // the permits of d, none, -b, a
-  struct hg_batch_options options = options_of(&run);
-  options.orphans = orphans;
-  options.orphan_count = 4;
-  CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_OK);
-  CHECK_STR(run.orphan_text, "101={\"t\":1} 104={\"t\":1} ");
-  run_end(&run);
-}
-
-TEST(batch_run, fresh_starts_anew_and_keeps_the_old_results) {
-  struct run run;
-  run_new(&run);
-  write_text(run.input, LINE("a", "{}"));
-  run_open(&run, HG_CHANGED_STOP, NULL);
-  CHECK_STR(run_all(&run), "a ");
-  hg_batch_close(&run.batch);
-  char *old = read_text(run.output);
-  struct hg_batch_options options = options_of(&run);
-  options.fresh = true;
-  CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_OK);
-  CHECK_STR(run_all(&run), "a ");
-  check_file(scratch_file(&run.scratch, "out.jsonl.1"), old);
-  free(old);
-  run_end(&run);
-}
-
-TEST(batch_run, two_runs_on_one_output) {
-  struct run run;
-  run_new(&run);
-  write_text(run.input, LINE("a", "{}"));
-  run_open(&run, HG_CHANGED_STOP, NULL);
-  struct hg_batch_options options = options_of(&run);
-  struct hg_batch *second;
-  hg_error why = HG_ERROR_INIT;
-  CHECK_EQ(hg_batch_open(&options, &second, &why), HG_ERR_BUSY);
-  CHECK(strstr(why.text, "another run is writing to") != NULL);
-  CHECK_STR(run_all(&run), "a ");
-  run_end(&run);
-}
-
-static void check_refused_open(struct run *run, const char *words) {
-  const struct hg_batch_options options = options_of(run);
-  hg_error why = HG_ERROR_INIT;
-  CHECK_EQ(hg_batch_open(&options, &run->batch, &why), HG_ERR_INVALID);
-  if (!strstr(why.text, words)) fprintf(stderr, "%s\n", why.text);
-  CHECK(strstr(why.text, words) != NULL);
-}
-
-TEST(batch_run, inputs_that_cannot_be_run) {
-  struct run run;
-  run_new(&run);
-  check_refused_open(&run, "in.jsonl: the batch file can't be read");
-  CHECK(access(run.output, F_OK) != 0); // and nothing was made
-  strcpy(run.input, run.scratch.directory);
-  check_refused_open(&run, "is a directory");
-  run_end(&run);
-}
-
-TEST(batch_run, the_input_is_never_overwritten) {
-  struct run run;
-  run_new(&run);
-  static const char text[] = LINE("a", "{}");
-  write_text(run.input, text);
-  CHECK(symlink(run.input, run.output) == 0);
-  check_refused_open(&run, "is the batch file itself");
-  CHECK(unlink(run.output) == 0);
-  CHECK(link(run.input, run.errors) == 0);
-  check_refused_open(&run, "out.errors.jsonl is the batch file itself");
-  check_file(run.input, text);
-  run_end(&run);
-}
-
 TEST(batch_run, an_input_that_changes_while_it_runs) {
   struct run run;
   const struct hg_batch_line *line;
@@ -311,6 +231,34 @@ TEST(batch_run, a_full_disk_loses_nothing) {
   hg_batch_close(&run.batch);
   run_open(&run, HG_CHANGED_STOP, NULL);
   CHECK_STR(run_all(&run), "-b ");
+  run_end(&run);
+}
+
+TEST(batch_run, results_that_are_moved_away_are_noticed) {
+  struct run run;
+  const struct hg_batch_line *line;
+  hg_error why = HG_ERROR_INIT;
+  char aside[PATH_MAX];
+  run_new(&run);
+  strcpy(aside, scratch_file(&run.scratch, "aside"));
+  write_text(run.input, LINE("a", "{}") LINE("b", "{}"));
+  run_open(&run, HG_CHANGED_STOP, NULL);
+  CHECK_EQ(hg_batch_next(run.batch, &line, NULL), HG_OK);
+  finish(&run, line, true);
+  CHECK_EQ(hg_batch_sync(run.batch, NULL), HG_OK);
+  CHECK(rename(run.output, aside) == 0);
+  CHECK_EQ(hg_batch_next(run.batch, &line, NULL), HG_OK);
+  finish(&run, line, true);
+  CHECK_EQ(hg_batch_sync(run.batch, &why), HG_ERR_STORE);
+  CHECK(strstr(why.text, "was moved or removed") != NULL);
+  write_text(run.output, "mine"); // not the file either
+  CHECK_EQ(hg_batch_sync(run.batch, NULL), HG_ERR_STORE);
+  check_file(run.output, "mine");
+  CHECK(rename(aside, run.output) == 0);
+  CHECK_EQ(hg_batch_sync(run.batch, NULL), HG_OK);
+  hg_batch_close(&run.batch);
+  run_open(&run, HG_CHANGED_STOP, NULL);
+  CHECK_EQ(counts_of(&run).results, 2);
   run_end(&run);
 }
 

@@ -260,3 +260,63 @@ TEST(ledger_opening, figures_are_read_without_a_runtime) {
   story_end(&story);
   bed_remove(&bed);
 }
+
+TEST(ledger_opening, all_budgets_are_read_without_a_runtime) {
+  struct bed bed;
+  struct hg_ledger_state state;
+  struct hg_ledger_budget budgets[BUDGETS];
+  struct story story;
+  hg_error why = HG_ERROR_INIT;
+  bed_make(&bed);
+  CHECK_EQ(hg_ledger_read_budgets(&bed.config, &bed.places, 0, budgets, &why), HG_ERR_EMPTY);
+  CHECK(access(bed.path, F_OK) != 0 && access(bed.places.lock_file, F_OK) != 0);
+  bed.config.budget_count = PAPERS; // which is not there yet
+  struct hg_ledger *ledger = bed_open(&bed, &state);
+  story_begin(&story, &state);
+  hg_ledger_state_clear(&state);
+  story_usage(&story, RESEARCH, 1000, "task", false);
+  story_limit(&story, RESEARCH, 777, "command");
+  story_write(&story, ledger);
+  CHECK_EQ(hg_ledger_read_budgets(&bed.config, &bed.places, 0, budgets, &why), HG_ERR_LEDGER_IN_USE);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+
+  bed.config.budget_count = BUDGETS;
+  CHECK_EQ(hg_ledger_read_budgets(&bed.config, &bed.places, 0, budgets, &why), HG_OK);
+  CHECK_STR(budgets[RESEARCH].name, "research");
+  CHECK_EQ(budgets[DEFAULT].used, 1000);
+  CHECK_EQ(budgets[RESEARCH].hard_limit, 777);
+  CHECK_EQ(budgets[RESEARCH].configured_limit, 50000000);
+  CHECK(!hg_ledger_limit_is_news(&budgets[RESEARCH], 50000000)); // 777 stays
+  CHECK(hg_ledger_limit_is_news(&budgets[RESEARCH], 777));
+  CHECK(budgets[PAPERS].is_new && !budgets[RESEARCH].is_new);
+  CHECK(hg_ledger_limit_is_news(&budgets[PAPERS], 9000000));
+  story_end(&story);
+  bed_remove(&bed);
+}
+
+// A ledger may be opened under a configuration that names less, such as the one that `headgate limit --ledger` makes.
+TEST(ledger_opening, a_limit_set_by_hand_outlives_a_configuration_that_does_not_name_its_budget) {
+  struct bed bed;
+  struct hg_ledger_state state;
+  struct story story;
+  hg_error why;
+  bed_make(&bed);
+  struct hg_ledger *ledger = bed_open(&bed, &state);
+  story_begin(&story, &state);
+  hg_ledger_state_clear(&state);
+  story_limit(&story, RESEARCH, 777, "command");
+  story_write(&story, ledger);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  bed.config.budget_count = 1;
+  CHECK_EQ(try_open(&bed, &why), HG_OK);
+  CHECK_EQ(sql_number(bed.path, "SELECT count(*) FROM token_budget WHERE name = 'papers'"), 0); // never held anything
+  bed.config.budget_count = BUDGETS;
+  ledger = bed_open(&bed, &state);
+  CHECK_EQ(state.budgets[RESEARCH].hard_limit, 777);
+  CHECK_EQ(state.budgets[RESEARCH].configured_limit, 50000000);
+  CHECK(!state.budgets[RESEARCH].is_new && state.budgets[PAPERS].is_new);
+  hg_ledger_state_clear(&state);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  story_end(&story);
+  bed_remove(&bed);
+}

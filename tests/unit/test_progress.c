@@ -223,6 +223,8 @@ TEST(summary, table) {
         strstr(full, "2 times, 41.0 s in all with 1 at a time; with scheduler.throttledConcurrency 4 about 10.3 s") !=
             NULL);
   CHECK(strstr(full, "2 calls of an interrupted run ended unknown: 2,600 tokens stay charged") != NULL);
+  figures->orphans_kept = true;
+  CHECK(strstr(table_of(&summary), "2,600 tokens stay reserved") != NULL);
   CHECK(strstr(full, "7 requests need more than budget \"default\" has left: the smallest 1,300 tokens, all 9,100") !=
         NULL);
   CHECK(strstr(full, "go on      headgate run b.jsonl -o results.jsonl --limit 1009100\n") != NULL);

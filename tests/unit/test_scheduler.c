@@ -32,7 +32,7 @@ TEST(scheduler, nothing_leaves_before_its_commit) {
   expect_asked(&f, 1, 0);
   expect_asked(&f, 2, 0);
   answer(&f, 1, HG_VERDICT_GRANTED, 0, 3);
-  answer(&f, 2, HG_VERDICT_NEVER, 0, 4);
+  answer(&f, 2, HG_VERDICT_NEVER, 3, 4);
   settle(&f, BOB, 1); // any client may settle a permit
   hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE);
   close_permit(&f, 1, HG_OK, 6);
@@ -46,6 +46,7 @@ TEST(scheduler, nothing_leaves_before_its_commit) {
   const struct hg_message refused = hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, ALICE, HG_REFUSED);
   CHECK_EQ(refused.as.refused.error, HG_ERR_BUDGET_EXHAUSTED);
   CHECK_EQ(refused.as.refused.left, 10);
+  CHECK_EQ(refused.as.refused.budget, 3);
   CHECK_EQ(hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, BOB, HG_SETTLED).as.settled.permit, 1);
   end(&f);
 }

@@ -241,7 +241,7 @@ TEST(tracker_permits, charges_orphans_and_settles_them_late_once) {
   CHECK_EQ(usage_of(&f, 0).used, 900);
   CHECK_EQ(orphan_after(&f, 0).permit, 21);
   CHECK_EQ(orphan_after(&f, 21).permit, 22);
-  CHECK(orphan_after(&f, 21).charged);
+  CHECK(orphan_after(&f, 21).charged && orphan_after(&f, 21).at_opening);
   CHECK_EQ(orphan_after(&f, 22).permit, 0);
   CHECK_EQ(settled(&f, 22, 30), HG_OK);
   const struct hg_message *event = next_event(&f, HG_TOKENS_SETTLED);
@@ -303,6 +303,27 @@ TEST(tracker_permits, a_permit_whose_lease_ended_becomes_an_orphan_and_its_settl
   end(&f);
 }
 
+TEST(tracker_permits, orphans_of_older_times_are_told_apart) {
+  static struct hg_ledger_permit stored[] = {{.id = 21, .tokens = 100, .charged = true},
+                                             {.id = 22, .tokens = 50, .kept = true},
+                                             {.id = 23, .tokens = 200}};
+  struct fixture f;
+  begin(&f, 1000, 4);
+  f.setup.stored[0].used = 600;
+  f.setup.stored[0].reserved = 250;
+  f.setup.state.permits = stored;
+  f.setup.state.permit_count = 3;
+  open_tracker(&f);
+  CHECK_EQ(next_event(&f, HG_RUNTIME_STARTED)->as.runtime_started.orphans, 1);
+  expect_orphan(&f, 23, "charge", 200, -200);
+  CHECK(!orphan_after(&f, 0).at_opening);
+  CHECK_EQ(orphan_after(&f, 21).permit, 22);
+  CHECK(!orphan_after(&f, 21).at_opening && !orphan_after(&f, 21).charged);
+  CHECK_EQ(orphan_after(&f, 22).permit, 23);
+  CHECK(orphan_after(&f, 22).at_opening);
+  end(&f);
+}
+
 TEST(tracker_permits, a_permit_whose_owner_left_becomes_an_orphan) {
   struct fixture f;
   begin(&f, 1000, 4);
@@ -321,6 +342,7 @@ TEST(tracker_permits, a_permit_whose_owner_left_becomes_an_orphan) {
   CHECK(no_event(&f));
   CHECK_EQ(usage_of(&f, 0).used, 50);
   CHECK_EQ(usage_of(&f, 0).open_permits, 0);
+  CHECK(!orphan_after(&f, 0).at_opening);
   CHECK_EQ(settled(&f, 1, 20), HG_OK);
   CHECK_EQ(usage_of(&f, 0).used, 20);
   end(&f);

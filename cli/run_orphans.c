@@ -1,0 +1,120 @@
+// The calls of earlier runs that nobody settled: what the results and the errors of that run say of them, and the rest.
+#include "cli/run_orphans.h"
+
+#include "cli/control.h"
+#include "runner/retry.h"
+#include "runner/task_runner.h"
+#include "usage/usage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ANSWER_MS 30000
+
+void hg_run_orphans_clear(struct hg_run_orphans *orphans) {
+  free(orphans->list);
+  orphans->list = NULL;
+}
+
+hg_err hg_run_orphans_list(struct hg_run_orphans *orphans, hg_error *why) {
+  hg_permit after = {0};
+  for (size_t capacity = 0;;) {
+    hg_orphan orphan = HG_ORPHAN_INIT;
+    const hg_err err = hg_next_orphan(orphans->client, after, &orphan, ANSWER_MS);
+    if (err == HG_ERR_EMPTY) return HG_OK;
+    if (err) return hg_cli_fail(why, err, "the runtime: %s", hg_err_text(err));
+    if (orphans->count == capacity) {
+      capacity = capacity ? 2 * capacity : 16;
+      hg_orphan *longer = realloc(orphans->list, capacity * sizeof *longer);
+      if (!longer) return hg_cli_fail(why, HG_ERR_NO_MEMORY, "run: %s", hg_err_text(HG_ERR_NO_MEMORY));
+      orphans->list = longer;
+    }
+    orphans->list[orphans->count++] = orphan;
+    after = orphan.permit;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- settling
+
+// Whether a failure without an HTTP answer says that nothing had left.
+static bool never_left(const struct hg_result_line *line) {
+  return strcmp(line->error_code, "invalid_request") == 0;
+}
+
+static hg_err release(const struct hg_run_orphans *orphans, const struct hg_result_line *line) {
+  char reason[64];
+  if (line->status > 0) snprintf(reason, sizeof reason, "http_%ld", line->status);
+  else snprintf(reason, sizeof reason, "%s", line->error_code);
+  return hg_release(orphans->client, (hg_permit){line->permit}, HG_OUTCOME_FAILED, reason, ANSWER_MS);
+}
+
+// As the runner would have settled it at the end of the call.
+static hg_err settle(const struct hg_run_orphans *orphans, const hg_orphan *orphan, const struct hg_result_line *line) {
+  const struct hg_http_end end = {
+      .kind = HG_HTTP_ANSWERED, .left = true, .status = line->status, .body = line->body, .body_len = line->body_len};
+  const bool success = line->status >= 200 && line->status <= 299;
+  struct hg_usage_found found = {.report = HG_USAGE_REPORT_INIT};
+  struct hg_judgement judgement;
+  const hg_err usage = success ? hg_usage_find(line->body ? line->body : "", line->body_len, &found) : HG_OK;
+  hg_judge(&end, usage, &judgement);
+  if (judgement.cost == HG_COST_NOTHING) return release(orphans, line);
+  if (judgement.cost == HG_COST_WHOLE) {
+    found.report.tokens = orphan->tokens;
+    found.report.source = HG_SOURCE_ESTIMATED;
+  }
+  if (!line->succeeded) {
+    found.report.outcome = HG_OUTCOME_FAILED;
+    found.report.reason = line->error_code;
+  }
+  return hg_settle(orphans->client, orphan->permit, &found.report, ANSWER_MS);
+}
+
+// Whether this is the line of that call: another ledger, which was thrown away since, gave the same permits.
+static bool is_its_line(const hg_orphan *orphan, const struct hg_result_line *line) {
+  char run[HG_TASK_ID_MAX + 1], task[HG_TASK_ID_MAX + 1];
+  if (!line->custom_id) return false;
+  snprintf(run, sizeof run, "%.*s", (int)strcspn(orphan->task_id, "/"), orphan->task_id);
+  hg_run_task_id(run, line->custom_id, task);
+  return strcmp(task, orphan->task_id) == 0;
+}
+
+static hg_orphan *find(const struct hg_run_orphans *orphans, const struct hg_result_line *line) {
+  for (size_t i = 0; i < orphans->count; i++)
+    if (orphans->list[i].permit.id == line->permit)
+      return is_its_line(&orphans->list[i], line) ? &orphans->list[i] : NULL;
+  return NULL;
+}
+
+hg_err hg_run_orphans_settle(struct hg_run_orphans *orphans, const struct hg_result_line *line, hg_error *why) {
+  hg_orphan *orphan = find(orphans, line);
+  if (!orphan) return HG_OK; // of another call, or settled already: there are two lines of it
+  hg_err err = HG_OK;
+  if (line->status > 0) err = settle(orphans, orphan, line);
+  else if (never_left(line)) err = release(orphans, line);
+  else return HG_OK; // nobody knows
+  const bool refused = err == HG_ERR_CONFLICT || err == HG_ERR_UNKNOWN_PERMIT || err == HG_ERR_RANGE;
+  if (err)
+    hg_cli_fail(why, err, "call %016llx of an earlier run can't be settled and stays charged: %s",
+                (unsigned long long)line->permit, hg_err_text(err));
+  if (refused) hg_run_say(why->text);
+  if (err) return refused ? HG_OK : err;
+  orphans->settled++;
+  *orphan = orphans->list[--orphans->count];
+  return HG_OK;
+}
+
+// ---------------------------------------------------------------------------------------------- telling
+
+// Those of this run whose process died last; older ones were told when they became orphans.
+void hg_run_orphans_count(const struct hg_run_orphans *orphans, const char *run_name, struct hg_run_figures *figures) {
+  const size_t len = strlen(run_name);
+  figures->orphans_settled = orphans->settled;
+  for (size_t i = 0; i < orphans->count; i++) {
+    const hg_orphan *orphan = &orphans->list[i];
+    if (!orphan->at_opening || strncmp(orphan->task_id, run_name, len) != 0 || orphan->task_id[len] != '/') continue;
+    figures->orphans_charged++;
+    figures->orphans_kept = !orphan->charged;
+    figures->orphans_tokens += orphan->tokens;
+  }
+}
