@@ -1,13 +1,15 @@
-// Audits, a portion a turn. One that somebody waits for goes on while facts come in, one of our own only between them.
+// Audits and retention, a portion a turn. An audit that somebody waits for goes on while facts come in, all else
+// happens only between them.
 #include "actors/housekeeping.h"
 
 #include <string.h>
 
 #define AUDIT_AFTER_US 1000000 // of life: a short one has better to do
-#define PORTION_ROWS 1024      // one or two milliseconds
+#define FOLD_EVERY_US INT64_C(3600000000)
+#define PORTION_ROWS 1024 // one or two milliseconds
 
 void hg_housekeeping_init(struct hg_housekeeping *house, const struct hg_store *store) {
-  *house = (struct hg_housekeeping){.store = store, .audit_at = store->audit ? 0 : HG_NEVER};
+  *house = (struct hg_housekeeping){.store = store, .audit_at = store->audit ? 0 : HG_NEVER, .fold_at = HG_NEVER};
 }
 
 static void begin(struct hg_housekeeping *house, uint64_t asked) {
@@ -89,6 +91,9 @@ static void end(struct hg_housekeeping *house, hg_err err, hg_error *why, struct
     if (house->asked) answer(house, out);
   }
   tell_tracker(house, reason, now, out);
+  const bool is_right = err == HG_OK && house->report.differences == 0;
+  if (!is_right || !house->store->fold) house->fold_at = HG_NEVER;
+  else if (house->fold_at == HG_NEVER) house->fold_at = now.monotonic_us;
 }
 
 // ------------------------------------------------------------------------------------------------ turns
@@ -102,15 +107,31 @@ static void audit(struct hg_housekeeping *house, struct hg_now now, struct hg_ou
   if (done || err != HG_OK) end(house, err, &why, now, out);
 }
 
-int64_t hg_housekeeping_turn(struct hg_housekeeping *house, bool idle, struct hg_now now, struct hg_outbox *out) {
+static hg_err fold(struct hg_housekeeping *house, struct hg_now now, hg_error *why, struct hg_outbox *out) {
+  uint64_t folded = 0;
+  bool more = false;
+  const hg_err err = house->store->fold(house->store->self, now.utc_us, PORTION_ROWS, &folded, &more, why);
+  hg_count_by(out, rows_folded, folded);
+  house->wrote = folded > 0;
+  house->fold_at = more ? now.monotonic_us : now.monotonic_us + FOLD_EVERY_US;
+  return err;
+}
+
+hg_err hg_housekeeping_turn(struct hg_housekeeping *house, bool idle, struct hg_now now, int64_t *wake, hg_error *why,
+                            struct hg_outbox *out) {
+  hg_err err = HG_OK;
+  house->wrote = false;
   if (house->audit_at == 0) house->audit_at = now.monotonic_us + AUDIT_AFTER_US;
   if (now.monotonic_us >= house->audit_at) begin(house, 0);
   if (house->auditing && (idle || house->asked)) audit(house, now, out);
-  return house->auditing ? now.monotonic_us : house->audit_at;
+  else if (!house->auditing && idle && now.monotonic_us >= house->fold_at) err = fold(house, now, why, out);
+  if (house->auditing) *wake = now.monotonic_us;
+  else *wake = house->audit_at < house->fold_at ? house->audit_at : house->fold_at;
+  return err;
 }
 
 void hg_housekeeping_stop(struct hg_housekeeping *house, hg_err err, const char *why, struct hg_outbox *out) {
   if (house->auditing && house->asked) refuse(house->asked, err, why, out);
   house->auditing = false;
-  house->audit_at = HG_NEVER;
+  house->audit_at = house->fold_at = HG_NEVER;
 }

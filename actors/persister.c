@@ -248,7 +248,11 @@ static int64_t keep_house(struct persister *persister, bool idle, struct hg_now 
   if (persister->stopping) hg_housekeeping_stop(&persister->house, HG_ERR_CLOSED, hg_err_text(HG_ERR_CLOSED), out);
   else if (persister->given_up) hg_housekeeping_stop(&persister->house, HG_ERR_STORE, persister->reason, out);
   if (persister->degraded || persister->stopping) return HG_NEVER;
-  return hg_housekeeping_turn(&persister->house, idle, now, out);
+  int64_t wake = HG_NEVER;
+  const hg_err err = hg_housekeeping_turn(&persister->house, idle, now, &wake, &persister->why, out);
+  if (persister->house.wrote) persister->idle_at = now.monotonic_us + IDLE_AFTER_US;
+  if (err != HG_OK) degrade(persister, err, now, out);
+  return wake;
 }
 
 static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {

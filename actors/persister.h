@@ -23,6 +23,7 @@ struct hg_store {
   hg_err (*find_usage)(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why);
   // One portion each; NULL: it has none.
   hg_err (*audit)(void *self, bool anew, uint32_t rows, struct hg_audit_report *out, bool *done, hg_error *why);
+  hg_err (*fold)(void *self, int64_t now_utc_us, uint32_t rows, uint64_t *folded, bool *more, hg_error *why);
 };
 
 // `last_seq`: the newest event that is stored already.

@@ -48,6 +48,7 @@ struct hg_config {
   enum hg_orphan_policy orphan_policy;
 
   char *ledger_path;      // absolute or relative to the working directory; default headgate.db beside the file
+  uint32_t keep_days;     // 0: for ever
   bool shared_readers;
 
   uint32_t max_concurrency;        // default 4

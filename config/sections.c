@@ -58,21 +58,11 @@ static void read_token_budget(struct hg_object *object, struct hg_config *config
   hg_read_budgets(object, hard_limit, config);
 }
 
-// Accepted in silence, it would let the journal grow although somebody asked for the opposite.
-static void refuse_retention(struct hg_object *object) {
-  const struct hg_path path = {.parent = object->path, .key = "keepDays"};
-  const json_t *days = hg_object_get(object, path.key);
-  char found[64];
-  if (!days || (json_is_integer(days) && json_integer_value(days) == 0)) return;
-  hg_reader_fail(object->reader, &path, HG_AT_VALUE, "is %s: retention is not built yet; leave it out or 0",
-                 hg_reader_found(object->reader, &path, found, sizeof found));
-}
-
 static void read_ledger(struct hg_object *object, struct hg_config *config) {
   const struct hg_path path = {.parent = object->path, .key = "path"};
   const char *name = "headgate.db";
   hg_object_text(object, path.key, HG_PATH_MAX, &name);
-  refuse_retention(object);
+  hg_read_u32(object, "keepDays", 0, 36500, "days (0: for ever)", &config->keep_days);
   hg_object_bool(object, "sharedReaders", &config->shared_readers);
   if (object->reader->err != HG_OK) return;
   const size_t len = strlen(name);

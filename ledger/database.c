@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BUSY_TIMEOUT_MS 5000
@@ -16,6 +17,25 @@ hg_err hg_database_create(const char *path, hg_error *why) {
   if (fd >= 0 || errno == EEXIST) return HG_OK;
   return hg_ledger_fail(why, HG_ERR_STORE, "cannot create ledger \"%s\": %s; check who may write to its directory",
                         path, strerrordesc_np(errno));
+}
+
+// SQLite's own words for these would be of I/O errors and half a path.
+static hg_err check_kind(const char *path, hg_error *why) {
+  struct stat found;
+  const char *is = NULL;
+  if (stat(path, &found) != 0) {
+    const int error = errno;
+    const bool is_link = lstat(path, &found) == 0 && S_ISLNK(found.st_mode);
+    return hg_ledger_fail(why, HG_ERR_STORE, "cannot open ledger \"%s\"%s: %s; set ledger.path to another file", path,
+                          is_link ? ", which is a symbolic link" : "", strerrordesc_np(error));
+  }
+  if (S_ISDIR(found.st_mode)) is = "a directory";
+  else if (S_ISFIFO(found.st_mode)) is = "a pipe";
+  else if (S_ISSOCK(found.st_mode)) is = "a socket";
+  else if (!S_ISREG(found.st_mode)) is = "a device";
+  if (!is) return HG_OK;
+  return hg_ledger_fail(why, HG_ERR_LEDGER_FOREIGN,
+                        "\"%s\" is %s, and a ledger is a file: set ledger.path to another one", path, is);
 }
 
 // In place of a file name that SQLite gives a meaning of its own (":memory:", "file:...").
@@ -79,8 +99,8 @@ static hg_err set_up(sqlite3 *db, hg_error *why) {
   static const struct {
     const char *sql, *answer;
   } settings[] = {
-      {"PRAGMA journal_mode = WAL", "wal"},   {"PRAGMA synchronous = FULL", ""},  {"PRAGMA synchronous", "2"},
-      {"PRAGMA wal_autocheckpoint = 0", "0"}, {"PRAGMA mmap_size = 0", NULL},     {"PRAGMA cell_size_check = OFF", ""},
+      {"PRAGMA journal_mode = WAL", "wal"},   {"PRAGMA synchronous = FULL", ""}, {"PRAGMA synchronous", "2"},
+      {"PRAGMA wal_autocheckpoint = 0", "0"}, {"PRAGMA mmap_size = 0", NULL},    {"PRAGMA cell_size_check = OFF", ""},
       {"PRAGMA temp_store = MEMORY", ""},     {"PRAGMA cache_size = -8192", ""}, {"PRAGMA trusted_schema = OFF", ""}};
   hg_err err = HG_OK;
   for (size_t i = 0; err == HG_OK && i < sizeof settings / sizeof settings[0]; i++)
@@ -98,6 +118,18 @@ hg_err hg_database_settle(sqlite3 *db, hg_error *why) {
   return HG_OK;
 }
 
+// SQLite takes a file that ends within its last page for a whole one. After a checkpoint every page is in it.
+static hg_err check_length(sqlite3 *db, hg_error *why) {
+  const char *path = sqlite3_db_filename(db, "main");
+  int64_t pages = 0, size = 0;
+  struct stat found;
+  hg_err err = hg_sql_number(db, "PRAGMA page_count", &pages, why);
+  if (err == HG_OK) err = hg_sql_number(db, "PRAGMA page_size", &size, why);
+  if (err != HG_OK || stat(path, &found) != 0 || found.st_size >= pages * size) return err;
+  return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\" is cut off: it has %lld bytes of %lld" HG_SQL_DAMAGED, path,
+                        (long long)found.st_size, (long long)(pages * size));
+}
+
 static hg_err prepare_connection(sqlite3 *db, bool shared_readers, bool *is_empty, hg_error *why) {
   sqlite3_extended_result_codes(db, 1);
   sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
@@ -111,19 +143,61 @@ static hg_err prepare_connection(sqlite3 *db, bool shared_readers, bool *is_empt
                          sqlite3_db_filename(db, "main"));
   if (err == HG_OK) err = set_up(db, why);
   if (err == HG_OK) err = hg_database_settle(db, why);
+  if (err == HG_OK) err = check_length(db, why);
   return err;
 }
 
 hg_err hg_database_open(const char *path, bool shared_readers, sqlite3 **out, bool *is_empty, hg_error *why) {
   sqlite3 *db = NULL;
-  hg_err err = HG_OK;
+  hg_err err = check_kind(path, why);
+  if (err != HG_OK) return err;
   if (open_file(path, &db) == SQLITE_OK) err = prepare_connection(db, shared_readers, is_empty, why);
-  else if (db) err = hg_sql_fail(db, why, "open it");
-  else err = hg_ledger_fail(why, HG_ERR_NO_MEMORY, "ledger \"%s\": not enough memory to open it", path);
+  else if (db) {
+    const char *said = strerrordesc_np(sqlite3_system_errno(db));
+    err =
+        hg_ledger_fail(why, HG_ERR_STORE, "cannot open ledger \"%s\": %s; check who may write to it and its directory",
+                       path, said ? said : sqlite3_errmsg(db));
+  } else err = hg_ledger_fail(why, HG_ERR_NO_MEMORY, "ledger \"%s\": not enough memory to open it", path);
   if (err != HG_OK) {
     sqlite3_close(db);
     return err;
   }
   *out = db;
   return HG_OK;
+}
+
+// ------------------------------------------------------------------------------------------------ is it still there?
+
+static bool is_same(const char *path, const struct hg_file_id *id) {
+  struct stat found;
+  return id->inode == 0 || (stat(path, &found) == 0 && found.st_ino == id->inode && found.st_dev == id->device);
+}
+
+static struct hg_file_id id_of(const char *path) {
+  struct stat found;
+  if (stat(path, &found) != 0) return (struct hg_file_id){0};
+  return (struct hg_file_id){found.st_dev, found.st_ino};
+}
+
+static hg_err tell_moved(sqlite3 *db, hg_error *why) {
+  return hg_ledger_fail(
+      why, HG_ERR_STORE,
+      "ledger \"%s\" (or its -wal) was moved, removed or replaced while it was in use: nothing more is "
+      "written to it; put both files back, or start again without them",
+      sqlite3_db_filename(db, "main"));
+}
+
+hg_err hg_database_note_files(sqlite3 *db, struct hg_database_files *out, hg_error *why) {
+  const char *path = sqlite3_db_filename(db, "main");
+  int has_moved = 0;
+  *out = (struct hg_database_files){id_of(path), id_of(sqlite3_filename_wal(path))};
+  // What was noted is what SQLite has open.
+  (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
+  return has_moved ? tell_moved(db, why) : HG_OK;
+}
+
+hg_err hg_database_check_files(sqlite3 *db, const struct hg_database_files *files, hg_error *why) {
+  const char *path = sqlite3_db_filename(db, "main");
+  if (is_same(path, &files->database) && is_same(sqlite3_filename_wal(path), &files->wal)) return HG_OK;
+  return tell_moved(db, why);
 }

@@ -5,6 +5,7 @@
 #include "ledger/ledger.h"
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #define HG_LEDGER_APPLICATION_ID 0x48474154 // "HGAT"
 #define HG_LEDGER_VERSION 1
@@ -36,6 +37,8 @@ hg_err hg_ledger_secure_directory(const char *directory, hg_error *why);
 // ---------------------------------------------------------------------------------------------- sql.c: SQLite, checked
 // Fills in `why` (which may be NULL) and returns the code.
 hg_err hg_ledger_fail(hg_error *why, hg_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define HG_SQL_DAMAGED                                                                                                 \
+  "; the file is damaged: copy it and its -wal aside, then try sqlite3's .recover, or set ledger.path to another file"
 // The newest failure of the connection in words: what could not be done and what SQLite and the system say.
 hg_err hg_sql_fail(sqlite3 *db, hg_error *why, const char *doing);
 // Whether what made the newest call fail may go by itself: no room, or another program in the way.
@@ -58,6 +61,18 @@ hg_err hg_database_create(const char *path, hg_error *why);
 hg_err hg_database_open(const char *path, bool shared_readers, sqlite3 **out, bool *is_empty, hg_error *why);
 // Moves the whole WAL into the database and cuts it to nothing, synced: what was read before is now certain to stay.
 hg_err hg_database_settle(sqlite3 *db, hg_error *why);
+
+// Which files the connection has open. Another program may take them away; what is written then is lost, and what is
+// acknowledged must not be.
+struct hg_file_id {
+  dev_t device;
+  ino_t inode; // 0: there was none
+};
+struct hg_database_files {
+  struct hg_file_id database, wal;
+};
+hg_err hg_database_note_files(sqlite3 *db, struct hg_database_files *out, hg_error *why);
+hg_err hg_database_check_files(sqlite3 *db, const struct hg_database_files *files, hg_error *why);
 
 // ---------------------------------------------------------------------------------------------- the ledger itself
 struct hg_ledger_total {
@@ -109,11 +124,19 @@ enum hg_ledger_statement {
   HG_SQL_STATEMENTS
 };
 
+// A pass over rows that are old enough to be folded.
+struct hg_ledger_fold {
+  bool under_way;
+  int64_t at, newest; // it is over up to `at`, and ends with `newest`
+  int64_t before_us;  // rows before this moment are old
+};
+
 struct hg_ledger {
   sqlite3 *db;
   struct hg_lock lock;
   bool shared_readers;
   bool uncertain; // a write failed: nothing is written before hg_ledger_recover
+  struct hg_database_files files;
   int wal_pages;  // in the WAL and not yet in the database
   sqlite3_stmt *statements[HG_SQL_STATEMENTS];
 
@@ -136,7 +159,13 @@ struct hg_ledger {
 
   struct hg_ledger_kind kinds[HG_EVENT_KINDS];
   struct hg_audit *audit; // under way
+  uint32_t keep_days;
+  struct hg_ledger_fold fold;
 };
+
+// ledger.c. After a transaction: one that failed, or whose files are gone, is uncertain until the recovery; what may pass
+// has a code of its own.
+hg_err hg_ledger_judge_write(struct hg_ledger *ledger, hg_err err, hg_error *why);
 
 // journal.c: one row an event.
 void hg_journal_init(struct hg_ledger *ledger);

@@ -67,6 +67,7 @@ static hg_err start(struct hg_ledger *ledger, const struct hg_config *config, co
   if (err != HG_OK) return err;
   sqlite3_wal_hook(ledger->db, note_wal_pages, ledger);
   err = hg_state_begin_life(ledger, config, is_empty, why);
+  if (err == HG_OK) err = hg_database_note_files(ledger->db, &ledger->files, why);
   if (err == HG_OK) err = hg_state_load(ledger, why);
   if (err == HG_OK) err = hg_state_tell(ledger, config, state, why);
   if (err == HG_OK) err = prepare_statements(ledger, why);
@@ -94,6 +95,7 @@ hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *pl
   if (!ledger) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory to open the ledger");
   ledger->lock.fd = -1;
   ledger->shared_readers = config->shared_readers;
+  ledger->keep_days = config->keep_days;
   hg_journal_init(ledger);
   *state = (struct hg_ledger_state){0};
   const hg_err err = start(ledger, config, places, state, why);
@@ -109,7 +111,8 @@ hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *pl
 hg_err hg_ledger_close(struct hg_ledger **ledger) {
   if (!*ledger) return HG_OK;
   if (!sqlite3_get_autocommit((*ledger)->db)) sqlite3_exec((*ledger)->db, "ROLLBACK", NULL, NULL, NULL);
-  const hg_err err = hg_database_settle((*ledger)->db, NULL);
+  hg_err err = hg_database_settle((*ledger)->db, NULL);
+  if (err == HG_OK) err = hg_database_check_files((*ledger)->db, &(*ledger)->files, NULL);
   destroy(*ledger);
   *ledger = NULL;
   return err;
@@ -165,12 +168,17 @@ hg_err hg_ledger_judge(const struct hg_ledger *ledger, hg_err err, hg_error *why
   return HG_ERR_BUSY;
 }
 
+hg_err hg_ledger_judge_write(struct hg_ledger *ledger, hg_err err, hg_error *why) {
+  err = err == HG_OK ? hg_database_check_files(ledger->db, &ledger->files, why) : hg_ledger_judge(ledger, err, why);
+  ledger->uncertain = err != HG_OK;
+  return err;
+}
+
 hg_err hg_ledger_write(struct hg_ledger *ledger, const struct hg_bytes *payloads, size_t count, hg_error *why) {
   if (ledger->uncertain)
     return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": the last write failed and was not recovered from",
                           sqlite3_db_filename(ledger->db, "main"));
-  const hg_err err = hg_ledger_judge(ledger, write_batch(ledger, payloads, count, why), why);
-  ledger->uncertain = err != HG_OK;
+  const hg_err err = hg_ledger_judge_write(ledger, write_batch(ledger, payloads, count, why), why);
   forget_transaction(ledger);
   return err;
 }
@@ -185,6 +193,8 @@ hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_erro
   if (err == HG_OK) err = hg_database_settle(ledger->db, why);
   if (err == HG_OK) err = hg_state_load(ledger, why);
   if (err != HG_OK) return hg_ledger_judge(ledger, err, why);
+  err = hg_database_check_files(ledger->db, &ledger->files, why);
+  if (err != HG_OK) return err;
   ledger->wal_pages = 0;
   ledger->uncertain = false;
   *stored_seq = ledger->last_seq;
@@ -195,6 +205,8 @@ hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_erro
 // has its length already, which a sync finds cheaper than one that grows. It never waits for a reader of shared mode,
 // who may leave some of it for the next time.
 hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why) {
+  const hg_err gone = hg_database_check_files(ledger->db, &ledger->files, why);
+  if (gone != HG_OK) return gone;
   if (ledger->uncertain || ledger->wal_pages == 0 || (!idle && ledger->wal_pages < WAL_PAGES_MAX)) return HG_OK;
   int in_wal = 0, moved = 0;
   const int code = sqlite3_wal_checkpoint_v2(ledger->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);

@@ -57,7 +57,8 @@ static inline bool hg_ledger_limit_is_news(const struct hg_ledger_budget *stored
 // parent that differs from the stored one are HG_ERR_CONFIG (the first only when it has rows).
 hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *places, struct hg_ledger **out,
                       struct hg_ledger_state *state, hg_error *why);
-// Checkpoints, closes, gives the lock back. HG_ERR_STORE when the last checkpoint failed (nothing is lost).
+// Checkpoints, closes, gives the lock back. HG_ERR_STORE when the last checkpoint failed (nothing is lost) or the file is
+// not where it was.
 hg_err hg_ledger_close(struct hg_ledger **ledger);
 
 // Writes the events of these FACTS payloads (inside frames, one after another) in one transaction: journal rows, totals
@@ -73,8 +74,15 @@ hg_err hg_ledger_find_usage(struct hg_ledger *ledger, struct hg_text usage_id, u
 uint64_t hg_usage_content(const struct hg_message *event, struct hg_text budget);
 // After a failed write: rolls back what is open, passes the checkpoint law, and says the newest seq that is stored.
 hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_error *why);
-// Checkpoints when the WAL is past a size, or (idle) when there is anything in it. Cheap when there is nothing to do.
+// Checkpoints when the WAL is past a size, or (idle) when there is anything in it. Cheap when there is nothing to do. It
+// notices, as each write does, when the file or its WAL is no longer where it was: HG_ERR_STORE.
 hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why);
+
+// One portion of a pass over the journal, at most `rows` rows, in one transaction: rows older than ledger.keepDays are
+// folded, but for those of permits that have not ended. `more`: the pass is not over. On failure as after a write: nothing
+// is written before hg_ledger_recover. Not while an audit is under way.
+hg_err hg_ledger_fold(struct hg_ledger *ledger, int64_t now_us, uint32_t rows, uint64_t *folded, bool *more,
+                      hg_error *why);
 
 // One portion of an audit, at most `rows` rows; `anew`: the first one of a new audit. It covers what is stored when it
 // begins, whatever is written meanwhile. `done`: that was the last portion, and `out` says what was found. After an error

@@ -27,7 +27,7 @@ static const char *advice(int code) {
   case SQLITE_CANTOPEN: return "; check who may write to the file and its directory";
   case SQLITE_BUSY:
   case SQLITE_LOCKED: return "; another program has the file open: close it";
-  case SQLITE_CORRUPT: return "; the file is damaged: copy it aside before you repair it";
+  case SQLITE_CORRUPT: return HG_SQL_DAMAGED;
   default: return "";
   }
 }

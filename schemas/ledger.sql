@@ -79,6 +79,7 @@ CREATE TABLE usage_id(
   seq          INTEGER NOT NULL, -- its journal row
   content_hash INTEGER NOT NULL  -- of what that row says
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX usage_id_seq ON usage_id(seq); -- they go with their rows
 
 CREATE TABLE fold(
   -- What journal rows of the budget that were removed by age had added to total_used and reserved.

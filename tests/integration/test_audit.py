@@ -111,14 +111,43 @@ def test_a_runtime_audits_after_its_start():
         for life in (1, 2):
             with runtime(here.config) as served:
                 served.tell("record 5 one")
-                deadline = time.monotonic() + WAIT_S
-                while not (told := status("--config", here.config))["audited"] and time.monotonic() < deadline:
-                    time.sleep(0.05)
-                assert told["audited"] > 0 and told["auditDifferences"] == 0, told
+                told = wait_for_audit(here)
+                equal(told["auditDifferences"], 0)
                 assert "audit" not in headgate("status", "--config", here.config)
             rows = query(here, "SELECT audited, differences, reason FROM journal WHERE event = 'AUDIT_DONE'")
             equal(len(rows), life)
             equal(rows[-1], (told["audited"], 0, None))
+
+
+def wait_for_audit(where):
+    deadline = time.monotonic() + WAIT_S
+    while not (told := status("--config", where.config))["audited"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert told["audited"] > 0, told
+    return told
+
+
+def test_old_rows_are_folded():
+    with place(tokenBudget=TREE, ledger={"keepDays": 2}) as here:
+        with runtime(here.config) as served:
+            work(served)
+            wait_for_audit(here)
+        before, totals = query(here, "SELECT count(*) FROM journal")[0][0], status("--config", here.config)
+        change(here, "UPDATE journal SET at = at - 3 * 86400000000")
+        for _ in range(20):  # it folds when it has time: a life may end before it does
+            with runtime(here.config):
+                wait_for_audit(here)
+            if query(here, "SELECT count(*) FROM fold")[0][0]:
+                break
+        (first, oldest), = query(here, "SELECT min(seq), min(at) FROM journal WHERE permit IS NULL")
+        assert first > 5 and oldest > (time.time() - 86400) * 1000000, (first, oldest)
+        left = query(here, "SELECT DISTINCT permit FROM journal WHERE seq <= ?".replace("?", str(before)))
+        equal(len(left), 1, "permits that have not ended and keep their rows")
+        found = audit(here)
+        assert found["rows"] < found["seq"], found
+        equal(found["permits"], 1)
+        after = status("--config", here.config)
+        equal(after["totalUsed"], totals["totalUsed"] + totals["reserved"])  # the open one was charged
 
 
 def test_a_killed_runtime_leaves_a_ledger_that_is_right():

@@ -219,8 +219,8 @@ def test_output_that_cannot_be_written_is_no_success():
             for command in (["status", *where], ["status", "--json", *where], ["describe", "--schema"],
                             ["describe", "--markdown"], ["describe", "--errors"], ["describe", "--counters"],
                             ["init", "new.json"], ["limit", *where, "default", "10M"], ["audit", *where],
-                            ["audit", "--json", *where], ["orphans", *where], ["correct", *where, "default", "+1", "--why", "x"], ["run", "--help"], ["--version"],
-                            ["--help"], ["run", here.batch, "--dry-run", *where],
+                            ["audit", "--json", *where], ["orphans", *where], ["run", "--help"], ["--version"], ["--help"],
+                            ["run", here.batch, "--dry-run", *where],
                             ["run", here.batch, "--dry-run", "--json", *where]):
                 code, said = printed_to(stdout, *command, cwd=here.folder)
                 assert code == 1 and "output" in said, (stdout, command, code, said)

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #define RECORDS 200
 #define SOON_MS 300
@@ -112,4 +113,39 @@ TEST(store_fails, close_ends_with_an_error_in_bounded_time) {
   CHECK(used >= 5000 && used <= 5000 + RECORDS);
   CHECK_EQ(fixture_sql(&fixture, "SELECT sum(used_delta) FROM journal"), used);
   fixture_close(&fixture);
+}
+
+// The store may have been given up by then, which is an answer too: what became of the record is not known.
+static void expect_not_acknowledged(hg_client *client) {
+  hg_completion done = HG_COMPLETION_INIT;
+  const hg_err err = hg_client_next(client, &done, SOON_MS);
+  CHECK(err == HG_ERR_TIMEOUT || (err == HG_OK && done.kind == HG_COMPLETED_RECORD && done.err == HG_ERR_STORE));
+}
+
+// Nothing is acknowledged that is in no file; and it is noticed without a write too.
+static void take_away(bool write_first) {
+  struct fixture fixture;
+  char path[128];
+  fixture_open(&fixture, SECTIONS);
+  fixture_record(&fixture, 5000);
+  hg_subscriber *subscriber = follow_store(&fixture);
+  snprintf(path, sizeof path, "%s/headgate.db", fixture.folder);
+  CHECK(unlink(path) == 0);
+  if (write_first) start_records(fixture.client, RECORDS);
+  CHECK(strstr(next_event(subscriber, "STORE_DEGRADED").json, "was moved, removed or replaced"));
+  if (!write_first) start_records(fixture.client, RECORDS);
+  expect_not_acknowledged(fixture.client);
+  hg_subscriber_destroy(&subscriber);
+  hg_client_destroy(&fixture.client);
+  CHECK(hg_close(&fixture.runtime, 0) == HG_ERR_STORE);
+  CHECK(access(path, F_OK) != 0);
+  fixture_close(&fixture);
+}
+
+TEST(store_fails, a_ledger_that_is_taken_away_is_noticed_by_a_write) {
+  take_away(true);
+}
+
+TEST(store_fails, a_ledger_that_is_taken_away_is_noticed_without_a_write) {
+  take_away(false);
 }

@@ -58,6 +58,7 @@ TEST(config, defaults) {
   CHECK_EQ(c->throttle_basis, HG_THROTTLE_USED);
   CHECK_EQ(c->orphan_policy, HG_ORPHAN_CHARGE);
   CHECK_STR(c->ledger_path, "/srv/app/headgate.db");
+  CHECK_EQ(c->keep_days, 0);
   CHECK(!c->shared_readers);
   CHECK_EQ(c->max_concurrency, 4);
   CHECK_EQ(c->throttled_concurrency, 1);
@@ -83,7 +84,7 @@ TEST(config, every_field) {
       "{\"tokenBudget\": {\"hardLimitTokens\": 9007199254740991, \"throttlePercent\": 70, \"throttleBasis\": "
       "\"committed\","
       " \"restoreBelowPercent\": 60, \"orphanedReservations\": \"keep\"},"
-      " \"ledger\": {\"path\": \"./data//x.db\", \"keepDays\": 0, \"sharedReaders\": true},"
+      " \"ledger\": {\"path\": \"./data//x.db\", \"keepDays\": 36500, \"sharedReaders\": true},"
       " \"scheduler\": {\"maxConcurrency\": 65536, \"throttledConcurrency\": 65536},"
       " \"eventBus\": {\"bind\": [\"ipc://run/events.ipc\", \"ipc:///run/e.ipc\", \"tcp://127.9.9.9:1\", "
       "\"tcp://[::1]:65535\","
@@ -98,6 +99,7 @@ TEST(config, every_field) {
   CHECK_EQ(c->restore_below_percent, 60);
   CHECK_EQ(c->orphan_policy, HG_ORPHAN_KEEP);
   CHECK_STR(c->ledger_path, "/srv/app/data/x.db");
+  CHECK_EQ(c->keep_days, 36500);
   CHECK(c->shared_readers);
   CHECK_EQ(c->max_concurrency, 65536);
   CHECK_EQ(c->throttled_concurrency, 65536);
@@ -202,6 +204,7 @@ TEST(config, ranges) {
       {WITH("\"scheduler\": {\"maxConcurrency\": 8, \"throttledConcurrency\": %s}"),
        "1:103: scheduler.throttledConcurrency ",
        {"0", "9"}},
+      {WITH("\"ledger\": {\"keepDays\": %s}"), "1:67: ledger.keepDays ", {"-1", "36501", "1.0"}},
       {WITH("\"ledger\": {\"sharedReaders\": %s}"),
        "1:72: ledger.sharedReaders must be true or false",
        {"1", "\"true\"", "null"}},
@@ -224,8 +227,6 @@ TEST(config, texts_and_choices) {
   refuse(WITH("\"ledger\": {\"path\": \"\"}"), "1:63: ledger.path ", "1 to 1024 bytes");
   refuse(WITH("\"ledger\": {\"path\": 7}"), "1:63: ledger.path ", "text in quotes; found 7");
   refuse(WITH("\"ledger\": {\"path\": \"data/\"}"), "1:63: ledger.path ", "must name a file");
-  refuse(WITH("\"ledger\": {\"keepDays\": 30}"), "1:67: ledger.keepDays is 30", "not built yet; leave it out or 0");
-  refuse(WITH("\"ledger\": {\"keepDays\": 0.0}"), "1:67: ledger.keepDays is 0.0", "not built yet");
   refuse(WITH("\"llm\": {\"auth\": \"Bearer\"}"), "1:60: llm.auth ", "\"bearer\"");
   refuse(WITH("\"llm\": {\"unbounded\": \"yes\"}"), "1:65: llm.unbounded ", "\"refuse\" or \"allow\"");
   refuse(WITH("\"llm\": {\"outputCapField\": \"a b\"}"), "1:70: llm.outputCapField ", "max_tokens");

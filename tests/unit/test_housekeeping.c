@@ -12,8 +12,9 @@
 struct pretend {
   struct hg_audit_report found;
   hg_err err;
-  unsigned portions, begun;
-  char calls[256]; // w: write, a: first portion, p: portion
+  hg_err fold_err;
+  unsigned portions, begun, folds;
+  char calls[256]; // w: write, a: first portion, p: portion; f: fold
   size_t count;
 };
 
@@ -57,6 +58,16 @@ static hg_err pretend_find(void *self, struct hg_text usage_id, uint64_t *seq, u
   return HG_OK;
 }
 
+static hg_err pretend_fold(void *self, int64_t now_utc_us, uint32_t rows, uint64_t *folded, bool *more, hg_error *why) {
+  struct pretend *store = self;
+  CHECK(rows > 0 && rows <= 4096 && now_utc_us == 2000000);
+  note(store, 'f');
+  *folded = 7;
+  *more = ++store->folds % 3 != 0;
+  if (store->fold_err != HG_OK) snprintf(why->text, sizeof why->text, "cannot fold");
+  return store->fold_err;
+}
+
 struct scene {
   struct pretend store;
   struct hg_test_actor persister;
@@ -72,7 +83,8 @@ static void begin(struct scene *scene) {
   *scene = (struct scene){.store.found = {.seq = 70, .rows = 66, .permits = 11}};
   scene->persister.now = (struct hg_now){START_US, 2000000};
   const struct hg_store store = {&scene->store,      pretend_write, pretend_recover,
-                                 pretend_checkpoint, pretend_find,  pretend_audit};
+                                 pretend_checkpoint, pretend_find,  pretend_audit,
+                                 pretend_fold};
   CHECK_EQ(hg_persister_new(store, 0, &scene->persister.actor), HG_OK);
   turn(scene, 0);
 }
@@ -153,10 +165,73 @@ TEST(housekeeping, audits_once_after_the_start_between_commits) {
   CHECK_EQ(told.as.audited.lasted_us, 830);
   CHECK_EQ(told.as.audited.reason.size, 0);
   CHECK(hg_test_is_silent(&scene.persister, HG_PORT_AUDITS));
-  CHECK(scene.persister.wake > scene.persister.now.monotonic_us);
   for (int i = 0; i < 100; i++)
     turn(&scene, 1000000);
+  CALLS(&scene, "fff"); // and then a pass over old rows
+  end(&scene);
+}
+
+static void audit_at_once(struct scene *scene) {
+  turn(scene, 1000000);
+  turn(scene, 0);
+  turn(scene, 0);
+  CALLS(scene, "app");
+  (void)expect_audited(scene);
+}
+
+TEST(housekeeping, old_rows_are_folded_between_commits_every_hour) {
+  struct scene scene;
+  begin(&scene);
+  audit_at_once(&scene);
+  CHECK_EQ(scene.persister.wake, scene.persister.now.monotonic_us);
+  turn(&scene, 0);
+  send_fact(&scene);
+  turn(&scene, 0);
+  turn(&scene, 0);
+  ask(&scene, 5); // goes first
+  for (int i = 0; i < PORTIONS; i++)
+    turn(&scene, 0);
+  turn(&scene, 0);
+  CALLS(&scene, "fwfappf");
+  const int64_t ended = scene.persister.now.monotonic_us;
+  while (scene.persister.now.monotonic_us < ended + INT64_C(3599000000)) {
+    CHECK(scene.persister.wake > scene.persister.now.monotonic_us);
+    turn(&scene, 100000000);
+  }
+  turn(&scene, 1000000);
+  for (int i = 0; i < 5; i++)
+    turn(&scene, 0);
+  CALLS(&scene, "fff");
+  end(&scene);
+}
+
+TEST(housekeeping, a_ledger_that_is_wrong_keeps_its_rows) {
+  struct scene scene;
+  begin(&scene);
+  scene.store.found.differences = scene.store.found.listed = 1;
+  audit_at_once(&scene);
+  turn(&scene, INT64_C(7200000000));
   CALLS(&scene, "");
+  scene.store.found.differences = scene.store.found.listed = 0; // somebody has mended it
+  ask(&scene, 5);
+  for (int i = 0; i < PORTIONS + 1; i++)
+    turn(&scene, 0);
+  CALLS(&scene, "appf");
+  end(&scene);
+}
+
+TEST(housekeeping, a_fold_that_fails_is_a_write_that_fails) {
+  struct scene scene;
+  begin(&scene);
+  audit_at_once(&scene);
+  scene.store.fold_err = HG_ERR_BUSY;
+  turn(&scene, 0);
+  CALLS(&scene, "f");
+  const struct hg_message told = hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_COMMITTED);
+  CHECK(told.as.committed.degraded && hg_text_equal(told.as.committed.reason, hg_text_of("cannot fold")));
+  send_fact(&scene);
+  turn(&scene, 0);
+  CALLS(&scene, ""); // nothing is written before it has recovered
   end(&scene);
 }
 

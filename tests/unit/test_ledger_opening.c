@@ -117,6 +117,73 @@ TEST(ledger_opening, other_files_are_refused_and_left_alone) {
   bed_remove(&bed);
 }
 
+// Opens what is at the ledger's path; it must be refused with words that name it and say this.
+static void refuse(const struct bed *bed, hg_err err, const char *saying) {
+  hg_error why;
+  CHECK_EQ(try_open(bed, &why), err);
+  if (!strstr(why.text, saying) || !strstr(why.text, bed->path)) fprintf(stderr, "%s\n", why.text);
+  CHECK(strstr(why.text, saying) != NULL && strstr(why.text, bed->path) != NULL);
+}
+
+TEST(ledger_opening, what_is_no_file_is_refused) {
+  struct bed bed;
+  bed_make(&bed);
+  CHECK(mkdir(bed.path, 0700) == 0);
+  refuse(&bed, HG_ERR_LEDGER_FOREIGN, "is a directory");
+  CHECK(rmdir(bed.path) == 0 && mkfifo(bed.path, 0600) == 0);
+  refuse(&bed, HG_ERR_LEDGER_FOREIGN, "is a pipe");
+  CHECK(unlink(bed.path) == 0 && symlink("/dev/null", bed.path) == 0);
+  refuse(&bed, HG_ERR_LEDGER_FOREIGN, "is a device");
+  CHECK(unlink(bed.path) == 0 && symlink(bed.path, bed.path) == 0);
+  refuse(&bed, HG_ERR_STORE, "symbolic link");
+  CHECK(unlink(bed.path) == 0 && symlink("nowhere.db", bed.path) == 0);
+  refuse(&bed, HG_ERR_STORE, "symbolic link");
+  CHECK(unlink(bed.path) == 0);
+  bed_remove(&bed);
+}
+
+// A ledger of some pages, closed, and its bytes.
+static char *make_bytes(struct bed *bed, size_t *size) {
+  struct hg_ledger_state state;
+  struct story story;
+  bed_make(bed);
+  struct hg_ledger *ledger = bed_open(bed, &state);
+  story_begin(&story, &state);
+  hg_ledger_state_clear(&state);
+  for (unsigned i = 0; i < 3000; i++)
+    story_usage(&story, PAPERS, 1, "a task with a name", false);
+  story_write(&story, ledger);
+  story_end(&story);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  char *bytes = malloc(1 << 20);
+  FILE *file = fopen(bed->path, "r");
+  CHECK(bytes && file);
+  *size = fread(bytes, 1, 1 << 20, file);
+  CHECK(*size > 100000 && *size < 1 << 20);
+  fclose(file);
+  return bytes;
+}
+
+TEST(ledger_opening, damaged_files_are_refused_with_what_to_do_and_left_alone) {
+  struct bed bed;
+  size_t size;
+  char *bytes = make_bytes(&bed, &size);
+  const size_t cuts[] = {50, 1000, 4096, 40960, size / 2, size - 4096, size - 1};
+  for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+    put_file(bed.path, bytes, cuts[i]);
+    refuse(&bed, HG_ERR_STORE, "ledger");
+    struct stat found;
+    CHECK(stat(bed.path, &found) == 0 && found.st_size == (off_t)cuts[i]);
+  }
+  put_file(bed.path, bytes, size / 2);
+  refuse(&bed, HG_ERR_STORE, ".recover");
+  memset(bytes + 100, 0, 4096 - 100); // the page of the tables
+  put_file(bed.path, bytes, size);
+  refuse(&bed, HG_ERR_STORE, ".recover");
+  free(bytes);
+  bed_remove(&bed);
+}
+
 TEST(ledger_opening, an_empty_file_becomes_a_ledger) {
   struct bed bed;
   hg_error why;
@@ -317,6 +384,44 @@ TEST(ledger_opening, a_limit_set_by_hand_outlives_a_configuration_that_does_not_
   CHECK(!state.budgets[RESEARCH].is_new && state.budgets[PAPERS].is_new);
   hg_ledger_state_clear(&state);
   CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  story_end(&story);
+  bed_remove(&bed);
+}
+
+static int pages_read(const struct bed *bed) {
+  struct hg_ledger_state state;
+  int read = 0, highest = 0;
+  struct hg_ledger *ledger = bed_open(bed, &state);
+  CHECK_EQ(sqlite3_db_status(ledger->db, SQLITE_DBSTATUS_CACHE_MISS, &read, &highest, 0), SQLITE_OK);
+  hg_ledger_state_clear(&state);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  return read;
+}
+
+// An opening reads a path through each tree and the permits that have not ended, however long the journal is.
+TEST(ledger_opening, does_not_depend_on_the_length_of_the_journal) {
+  struct bed bed;
+  struct hg_ledger_state state;
+  struct story story;
+  int before = 0;
+  bed_make(&bed);
+  struct hg_ledger *ledger = bed_open(&bed, &state);
+  story_begin(&story, &state);
+  hg_ledger_state_clear(&state);
+  for (uint64_t id = 1; id <= 40000; id++) {
+    story_reserve(&story, id, PAPERS, 10, "a task");
+    if (id > 20) story_settle(&story, id, PAPERS, 10, 10, false);
+    if (id % 1000) continue;
+    story_write(&story, ledger);
+    if (id != 1000) continue;
+    CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+    before = pages_read(&bed);
+    ledger = bed_open(&bed, &state);
+    hg_ledger_state_clear(&state);
+  }
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  const int after = pages_read(&bed);
+  CHECK(before > 0 && after <= before + 4); // two trees are a level deeper each, with some to spare
   story_end(&story);
   bed_remove(&bed);
 }

@@ -1,0 +1,236 @@
+// Retention: what is old goes, what it added up to stays, and nobody can tell the difference by the sums. Permits that
+// have not ended keep their rows. labels: budget
+#include "ledger_story.h"
+
+#define FIRST_US 1763894400000000 // the moment of row n is this + n
+#define DAY_US (INT64_C(24) * 60 * 60 * 1000000)
+
+static struct hg_audit_report report; // large
+
+static struct hg_ledger *begin(struct bed *bed, struct story *story) {
+  struct hg_ledger_state state;
+  bed_make(bed);
+  bed->config.keep_days = 1;
+  struct hg_ledger *ledger = bed_open(bed, &state);
+  story_begin(story, &state);
+  hg_ledger_state_clear(&state);
+  return ledger;
+}
+
+static void end(struct bed *bed, struct story *story, struct hg_ledger *ledger) {
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  story_end(story);
+  bed_remove(bed);
+}
+
+static void expect_clean(struct hg_ledger *ledger) {
+  hg_error why = HG_ERROR_INIT;
+  bool done = false;
+  for (bool anew = true; !done; anew = false)
+    CHECK_EQ(hg_ledger_audit(ledger, anew, 100000, &report, &done, &why), HG_OK);
+  for (uint32_t i = 0; i < report.listed; i++)
+    fprintf(stderr, "%s: %s\n", report.list[i].check, report.list[i].text);
+  CHECK_EQ(report.differences, 0);
+}
+
+// A pass in which the rows before `seq` are old; audits between its portions.
+static uint64_t fold_before(struct hg_ledger *ledger, int64_t seq, uint32_t rows) {
+  hg_error why = HG_ERROR_INIT;
+  uint64_t folded, all = 0;
+  bool more;
+  do {
+    const hg_err err = hg_ledger_fold(ledger, FIRST_US + seq + DAY_US, rows, &folded, &more, &why);
+    if (err != HG_OK) fprintf(stderr, "%s\n", why.text);
+    CHECK_EQ(err, HG_OK);
+    CHECK(folded <= rows);
+    all += folded;
+    expect_clean(ledger);
+  } while (more);
+  return all;
+}
+
+// 10 rows of each kind of permit, and usage.
+static void tell_rows(struct story *story, uint64_t first_id) {
+  for (uint64_t id = first_id; id < first_id + 10; id++) {
+    story_reserve(story, id, (uint32_t)(id % BUDGETS), 50, "task");
+    story_usage(story, (uint32_t)(id % BUDGETS), 5, "task", false);
+  }
+  for (uint64_t id = first_id; id < first_id + 10; id++) {
+    if (id % 5 == 0) story_settle(story, id, (uint32_t)(id % BUDGETS), 50, 20, false);
+    if (id % 5 == 1) story_release(story, id, (uint32_t)(id % BUDGETS), 50);
+    if (id % 5 == 2) story_orphan(story, id, (uint32_t)(id % BUDGETS), 50, "charge");
+    if (id % 5 == 3) story_orphan(story, id, (uint32_t)(id % BUDGETS), 50, "keep");
+  }
+}
+
+static int64_t numbers(struct hg_ledger *ledger) {
+  return sql_in(ledger->db, "SELECT sum(total_used) * 1000000 + sum(reserved) FROM token_budget");
+}
+
+TEST(ledger_fold, sums_stay_and_permits_that_have_not_ended_keep_their_rows) {
+  struct bed bed;
+  struct story story;
+  struct hg_ledger *ledger = begin(&bed, &story);
+  tell_rows(&story, 10);
+  story_throttle(&story, PAPERS, true);
+  const int64_t last_old = (int64_t)story.seq;
+  tell_rows(&story, 30);
+  story_write(&story, ledger);
+  const int64_t before = numbers(ledger), fact_rows = (int64_t)story.seq;
+  // 10 usages, 2 settled and 2 released permits, and the throttle; 6 permits have not ended.
+  CHECK_EQ(fold_before(ledger, last_old + 1, 7), 10 + 4 + 4 + 1);
+  CHECK_EQ(numbers(ledger), before);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal"), fact_rows - 19);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE id < 30"), 6);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal WHERE permit < 30"), 6 + 4);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE id >= 30"), 10);
+  CHECK_EQ(sql_in(ledger->db, "SELECT sum(used) FROM fold"), 10 * 5 + 2 * 20);
+  CHECK_EQ(sql_in(ledger->db, "SELECT max(upto) FROM fold"), last_old);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM fold WHERE reserved <> 0"), 0);
+  CHECK_EQ(fold_before(ledger, last_old + 1, 7), 0); // once is enough
+
+  // When they end they go too, once their end is old.
+  story_settle(&story, 12, DEFAULT, 50, 9, true);
+  story_settle(&story, 13, RESEARCH, 50, 9, false);
+  story_settle(&story, 14, PAPERS, 50, 9, false);
+  story_usage(&story, DEFAULT, 1, "last", false);
+  story_write(&story, ledger);
+  CHECK_EQ(fold_before(ledger, (int64_t)story.seq - 3, 1000), 10 + 4 + 4); // the second ten
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE id IN (12, 13, 14)"), 3);
+  CHECK_EQ(fold_before(ledger, (int64_t)story.seq, 1000), 3 + 3 + 2);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE id IN (12, 13, 14)"), 0);
+  end(&bed, &story, ledger);
+}
+
+TEST(ledger_fold, an_opening_goes_on_from_a_journal_that_is_all_folded) {
+  struct bed bed;
+  struct hg_ledger_state state, again;
+  struct story story;
+  struct hg_ledger *ledger = begin(&bed, &story);
+  tell_rows(&story, 10);
+  for (uint64_t id = 12; id < 20; id++)
+    if (id % 5 > 1) story_settle(&story, id, (uint32_t)(id % BUDGETS), 50, 7, id % 5 == 2);
+  story_throttle(&story, PAPERS, true);
+  story_write(&story, ledger);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  ledger = bed_open(&bed, &state);
+  CHECK_EQ(fold_before(ledger, (int64_t)story.seq + 1, 1000), story.seq);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal"), 0);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation"), 0);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  ledger = bed_open(&bed, &again);
+  CHECK_EQ(again.last_seq, state.last_seq);
+  CHECK(memcmp(again.topic_last, state.topic_last, sizeof again.topic_last) == 0);
+  for (uint32_t i = 0; i < BUDGETS; i++)
+    CHECK(again.budgets[i].used == state.budgets[i].used && again.budgets[i].reserved == state.budgets[i].reserved &&
+          again.budgets[i].throttled == state.budgets[i].throttled);
+  story_throttle(&story, PAPERS, false); // names rows that are gone
+  story_usage(&story, PAPERS, 3, "on", false);
+  story_write(&story, ledger);
+  expect_clean(ledger);
+  hg_ledger_state_clear(&state);
+  hg_ledger_state_clear(&again);
+  end(&bed, &story, ledger);
+}
+
+TEST(ledger_fold, nothing_goes_for_ever_and_usage_ids_go_with_their_rows) {
+  struct bed bed;
+  struct story story;
+  struct hg_ledger *ledger = begin(&bed, &story);
+  for (unsigned i = 0; i < 20; i++)
+    story_usage(&story, DEFAULT, 1, "task", false);
+  story_write(&story, ledger);
+  CHECK_EQ(
+      sqlite3_exec(ledger->db, "INSERT INTO usage_id SELECT 'id-' || seq, seq, 7 FROM journal", NULL, NULL, NULL),
+      SQLITE_OK);
+  ledger->keep_days = 0;
+  CHECK_EQ(fold_before(ledger, 1000, 5), 0);
+  ledger->keep_days = 1;
+  CHECK_EQ(fold_before(ledger, -5, 5), 0);
+  CHECK_EQ(fold_before(ledger, 8, 5), 7);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM usage_id"), 13);
+  CHECK_EQ(sql_in(ledger->db, "SELECT min(seq) FROM usage_id"), 8);
+  // A row whose clock ran ahead stays until its time comes, whatever comes behind it.
+  CHECK_EQ(sqlite3_exec(ledger->db, "UPDATE journal SET at = at + 1000000000 WHERE seq = 10", NULL, NULL, NULL),
+           SQLITE_OK);
+  CHECK(fold_before(ledger, 21, 5) <= 12);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal WHERE seq = 10"), 1);
+  end(&bed, &story, ledger);
+}
+
+// An audit finds what was changed in a fold, and rows that are gone without one.
+TEST(ledger_fold, audits_count_what_was_folded) {
+  struct bed bed;
+  struct story story;
+  hg_error why = HG_ERROR_INIT;
+  bool done = false;
+  struct hg_ledger *ledger = begin(&bed, &story);
+  tell_rows(&story, 10);
+  tell_rows(&story, 30);
+  story_write(&story, ledger);
+  CHECK(fold_before(ledger, 29, 9) > 0);
+  CHECK_EQ(sqlite3_exec(ledger->db,
+                        "UPDATE fold SET used = used + 4 WHERE budget = 'papers';"
+                        "DELETE FROM journal WHERE seq = (SELECT max(seq) - 5 FROM journal)",
+                        NULL, NULL, NULL),
+           SQLITE_OK);
+  for (bool anew = true; !done; anew = false)
+    CHECK_EQ(hg_ledger_audit(ledger, anew, 100000, &report, &done, &why), HG_OK);
+  bool used = false, sequence = false;
+  for (uint32_t i = 0; i < report.listed; i++) {
+    used |= strcmp(report.list[i].check, "used") == 0 && strcmp(report.list[i].subject, "papers") == 0;
+    sequence |= strcmp(report.list[i].check, "sequence") == 0;
+  }
+  CHECK(used && sequence);
+  end(&bed, &story, ledger);
+}
+
+static uint64_t draw(uint64_t *seed, uint64_t below) {
+  *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+  return (*seed >> 33) % below;
+}
+
+static void tell_something(struct story *story, uint64_t *seed, uint64_t open[8], uint64_t *next_id) {
+  const uint32_t place = (uint32_t)draw(seed, 8), budget = place % BUDGETS;
+  const uint64_t what = draw(seed, 6);
+  if (what < 2) story_usage(story, (uint32_t)draw(seed, BUDGETS), (int64_t)draw(seed, 50), "task", what);
+  else if (what == 2 && draw(seed, 4) == 0) story_limit(story, budget, 1000000 + (int64_t)draw(seed, 9), "command");
+  else if (open[place] == 0) story_reserve(story, open[place] = (*next_id)++, budget, 40, "task");
+  else {
+    const uint64_t id = open[place];
+    open[place] = 0;
+    if (what == 3) story_settle(story, id, budget, 40, (int64_t)draw(seed, 60), false);
+    else if (what == 4) story_release(story, id, budget, 40);
+    else if (draw(seed, 2)) story_orphan(story, id, budget, 40, "release");
+    else {
+      story_orphan(story, id, budget, 40, "charge"); // and much later, or never
+      if (draw(seed, 2)) story_settle(story, id, budget, 40, 3, true);
+    }
+  }
+}
+
+TEST(ledger_fold, any_history_folds_without_a_trace) {
+  const char *given = getenv("HG_SEED");
+  uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)hg_ledger_utc_us();
+  fprintf(stderr, "ledger_fold: seed %llu (run again: HG_SEED=…)\n", (unsigned long long)seed);
+  struct bed bed;
+  struct story story;
+  struct hg_ledger *ledger = begin(&bed, &story);
+  uint64_t open[8] = {0}, next_id = 1, folded = 0;
+  for (unsigned round = 0; round < 60; round++) {
+    for (uint64_t i = draw(&seed, 40) + 1; i > 0; i--)
+      tell_something(&story, &seed, open, &next_id);
+    story_write(&story, ledger);
+    const int64_t before = numbers(ledger);
+    folded += fold_before(ledger, (int64_t)draw(&seed, story.seq + 2), 1 + (uint32_t)draw(&seed, 30));
+    CHECK_EQ(numbers(ledger), before);
+    CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal") + (int64_t)folded, (int64_t)story.seq);
+    // Of a permit that has not ended nothing is missing.
+    CHECK_EQ(sql_in(ledger->db,
+                    "SELECT count(*) FROM reservation AS r WHERE r.state NOT IN ('settled', 'released') AND NOT "
+                    "EXISTS (SELECT 1 FROM journal AS j WHERE j.permit = r.id AND event = 'TOKENS_RESERVED')"),
+             0);
+  }
+  CHECK(folded > 100);
+  end(&bed, &story, ledger);
+}
