@@ -15,6 +15,7 @@
 #define LIMIT "4000"
 
 static const char *const budgets[] = {"default", "left", "right", "deep"};
+static const size_t parents[] = {0, 0, 0, 2};
 #define BUDGETS 4
 
 struct storm {
@@ -73,19 +74,28 @@ static void *work(void *argument) {
   return NULL;
 }
 
-// Gives back what fills a budget, so that the work goes on at the limit.
+// Gives back most of what was used once a budget is nearly full, so that the work goes on at the limit; earlier once
+// somebody was refused, for the last tasks may all ask for more than is left below the threshold. Usage only grows
+// meanwhile: what a budget had less what those below it have now is its own at least.
 static void give_back(struct storm *storm) {
   const struct timespec pause = {0, 500000};
+  unsigned long long refusals = 0;
   while (atomic_load(&storm->running) > 0 && !atomic_load(&storm->failed)) {
-    for (size_t i = BUDGETS; i-- > 0;) {
+    const unsigned long long before = refusals;
+    refusals = atomic_load(&storm->refusals);
+    int64_t own[BUDGETS];
+    bool full = false;
+    for (size_t i = 0; i < BUDGETS; i++) {
       hg_usage usage = HG_USAGE_INIT;
       if (!expect(storm, hg_get_usage(storm->f.client, budgets[i], &usage, WAIT_MS))) return;
-      // The root's own usage is what its children do not hold: what they hold is given back by them.
-      const int64_t back = i > 0 ? usage.used * 3 / 4 : usage.used - usage.hard_limit / 3;
-      if (usage.used * 10 < usage.hard_limit * 9 || back <= 0) continue;
-      const hg_err err = hg_correct(storm->f.client, budgets[i], -back, "given back", WAIT_MS);
-      if (err != HG_ERR_RANGE && !expect(storm, err)) return;
+      own[i] = usage.used;
+      if (i > 0) own[parents[i]] -= usage.used;
+      full |= usage.used * 10 >= usage.hard_limit * (refusals > before ? 7 : 9);
     }
+    for (size_t i = 0; full && i < BUDGETS; i++)
+      if (own[i] > 1 &&
+          !expect(storm, hg_correct(storm->f.client, budgets[i], -own[i] * 3 / 4, "given back", WAIT_MS)))
+        return;
     nanosleep(&pause, NULL);
   }
 }
