@@ -25,8 +25,7 @@ static void granted(struct hg_scheduler *scheduler, struct hg_queued_task *task,
   task->state = HG_TASK_RUNNING;
   task->granted = tokens;
   task->told_at = scheduler->seq;
-  if (task->parent) scheduler->running_nested++;
-  else hg_scheduler_take_slot(scheduler, task);
+  hg_scheduler_take_slot(scheduler, task);
   // I5, by the maximum and the throttle that were in force in the tracker's line when it granted.
   assert(task->parent || scheduler->running_slots <= hg_scheduler_effective(scheduler, scheduler->max_noted));
   // A deadline that passed while the tracker was asked is no reason to refuse what it has granted.
@@ -94,8 +93,7 @@ static void permit_closed(struct hg_scheduler *scheduler, const struct hg_permit
   heard_of(scheduler, answer->seq);
   struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, answer->permit);
   if (answer->error == HG_OK && task && task->state == HG_TASK_RUNNING) {
-    if (task->parent) scheduler->running_nested--;
-    else hg_scheduler_free_slot(scheduler, task);
+    hg_scheduler_free_slot(scheduler, task);
     hg_scheduler_drop(scheduler, task);
   }
   if (question.own) return;

@@ -27,16 +27,49 @@ void hg_scheduler_disown(struct hg_scheduler *scheduler, struct hg_queued_task *
   free(owner);
 }
 
+static void count_slot(struct hg_scheduler *scheduler, const struct hg_queued_task *task, int change) {
+  scheduler->running_slots += (uint32_t)change;
+  task->owner->slots += (uint32_t)change;
+  if (task->owner->waiting) scheduler->stuck_slots += (uint32_t)change;
+}
+
 void hg_scheduler_take_slot(struct hg_scheduler *scheduler, struct hg_queued_task *task) {
-  scheduler->running_slots++;
-  task->owner->slots++;
-  if (task->owner->waiting) scheduler->stuck_slots++;
+  if (task->parent) {
+    struct hg_queued_task *parent = hg_id_map_get(&scheduler->tasks, task->parent);
+    assert(parent && parent->state == HG_TASK_RUNNING); // its close would have come before this grant
+    parent->children++;
+    scheduler->running_nested++;
+  } else {
+    count_slot(scheduler, task, +1);
+  }
+}
+
+// The first that runs in a slot after the task that held it has it now, the others are its children.
+static void hand_on(struct hg_scheduler *scheduler, struct hg_queued_task *task, struct hg_queued_task *heir) {
+  struct hg_queued_task *child;
+  for (size_t at = 0; task->children > 0 && (child = hg_id_map_next(&scheduler->tasks, &at));) {
+    if (child->parent != task->request || child->state != HG_TASK_RUNNING) continue;
+    task->children--;
+    child->parent = heir ? heir->request : 0;
+    if (heir) {
+      heir->children++;
+    } else {
+      heir = child;
+      scheduler->running_nested--;
+      count_slot(scheduler, heir, +1);
+    }
+  }
 }
 
 void hg_scheduler_free_slot(struct hg_scheduler *scheduler, struct hg_queued_task *task) {
-  scheduler->running_slots--;
-  task->owner->slots--;
-  if (task->owner->waiting) scheduler->stuck_slots--;
+  struct hg_queued_task *parent = task->parent ? hg_id_map_get(&scheduler->tasks, task->parent) : NULL;
+  if (parent) {
+    parent->children--;
+    scheduler->running_nested--;
+  } else {
+    count_slot(scheduler, task, -1);
+  }
+  hand_on(scheduler, task, parent);
 }
 
 // Nested work needs no slot.

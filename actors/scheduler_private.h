@@ -107,6 +107,7 @@ void hg_scheduler_forget_lease(struct hg_scheduler *scheduler, struct hg_queued_
 // scheduler_owners.c
 bool hg_scheduler_own(struct hg_scheduler *scheduler, struct hg_queued_task *task); // false: no memory
 void hg_scheduler_disown(struct hg_scheduler *scheduler, struct hg_queued_task *task);
+// A task begins to run in a slot of its own or its parent's, and ends; its children go on in the same slot.
 void hg_scheduler_take_slot(struct hg_scheduler *scheduler, struct hg_queued_task *task);
 void hg_scheduler_free_slot(struct hg_scheduler *scheduler, struct hg_queued_task *task);
 void hg_scheduler_begin_wait(struct hg_scheduler *scheduler, struct hg_queued_task *task); // it is in line

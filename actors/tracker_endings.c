@@ -114,11 +114,33 @@ static void tell_over_reservation(struct hg_tracker *tracker, const struct hg_pe
   hg_tracker_emit(tracker, permit->budget, &event);
 }
 
+// A slot is free when the last permit that runs in it has ended: the first of those that are left takes it over, and
+// the others run in its slot from then on.
+static void hand_on_slot(struct hg_tracker *tracker, struct hg_permit_record *permit) {
+  struct hg_permit_record *parent = permit->parent ? hg_permits_get(&tracker->permits, permit->parent) : NULL;
+  struct hg_permit_record *heir = parent, *child;
+  if (parent) parent->children--;
+  for (size_t at = 0; permit->children > 0 && (child = hg_id_map_next(&tracker->permits.map, &at));) {
+    if (child->parent != permit->id) continue;
+    permit->children--;
+    child->parent = heir ? heir->id : 0;
+    if (heir) {
+      heir->children++;
+    } else {
+      heir = child;
+      heir->slot = true;
+      hg_budgets_count(&tracker->budgets, heir->budget, 0, +1, 0);
+    }
+  }
+  permit->parent = 0;
+}
+
 // Takes the permit out of the counts of its path.
 static void uncount(struct hg_tracker *tracker, struct hg_permit_record *permit) {
   if (permit->state == HG_PERMIT_CHARGED) return;
   const int64_t kept = permit->state == HG_PERMIT_KEPT ? -permit->tokens : 0;
   hg_budgets_count(&tracker->budgets, permit->budget, -1, -(int)permit->slot, kept);
+  hand_on_slot(tracker, permit);
   permit->slot = false;
 }
 

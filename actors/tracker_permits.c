@@ -70,7 +70,9 @@ static hg_err grant(struct hg_tracker *tracker, const struct hg_reserve_message 
   permit->budget = request->budget;
   permit->tokens = tokens;
   permit->attempt = request->attempt;
+  permit->parent = request->parent;
   permit->slot = request->parent == 0;
+  if (permit->parent) hg_permits_get(&tracker->permits, permit->parent)->children++;
   if (request->from_parent) {
     permit->lender = request->parent;
     hg_permits_get(&tracker->permits, permit->lender)->tokens -= tokens;

@@ -225,7 +225,8 @@ typedef struct hg_request {
   int64_t max_tokens;   /* the most that it may use, min_tokens to HG_TOKENS_MAX */
   uint32_t attempt;     /* 1 for the first try of the task; 0 is taken as 1 */
   bool first_in_line;   /* a retry: queue before all that wait */
-  hg_permit parent;     /* nested work runs in the slot of this open permit, {0}: none */
+  hg_permit parent;     /* nested work runs in the slot of this open permit, {0}: none. The slot is free when all
+                           permits that run in it have ended, in whatever order */
   bool from_parent;     /* its tokens come out of the parent's reservation, which must be of the same budget: it never waits,
                            HG_ERR_BUDGET_EXHAUSTED says what the parent has left. What it does not use goes back to the
                            parent, or to the budget when the parent has ended */

@@ -93,8 +93,7 @@ static void give_back(struct storm *storm) {
       full |= usage.used * 10 >= usage.hard_limit * (refusals > before ? 7 : 9);
     }
     for (size_t i = 0; full && i < BUDGETS; i++)
-      if (own[i] > 1 &&
-          !expect(storm, hg_correct(storm->f.client, budgets[i], -own[i] * 3 / 4, "given back", WAIT_MS)))
+      if (own[i] > 1 && !expect(storm, hg_correct(storm->f.client, budgets[i], -own[i] * 3 / 4, "given back", WAIT_MS)))
         return;
     nanosleep(&pause, NULL);
   }

@@ -26,10 +26,48 @@ TEST(scheduler_nested, nested_work_needs_no_slot) {
   settle(&f, ALICE, 1);
   hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE);
   close_permit(&f, 1, HG_OK, 0);
-  room(&f, 0);
-  expect_asked(&f, 3, 2);
   hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, ALICE, HG_SETTLED);
+  room(&f, 0);
+  hg_test_flush(&f.scheduler);
   expect_refused(&f, ALICE, 4, HG_ERR_UNKNOWN_PERMIT); // its parent is gone
+  CHECK(asks_nothing(&f));                             // 5 runs in the slot
+  settle(&f, ALICE, 5);
+  hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE);
+  close_permit(&f, 5, HG_OK, 0);
+  expect_asked(&f, 3, 2);
+  end(&f);
+}
+
+static void end_task(struct fixture *f, uint64_t id) {
+  settle(f, ALICE, id);
+  hg_test_expect(&f->scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE);
+  close_permit(f, id, HG_OK, 0);
+  hg_test_expect(&f->scheduler, HG_PORT_CLIENTS, ALICE, HG_SETTLED);
+}
+
+static void run_nested(struct fixture *f, uint64_t id, uint64_t parent) {
+  acquire_as(f, ALICE, (struct wish){.request = id, .parent = parent});
+  expect_asked(f, id, 0);
+  answer(f, id, HG_VERDICT_GRANTED, 0, 0);
+  expect_granted(f, ALICE, id);
+}
+
+// Whatever the order of their ends: one slot, free when the last of them has ended.
+TEST(scheduler_nested, a_slot_goes_from_one_to_the_next_of_those_that_run_in_it) {
+  struct fixture f;
+  begin(&f, 1);
+  start(&f);
+  run_task(&f, 1);
+  run_nested(&f, 2, 1);
+  run_nested(&f, 3, 2);
+  run_nested(&f, 4, 1);
+  acquire(&f, 5);
+  const uint64_t order[] = {2, 1, 4, 3};
+  for (size_t i = 0; i < 4; i++) {
+    CHECK(asks_nothing(&f));
+    end_task(&f, order[i]);
+  }
+  expect_asked(&f, 5, 0);
   end(&f);
 }
 

@@ -267,7 +267,11 @@ TEST(tracker, under_the_throttle_permits_run_one_at_a_time_and_nested_ones_besid
   CHECK_EQ(usage_of(&f, 0).open_permits, 2);
   CHECK_EQ(settled(&f, 1, 10), HG_OK);
   hg_test_expect(&f.tracker, HG_PORT_DECISIONS, 0, HG_ROOM);
-  CHECK_EQ(ask(&f, (struct wish){.permit = 3, .min = 10, .max = 10, .heard = 1}).verdict, HG_VERDICT_GRANTED);
+  // The slot is the nested one's now.
+  CHECK_EQ(ask(&f, (struct wish){.permit = 3, .min = 10, .max = 10, .heard = 1}).verdict, HG_VERDICT_THROTTLED);
+  CHECK_EQ(settled(&f, 2, 10), HG_OK);
+  hg_test_expect(&f.tracker, HG_PORT_DECISIONS, 0, HG_ROOM);
+  CHECK_EQ(ask(&f, (struct wish){.permit = 3, .min = 10, .max = 10, .heard = 2}).verdict, HG_VERDICT_GRANTED);
   end(&f);
 }
 
