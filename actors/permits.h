@@ -30,9 +30,10 @@ struct hg_permit_record {
 };
 struct hg_closed_permit {
   uint64_t id;
-  int64_t tokens; // settled: what it used
+  int64_t tokens; // settled: what it was said to have used, HG_USAGE_MISSING: nobody knew
   enum hg_permit_end end;
 };
+#define HG_USAGE_MISSING INT64_C(-1)
 struct hg_permits {
   struct hg_id_map map;
   struct hg_permit_record **orphans; // by id

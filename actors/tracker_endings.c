@@ -12,6 +12,7 @@ static bool text_is(struct hg_text text, const char *word) {
 struct ending {
   enum hg_permit_end end;
   int64_t tokens; // used
+  int64_t said;   // the same, or HG_USAGE_MISSING
   uint32_t outcome;
   struct hg_text reason;
   const struct hg_settle_message *settle; // NULL: a release
@@ -155,7 +156,7 @@ static void answer_closed(struct hg_tracker *tracker, uint64_t permit, hg_err er
 
 static hg_err check_ending(const struct hg_tracker *tracker, uint64_t id, const struct ending *ending) {
   const struct hg_closed_permit *closed = hg_permits_closed(&tracker->permits, id);
-  if (closed) return closed->end == ending->end && closed->tokens == ending->tokens ? HG_OK : HG_ERR_CONFLICT;
+  if (closed) return closed->end == ending->end && closed->tokens == ending->said ? HG_OK : HG_ERR_CONFLICT;
   return HG_ERR_UNKNOWN_PERMIT;
 }
 
@@ -177,7 +178,7 @@ static void end_permit(struct hg_tracker *tracker, uint64_t id, const struct end
   tell_task_end(tracker, permit, ending->outcome, ending->reason);
   tell_over_reservation(tracker, permit, ending);
   hg_tracker_tell_crossings(tracker, leaf, change.used, hg_permit_task(permit));
-  hg_permits_close(&tracker->permits, permit, ending->end, ending->tokens);
+  hg_permits_close(&tracker->permits, permit, ending->end, ending->said);
   answer_closed(tracker, id, HG_OK);
   hg_tracker_settle_path(tracker, leaf, true);
 }
@@ -191,11 +192,13 @@ void hg_tracker_settle(struct hg_tracker *tracker, const struct hg_settle_messag
   // Missing usage is never 0: the worst case is charged, and flagged.
   struct hg_settle_message charged = *settle;
   const struct hg_permit_record *permit = hg_permits_get(&tracker->permits, settle->permit);
-  if (settle->source == HG_SOURCE_MISSING && permit) {
+  const bool missing = settle->source == HG_SOURCE_MISSING;
+  if (missing && permit) {
     charged.tokens = permit->tokens;
     charged.source = HG_SOURCE_ESTIMATED;
   }
-  const struct ending ending = {HG_PERMIT_SETTLED, charged.tokens, charged.outcome, charged.reason, &charged};
+  const struct ending ending = {HG_PERMIT_SETTLED, charged.tokens, missing ? HG_USAGE_MISSING : charged.tokens,
+                                charged.outcome,   charged.reason, &charged};
   end_permit(tracker, charged.permit, &ending);
 }
 
@@ -204,7 +207,7 @@ void hg_tracker_release(struct hg_tracker *tracker, const struct hg_release_mess
     answer_closed(tracker, release->permit, HG_ERR_INVALID);
     return;
   }
-  const struct ending ending = {HG_PERMIT_RELEASED, 0, release->outcome, release->reason, NULL};
+  const struct ending ending = {HG_PERMIT_RELEASED, 0, 0, release->outcome, release->reason, NULL};
   end_permit(tracker, release->permit, &ending);
 }
 

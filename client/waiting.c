@@ -2,9 +2,12 @@
 #include "client/client.h"
 
 #include <string.h>
+#include <time.h>
 
 #define GRACE_US 200000 // the scheduler answers a deadline itself; this long later the runtime counts as silent
 #define LOOK_AGAIN_US 1000
+#define NAME_RETRY_MS 5
+#define NAME_PATIENCE_MS 500
 
 // Starts again and again while the pipe is full: a waiting call waits instead of hearing HG_ERR_BUSY.
 #define START_OR_WAIT(err, client, deadline, call)                                                                     \
@@ -111,7 +114,9 @@ hg_err hg_acquire(hg_client *client, const hg_request *request, hg_grant *out, i
   if (!client || !out || out->size < sizeof *out) return HG_ERR_INVALID;
   const int64_t deadline = hg_deadline(timeout_ms);
   // 0 would mean no deadline to the scheduler. One try is no wait.
-  const struct hg_patience patience = {timeout_ms < 0 ? 0 : timeout_ms == 0 ? 1 : (uint64_t)timeout_ms * 1000,
+  const struct hg_patience patience = {timeout_ms < 0    ? 0
+                                       : timeout_ms == 0 ? 1
+                                                         : (uint64_t)timeout_ms * 1000,
                                        timeout_ms != 0};
   hg_ticket ticket;
   hg_completion done;
@@ -307,11 +312,22 @@ static hg_err take_name(hg_client *client, const char *name, uint64_t *last, int
   return HG_OK;
 }
 
+// The last word of a client that was destroyed a moment ago comes another way, and may come after this.
+static hg_err take_name_from_leaver(hg_client *client, const char *name, uint64_t *last, int timeout_ms) {
+  const struct timespec pause = {0, NAME_RETRY_MS * 1000000L};
+  hg_err err = take_name(client, name, last, timeout_ms);
+  for (int waited_ms = 0; err == HG_ERR_CONFLICT && waited_ms < NAME_PATIENCE_MS; waited_ms += NAME_RETRY_MS) {
+    nanosleep(&pause, NULL);
+    err = take_name(client, name, last, timeout_ms);
+  }
+  return err;
+}
+
 hg_err hg_client_new_named(hg_runtime *rt, const char *name, hg_client **out, uint64_t *last, int timeout_ms) {
   if (!name || !out || !last) return HG_ERR_INVALID;
   hg_client *client = NULL;
   hg_err err = hg_client_new(rt, &client);
-  if (err == HG_OK) err = take_name(client, name, last, timeout_ms);
+  if (err == HG_OK) err = take_name_from_leaver(client, name, last, timeout_ms);
   if (err == HG_OK) *out = client;
   else hg_client_destroy(&client);
   return err;

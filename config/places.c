@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 // Drops empty and "." segments, in place. ".." stays: what it means depends on symbolic links.
@@ -65,8 +66,12 @@ static void runtime_directory(const char *ledger_path, const char *runtime_dir, 
   assert(written > 0);
 }
 
-hg_err hg_places_of(const char *ledger_path, const char *runtime_dir, struct hg_places *out, hg_error *why) {
-  if (ledger_path[0] != '/') return refuse(why, HG_ERR_INVALID, ledger_path, "is not an absolute path");
+static bool is_link(const char *path) {
+  struct stat found;
+  return lstat(path, &found) == 0 && S_ISLNK(found.st_mode);
+}
+
+static hg_err places_of(const char *ledger_path, const char *runtime_dir, struct hg_places *out, hg_error *why) {
   struct hg_places places;
   if (strlen(ledger_path) + strlen(".lock") > HG_PATH_MAX)
     return refuse(why, HG_ERR_CONFIG, ledger_path, "is too long: choose a directory with a shorter path");
@@ -85,4 +90,13 @@ hg_err hg_places_of(const char *ledger_path, const char *runtime_dir, struct hg_
            places.directory);
   *out = places;
   return HG_OK;
+}
+
+// One file is one ledger, by whatever link it is opened; SQLite too keeps its other files beside the target.
+hg_err hg_places_of(const char *ledger_path, const char *runtime_dir, struct hg_places *out, hg_error *why) {
+  if (ledger_path[0] != '/') return refuse(why, HG_ERR_INVALID, ledger_path, "is not an absolute path");
+  char *target = is_link(ledger_path) ? realpath(ledger_path, NULL) : NULL;
+  const hg_err err = places_of(target ? target : ledger_path, runtime_dir, out, why);
+  free(target);
+  return err;
 }

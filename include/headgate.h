@@ -155,7 +155,7 @@ HG_CHECKED hg_err hg_client_new(hg_runtime *rt, hg_client **out);
  * corrections and limits are numbered from 1 in the order of their calls, over the whole life of the ledger; the ticket of
  * one is HG_TICKET_OF_NUMBER(number). *last is the newest number that was decided and is durable: what the caller sent
  * after it never arrived and has to be sent again, what it sent before must not be. HG_ERR_CONFLICT: another client has the
- * name now. HG_ERR_BUSY: 65,536 names are known. */
+ * name now (told after half a second, in which one that was just destroyed gives it back). HG_ERR_BUSY: 65,536 names are known. */
 HG_CHECKED hg_err hg_client_new_named(hg_runtime *rt, const char *name, hg_client **out, uint64_t *last, int timeout_ms);
 #define HG_TICKET_OF_NUMBER(number) ((hg_ticket){(number) | UINT64_C(1) << 63})
 

@@ -1,5 +1,7 @@
 // A live runtime whose ledger has no room: nothing is acknowledged while it fails, everything once there is room,
-// nothing is lost or counted twice, subscribers hear of it, and a close ends all the same. labels: budget
+// nothing is lost or counted twice, subscribers hear of it, and a close ends all the same.
+//
+// labels: budget
 #include "support/runtime_fixture.h"
 
 #include <signal.h>

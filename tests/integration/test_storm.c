@@ -1,6 +1,8 @@
 // Many threads that acquire and settle at once under limits close to what they ask for, some of them using more than
 // they said. The journal alone shows that no grant ever took a budget over its limit, nor ran beside others under a
-// throttle. labels: budget
+// throttle.
+//
+// labels: budget
 //
 // HG_STORM=10000 lets each thread do as many tasks.
 #include "support/runtime_fixture.h"

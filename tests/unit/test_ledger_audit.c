@@ -1,5 +1,7 @@
 // The audit: clean on every ledger that was written by Headgate, exact about whatever is changed behind its back, and
-// the same while more is written between its portions. labels: budget
+// the same while more is written between its portions.
+//
+// labels: budget
 #include "ledger_story.h"
 
 #define AT_ONCE 1000000

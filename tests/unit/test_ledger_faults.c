@@ -1,5 +1,7 @@
 // The ledger in bad times: contradictions, a full disk, a killed process. Nothing acknowledged is lost, and a batch is
-// there whole or not at all. labels: budget
+// there whole or not at all.
+//
+// labels: budget
 #include "ledger_story.h"
 
 #include <signal.h>

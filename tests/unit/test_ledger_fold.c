@@ -1,5 +1,7 @@
 // Retention: what is old goes, what it added up to stays, and nobody can tell the difference by the sums. Permits that
-// have not ended keep their rows. labels: budget
+// have not ended keep their rows.
+//
+// labels: budget
 #include "ledger_story.h"
 
 #define FIRST_US 1763894400000000 // the moment of row n is this + n

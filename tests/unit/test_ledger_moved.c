@@ -1,5 +1,7 @@
 // A ledger whose files are taken away while it is open: the next write, the next checkpoint and the recovery say so,
-// and a file that stands in its place is left alone. labels: budget
+// and a file that stands in its place is left alone.
+//
+// labels: budget
 #include "ledger_story.h"
 
 static struct hg_ledger *begin(struct bed *bed, struct story *story) {
