@@ -11,13 +11,14 @@
 enum hg_permit_state {
   HG_PERMIT_OPEN,
   HG_PERMIT_KEPT,   // an orphan whose reservation stays
-  HG_PERMIT_CHARGED // an orphan that counts as used in full
+  HG_PERMIT_GUESSED // an orphan that is reserved no longer: `guess` of it counts as used until its late settle
 };
 enum hg_permit_end { HG_PERMIT_SETTLED = 1, HG_PERMIT_RELEASED };
 
 struct hg_permit_record {
   uint64_t id;
   int64_t tokens;    // the reservation, without what nested work took out of it
+  int64_t guess;     // of an orphan: what counts as used
   uint64_t lender;   // the parent that its reservation came out of; 0: nobody
   uint64_t parent;   // the permit in whose slot it runs; 0: it has its own, or none
   uint32_t children; // permits that run in its slot

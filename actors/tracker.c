@@ -315,9 +315,11 @@ static bool take_over(struct hg_tracker *tracker, const struct hg_ledger_state *
     permit->budget = stored->budget;
     permit->tokens = stored->tokens;
     permit->attempt = stored->attempt;
-    if (!stored->charged) hg_budgets_count(&tracker->budgets, permit->budget, +1, 0, stored->kept ? permit->tokens : 0);
-    if (!stored->charged && !stored->kept) tracker->left_open[tracker->left_open_count++] = permit->id;
-    else if (!hg_permits_orphan(&tracker->permits, permit, stored->kept ? HG_PERMIT_KEPT : HG_PERMIT_CHARGED))
+    permit->guess = stored->guess;
+    if (!stored->orphaned)
+      hg_budgets_count(&tracker->budgets, permit->budget, +1, 0, stored->kept ? permit->tokens : 0);
+    if (!stored->orphaned && !stored->kept) tracker->left_open[tracker->left_open_count++] = permit->id;
+    else if (!hg_permits_orphan(&tracker->permits, permit, stored->kept ? HG_PERMIT_KEPT : HG_PERMIT_GUESSED))
       return false;
   }
   return true;

@@ -196,7 +196,8 @@ static void get_orphan(struct hg_tracker *tracker, hg_peer peer, const struct hg
     orphan->permit = permit->id;
     orphan->budget = permit->budget;
     orphan->tokens = permit->tokens;
-    orphan->charged = permit->state == HG_PERMIT_CHARGED;
+    orphan->kept = permit->state == HG_PERMIT_KEPT;
+    orphan->charged = permit->guess;
     orphan->task_id = hg_permit_task(permit);
     orphan->at_opening = permit->at_opening;
   }

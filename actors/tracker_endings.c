@@ -52,8 +52,7 @@ struct change {
 
 static struct change change_by_end(const struct hg_tracker *tracker, const struct hg_permit_record *permit,
                                    int64_t tokens) {
-  // The guess of a charged orphan is in used already; what others hold is in reserved.
-  if (permit->state == HG_PERMIT_CHARGED) return (struct change){.used = tokens - permit->tokens};
+  if (permit->state == HG_PERMIT_GUESSED) return (struct change){.used = tokens - permit->guess};
   struct change change = {.used = tokens, .reserved = -permit->tokens};
   struct hg_permit_record *lender = lender_of(tracker, permit);
   if (lender && tokens < permit->tokens) {
@@ -138,7 +137,7 @@ static void hand_on_slot(struct hg_tracker *tracker, struct hg_permit_record *pe
 
 // Takes the permit out of the counts of its path.
 static void uncount(struct hg_tracker *tracker, struct hg_permit_record *permit) {
-  if (permit->state == HG_PERMIT_CHARGED) return;
+  if (permit->state == HG_PERMIT_GUESSED) return;
   const int64_t kept = permit->state == HG_PERMIT_KEPT ? -permit->tokens : 0;
   hg_budgets_count(&tracker->budgets, permit->budget, -1, -(int)permit->slot, kept);
   hand_on_slot(tracker, permit);
@@ -232,15 +231,15 @@ void hg_tracker_orphan(struct hg_tracker *tracker, struct hg_permit_record *perm
   // What can't be added up can't be charged; kept, it still counts against the limit.
   if (policy == HG_ORPHAN_CHARGE && !hg_budgets_fit(&tracker->budgets, leaf, tokens, -tokens)) policy = HG_ORPHAN_KEEP;
   struct change change = {0};
-  if (policy != HG_ORPHAN_KEEP) change = change_by_end(tracker, permit, policy == HG_ORPHAN_CHARGE ? tokens : 0);
+  permit->guess = policy == HG_ORPHAN_CHARGE ? tokens : 0;
+  if (policy != HG_ORPHAN_KEEP) change = change_by_end(tracker, permit, permit->guess);
   uncount(tracker, permit);
   apply(tracker, permit, change);
   if (policy == HG_ORPHAN_KEEP) hg_budgets_count(&tracker->budgets, leaf, +1, 0, tokens);
   tell_orphan(tracker, permit, names[policy], change);
   tell_task_end(tracker, permit, HG_OUTCOME_FAILED, hg_text_of(reason));
   hg_tracker_tell_crossings(tracker, leaf, change.used, hg_permit_task(permit));
-  if (policy == HG_ORPHAN_RELEASE) hg_permits_close(&tracker->permits, permit, HG_PERMIT_RELEASED, 0);
-  else if (!hg_permits_orphan(&tracker->permits, permit, policy == HG_ORPHAN_KEEP ? HG_PERMIT_KEPT : HG_PERMIT_CHARGED))
+  if (!hg_permits_orphan(&tracker->permits, permit, policy == HG_ORPHAN_KEEP ? HG_PERMIT_KEPT : HG_PERMIT_GUESSED))
     tracker->out->failed = true;
 }
 

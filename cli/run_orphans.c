@@ -114,7 +114,7 @@ void hg_run_orphans_count(const struct hg_run_orphans *orphans, const char *run_
     const hg_orphan *orphan = &orphans->list[i];
     if (!orphan->at_opening || strncmp(orphan->task_id, run_name, len) != 0 || orphan->task_id[len] != '/') continue;
     figures->orphans_charged++;
-    figures->orphans_kept = !orphan->charged;
-    figures->orphans_tokens += orphan->tokens;
+    figures->orphans_kept = orphan->kept;
+    figures->orphans_tokens += orphan->kept ? orphan->tokens : orphan->charged;
   }
 }

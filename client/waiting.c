@@ -290,6 +290,7 @@ hg_err hg_next_orphan(hg_client *client, hg_permit after, hg_orphan *out, int ti
   *out = (hg_orphan){.size = (uint32_t)sizeof *out,
                      .permit = {orphan->permit},
                      .tokens = orphan->tokens,
+                     .kept = orphan->kept,
                      .charged = orphan->charged,
                      .at_opening = orphan->at_opening};
   memcpy(out->budget, client->core->config->budgets[orphan->budget].name, sizeof out->budget);

@@ -292,7 +292,8 @@ typedef struct hg_orphan {
   char budget[HG_BUDGET_NAME_MAX + 1];
   char task_id[HG_TASK_ID_MAX + 1];
   int64_t tokens; /* the reservation */
-  bool charged;   /* counted as used in full until it is settled */
+  int64_t charged; /* of it counts as used until it is settled: all of it, or nothing */
+  bool kept;       /* still reserved */
   bool at_opening; /* became an orphan when this runtime opened the ledger: its process had died. Not one of older times */
 } hg_orphan;
 #define HG_ORPHAN_INIT {.size = (uint32_t)sizeof(hg_orphan)}

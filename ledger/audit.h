@@ -33,8 +33,8 @@ struct hg_audit_difference {
 };
 
 struct hg_audit_report {
-  uint64_t seq;            // the newest row: what came after it was not looked at
-  uint64_t rows, permits;  // compared
+  uint64_t seq;           // the newest row: what came after it was not looked at
+  uint64_t rows, permits; // compared
   uint64_t differences;
   uint32_t listed;
   struct hg_audit_difference list[HG_AUDIT_LISTED_MAX];

@@ -9,11 +9,11 @@
 
 struct hg_audit_budget {
   char name[HG_BUDGET_NAME_MAX + 1];
-  uint32_t parent;          // index; the root is its own
-  int64_t used, reserved;   // stored
-  bool throttled;           // stored
-  bool closed;              // as the newest row says
-  int64_t latch_seq;        // that row; 0: none
+  uint32_t parent;                          // index; the root is its own
+  int64_t used, reserved;                   // stored
+  bool throttled;                           // stored
+  bool closed;                              // as the newest row says
+  int64_t latch_seq;                        // that row; 0: none
   int64_t own_used, own_reserved, own_held; // of rows and reservations that name it
   int64_t sum_used, sum_reserved, sum_held; // the same with all below it
 };
@@ -51,6 +51,8 @@ struct hg_audit {
 // A row of the journal, as far as it counts here.
 struct hg_audit_row {
   int64_t seq, permit, used, reserved;
+  int64_t parent, lent;           // what a parent lent its child with this row; negative: what came back
+  bool keeps;                     // an orphan, as its policy wants it
   struct hg_audit_budget *budget; // NULL: the ledger does not have it
   enum hg_kind kind;              // HG_NONE: this version does not know it
 };

@@ -70,7 +70,10 @@ static hg_err take_row(struct hg_audit *audit, sqlite3_stmt *statement, hg_error
                                    .budget = hg_audit_find_budget(audit, name),
                                    .permit = sqlite3_column_int64(statement, 4),
                                    .used = sqlite3_column_int64(statement, 5),
-                                   .reserved = sqlite3_column_int64(statement, 6)};
+                                   .reserved = sqlite3_column_int64(statement, 6),
+                                   .parent = sqlite3_column_int64(statement, 7),
+                                   .lent = sqlite3_column_int64(statement, 8),
+                                   .keeps = sqlite3_column_int(statement, 9)};
   check_number(audit, row.seq);
   if (row.kind != HG_NONE) check_chain(audit, &row, sqlite3_column_int64(statement, 2));
   check_latch(audit, &row);

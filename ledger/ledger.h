@@ -22,7 +22,8 @@ struct hg_ledger_permit {        // open when the last runtime died, or an orpha
   uint64_t id;
   uint32_t budget;
   int64_t tokens;                // the reservation
-  bool charged;                  // an orphan, counted as used
+  bool orphaned;                 // no longer reserved: `guess` of it counts as used until it is settled
+  int64_t guess;
   bool kept;                     // an orphan, still counted as reserved
   uint32_t attempt;
   char task_id[HG_TASK_ID_MAX + 1];
@@ -114,7 +115,7 @@ struct hg_ledger_orphan {
   uint64_t id;
   char budget[HG_BUDGET_NAME_MAX + 1];
   int64_t tokens; // reserved
-  char state[16]; // "open", "kept" or "charged"
+  char state[16]; // "open", "kept", "charged" or "released"
   char task_id[HG_TASK_ID_MAX + 1];
 };
 // The first with an id over `after`; id 0: there is none.

@@ -49,10 +49,9 @@ static struct hg_permit_change *change_of(struct hg_permit_changes *changes, uin
 }
 
 static const char *state_of_policy(struct hg_text policy) {
-  if (hg_text_equal(policy, hg_text_of("charge"))) return "orphaned";
   if (hg_text_equal(policy, hg_text_of("keep"))) return "kept";
-  if (hg_text_equal(policy, hg_text_of("release"))) return "released";
-  return NULL;
+  const bool is_guessed = hg_text_equal(policy, hg_text_of("charge")) || hg_text_equal(policy, hg_text_of("release"));
+  return is_guessed ? "orphaned" : NULL;
 }
 
 static hg_err open_reservation(struct hg_permit_change *change, const struct hg_message *event, hg_error *why) {

@@ -202,7 +202,8 @@ static hg_err read_permit(const struct hg_ledger *ledger, const struct hg_config
   hg_sql_column(row, 1, budget, sizeof budget);
   hg_sql_column(row, 3, state, sizeof state);
   hg_sql_column(row, 5, out->task_id, sizeof out->task_id);
-  out->charged = strcmp(state, "orphaned") == 0;
+  out->orphaned = strcmp(state, "orphaned") == 0;
+  out->guess = sqlite3_column_int64(row, 6);
   out->kept = strcmp(state, "kept") == 0;
   if (hg_config_find_budget(config, budget, strlen(budget), &out->budget)) return HG_OK;
   return hg_ledger_fail(why, HG_ERR_STORE,
@@ -215,7 +216,7 @@ static hg_err tell_permits(struct hg_ledger *ledger, const struct hg_config *con
   sqlite3_stmt *all = NULL;
   hg_err err = hg_sql_prepare(
       ledger->db,
-      "SELECT id, budget, tokens, state, attempt, task_id FROM reservation WHERE " HG_SQL_UNSETTLED " ORDER BY id",
+      "SELECT id, budget, tokens, state, attempt, task_id, used FROM reservation WHERE " HG_SQL_UNSETTLED " ORDER BY id",
       &all, why);
   size_t capacity = 0;
   int code = SQLITE_DONE;

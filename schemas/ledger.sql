@@ -52,7 +52,7 @@ CREATE TABLE reservation(
   task_id TEXT,
   tokens  INTEGER NOT NULL CHECK (tokens >= 0), -- reserved by it alone: without what nested permits took out of it
   state   TEXT NOT NULL CHECK (state = 'open' OR state = 'kept' OR state = 'orphaned' OR state = 'settled' OR state = 'released'),
-                                -- kept: its owner is gone, still reserved; orphaned: charged in full until settled
+                                -- kept: its owner is gone, still reserved; orphaned: no longer, and `used` is a guess until settled
   used    INTEGER NOT NULL DEFAULT 0, -- charged for it so far
   attempt INTEGER,
   seq     INTEGER NOT NULL            -- the journal row that changed it last

@@ -4,8 +4,6 @@
 // labels: budget
 //
 // HG_ROUNDS=200 kills as often.
-#include "config/config.h"
-#include "ledger/ledger.h"
 #include "support/runtime_fixture.h"
 
 #include <pthread.h>
@@ -129,22 +127,6 @@ static int64_t ask(struct fixture *f, const char *format, int index, long long n
   return fixture_sql(f, sql);
 }
 
-static void expect_clean_audit(const struct fixture *f) {
-  static struct hg_audit_report report;
-  struct hg_config *config = NULL;
-  struct hg_places places;
-  hg_error why = HG_ERROR_INIT;
-  char path[256];
-  snprintf(path, sizeof path, "%s/headgate.db", f->folder);
-  CHECK_EQ(hg_config_minimal(1, path, &config, &why), HG_OK);
-  CHECK_EQ(hg_places_of(path, NULL, &places, &why), HG_OK);
-  CHECK_EQ(hg_ledger_audit_file(config, &places, &report, &why), HG_OK);
-  for (uint32_t i = 0; i < report.listed; i++)
-    fprintf(stderr, "%s\n", report.list[i].text);
-  CHECK_EQ(report.differences, 0);
-  hg_config_destroy(&config);
-}
-
 // Acknowledged ⊆ stored ⊆ sent, and nothing twice.
 static void expect_records(struct fixture *f, struct report *report, int index) {
   const int64_t stored = ask(
@@ -185,7 +167,7 @@ static void expect_all(struct fixture *f, struct load *load) {
     expect_permits(f, &load->workers[i], i);
   CHECK_EQ(fixture_sql(f, "SELECT total(used_delta) FROM journal"), usage.used);
   CHECK_EQ(fixture_sql(f, "SELECT max(seq) - count(*) FROM journal"), 0);
-  expect_clean_audit(f);
+  fixture_audit(f);
 }
 
 TEST(kill, nothing_acknowledged_is_lost_and_nothing_is_made_up_or_counted_twice) {

@@ -45,13 +45,17 @@ def test_orphans_are_listed_charged_and_settled_late():
 
 def test_orphans_by_policy():
     for policy, used, reserved, state in (("charge", 900, 0, ["charged"]), ("keep", 0, 900, ["kept"]),
-                                          ("release", 0, 0, [])):
+                                          ("release", 0, 0, ["released"])):
         with place(tokenBudget={"orphanedReservations": policy}) as here:
             killed(here, "acquire 900 one")
             with runtime(here.config):
                 found = status("--config", here.config)
                 equal((found["totalUsed"], found["reserved"]), (used, reserved), policy)
-                equal([each["state"] for each in orphans(here)], state, policy)
+                found = orphans(here)
+                equal([each["state"] for each in found], state, policy)
+                headgate("settle", "--config", here.config, found[0]["permit"], "70")  # the truth, late
+                found = status("--config", here.config)
+                equal((found["totalUsed"], found["reserved"], orphans(here)), (70, 0, []), policy)
 
 
 def test_what_settle_refuses():

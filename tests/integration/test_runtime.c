@@ -244,7 +244,7 @@ TEST(runtime, a_client_that_goes_away_leaves_an_orphan_that_is_charged) {
   CHECK_EQ(fixture_usage(&f).used, 300);
   hg_orphan orphan = HG_ORPHAN_INIT;
   CHECK(hg_next_orphan(f.client, (hg_permit){0}, &orphan, WAIT_MS) == HG_OK);
-  CHECK(orphan.permit.id == grant.permit.id && orphan.tokens == 300 && orphan.charged);
+  CHECK(orphan.permit.id == grant.permit.id && orphan.charged == 300 && !orphan.kept);
   CHECK_STR(orphan.task_id, "left");
   fixture_settle(&f, orphan.permit, 120); // the truth replaces the guess
   CHECK_EQ(fixture_usage(&f).used, 120);

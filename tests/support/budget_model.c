@@ -127,12 +127,12 @@ static void reserved(struct hg_model *model, const struct hg_tokens_reserved_mes
 static void ended(struct hg_model *model, uint64_t id, uint64_t seq, int64_t used, int64_t used_delta,
                   int64_t reserved_delta, int64_t to_parent, uint64_t parent) {
   struct hg_model_permit *permit = permit_of(model, id);
-  CHECK(permit->state == HG_MODEL_OPEN || permit->state == HG_MODEL_CHARGED || permit->state == HG_MODEL_KEPT);
-  const bool charged = permit->state == HG_MODEL_CHARGED;
-  CHECK_EQ(used_delta, used - (charged ? permit->tokens : 0));
-  CHECK(!charged || (to_parent == 0 && parent == 0));
-  CHECK_EQ(reserved_delta, charged ? 0 : give_back(model, permit, used, to_parent, parent) - permit->tokens);
-  if (!charged) count(model, permit, -1);
+  CHECK(permit->state == HG_MODEL_OPEN || permit->state == HG_MODEL_GUESSED || permit->state == HG_MODEL_KEPT);
+  const bool guessed = permit->state == HG_MODEL_GUESSED;
+  CHECK_EQ(used_delta, used - (guessed ? permit->guess : 0));
+  CHECK(!guessed || (to_parent == 0 && parent == 0));
+  CHECK_EQ(reserved_delta, guessed ? 0 : give_back(model, permit, used, to_parent, parent) - permit->tokens);
+  if (!guessed) count(model, permit, -1);
   permit->state = HG_MODEL_ENDED;
   permit->used = used;
   permit->ended_at = seq;
@@ -147,7 +147,8 @@ static void orphaned(struct hg_model *model, const struct hg_reservation_orphane
   permit->slot = false;
   permit->ended_at = event->head.seq;
   if (hg_text_equal(event->policy, hg_text_of("charge"))) {
-    permit->state = HG_MODEL_CHARGED;
+    permit->state = HG_MODEL_GUESSED;
+    permit->guess = tokens;
     CHECK(event->used_delta == tokens && event->reserved_delta == -tokens);
     CHECK_EQ(event->to_parent, 0);
   } else if (hg_text_equal(event->policy, hg_text_of("keep"))) {
@@ -157,8 +158,8 @@ static void orphaned(struct hg_model *model, const struct hg_reservation_orphane
     count(model, permit, +1);
   } else {
     CHECK(hg_text_equal(event->policy, hg_text_of("release")));
-    permit->state = HG_MODEL_ENDED;
-    permit->used = 0;
+    permit->state = HG_MODEL_GUESSED;
+    permit->guess = 0;
     CHECK_EQ(event->used_delta, 0);
     CHECK_EQ(event->reserved_delta, give_back(model, permit, 0, event->to_parent, event->parent) - tokens);
   }
@@ -218,7 +219,7 @@ static void fold(struct hg_model *model, const struct hg_message *event) {
     const struct hg_tokens_settled_message *e = &event->as.tokens_settled;
     const struct hg_model_permit *permit = permit_of(model, e->permit);
     CHECK_EQ(e->late, permit->state != HG_MODEL_OPEN);
-    const int64_t used = e->used_delta + (permit->state == HG_MODEL_CHARGED ? permit->tokens : 0);
+    const int64_t used = e->used_delta + (permit->state == HG_MODEL_GUESSED ? permit->guess : 0);
     ended(model, e->permit, seq, used, e->used_delta, e->reserved_delta, e->to_parent, e->parent);
     change(model, budget, e->used_delta, e->reserved_delta, TOLD(e));
   } else if (event->kind == HG_TOKENS_RELEASED) {
@@ -318,7 +319,8 @@ void hg_model_store(const struct hg_model *model, struct hg_test_setup *setup, s
     permits[setup->state.permit_count++] = (struct hg_ledger_permit){.id = id,
                                                                      .budget = permit->budget,
                                                                      .tokens = permit->tokens,
-                                                                     .charged = permit->state == HG_MODEL_CHARGED,
+                                                                     .orphaned = permit->state == HG_MODEL_GUESSED,
+                                                                     .guess = permit->guess,
                                                                      .attempt = 1};
   }
 }

@@ -8,7 +8,7 @@
 #define HG_MODEL_PERMITS 4096
 #define HG_MODEL_EVENTS 16384
 
-enum hg_model_state { HG_MODEL_NONE, HG_MODEL_OPEN, HG_MODEL_CHARGED, HG_MODEL_KEPT, HG_MODEL_ENDED };
+enum hg_model_state { HG_MODEL_NONE, HG_MODEL_OPEN, HG_MODEL_GUESSED, HG_MODEL_KEPT, HG_MODEL_ENDED };
 
 struct hg_model_figures {
   int64_t used, reserved, limit;
@@ -25,6 +25,7 @@ struct hg_model {
   struct hg_model_permit {
     enum hg_model_state state;
     uint32_t budget;
+    int64_t guess;                 // of an orphan: what counts as used
     int64_t granted, tokens, used; // tokens: of the grant, what nested permits have left in it
     uint64_t lender;               // the parent that it came out of
     bool slot;

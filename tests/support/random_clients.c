@@ -123,7 +123,7 @@ static void settle_some(struct random_world *w) {
 static void settle_orphan(struct random_world *w) {
   for (uint64_t id = 1; id <= w->last_wish; id++) {
     const enum hg_model_state state = w->model.permits[id].state;
-    if ((state != HG_MODEL_CHARGED && state != HG_MODEL_KEPT) || roll(w, 4)) continue;
+    if ((state != HG_MODEL_GUESSED && state != HG_MODEL_KEPT) || roll(w, 4)) continue;
     settle(w, id);
     return;
   }

@@ -1,6 +1,9 @@
 // The runtime of integration tests.
 #include "support/runtime_fixture.h"
 
+#include "config/config.h"
+#include "ledger/ledger.h"
+
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -31,8 +34,28 @@ void fixture_reopen(struct fixture *fixture) {
   open_runtime(fixture);
 }
 
+void fixture_audit(const struct fixture *fixture) {
+  static struct hg_audit_report report; // large
+  struct hg_config *config = NULL;
+  struct hg_places places;
+  hg_error why = HG_ERROR_INIT;
+  char path[128];
+  snprintf(path, sizeof path, "%s/headgate.db", fixture->folder);
+  if (access(path, F_OK) != 0) return;
+  CHECK_EQ(hg_config_minimal(1, path, &config, &why), HG_OK);
+  CHECK_EQ(hg_places_of(path, NULL, &places, &why), HG_OK);
+  const hg_err err = hg_ledger_audit_file(config, &places, &report, &why);
+  if (err != HG_OK) fprintf(stderr, "%s\n", why.text);
+  CHECK_EQ(err, HG_OK);
+  for (uint32_t i = 0; i < report.listed; i++)
+    fprintf(stderr, "%s\n", report.list[i].text);
+  CHECK_EQ(report.differences, 0);
+  hg_config_destroy(&config);
+}
+
 void fixture_close(struct fixture *fixture) {
   if (fixture->runtime) close_runtime(fixture);
+  fixture_audit(fixture);
   char command[128];
   snprintf(command, sizeof command, "rm -rf '%s'", fixture->folder);
   CHECK(system(command) == 0);

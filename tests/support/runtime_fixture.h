@@ -16,7 +16,8 @@ struct fixture {
 void fixture_open(struct fixture *fixture, const char *sections);
 // Closes and opens again on the same ledger.
 void fixture_reopen(struct fixture *fixture);
-void fixture_close(struct fixture *fixture); // and removes the folder
+void fixture_close(struct fixture *fixture);       // audits the ledger and removes the folder
+void fixture_audit(const struct fixture *fixture); // of the closed ledger: there must be no difference
 
 void fixture_record(struct fixture *fixture, int64_t tokens);
 hg_usage fixture_usage(struct fixture *fixture);

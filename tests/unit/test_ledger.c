@@ -112,7 +112,7 @@ TEST(ledger, permits_are_listed_until_they_are_settled) {
   CHECK_EQ(permit_of(&state, 1)->tokens, 100);
   CHECK_EQ(permit_of(&state, 1)->budget, PAPERS);
   CHECK_EQ(permit_of(&state, 1)->attempt, 1);
-  CHECK(!permit_of(&state, 1)->charged);
+  CHECK(!permit_of(&state, 1)->orphaned);
   CHECK_STR(permit_of(&state, 1)->task_id, "");
   CHECK_STR(permit_of(&state, huge)->task_id, "huge");
   CHECK_EQ(state.budgets[DEFAULT].reserved, 460);
@@ -123,10 +123,11 @@ TEST(ledger, permits_are_listed_until_they_are_settled) {
   story_release(&story, 5, PAPERS, 100);
   story_write(&story, ledger);
   ledger = reopen(&bed, ledger, &state);
-  CHECK_EQ(state.permit_count, 3);
-  CHECK(permit_of(&state, 1)->charged);
-  CHECK(!permit_of(&state, 3)->charged);
-  CHECK(permit_of(&state, 4) == NULL && permit_of(&state, 5) == NULL);
+  CHECK_EQ(state.permit_count, 4);
+  CHECK(permit_of(&state, 1)->orphaned && permit_of(&state, 1)->guess == 100);
+  CHECK(!permit_of(&state, 3)->orphaned && permit_of(&state, 3)->kept);
+  CHECK(permit_of(&state, 4)->orphaned && permit_of(&state, 4)->guess == 0);
+  CHECK(permit_of(&state, 5) == NULL);
   CHECK_EQ(state.budgets[PAPERS].used, 170);
   CHECK_EQ(state.budgets[PAPERS].reserved, 100);
 
@@ -134,11 +135,11 @@ TEST(ledger, permits_are_listed_until_they_are_settled) {
   story_settle(&story, 3, PAPERS, 100, 90, false);
   story_write(&story, ledger);
   ledger = reopen(&bed, ledger, &state);
-  CHECK_EQ(state.permit_count, 1);
+  CHECK_EQ(state.permit_count, 2);
   CHECK_EQ(state.budgets[PAPERS].used, 200);
   CHECK_EQ(sql_in(ledger->db, "SELECT used FROM reservation WHERE id = 1 AND state = 'settled'"), 40);
   CHECK_EQ(sql_in(ledger->db, "SELECT used FROM reservation WHERE id = 3 AND state = 'settled'"), 90);
-  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE state = 'released'"), 2);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE state = 'released'"), 1);
   CHECK_EQ(sql_in(ledger->db, "SELECT task_id IS NULL FROM reservation WHERE id = 1"), 1);
   hg_ledger_state_clear(&state);
   CHECK_EQ(hg_ledger_close(&ledger), HG_OK);

@@ -278,8 +278,12 @@ TEST(tracker_permits, keeps_or_releases_orphans_by_policy) {
   expect_orphan(&f, 21, "release", 0, -100);
   expect_orphan(&f, 22, "release", 0, -200);
   CHECK_EQ(usage_of(&f, 0).reserved, 0);
-  CHECK_EQ(settled(&f, 21, 10), HG_ERR_CONFLICT);
-  CHECK_EQ(orphan_after(&f, 0).permit, 0);
+  CHECK(orphan_after(&f, 0).permit == 21 && orphan_after(&f, 0).charged == 0 && !orphan_after(&f, 0).kept);
+  CHECK_EQ(settled(&f, 21, 10), HG_OK); // the truth, late
+  CHECK_EQ(next_event(&f, HG_TOKENS_SETTLED)->as.tokens_settled.used_delta, 10);
+  CHECK_EQ(usage_of(&f, 0).used, 610);
+  CHECK_EQ(settled(&f, 21, 11), HG_ERR_CONFLICT);
+  CHECK_EQ(orphan_after(&f, 0).permit, 22);
   end(&f);
 }
 
@@ -304,7 +308,7 @@ TEST(tracker_permits, a_permit_whose_lease_ended_becomes_an_orphan_and_its_settl
 }
 
 TEST(tracker_permits, orphans_of_older_times_are_told_apart) {
-  static struct hg_ledger_permit stored[] = {{.id = 21, .tokens = 100, .charged = true},
+  static struct hg_ledger_permit stored[] = {{.id = 21, .tokens = 100, .orphaned = true, .guess = 100},
                                              {.id = 22, .tokens = 50, .kept = true},
                                              {.id = 23, .tokens = 200}};
   struct fixture f;
