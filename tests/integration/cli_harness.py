@@ -123,7 +123,7 @@ class Follower:
 
     def until(self, holds, about):
         with self.news:
-            assert self.news.wait_for(holds, WAIT_S), f"{about} did not come: {self.lines} {self.notes}"
+            assert self.news.wait_for(holds, WAIT_S), f"{about} did not come: {self.lines[-20:]} {self.notes[-20:]}"
 
     def note(self, text, times=1):
         self.until(lambda: sum(text in note for note in self.notes) >= times, repr(text))

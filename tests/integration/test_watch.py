@@ -7,9 +7,11 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -80,6 +82,25 @@ def test_watch_follows_an_endpoint_over_restarts():
                     assert time.monotonic() < deadline, follower.notes
                     time.sleep(0.05)
             equal(follower.end(signal.SIGTERM), 0)
+
+
+def test_no_event_is_published_before_it_is_stored():
+    """kill -9 while events flow: the ledger has every one that anybody heard of."""
+    with place(limit=10_000_000) as here:
+        for round_ in range(3):
+            served = Runtime(here.config)
+            with watch(events_endpoint(here), "--json") as follower:
+                served.process.stdin.write("record 1\n" * 8000)
+                served.process.stdin.flush()
+                wanted = random.randrange(1, 3000)
+                follower.until(lambda: len(follower.lines) >= wanted, f"event {wanted}")
+                served.process.kill()
+                served.process.wait()
+                follower.note("nothing is heard")  # what was under way has come
+                heard = json.loads(follower.lines[-1])["seq"]
+            with contextlib.closing(sqlite3.connect(here.ledger)) as db:
+                [(stored,)] = db.execute("SELECT max(seq) FROM journal")
+            assert stored >= heard, (round_, stored, heard)
 
 
 def test_watch_by_topics():
