@@ -218,8 +218,10 @@ static void read_response(const struct hg_json *response, struct hg_result_line 
     out->body_len = found[RESPONSE_BODY].value.len;
   }
   const struct hg_json *status = &found[STATUS_CODE].value;
-  if (status->type == HG_JSON_NUMBER && status->len == 3 && is_digit(status->at[1]) && is_digit(status->at[2]))
-    out->status = strtol(status->at, NULL, 10);
+  const char *digits = status->at;
+  if (status->type == HG_JSON_NUMBER && status->len == 3 && is_digit(digits[0]) && is_digit(digits[1]) &&
+      is_digit(digits[2]))
+    out->status = (digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0');
 }
 
 static void read_error_code(const struct hg_json *error, struct hg_result_line *out) {
