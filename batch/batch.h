@@ -21,7 +21,8 @@ struct hg_batch_options {
   bool fresh;         // move existing results aside and start anew
   enum hg_changed_policy changed;
   const char *model; // replaces the model of each body (--model), NULL: none; part of what "changed" compares
-  // The permits that the ledger calls orphans: on_orphan is called, while the batch opens, for each line of results or
+  uint64_t ledger;   // the mark of the ledger that gives this run its permits (hg_ledger_mark), kept in each line
+  // The permits that this ledger calls orphans: on_orphan is called, while the batch opens, for each line of results or
   // errors that has one, so that it can be settled late: what the old lines say of errors is lost afterwards. An error
   // ends the opening with it.
   const uint64_t *orphans;

@@ -32,6 +32,7 @@ struct run {
   struct hg_batch *batch;
   struct hg_loop *loop;
   int64_t lines;
+  uint64_t ledger; // its mark
   char name[HG_TASK_ID_MAX + 1]; // of the run: the base name of its results
   struct hg_run_orphans orphans;
   hg_error why;    // of what ends the run before it begins
@@ -112,6 +113,7 @@ static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error 
   if (err) return err;
   run->config = hg_runtime_config(run->runtime);
   hg_run_tell_limits(run->flags, run->config, &found);
+  run->ledger = hg_ledger_mark(found.ledger_id);
   hg_ledger_state_clear(&found);
   err = hg_client_new(run->runtime, &run->client);
   run->orphans.client = run->client;
@@ -136,6 +138,7 @@ static hg_err open_batch(struct run *run) {
                                            .fresh = run->flags->fresh,
                                            .changed = run->flags->changed,
                                            .model = run->flags->model,
+                                           .ledger = run->ledger,
                                            .orphans = permits,
                                            .orphan_count = orphans,
                                            .on_orphan = on_orphan,

@@ -70,7 +70,7 @@ static hg_err settle(const struct hg_run_orphans *orphans, const hg_orphan *orph
   return hg_settle(orphans->client, orphan->permit, &found.report, ANSWER_MS);
 }
 
-// Whether this is the line of that call: another ledger, which was thrown away since, gave the same permits.
+// Whether this is the line of that call, and not one that got the number of another by hand or by a copied ledger.
 static bool is_its_line(const hg_orphan *orphan, const struct hg_result_line *line) {
   char run[HG_TASK_ID_MAX + 1], task[HG_TASK_ID_MAX + 1];
   if (!line->custom_id) return false;

@@ -150,11 +150,13 @@ def test_failures_written_before_a_crash_settle_their_calls():
         process.communicate()
         with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
             permits = ledger.execute("SELECT id, tokens, task_id FROM reservation WHERE state = 'open'").fetchall()
+            [(ledger_id,)] = ledger.execute("SELECT value FROM meta WHERE key = 'ledger_id'")
         equal(len(permits), 5, "open permits")
+        mark = ledger_id.replace("-", "")[:16]
 
-        def failure(place, status, code, body=None, custom_id=None):
+        def failure(place, status, code, body=None, custom_id=None, mark=mark):
             answer = {"status_code": status, "request_id": None, "body": body} if status else None
-            return json.dumps({"id": f"batch_req_{permits[place][0]:016x}{7:016x}",
+            return json.dumps({"id": f"batch_req_{permits[place][0]:016x}{7:016x}{mark}",
                                "custom_id": custom_id or permits[place][2].removeprefix("results/"),
                                "response": answer, "error": {"code": code, "message": "", "line": 1} if code else None})
         # What the run would have written had it come to the end of these calls, but not to their settlement.
@@ -163,7 +165,8 @@ def test_failures_written_before_a_crash_settle_their_calls():
             failure(1, 502, "http_error", "bad gateway"),        # nobody knows: all of it
             failure(2, 0, "request_timeout"),                    # the same, and stays open
             failure(3, 0, "invalid_request"),                    # never left
-            failure(4, 400, None, custom_id="r-9"),              # of another ledger: this one gave it to another call
+            failure(4, 400, None, custom_id="r-9"),              # of another call
+            failure(4, 400, None, mark="0123456789abcdef"),      # of another ledger, which gave the same number
             failure(0, 400, None)[:60]]))                        # torn
         summary, said = here.run("--limit", "10M", "--base-url", server.url)
         equal((summary["orphansSettled"], summary["orphansCharged"]), (3, 2), said)
