@@ -32,7 +32,7 @@ struct run {
   struct hg_batch *batch;
   struct hg_loop *loop;
   int64_t lines;
-  uint64_t ledger; // its mark
+  uint64_t ledger;               // its mark
   char name[HG_TASK_ID_MAX + 1]; // of the run: the base name of its results
   struct hg_run_orphans orphans;
   hg_error why;    // of what ends the run before it begins
