@@ -44,7 +44,7 @@ static bool never_left(const struct hg_result_line *line) {
 
 static hg_err release(const struct hg_run_orphans *orphans, const struct hg_result_line *line) {
   char reason[64];
-  if (line->status > 0) snprintf(reason, sizeof reason, "http_%ld", line->status);
+  if (line->status >= 300) snprintf(reason, sizeof reason, "http_%ld", line->status);
   else snprintf(reason, sizeof reason, "%s", line->error_code);
   return hg_release(orphans->client, (hg_permit){line->permit}, HG_OUTCOME_FAILED, reason, ANSWER_MS);
 }

@@ -32,7 +32,8 @@ struct hg_judgement {
 };
 
 // `usage` is what hg_usage_find said of a whole 2xx body; anything else is ignored for other ends.
-// A 5xx costs nothing: the provider answered, and its answer is that it did no work.
+// A 5xx costs nothing: the provider answered, and its answer is that it did no work. An error inside a 2xx is a failure
+// of the kind that its own code or type names.
 void hg_judge(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out);
 
 struct hg_retry_limits {

@@ -157,6 +157,27 @@ def test_key_that_a_provider_repeats_is_written_nowhere():
         assert "secret" not in said + json.dumps(summary), (said, summary)
 
 
+def test_errors_inside_good_answers_are_no_results():
+    """Every third call is told to come again, every third is refused with usage, and a key inside is covered."""
+    busy = 200, {"error": {"code": "rate_limit_exceeded", "message": "come again"}}
+    broken = 200, {"error": {"type": "invalid_request_error", "message": "sk-secret is flagged"},
+                   "usage": {"prompt_tokens": 7, "completion_tokens": 0, "total_tokens": 7}}
+    with place(9) as here, provider(lambda n, _: (GOOD, busy, broken)[n % 3]) as server:
+        config = here.config(1_000_000, scheduler={"maxConcurrency": 1})
+        summary, said = here.run("--config", config, "--base-url", server.url, code=1,
+                                 env={"OPENAI_API_KEY": "sk-secret"})
+        failures = here.failures()
+        equal(summary["requests"]["failures"], {"error_in_answer": len(failures)})
+        equal((len(here.results()) + len(failures), summary["requests"]["failed"]), (9, len(failures)))
+        assert len(failures) > 0 and summary["run"]["retries"] > 0, summary
+        for failure in failures:
+            equal((failure["response"]["status_code"], failure["error"]["code"]), (200, "error_in_answer"))
+            assert "is flagged" in failure["error"]["message"], failure
+            assert "sk-secret" not in json.dumps(failure), failure
+        equal(summary["budget"]["totalUsed"], 10 * len(here.results()) + 7 * len(failures))
+        equal(server.calls, 9 + summary["run"]["retries"])
+
+
 # ------------------------------------------------------------------------------------------------ terminals, output
 
 

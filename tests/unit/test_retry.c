@@ -34,6 +34,32 @@ TEST(retry, malformed_answer_is_an_unknown_outcome) {
   CHECK_STR(bad.code, "invalid_response");
 }
 
+TEST(retry, an_error_inside_a_200_is_judged_by_its_own_words) {
+  static const char busy[] = "{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"slow down\"}}",
+                    refused[] = "{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no\"}}",
+                    worked[] = "{\"choices\":[{}],\"error\":{\"code\":502,\"message\":\"gone\"}}";
+  struct hg_judgement judgement = answer(200, busy, HG_ERR_NO_USAGE);
+  CHECK(!judgement.success && judgement.retry && !judgement.unknown);
+  CHECK_EQ(judgement.cost, HG_COST_NOTHING);
+  CHECK_STR(judgement.code, "error_in_answer");
+  CHECK_STR(judgement.message, "HTTP 200 with an error in it: rate_limit_exceeded: slow down");
+  judgement = answer(200, busy, HG_OK); // it tells of usage
+  CHECK(!judgement.success && judgement.retry);
+  CHECK_EQ(judgement.cost, HG_COST_USAGE);
+  judgement = answer(200, refused, HG_ERR_NO_USAGE);
+  CHECK(!judgement.success && !judgement.retry && judgement.served && !judgement.access);
+  CHECK_EQ(judgement.cost, HG_COST_NOTHING);
+  judgement = answer(200, worked, HG_ERR_NO_USAGE); // probably billed
+  CHECK(!judgement.success && judgement.retry && judgement.unknown);
+  CHECK_EQ(judgement.cost, HG_COST_WHOLE);
+  judgement = answer(200, worked, HG_OK);
+  CHECK(!judgement.success && judgement.retry && !judgement.unknown);
+  CHECK_EQ(judgement.cost, HG_COST_USAGE);
+  judgement = answer(200, "{\"error\":{\"type\":\"insufficient_quota\"}}", HG_ERR_NO_USAGE);
+  CHECK(!judgement.success && !judgement.retry && judgement.access);
+  CHECK_STR(judgement.code, "insufficient_quota");
+}
+
 TEST(retry, every_status) {
   for (long status = 300; status < 600; status++) {
     const struct hg_judgement judgement = answer(status, "{}", HG_OK);
