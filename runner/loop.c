@@ -40,8 +40,7 @@ static void on_end(void *context, void *tag, const struct hg_http_end *end) {
   const struct hg_loop *loop = context;
   struct hg_answer_fault fault;
   const bool good = end->status >= 200 && end->status <= 299;
-  const bool failed =
-      end->kind == HG_HTTP_ANSWERED && (!good || hg_answer_is_fault(end->body, end->body_len, &fault));
+  const bool failed = end->kind == HG_HTTP_ANSWERED && (!good || hg_answer_is_fault(end->body, end->body_len, &fault));
   struct hg_http_end shown = *end;
   char *hidden = NULL;
   if (failed && hg_target_hide_keys(loop->options.target, end->body, end->body_len, &hidden) != HG_OK)

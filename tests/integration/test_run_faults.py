@@ -25,7 +25,7 @@ class Provider(http.server.ThreadingHTTPServer):
     """Answers call number n with answer(n, headers): a status and a body."""
     daemon_threads = True
 
-    def __init__(self, answer):
+    def __init__(self, answer, host="127.0.0.1"):
         provider, self.calls, self.lock = self, 0, threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -47,13 +47,13 @@ class Provider(http.server.ThreadingHTTPServer):
             def log_message(self, *_):
                 pass
 
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        super().__init__((host, 0), Handler)
+        self.url = f"http://{host}:{self.server_address[1]}"
 
 
 @contextlib.contextmanager
-def provider(answer):
-    with Provider(answer) as server:
+def provider(answer, **options):
+    with Provider(answer, **options) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -155,6 +155,20 @@ def test_key_that_a_provider_repeats_is_written_nowhere():
             if path.is_file():
                 assert b"secret" not in path.read_bytes(), path
         assert "secret" not in said + json.dumps(summary), (said, summary)
+
+
+def test_no_proxy_of_the_environment_holds_beside_ours():
+    """The proxy would answer 400; 127.0.0.2 is a host that only the environment names."""
+    with provider(lambda *_: (400, refusal("I am the proxy"))) as proxy:
+        for host, names, done in (("127.0.0.1", "", 1), ("127.0.0.2", "", 0), ("127.0.0.2", "x.example,127.0.0.2", 1),
+                                  ("127.0.0.1", "x.example", 1), ("127.0.0.2", "*", 1)):
+            with provider(lambda *_: GOOD, host=host) as server, place(1) as here:
+                for name in ("no_proxy", "NO_PROXY"):
+                    env = {"http_proxy": proxy.url, "no_proxy": "", "NO_PROXY": "", name: names}
+                    if name == "NO_PROXY":
+                        del env["no_proxy"]
+                    summary, _ = here.run("--limit", "1M", "--fresh", "--base-url", server.url, env=env, code=(0, 1))
+                    equal(summary["requests"]["doneNow"], done, (host, names, name))
 
 
 def test_errors_inside_good_answers_are_no_results():
