@@ -9,6 +9,7 @@
 #include "runner/progress.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
@@ -97,7 +98,7 @@ static void name_run(struct run *run) {
   run->name[len] = '\0';
 }
 
-// Every call may need a connection of its own.
+// Every call may need a connection of its own. The most that the system allows; 0: as many as one likes.
 static uint32_t raise_descriptor_limit(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
@@ -105,6 +106,18 @@ static uint32_t raise_descriptor_limit(void) {
   (void)setrlimit(RLIMIT_NOFILE, &limit);
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= UINT32_MAX) return 0;
   return limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? (uint32_t)limit.rlim_cur - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS / 2;
+}
+
+// A call that waits for a connection would do so with a slot, a reservation and a timeout that runs.
+static void fit_concurrency(struct hg_config *config, uint32_t sockets_max) {
+  char text[HG_ERROR_TEXT_MAX];
+  if (sockets_max == 0 || config->max_concurrency <= sockets_max) return;
+  snprintf(text, sizeof text,
+           "%" PRIu32 " calls at a time instead of %" PRIu32 ": no more open files are allowed (ulimit -n)",
+           sockets_max, config->max_concurrency);
+  hg_run_say(text);
+  config->max_concurrency = sockets_max;
+  if (config->throttled_concurrency > sockets_max) config->throttled_concurrency = sockets_max;
 }
 
 static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error *why) {
@@ -216,6 +229,7 @@ static hg_err open_all(struct run *run, struct hg_config **config) {
   block_signals();
   hg_err err = check_files(run, why);
   if (!err) err = hg_target_resolve(run->flags->base_url, &(*config)->llm, &run->target, why);
+  if (!err) fit_concurrency(*config, sockets_max);
   if (!err) err = open_runtime(run, config, why);
   if (!err) err = hg_run_orphans_list(&run->orphans, why);
   if (!err) err = open_batch(run);

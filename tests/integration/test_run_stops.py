@@ -6,6 +6,7 @@ ledger never more than the limit; no custom_id has two results; a call that has 
 """
 import contextlib
 import json
+import resource
 import signal
 import sqlite3
 import sys
@@ -47,6 +48,23 @@ def test_nobody_at_the_url():
 
 
 # ------------------------------------------------------------------------------------------------ interruptions
+
+
+def test_open_files_bound_the_calls_at_a_time():
+    """None waits inside libcurl with a permit and a timeout that runs."""
+    def start(here, server, soft, hard):
+        return here.start("--json", "--limit", "10M", "--max-concurrency", 300, "--base-url", server.url,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)))
+    for soft, hard, most in ((300, 300, 172), (150, 150, 64), (200, 1024, 300)):
+        with sim("--latency-ms", 20) as server, place(400) as here:
+            out, said = start(here, server, soft, hard).communicate(timeout=WAIT_S)
+            summary = json.loads(out)
+            equal((summary["requests"]["doneNow"], summary["run"]["retries"]), (400, 0), said)
+            equal(said.count("calls at a time instead of 300"), int(most < 300), said)
+            assert most == 300 or f"{most} calls at a time instead of 300: no more open files are allowed" in said, said
+            with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+                [(allowed,)] = ledger.execute("SELECT max_concurrency FROM journal WHERE event = 'RUNTIME_STARTED'")
+            equal(allowed, most, "concurrency")
 
 
 def test_interrupt_lets_calls_end_and_the_next_run_goes_on():
