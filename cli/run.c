@@ -217,10 +217,11 @@ static int summarise(struct run *run, bool looped) {
   return hg_summary_exit(&summary);
 }
 
+// Of a run that never began: whether it is the ledger that can't be used, or what the run was given.
 static int exit_code_of(hg_err err) {
-  const bool usage = err == HG_ERR_INVALID || err == HG_ERR_CONFIG || err == HG_ERR_BUSY || err == HG_ERR_RANGE ||
-                     err == HG_ERR_UNKNOWN_BUDGET || err == HG_ERR_CONFLICT;
-  return usage ? HG_EXIT_USAGE : HG_EXIT_STORE;
+  const bool store = err == HG_ERR_STORE || err == HG_ERR_LEDGER_FOREIGN || err == HG_ERR_LEDGER_IN_USE ||
+                     err == HG_ERR_TIMEOUT || err == HG_ERR_CLOSED;
+  return store ? HG_EXIT_STORE : HG_EXIT_USAGE;
 }
 
 static hg_err open_all(struct run *run, struct hg_config **config) {

@@ -8,6 +8,7 @@ import contextlib
 import json
 import resource
 import signal
+import socket
 import sqlite3
 import sys
 import time
@@ -65,6 +66,23 @@ def test_open_files_bound_the_calls_at_a_time():
             with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
                 [(allowed,)] = ledger.execute("SELECT max_concurrency FROM journal WHERE event = 'RUNTIME_STARTED'")
             equal(allowed, most, "concurrency")
+
+
+def test_what_the_system_refuses_is_no_fault_of_the_ledger():
+    with socket.socket() as taken, place(1) as here:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        flags = ["--limit", "1M", "--base-url", "http://127.0.0.1:9"]
+        endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        _, said = here.run(*flags, "--bind", endpoint, code=2)
+        assert endpoint in said and "in use" in said, said
+        few = here.start(*flags, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)))
+        _, said = few.communicate(timeout=WAIT_S)
+        equal(few.returncode, 2, said)
+        assert "100 file descriptors" in said and "ulimit -n" in said, said
+        here.output.with_suffix(".db").write_text("no ledger" * 100)
+        _, said = here.run(*flags, code=4)
+        assert "results.db" in said, said
 
 
 def test_interrupt_lets_calls_end_and_the_next_run_goes_on():
