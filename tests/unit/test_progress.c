@@ -231,6 +231,25 @@ TEST(summary, table) {
   CHECK(strstr(full, "errors     results.errors.jsonl\n") != NULL);
 }
 
+TEST(summary, json_shows_every_percent_with_two_decimals_at_most) {
+  struct hg_summary summary = summary_of(all_done());
+  const uint32_t some[] = {0, 1, 895, 9050, 10001, UINT32_MAX - 1};
+  for (uint32_t i = 0; i < 12000; i++) {
+    const uint32_t hundredths = i < sizeof some / sizeof *some ? some[i] : i;
+    char text[8192], digits[32];
+    summary.figures.usage.usage_percent_hundredths = hundredths;
+    FILE *to = fmemopen(text, sizeof text, "w");
+    CHECK(to != NULL && hg_summary_print_json(&summary, to));
+    fclose(to);
+    const char *said = strstr(text, "\"usagePercent\":");
+    CHECK(said != NULL);
+    snprintf(digits, sizeof digits, "%u.%02u", hundredths / 100, hundredths % 100);
+    if (digits[strlen(digits) - 1] == '0') digits[strlen(digits) - 1] = '\0'; // 90.5, 90.0
+    CHECK_EQ(strncmp(said + 15, digits, strlen(digits)), 0);
+    CHECK_EQ(said[15 + strlen(digits)], ',');
+  }
+}
+
 TEST(summary, json_is_one_line_whatever_the_texts_hold) {
   struct hg_summary summary = summary_of(all_done());
   summary.stop = HG_STOP_ACCESS;
