@@ -77,6 +77,17 @@ static void judge_success(const struct hg_http_end *end, hg_err usage, struct hg
   }
 }
 
+// To call again before the time would be refused again, and to wait for hours would keep whoever watches from deciding.
+static void judge_pause(const struct hg_http_end *end, struct hg_judgement *out) {
+  if (!out->retry || end->retry_after_ms <= HG_RETRY_AFTER_MAX_MS) return;
+  out->retry = out->served = false;
+  out->unserved = out->later = true;
+  out->code = "retry_after_too_long";
+  snprintf(out->message, sizeof out->message,
+           "the provider answered HTTP %ld and asks not to be called again for %lld s; a run waits %d s at most",
+           end->status, (long long)(end->retry_after_ms / 1000), HG_RETRY_AFTER_MAX_MS / 1000);
+}
+
 // The request may have been worked on, and billed, although no whole answer came.
 static void judge_broken(const struct hg_http_end *end, const char *code, const char *message,
                          struct hg_judgement *out) {
@@ -93,6 +104,7 @@ void hg_judge(const struct hg_http_end *end, hg_err usage, struct hg_judgement *
   case HG_HTTP_ANSWERED:
     if (end->status >= 200 && end->status <= 299) judge_success(end, usage, out);
     else judge_status(end, out);
+    judge_pause(end, out);
     break;
   case HG_HTTP_NO_CONNECTION: judge_broken(end, "connection_failed", "no connection", out); break;
   case HG_HTTP_TIMED_OUT: judge_broken(end, "request_timeout", "no whole answer in time", out); break;
@@ -120,7 +132,7 @@ int64_t hg_backoff_ms(uint32_t attempts, int64_t retry_after_ms, uint64_t random
   for (uint32_t i = 1; i < attempts && ceiling < HG_BACKOFF_MAX_MS; i++)
     ceiling *= 2;
   if (ceiling > HG_BACKOFF_MAX_MS) ceiling = HG_BACKOFF_MAX_MS;
-  int64_t asked = retry_after_ms > 0 ? retry_after_ms : 0;
-  if (asked > HG_RETRY_AFTER_MAX_MS) asked = HG_RETRY_AFTER_MAX_MS;
+  const int64_t asked = retry_after_ms > 0 ? retry_after_ms : 0;
+  assert(asked <= HG_RETRY_AFTER_MAX_MS);
   return asked + (int64_t)(random % (uint64_t)(ceiling + 1));
 }

@@ -8,6 +8,7 @@
 
 #define HG_BACKOFF_BASE_MS 500
 #define HG_BACKOFF_MAX_MS (60 * 1000)
+// A provider that asks for a longer pause (Retry-After) is not called again in this run.
 #define HG_RETRY_AFTER_MAX_MS (10 * 60 * 1000)
 // A longer pause gives the slot to somebody else.
 #define HG_SHORT_PAUSE_MS 1000
@@ -27,6 +28,7 @@ struct hg_judgement {
   bool access;       // the key, the model or the URL is wrong, or the account is empty
   bool served;       // the provider worked on it: a result, or a refusal of this very request
   bool unserved;     // nobody let it in, or no answer came; what is neither (too busy, an error) says nothing
+  bool later;        // it may be called again when this run is over: the pause that it asks for is too long
   const char *code;  // for the errors file; NULL: success
   char message[160]; // for a person; "" on success
 };
@@ -46,7 +48,8 @@ bool hg_may_retry(const struct hg_retry_limits *limits, const struct hg_judgemen
                   uint32_t unknown);
 
 // How long to wait before the next try: exponential with full jitter (0 to base * 2^(attempts-1), at most the maximum),
-// behind what Retry-After asks for (-1: nothing). `random` is any 64 random bits.
+// behind what Retry-After asks for (-1: nothing; at most HG_RETRY_AFTER_MAX_MS), never before it. `random` is any 64
+// random bits.
 int64_t hg_backoff_ms(uint32_t attempts, int64_t retry_after_ms, uint64_t random);
 
 #endif

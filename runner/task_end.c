@@ -49,7 +49,7 @@ static void charge(struct hg_runner *runner, struct hg_run_task *task, const str
 
 static void name_failure(struct hg_run_task *task, const struct hg_http_end *end,
                          const struct hg_judgement *judgement) {
-  const bool http = end->kind == HG_HTTP_ANSWERED && !judgement->unknown && end->status >= 300;
+  const bool http = end->kind == HG_HTTP_ANSWERED && end->status >= 300 && !judgement->unknown && !judgement->later;
   task->error_code = http ? NULL : judgement->code;
   hg_copy_text(task->message, sizeof task->message, judgement->message);
   if (http) snprintf(task->reason, sizeof task->reason, "http_%ld", end->status);

@@ -171,6 +171,29 @@ def test_no_proxy_of_the_environment_holds_beside_ours():
                     equal(summary["requests"]["doneNow"], done, (host, names, name))
 
 
+def test_pause_that_is_too_long_is_left_to_the_next_run():
+    with place(100) as here:
+        flags = ["--limit", "10M", "--max-concurrency", 4]
+        with sim("--rate-429", 100, "--retry-after", 3600) as server:
+            summary, _ = here.run(*flags, "--base-url", server.url, code=2)
+            equal((summary["stopped"], summary["requests"]["left"], here.failures()), ("access", 100, []))
+            assert "3600 s; a run waits 600 s at most" in summary["reason"] and "later" in summary["hint"], summary
+            stats = server.stats()
+            assert stats["requests"] <= 20 + 2 * 4, stats
+        with sim("--rate-429", 30, "--retry-after", 3600) as server:
+            summary, _ = here.run(*flags, "--base-url", server.url, code=1)
+            failures = here.failures()
+            equal(summary["requests"]["failures"], {"retry_after_too_long": len(failures)})
+            equal((server.stats()["requests"], summary["run"]["retries"]), (100, 0))
+            equal(len(here.results()) + len(failures), 100)
+            for failure in failures:
+                equal((failure["response"]["status_code"], failure["error"]["code"]), (429, "retry_after_too_long"))
+                assert "asks not to be called again for 3600 s" in failure["error"]["message"], failure
+        with sim() as server:
+            summary, _ = here.run(*flags, "--base-url", server.url)
+            equal(summary["requests"]["doneNow"], len(failures))
+
+
 def test_errors_inside_good_answers_are_no_results():
     """Every third call is told to come again, every third is refused with usage, and a key inside is covered."""
     busy = 200, {"error": {"code": "rate_limit_exceeded", "message": "come again"}}

@@ -141,11 +141,31 @@ TEST(retry, backoff_doubles_up_to_its_maximum) {
   }
 }
 
+TEST(retry, a_longer_pause_than_a_run_makes_is_none) {
+  static const int64_t asked[] = {HG_RETRY_AFTER_MAX_MS, HG_RETRY_AFTER_MAX_MS + 1, 3600 * 1000, INT64_MAX};
+  static const long statuses[] = {400, 401, 429, 500, 502, 503};
+  for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
+    for (size_t j = 0; j < sizeof statuses / sizeof *statuses; j++) {
+      struct hg_http_end end = {
+          .kind = HG_HTTP_ANSWERED, .left = true, .status = statuses[j], .retry_after_ms = asked[i]};
+      struct hg_judgement judgement;
+      hg_judge(&end, HG_OK, &judgement);
+      const bool retried = statuses[j] >= 429, later = retried && i > 0;
+      CHECK_EQ(judgement.later, later);
+      CHECK_EQ(judgement.retry, retried && !later);
+      if (!later) continue;
+      CHECK(judgement.unserved && !judgement.served && !judgement.access);
+      CHECK_EQ(judgement.cost, statuses[j] == 502 ? HG_COST_WHOLE : HG_COST_NOTHING);
+      CHECK_STR(judgement.code, "retry_after_too_long");
+      CHECK(strstr(judgement.message, "a run waits 600 s at most") != NULL);
+    }
+}
+
 TEST(retry, retry_after_is_obeyed_up_to_its_maximum) {
   for (uint64_t random = 0; random < 2000; random += 7) {
     CHECK(hg_backoff_ms(1, 7000, random) >= 7000);
     CHECK(hg_backoff_ms(1, 7000, random) <= 7000 + HG_BACKOFF_BASE_MS);
-    CHECK(hg_backoff_ms(1, INT64_MAX, random) <= HG_RETRY_AFTER_MAX_MS + HG_BACKOFF_BASE_MS);
+    CHECK(hg_backoff_ms(1, HG_RETRY_AFTER_MAX_MS, random) >= HG_RETRY_AFTER_MAX_MS); // never before its time
     CHECK(hg_backoff_ms(1, 0, random) <= HG_BACKOFF_BASE_MS);
   }
 }
