@@ -60,6 +60,18 @@ TEST(progress, whole_line) {
                                            "30.00 % of 1,000,000 - 1,234 tokens/s - 1:00 left");
 }
 
+TEST(progress, what_is_zero_is_not_shown) {
+  struct hg_run_figures figures = half_way();
+  figures.run.failed = 0;
+  figures.batch.bad = figures.batch.duplicates = 0;
+  figures.queue.waiting = figures.run.pausing = 0;
+  figures.tokens_per_second = 0;
+  strcpy(figures.queue.waits_for, "default");
+  const char *line = line_of(&figures, 200, false);
+  CHECK(strstr(line, "fail") == NULL && strstr(line, "wait") == NULL && strstr(line, "tokens/s") == NULL);
+  CHECK(strstr(line, " - running 1/4 - ######") != NULL);
+}
+
 TEST(progress, fits_any_width) {
   struct hg_run_figures figures = half_way();
   let_wait(&figures);
