@@ -85,6 +85,7 @@ static hg_err open_input(struct hg_batch *batch, hg_error *why) {
 static hg_err tell_orphan(void *context, const struct hg_result_line *line) {
   const struct hg_batch *batch = context;
   const struct hg_batch_options *options = &batch->options;
+  if (options->is_stopped && options->is_stopped(options->context)) return HG_ERR_CANCELLED;
   if (!options->on_orphan || !batch->orphans || line->permit == 0 || line->ledger != options->ledger) return HG_OK;
   if (!bsearch(&line->permit, batch->orphans, options->orphan_count, sizeof *batch->orphans, compare_permits))
     return HG_OK;

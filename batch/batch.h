@@ -29,6 +29,8 @@ struct hg_batch_options {
   size_t orphan_count;
   hg_err (*on_orphan)(void *context, const struct hg_result_line *line);
   void (*on_note)(void *context, const char *text); // a sentence for a person, such as what was repaired; or NULL
+  bool (*is_stopped)(
+      void *context); // asked at each line that the opening reads: true ends it (HG_ERR_CANCELLED); or NULL
   void *context;
 };
 
@@ -45,7 +47,8 @@ struct hg_batch;
 
 // Opens all files, takes the locks, repairs and reads the results. Errors, each with `why`: HG_ERR_INVALID (the input
 // can't be read, input and output are the same file, the output is no results file, the errors file holds something
-// else), HG_ERR_BUSY (another run writes to the output), HG_ERR_STORE, HG_ERR_SYSTEM, HG_ERR_NO_MEMORY.
+// else), HG_ERR_BUSY (another run writes to the output), HG_ERR_CANCELLED (is_stopped), HG_ERR_STORE, HG_ERR_SYSTEM,
+// HG_ERR_NO_MEMORY.
 hg_err hg_batch_open(const struct hg_batch_options *options, struct hg_batch **out, hg_error *why);
 // Gives up the locks; what was not synced is lost. An errors file without a line is removed. NULLs *batch.
 void hg_batch_close(struct hg_batch **batch);

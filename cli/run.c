@@ -5,6 +5,7 @@
 #include "batch/line_reader.h"
 #include "cli/control.h"
 #include "cli/run_orphans.h"
+#include "cli/run_signals.h"
 #include "runner/loop.h"
 #include "runner/progress.h"
 
@@ -12,7 +13,6 @@
 #include <inttypes.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -140,6 +140,11 @@ static hg_err on_orphan(void *context, const struct hg_result_line *line) {
   return hg_run_orphans_settle(&run->orphans, line, &run->why);
 }
 
+static bool is_stopped(void *context) {
+  (void)context;
+  return hg_run_signals_came();
+}
+
 static hg_err open_batch(struct run *run) {
   const size_t orphans = run->orphans.count;
   uint64_t *permits = calloc(orphans + 1, sizeof *permits);
@@ -156,10 +161,11 @@ static hg_err open_batch(struct run *run) {
                                            .orphan_count = orphans,
                                            .on_orphan = on_orphan,
                                            .on_note = on_note,
+                                           .is_stopped = is_stopped,
                                            .context = run};
   const hg_err err = hg_batch_open(&options, &run->batch, &run->why);
   free(permits);
-  return err;
+  return err == HG_ERR_CANCELLED ? hg_cli_fail(&run->why, err, HG_RUN_INTERRUPTED) : err;
 }
 
 // ---------------------------------------------------------------------------------------------- running
@@ -182,13 +188,6 @@ static hg_err open_loop(struct run *run, uint32_t sockets_max, hg_error *why) {
                                           .on_note = on_note,
                                           .context = run};
   return hg_loop_new(&options, &run->loop, why);
-}
-
-static void block_signals(void) {
-  sigset_t set;
-  hg_loop_signals(&set);
-  sigprocmask(SIG_BLOCK, &set, NULL);
-  signal(SIGPIPE, SIG_IGN);
 }
 
 static void print_summary(const struct run *run, const struct hg_summary *summary) {
@@ -219,6 +218,7 @@ static int summarise(struct run *run, bool looped) {
 
 // Of a run that never began: whether it is the ledger that can't be used, or what the run was given.
 static int exit_code_of(hg_err err) {
+  if (err == HG_ERR_CANCELLED) return HG_EXIT_INTERRUPTED;
   const bool store = err == HG_ERR_STORE || err == HG_ERR_LEDGER_FOREIGN || err == HG_ERR_LEDGER_IN_USE ||
                      err == HG_ERR_TIMEOUT || err == HG_ERR_CLOSED;
   return store ? HG_EXIT_STORE : HG_EXIT_USAGE;
@@ -227,11 +227,12 @@ static int exit_code_of(hg_err err) {
 static hg_err open_all(struct run *run, struct hg_config **config) {
   hg_error *why = &run->why;
   const uint32_t sockets_max = raise_descriptor_limit();
-  block_signals();
+  hg_run_signals_end_it();
   hg_err err = check_files(run, why);
   if (!err) err = hg_target_resolve(run->flags->base_url, &(*config)->llm, &run->target, why);
   if (!err) fit_concurrency(*config, sockets_max);
   if (!err) err = open_runtime(run, config, why);
+  hg_run_signals_wait();
   if (!err) err = hg_run_orphans_list(&run->orphans, why);
   if (!err) err = open_batch(run);
   return err ? err : open_loop(run, sockets_max, why);

@@ -2,6 +2,7 @@
 #include "cli/run_orphans.h"
 
 #include "cli/control.h"
+#include "cli/run_signals.h"
 #include "runner/retry.h"
 #include "runner/task_runner.h"
 #include "usage/usage.h"
@@ -24,6 +25,7 @@ hg_err hg_run_orphans_list(struct hg_run_orphans *orphans, hg_error *why) {
     const hg_err err = hg_next_orphan(orphans->client, after, &orphan, ANSWER_MS);
     if (err == HG_ERR_EMPTY) return HG_OK;
     if (err) return hg_cli_fail(why, err, "the runtime: %s", hg_err_text(err));
+    if (hg_run_signals_came()) return hg_cli_fail(why, HG_ERR_CANCELLED, HG_RUN_INTERRUPTED);
     if (orphans->count == capacity) {
       capacity = capacity ? 2 * capacity : 16;
       hg_orphan *longer = realloc(orphans->list, capacity * sizeof *longer);

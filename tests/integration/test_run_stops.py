@@ -5,7 +5,10 @@ Standard library only. What holds in every case: the provider never billed more 
 ledger never more than the limit; no custom_id has two results; a call that has its result is not made again.
 """
 import contextlib
+import fcntl
 import json
+import os
+import pathlib
 import resource
 import signal
 import socket
@@ -83,6 +86,40 @@ def test_what_the_system_refuses_is_no_fault_of_the_ledger():
         here.output.with_suffix(".db").write_text("no ledger" * 100)
         _, said = here.run(*flags, code=4)
         assert "results.db" in said, said
+
+
+def test_interrupts_while_a_run_opens():
+    """While it waits for a ledger that somebody holds, and while it reads the results: no call is made, exit 130."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with sim() as server, place(3) as here, open(here.folder / "results.db.lock", "w") as lock:
+            (here.folder / "results.db").touch()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            process = here.start("--limit", "1M", "--base-url", server.url)
+            wait_until(lambda: has_open(process, "results.db.lock"), "the wait for the ledger")
+            process.send_signal(number)
+            out, said = process.communicate(timeout=WAIT_S)
+            equal((process.returncode, out), (130, ""), said)
+            assert "interrupted before the first call" in said, said
+            equal(server.stats()["requests"], 0)
+    with sim() as server, place(3) as here:
+        line = json.dumps({"id": "x", "custom_id": "y", "response": {"status_code": 200, "body": {}}, "error": None})
+        here.output.write_text((line + "\n") * 1_000_000)
+        process = here.start("--limit", "1M", "--base-url", server.url)
+        wait_until(lambda: has_open(process, "results.jsonl"), "the reading of results")
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=WAIT_S)
+        equal((process.returncode, out), (130, ""), said)
+        assert "interrupted before the first call" in said, said
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            [(last,)] = ledger.execute("SELECT event FROM journal ORDER BY seq DESC LIMIT 1")
+        equal((last, server.stats()["requests"]), ("RUNTIME_STOPPED", 0))  # in order
+
+
+def has_open(process, name):
+    try:
+        return any(os.readlink(link).endswith("/" + name) for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir())
+    except FileNotFoundError:
+        return False  # closed while we looked
 
 
 def test_interrupt_lets_calls_end_and_the_next_run_goes_on():

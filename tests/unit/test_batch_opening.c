@@ -68,6 +68,31 @@ TEST(batch_opening, lines_of_another_ledger_tell_of_no_orphan) {
   run_end(&run);
 }
 
+static bool stop_at_the_third(void *context) {
+  return ++((struct run *)context)->asked == 3;
+}
+
+TEST(batch_opening, a_long_reading_can_be_stopped) {
+  struct run run;
+  run_new(&run);
+  write_text(run.input, LINE("a", "{}") LINE("b", "{}") LINE("-c", "{}") LINE("d", "{}"));
+  run_open(&run, HG_CHANGED_STOP, NULL);
+  run_all(&run);
+  hg_batch_close(&run.batch);
+  char *results = read_text(run.output), *errors = read_text(run.errors);
+  struct hg_batch_options options = options_of(&run);
+  options.is_stopped = stop_at_the_third;
+  CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_ERR_CANCELLED);
+  check_file(run.output, results);
+  check_file(run.errors, errors);
+  CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_OK); // and gone on with
+  CHECK_EQ(run.asked, 3 + 4);
+  CHECK_STR(run_all(&run), "-c ");
+  free(results);
+  free(errors);
+  run_end(&run);
+}
+
 TEST(batch_opening, orphans_are_told_before_fresh_moves_their_results_aside) {
   struct run run;
   run_new(&run);
