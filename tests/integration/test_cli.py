@@ -237,8 +237,9 @@ def test_limit_outlives_a_restart():
 def test_limit_refuses():
     with place() as here:
         for wrong in ("0", "-5", "1.2.3", "x", "", "12Q", "9007199254740992", "99999999999999999999M"):
-            _, err = headgate("limit", "--config", here.config, "default", "--", wrong, code=2)
-            assert wrong in err, (wrong, err)
+            for words in (("default", "--", wrong), ("default", wrong)):
+                _, err = headgate("limit", "--config", here.config, *words, code=2)
+                assert f'"{wrong}" is not a number of tokens from 1 to' in err and "usage" not in err, (wrong, err)
         headgate("limit", "--config", here.config, "default", code=2)
         headgate("limit", "--config", here.config, code=2)
         headgate("limit", "--config", here.config, "default", "1k", "more", code=2)
