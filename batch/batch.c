@@ -85,7 +85,8 @@ static hg_err open_input(struct hg_batch *batch, hg_error *why) {
 static hg_err tell_orphan(void *context, const struct hg_result_line *line) {
   const struct hg_batch *batch = context;
   const struct hg_batch_options *options = &batch->options;
-  if (!options->on_orphan || !batch->orphans || line->permit == 0) return HG_OK;
+  if (options->is_stopped && options->is_stopped(options->context)) return HG_ERR_CANCELLED;
+  if (!options->on_orphan || !batch->orphans || line->permit == 0 || line->ledger != options->ledger) return HG_OK;
   if (!bsearch(&line->permit, batch->orphans, options->orphan_count, sizeof *batch->orphans, compare_permits))
     return HG_OK;
   return options->on_orphan(options->context, line);
@@ -282,6 +283,7 @@ static hg_err finish(struct hg_batch *batch, struct hg_results_file *file, uint6
                          hg_show(result->custom_id ? result->custom_id : "?").text);
   struct hg_result whole = *result;
   whole.request_hash = entry.request_hash;
+  whole.ledger = batch->options.ledger;
   const hg_err err = hg_results_file_append(file, &whole, why);
   if (err) return err;
   entry.state = state;

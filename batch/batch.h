@@ -21,13 +21,16 @@ struct hg_batch_options {
   bool fresh;         // move existing results aside and start anew
   enum hg_changed_policy changed;
   const char *model; // replaces the model of each body (--model), NULL: none; part of what "changed" compares
-  // The permits that the ledger calls orphans: on_orphan is called, while the batch opens, for each line of results or
+  uint64_t ledger;   // the mark of the ledger that gives this run its permits (hg_ledger_mark), kept in each line
+  // The permits that this ledger calls orphans: on_orphan is called, while the batch opens, for each line of results or
   // errors that has one, so that it can be settled late: what the old lines say of errors is lost afterwards. An error
   // ends the opening with it.
   const uint64_t *orphans;
   size_t orphan_count;
   hg_err (*on_orphan)(void *context, const struct hg_result_line *line);
   void (*on_note)(void *context, const char *text); // a sentence for a person, such as what was repaired; or NULL
+  bool (*is_stopped)(
+      void *context); // asked at each line that the opening reads: true ends it (HG_ERR_CANCELLED); or NULL
   void *context;
 };
 
@@ -44,7 +47,8 @@ struct hg_batch;
 
 // Opens all files, takes the locks, repairs and reads the results. Errors, each with `why`: HG_ERR_INVALID (the input
 // can't be read, input and output are the same file, the output is no results file, the errors file holds something
-// else), HG_ERR_BUSY (another run writes to the output), HG_ERR_STORE, HG_ERR_SYSTEM, HG_ERR_NO_MEMORY.
+// else), HG_ERR_BUSY (another run writes to the output), HG_ERR_CANCELLED (is_stopped), HG_ERR_STORE, HG_ERR_SYSTEM,
+// HG_ERR_NO_MEMORY.
 hg_err hg_batch_open(const struct hg_batch_options *options, struct hg_batch **out, hg_error *why);
 // Gives up the locks; what was not synced is lost. An errors file without a line is removed. NULLs *batch.
 void hg_batch_close(struct hg_batch **batch);

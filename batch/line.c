@@ -198,11 +198,22 @@ static bool hex16(const char *at, uint64_t *out) {
 static void read_id(const struct hg_json *id, struct hg_result_line *out) {
   static const char prefix[] = "\"batch_req_";
   const size_t prefix_len = sizeof prefix - 1;
-  uint64_t permit, hash;
-  if (id->type != HG_JSON_STRING || id->len != prefix_len + 33 || memcmp(id->at, prefix, prefix_len) != 0) return;
-  if (!hex16(id->at + prefix_len, &permit) || !hex16(id->at + prefix_len + 16, &hash)) return;
+  uint64_t permit, hash, ledger;
+  if (id->type != HG_JSON_STRING || id->len != prefix_len + 49 || memcmp(id->at, prefix, prefix_len) != 0) return;
+  const char *digits = id->at + prefix_len;
+  if (!hex16(digits, &permit) || !hex16(digits + 16, &hash) || !hex16(digits + 32, &ledger)) return;
   out->permit = permit;
   out->request_hash_stored = hash;
+  out->ledger = ledger;
+}
+
+uint64_t hg_ledger_mark(const char *ledger_id) {
+  char digits[16];
+  size_t count = 0;
+  for (; *ledger_id && count < sizeof digits; ledger_id++)
+    if (*ledger_id != '-') digits[count++] = *ledger_id;
+  uint64_t mark;
+  return count == sizeof digits && hex16(digits, &mark) ? mark : 0;
 }
 
 static bool is_digit(char byte) {

@@ -34,11 +34,15 @@ hg_err hg_batch_line_parse(const char *text, size_t len, uint64_t line_number, s
                            struct hg_batch_line *out, hg_error *why);
 void hg_batch_line_clear(struct hg_batch_line *line);
 
+// The first 64 bits of a ledger's id, a UUID: permits of another ledger may have the same numbers. 0: no UUID.
+uint64_t hg_ledger_mark(const char *ledger_id);
+
 // A result line as it is read back: enough to resume and to settle an orphan late.
 struct hg_result_line {
   const char *custom_id;        // owned by the line; NULL: not known (of a failure only)
-  uint64_t permit;              // from "id": "batch_req_<16 hex digits><16 more>"; 0: not one of ours
-  uint64_t request_hash_stored; // the other 16 digits, to notice a changed request; 0: none
+  uint64_t permit;              // from "id": "batch_req_" and three times 16 hex digits; 0: not one of ours
+  uint64_t request_hash_stored; // the next 16 digits, to notice a changed request; 0: none
+  uint64_t ledger;              // the last 16: which ledger gave the permit, as hg_ledger_mark has it
   long status;                  // response.status_code; 0: there was no HTTP answer
   char error_code[48];          // error.code; "": none, or a longer one
   bool succeeded;               // response.status_code is 2xx and error is null
@@ -54,6 +58,7 @@ struct hg_result {
   const char *custom_id;  // NULL: not known (printed as null)
   uint64_t permit;        // 0: the call was never made
   uint64_t request_hash;  // stored in the line
+  uint64_t ledger;        // the mark of the ledger whose permit it is
   long status;            // 0: no HTTP answer (then error_code is set)
   const char *request_id; // the provider's, from x-request-id / request-id; NULL
   const char *body;       // the answer; embedded as it is (white space outside strings removed) when it is JSON, else

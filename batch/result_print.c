@@ -110,9 +110,10 @@ static hg_err add_error(struct hg_text_buffer *out, const struct hg_result *resu
 hg_err hg_result_line_print(struct hg_text_buffer *out, const struct hg_result *result) {
   if (result->body_len > HG_BODY_MAX) return HG_ERR_INVALID;
   const size_t before = out->len;
-  char head[80];
-  snprintf(head, sizeof head, "{\"id\":\"batch_req_%016llx%016llx\",\"custom_id\":", (unsigned long long)result->permit,
-           (unsigned long long)result->request_hash);
+  char head[96];
+  snprintf(head, sizeof head,
+           "{\"id\":\"batch_req_%016llx%016llx%016llx\",\"custom_id\":", (unsigned long long)result->permit,
+           (unsigned long long)result->request_hash, (unsigned long long)result->ledger);
   hg_err err = hg_text_buffer_add_text(out, head);
   if (!err) err = add_text_or_null(out, result->custom_id, HG_CUSTOM_ID_MAX);
   if (!err) err = add_response(out, result);

@@ -21,16 +21,21 @@ static hg_err change_live(const struct hg_site *site, const struct hg_change *ch
   return err == HG_ERR_TIMEOUT && hg_site_holder(site, &holder) != HG_OK ? HG_ERR_NO_RUNTIME : err;
 }
 
-// The configuration with which the ledger opens as it is. What was said last of "default" may come from a --limit:
-// opening with another figure would count as a change, and the next run with that flag as another one.
-static hg_err config_of(struct hg_site *site, struct hg_config **out, hg_error *why) {
+// What was said last of "default" may come from a --limit: opening with another figure would count as a change, and the
+// next run with that flag as another one.
+static hg_err keep_limit(struct hg_site *site, hg_error *why) {
   struct hg_ledger_budget *stored = calloc(site->config->budget_count, sizeof *stored);
   if (!stored) return hg_cli_fail(why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
   const hg_err err = hg_ledger_read_budgets(site->config, &site->places, LEDGER_PATIENCE_MS, stored, why);
-  const bool none = err == HG_ERR_EMPTY && !site->from_ledger; // the opening makes it
   if (err == HG_OK && !stored[0].is_new) site->config->budgets[0].hard_limit = stored[0].configured_limit;
   free(stored);
-  if (err != HG_OK && !none) return err;
+  return err == HG_ERR_EMPTY ? HG_OK : err; // the opening makes it
+}
+
+// The configuration with which the ledger opens as it is.
+static hg_err config_of(struct hg_site *site, struct hg_config **out, hg_error *why) {
+  const hg_err err = site->from_ledger ? hg_site_learn(site, LEDGER_PATIENCE_MS, why) : keep_limit(site, why);
+  if (err != HG_OK) return err;
   *out = site->config;
   site->config = NULL; // handed on
   return HG_OK;

@@ -85,6 +85,22 @@ hg_err hg_site_open(const char *config_file, const char *ledger_file, struct hg_
   return err;
 }
 
+hg_err hg_site_learn(struct hg_site *site, int patience_ms, hg_error *why) {
+  char *text = NULL;
+  struct hg_config *learnt = NULL;
+  if (!site->from_ledger) return HG_OK;
+  hg_err err = hg_ledger_read_config(site->config, &site->places, patience_ms, &text, why);
+  if (err == HG_OK) err = hg_config_parse(text, strlen(text), site->config->ledger_path, NULL, &learnt, why);
+  free(text);
+  if (err != HG_OK) return err;
+  char *path = learnt->ledger_path;
+  learnt->ledger_path = site->config->ledger_path;
+  site->config->ledger_path = path;
+  hg_config_destroy(&site->config);
+  site->config = learnt;
+  return HG_OK;
+}
+
 void hg_site_close(struct hg_site *site) {
   hg_config_destroy(&site->config);
 }
@@ -238,10 +254,10 @@ static void report_figures(const struct hg_config *config, const struct hg_ledge
   report->audit_failed = figures->audit_failed;
 }
 
-static hg_err status_of_ledger(const struct hg_site *site, const char *budget, struct hg_message *report,
-                               hg_error *why) {
+static hg_err status_of_ledger(struct hg_site *site, const char *budget, struct hg_message *report, hg_error *why) {
   struct hg_ledger_figures figures;
-  const hg_err err = hg_ledger_read_figures(site->config, &site->places, budget, &figures, why);
+  hg_err err = hg_site_learn(site, 0, why);
+  if (err == HG_OK) err = hg_ledger_read_figures(site->config, &site->places, budget, &figures, why);
   if (err == HG_OK) report_figures(site->config, &figures, budget, report);
   return err;
 }
@@ -255,8 +271,8 @@ static hg_err status_of_holder(const struct hg_holder *holder, const char *budge
 
 // A runtime may end while it is asked, and another reader may hold the ledger for a moment: so both ways are tried
 // until the patience is over.
-hg_err hg_site_status(const struct hg_site *site, const char *budget, struct hg_control *control,
-                      struct hg_message *report, hg_error *why) {
+hg_err hg_site_status(struct hg_site *site, const char *budget, struct hg_control *control, struct hg_message *report,
+                      hg_error *why) {
   const int64_t deadline = hg_clock_now().monotonic_us + HG_CONTROL_PATIENCE_MS * INT64_C(1000);
   const struct timespec pause = {0, GLANCE_NS};
   struct hg_holder holder;

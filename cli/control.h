@@ -12,13 +12,16 @@
 
 // A ledger, named by a configuration file or by its own path.
 struct hg_site {
-  struct hg_config *config; // with --ledger a minimal one, whose limit says nothing
+  struct hg_config *config; // with --ledger a minimal one, whose limit says nothing, until hg_site_learn
   struct hg_places places;
   bool from_ledger;
 };
 // At most one of the two files may be given. Prints the warnings of the configuration to stderr.
 hg_err hg_site_open(const char *config_file, const char *ledger_file, struct hg_site *out, hg_error *why);
 void hg_site_close(struct hg_site *site);
+// With --ledger: takes the configuration from the ledger itself, on which nobody lives now: its budgets, and the
+// policies under which it was opened last. Else there is nothing to do. HG_ERR_EMPTY: there is no ledger.
+hg_err hg_site_learn(struct hg_site *site, int patience_ms, hg_error *why);
 
 // Who lives on it, as its lock file says.
 struct hg_holder {
@@ -53,8 +56,8 @@ hg_err hg_control_ask(struct hg_control *control, struct hg_message *question, e
 
 // The figures of a budget as a STATUS_REPORT: from the runtime, or from the ledger when none lives (live: false).
 // `control` is not opened yet and the caller's to close; `budget` must live as long as the report.
-hg_err hg_site_status(const struct hg_site *site, const char *budget, struct hg_control *control,
-                      struct hg_message *report, hg_error *why);
+hg_err hg_site_status(struct hg_site *site, const char *budget, struct hg_control *control, struct hg_message *report,
+                      hg_error *why);
 
 // Something that changes a ledger: by the living runtime, or, when none lives, by one that is opened for it.
 struct hg_change {

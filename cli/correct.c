@@ -96,11 +96,6 @@ static int check_and_correct(const char *config, const char *ledger, struct corr
   return correct(config, ledger, correction);
 }
 
-// "-3k" is no flag: what is behind a "-" and a digit is taken out of getopt's sight.
-static bool is_number(const char *word) {
-  return word[0] == '-' && word[1] >= '0' && word[1] <= '9';
-}
-
 int hg_cli_correct(int argc, char **argv) {
   static const struct option options[] = {
       {"config", required_argument, NULL, 'c'}, {"ledger", required_argument, NULL, 'l'},
@@ -109,16 +104,13 @@ int hg_cli_correct(int argc, char **argv) {
   const char *config = NULL, *ledger = NULL, *words[2] = {NULL, NULL};
   struct correction correction = {0};
   int count = 0;
-  while (optind < argc) {
-    const bool number = is_number(argv[optind]);
-    const int option = number ? -1 : getopt_long(argc, argv, "+", options, NULL);
+  for (int option; (option = hg_cli_next_option(argc, argv, options)) != -1;) {
     if (option == 'c') config = optarg;
     else if (option == 'l') ledger = optarg;
     else if (option == 'w') correction.why = optarg;
     else if (option == 'i') correction.id = optarg;
-    else if (option != -1) return hg_cli_usage(usage, option == 'h');
-    else if (optind < argc && count < 2) words[count++] = argv[optind++];
-    else if (optind < argc) count = 3, optind = argc;
+    else if (option != HG_CLI_WORD) return hg_cli_usage(usage, option == 'h');
+    else if (count++ < 2) words[count - 1] = optarg;
   }
   if (count != 2) {
     fputs("headgate correct: needs a budget and a number of tokens\n", stderr);

@@ -61,20 +61,22 @@ int hg_cli_limit(int argc, char **argv) {
                                           {"ledger", required_argument, NULL, 'l'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
-  const char *config = NULL, *ledger = NULL;
-  for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+  const char *config = NULL, *ledger = NULL, *words[2] = {NULL, NULL};
+  int count = 0;
+  for (int option; (option = hg_cli_next_option(argc, argv, options)) != -1;) {
     if (option == 'c') config = optarg;
     else if (option == 'l') ledger = optarg;
-    else return hg_cli_usage(usage, option == 'h');
+    else if (option != HG_CLI_WORD) return hg_cli_usage(usage, option == 'h');
+    else if (count++ < 2) words[count - 1] = optarg;
   }
-  if (argc - optind != 2) {
+  if (count != 2) {
     fputs("headgate limit: needs a budget and a number of tokens\n", stderr);
     return hg_cli_usage(usage, false);
   }
-  struct limit limit = {.budget = argv[optind]};
-  if (!hg_cli_parse_tokens(argv[optind + 1], &limit.tokens)) {
+  struct limit limit = {.budget = words[0]};
+  if (!hg_cli_parse_tokens(words[1], &limit.tokens)) {
     fprintf(stderr, "headgate limit: \"%s\" is not a number of tokens from 1 to %lld, such as 200k, 2M or 2_000_000\n",
-            argv[optind + 1], (long long)HG_TOKENS_MAX);
+            words[1], (long long)HG_TOKENS_MAX);
     return HG_EXIT_USAGE;
   }
   return change_limit(config, ledger, &limit);

@@ -3,8 +3,18 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+
+int hg_cli_next_option(int argc, char **argv, const struct option *options) {
+  if (optind >= argc) return -1; // behind "--" getopt would go back to the first word
+  const bool number = argv[optind][0] == '-' && isdigit((unsigned char)argv[optind][1]);
+  const int option = number ? -1 : getopt_long(argc, argv, "+", options, NULL);
+  if (option != -1 || optind >= argc) return option;
+  optarg = argv[optind++];
+  return HG_CLI_WORD;
+}
 
 // Appends a digit. False: it would pass the greatest number of tokens.
 static bool add_digit(int64_t *number, char digit) {

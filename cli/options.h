@@ -4,6 +4,12 @@
 
 #include "headgate.h"
 
+// As getopt_long, but for words: each comes as HG_CLI_WORD, in optarg, and what is behind a "-" and a digit is one
+// ("-3k").
+#define HG_CLI_WORD 1
+struct option;
+int hg_cli_next_option(int argc, char **argv, const struct option *options);
+
 // A number of tokens from 1 to HG_TOKENS_MAX, exactly: 200000, 2_000_000, 200k, 1.5M, 2G (k, M and G are powers of
 // 1,000). False: it is none, or its fraction is finer than a token.
 bool hg_cli_parse_tokens(const char *text, int64_t *out);

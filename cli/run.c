@@ -5,13 +5,14 @@
 #include "batch/line_reader.h"
 #include "cli/control.h"
 #include "cli/run_orphans.h"
+#include "cli/run_signals.h"
 #include "runner/loop.h"
 #include "runner/progress.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -32,6 +33,7 @@ struct run {
   struct hg_batch *batch;
   struct hg_loop *loop;
   int64_t lines;
+  uint64_t ledger;               // its mark
   char name[HG_TASK_ID_MAX + 1]; // of the run: the base name of its results
   struct hg_run_orphans orphans;
   hg_error why;    // of what ends the run before it begins
@@ -96,7 +98,7 @@ static void name_run(struct run *run) {
   run->name[len] = '\0';
 }
 
-// Every call may need a connection of its own.
+// Every call may need a connection of its own. The most that the system allows; 0: as many as one likes.
 static uint32_t raise_descriptor_limit(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
@@ -106,12 +108,25 @@ static uint32_t raise_descriptor_limit(void) {
   return limit.rlim_cur > 2 * SPARE_DESCRIPTORS ? (uint32_t)limit.rlim_cur - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS / 2;
 }
 
+// A call that waits for a connection would do so with a slot, a reservation and a timeout that runs.
+static void fit_concurrency(struct hg_config *config, uint32_t sockets_max) {
+  char text[HG_ERROR_TEXT_MAX];
+  if (sockets_max == 0 || config->max_concurrency <= sockets_max) return;
+  snprintf(text, sizeof text,
+           "%" PRIu32 " calls at a time instead of %" PRIu32 ": no more open files are allowed (ulimit -n)",
+           sockets_max, config->max_concurrency);
+  hg_run_say(text);
+  config->max_concurrency = sockets_max;
+  if (config->throttled_concurrency > sockets_max) config->throttled_concurrency = sockets_max;
+}
+
 static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error *why) {
   struct hg_ledger_state found = {.budgets = NULL};
   hg_err err = hg_open_config(config, &run->runtime, &found, why);
   if (err) return err;
   run->config = hg_runtime_config(run->runtime);
   hg_run_tell_limits(run->flags, run->config, &found);
+  run->ledger = hg_ledger_mark(found.ledger_id);
   hg_ledger_state_clear(&found);
   err = hg_client_new(run->runtime, &run->client);
   run->orphans.client = run->client;
@@ -125,6 +140,11 @@ static hg_err on_orphan(void *context, const struct hg_result_line *line) {
   return hg_run_orphans_settle(&run->orphans, line, &run->why);
 }
 
+static bool is_stopped(void *context) {
+  (void)context;
+  return hg_run_signals_came();
+}
+
 static hg_err open_batch(struct run *run) {
   const size_t orphans = run->orphans.count;
   uint64_t *permits = calloc(orphans + 1, sizeof *permits);
@@ -136,14 +156,16 @@ static hg_err open_batch(struct run *run) {
                                            .fresh = run->flags->fresh,
                                            .changed = run->flags->changed,
                                            .model = run->flags->model,
+                                           .ledger = run->ledger,
                                            .orphans = permits,
                                            .orphan_count = orphans,
                                            .on_orphan = on_orphan,
                                            .on_note = on_note,
+                                           .is_stopped = is_stopped,
                                            .context = run};
   const hg_err err = hg_batch_open(&options, &run->batch, &run->why);
   free(permits);
-  return err;
+  return err == HG_ERR_CANCELLED ? hg_cli_fail(&run->why, err, HG_RUN_INTERRUPTED) : err;
 }
 
 // ---------------------------------------------------------------------------------------------- running
@@ -166,13 +188,6 @@ static hg_err open_loop(struct run *run, uint32_t sockets_max, hg_error *why) {
                                           .on_note = on_note,
                                           .context = run};
   return hg_loop_new(&options, &run->loop, why);
-}
-
-static void block_signals(void) {
-  sigset_t set;
-  hg_loop_signals(&set);
-  sigprocmask(SIG_BLOCK, &set, NULL);
-  signal(SIGPIPE, SIG_IGN);
 }
 
 static void print_summary(const struct run *run, const struct hg_summary *summary) {
@@ -201,19 +216,23 @@ static int summarise(struct run *run, bool looped) {
   return hg_summary_exit(&summary);
 }
 
+// Of a run that never began: whether it is the ledger that can't be used, or what the run was given.
 static int exit_code_of(hg_err err) {
-  const bool usage = err == HG_ERR_INVALID || err == HG_ERR_CONFIG || err == HG_ERR_BUSY || err == HG_ERR_RANGE ||
-                     err == HG_ERR_UNKNOWN_BUDGET || err == HG_ERR_CONFLICT;
-  return usage ? HG_EXIT_USAGE : HG_EXIT_STORE;
+  if (err == HG_ERR_CANCELLED) return HG_EXIT_INTERRUPTED;
+  const bool store = err == HG_ERR_STORE || err == HG_ERR_LEDGER_FOREIGN || err == HG_ERR_LEDGER_IN_USE ||
+                     err == HG_ERR_TIMEOUT || err == HG_ERR_CLOSED;
+  return store ? HG_EXIT_STORE : HG_EXIT_USAGE;
 }
 
 static hg_err open_all(struct run *run, struct hg_config **config) {
   hg_error *why = &run->why;
   const uint32_t sockets_max = raise_descriptor_limit();
-  block_signals();
+  hg_run_signals_end_it();
   hg_err err = check_files(run, why);
   if (!err) err = hg_target_resolve(run->flags->base_url, &(*config)->llm, &run->target, why);
+  if (!err) fit_concurrency(*config, sockets_max);
   if (!err) err = open_runtime(run, config, why);
+  hg_run_signals_wait();
   if (!err) err = hg_run_orphans_list(&run->orphans, why);
   if (!err) err = open_batch(run);
   return err ? err : open_loop(run, sockets_max, why);

@@ -30,8 +30,9 @@ static const char usage[] =
     "  --dry-run              call nothing: say what the rest may cost at most and whether that fits\n"
     "  --fresh                move existing results aside and start anew\n"
     "  --changed WHAT         a request that changed since it succeeded: stop (default), redo or keep\n"
-    "Exit: 0 all done, 1 some requests failed, 2 wrong flags, configuration, key, URL or input, or nobody serves any\n"
-    "more, 3 the budget ended first, 4 the ledger or the results can't be written, 130 interrupted.\n";
+    "Exit: 0 all done, 1 some requests failed, 2 wrong flags, configuration, key, URL or input, something that the\n"
+    "system refuses (an address in use), or nobody serves any more, 3 the budget ended first, 4 the ledger or the\n"
+    "results can't be written, 130 interrupted.\n";
 
 enum flag {
   NO_FLAG = 1,

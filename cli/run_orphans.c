@@ -2,6 +2,7 @@
 #include "cli/run_orphans.h"
 
 #include "cli/control.h"
+#include "cli/run_signals.h"
 #include "runner/retry.h"
 #include "runner/task_runner.h"
 #include "usage/usage.h"
@@ -24,6 +25,7 @@ hg_err hg_run_orphans_list(struct hg_run_orphans *orphans, hg_error *why) {
     const hg_err err = hg_next_orphan(orphans->client, after, &orphan, ANSWER_MS);
     if (err == HG_ERR_EMPTY) return HG_OK;
     if (err) return hg_cli_fail(why, err, "the runtime: %s", hg_err_text(err));
+    if (hg_run_signals_came()) return hg_cli_fail(why, HG_ERR_CANCELLED, HG_RUN_INTERRUPTED);
     if (orphans->count == capacity) {
       capacity = capacity ? 2 * capacity : 16;
       hg_orphan *longer = realloc(orphans->list, capacity * sizeof *longer);
@@ -44,7 +46,7 @@ static bool never_left(const struct hg_result_line *line) {
 
 static hg_err release(const struct hg_run_orphans *orphans, const struct hg_result_line *line) {
   char reason[64];
-  if (line->status > 0) snprintf(reason, sizeof reason, "http_%ld", line->status);
+  if (line->status >= 300) snprintf(reason, sizeof reason, "http_%ld", line->status);
   else snprintf(reason, sizeof reason, "%s", line->error_code);
   return hg_release(orphans->client, (hg_permit){line->permit}, HG_OUTCOME_FAILED, reason, ANSWER_MS);
 }
@@ -70,7 +72,7 @@ static hg_err settle(const struct hg_run_orphans *orphans, const hg_orphan *orph
   return hg_settle(orphans->client, orphan->permit, &found.report, ANSWER_MS);
 }
 
-// Whether this is the line of that call: another ledger, which was thrown away since, gave the same permits.
+// Whether this is the line of that call, and not one that got the number of another by hand or by a copied ledger.
 static bool is_its_line(const hg_orphan *orphan, const struct hg_result_line *line) {
   char run[HG_TASK_ID_MAX + 1], task[HG_TASK_ID_MAX + 1];
   if (!line->custom_id) return false;

@@ -123,18 +123,22 @@ static hg_err print_waiting(struct hg_control *control, hg_error *why) {
   return HG_OK;
 }
 
-static hg_err print_table(const struct hg_message *message, const struct hg_config *config, struct hg_control *control,
+// Which percent a living runtime throttles at, its ledger can't tell while it lives.
+static hg_err print_table(const struct hg_message *message, const struct hg_site *site, struct hg_control *control,
                           hg_error *why) {
   const struct hg_status_report_message *report = &message->as.status_report;
+  const bool known = !(site->from_ledger && report->live);
+  const uint32_t percent = known ? site->config->throttle_percent : 100;
   const char *state = report->throttled ? "closed: concurrency is reduced" : "open";
   printf(LABEL "%.*s\n", "budget", (int)report->budget.size, report->budget.data);
-  print_bar(report, config->throttle_percent);
+  print_bar(report, percent);
   print_tokens("hard limit", report->hard_limit, "");
   print_tokens("used", report->used, "");
   print_tokens("reserved", report->reserved, "");
   print_tokens("remaining", report->remaining, report->remaining < 0 ? "  (over the limit)" : "");
   print_tokens("available", report->available, "");
-  if (config->throttle_percent < 100) printf(LABEL "%s (at %u %%)\n", "throttle", state, config->throttle_percent);
+  if (!known) printf(LABEL "%s\n", "throttle", state);
+  else if (percent < 100) printf(LABEL "%s (at %u %%)\n", "throttle", state, percent);
   else printf(LABEL "%s\n", "throttle", "never closes");
   print_queue(report);
   print_audit(report);
@@ -148,8 +152,7 @@ static int report(const char *config, const char *ledger, const char *budget, bo
   hg_error why = HG_ERROR_INIT;
   if (hg_site_open(config, ledger, &site, &why) != HG_OK) return hg_cli_exit("status", &why);
   hg_err err = hg_site_status(&site, budget, &control, &message, &why);
-  if (err == HG_OK)
-    err = json ? print_json(&message, &control, &why) : print_table(&message, site.config, &control, &why);
+  if (err == HG_OK) err = json ? print_json(&message, &control, &why) : print_table(&message, &site, &control, &why);
   hg_control_close(&control);
   hg_site_close(&site);
   return err == HG_OK ? HG_EXIT_DONE : hg_cli_exit("status", &why);

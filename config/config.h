@@ -7,8 +7,8 @@
 #include "schemas/limits.h"
 
 // At or over this usage percent a budget throttles: work runs one at a time until usage falls. The requirement
-// [8_RISKS-REQ-031] sets 90: the last tenth is room for what already runs to finish in, and late enough that most of a run
-// goes at full speed. The default of tokenBudget.throttlePercent.
+// [8_RISKS-REQ-031] sets 90: the last tenth is room for what already runs to finish in, and late enough that most of a
+// run goes at full speed. The default of tokenBudget.throttlePercent.
 #define TOKEN_THROTTLE_THRESHOLD_PERCENT 90
 
 enum hg_throttle_basis { HG_THROTTLE_USED, HG_THROTTLE_COMMITTED };
@@ -16,8 +16,8 @@ enum hg_orphan_policy { HG_ORPHAN_CHARGE, HG_ORPHAN_KEEP, HG_ORPHAN_RELEASE };
 
 struct hg_budget_config {
   char name[HG_BUDGET_NAME_MAX + 1];
-  uint32_t parent;        // index into budgets; the root ("default", index 0) is its own parent
-  int64_t hard_limit;     // tokens
+  uint32_t parent;    // index into budgets; the root ("default", index 0) is its own parent
+  int64_t hard_limit; // tokens
 };
 
 struct hg_llm_config {
@@ -36,33 +36,34 @@ struct hg_llm_config {
 };
 
 struct hg_config {
-  char *source;           // the file's name for messages; "<json>" for text
-  char *base_dir;         // what relative paths are relative to
+  char *source;   // the file's name for messages; "<json>" for text
+  char *base_dir; // what relative paths are relative to
 
   struct hg_budget_config *budgets; // [0] is "default"; parents come before children
   uint32_t budget_count;
-  uint32_t *budgets_by_name;        // their indices in the order of their names; NULL: looked for one by one
-  uint32_t throttle_percent;        // 1 to 100; 100: never
-  uint32_t restore_below_percent;   // 1 to throttle_percent; default: throttle_percent, 80 (at most throttle_percent) under committed
+  uint32_t *budgets_by_name;      // their indices in the order of their names; NULL: looked for one by one
+  uint32_t throttle_percent;      // 1 to 100; 100: never
+  uint32_t restore_below_percent; // 1 to throttle_percent; default: throttle_percent, 80 (at most throttle_percent)
+                                  // under committed
   enum hg_throttle_basis throttle_basis;
   enum hg_orphan_policy orphan_policy;
 
-  char *ledger_path;      // absolute or relative to the working directory; default headgate.db beside the file
-  uint32_t keep_days;     // 0: for ever
+  char *ledger_path;  // absolute or relative to the working directory; default headgate.db beside the file
+  uint32_t keep_days; // 0: for ever
   bool shared_readers;
 
-  uint32_t max_concurrency;        // default 4
-  uint32_t throttled_concurrency;  // default 1
+  uint32_t max_concurrency;       // default 4
+  uint32_t throttled_concurrency; // default 1
 
-  char **event_binds;     // endpoints, ipc paths made absolute
+  char **event_binds; // endpoints, ipc paths made absolute
   size_t event_bind_count;
 
   struct hg_llm_config llm;
-  char *warnings;         // "" or lines for a person: top-level names one slip away from ours
+  char *warnings; // "" or lines for a person: top-level names one slip away from ours
 };
 
-// Reads and checks a file. On HG_ERR_CONFIG `why` has "ConfigurationError: FILE:LINE:COLUMN: FIELD …". The result is the
-// caller's: hg_config_destroy. `why` must not be NULL.
+// Reads and checks a file. On HG_ERR_CONFIG `why` has "ConfigurationError: FILE:LINE:COLUMN: FIELD …". The result is
+// the caller's: hg_config_destroy. `why` must not be NULL.
 hg_err hg_config_read(const char *path, struct hg_config **out, hg_error *why);
 // The same from text. `source` names it in messages; relative paths are relative to base_dir (NULL: working directory).
 hg_err hg_config_parse(const char *json, size_t len, const char *source, const char *base_dir, struct hg_config **out,
@@ -75,12 +76,14 @@ bool hg_config_find_budget(const struct hg_config *config, const char *name, siz
 
 // Where a runtime can be found beside its ledger. All are strings of at most HG_PATH_MAX bytes.
 struct hg_places {
-  char lock_file[HG_PATH_MAX + 1];        // <ledger>.lock
-  char directory[HG_PATH_MAX + 1];        // <ledger>.d, or $XDG_RUNTIME_DIR/headgate-<hash> where a socket path would pass 107 bytes
+  char lock_file[HG_PATH_MAX + 1]; // <ledger>.lock
+  char directory[HG_PATH_MAX +
+                 1]; // <ledger>.d, or $XDG_RUNTIME_DIR/headgate-<hash> where a socket path would pass 107 bytes
   char events_endpoint[HG_PATH_MAX + 8];  // ipc://<directory>/events.ipc
   char control_endpoint[HG_PATH_MAX + 8]; // ipc://<directory>/control.ipc
 };
-// Pure string work on an absolute ledger path; creates nothing. runtime_dir: $XDG_RUNTIME_DIR or NULL (then /tmp/headgate-<uid>).
+// Pure string work on an absolute ledger path; creates nothing. runtime_dir: $XDG_RUNTIME_DIR or NULL (then
+// /tmp/headgate-<uid>).
 hg_err hg_places_of(const char *ledger_path, const char *runtime_dir, struct hg_places *out, hg_error *why);
 
 #endif

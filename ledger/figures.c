@@ -198,3 +198,12 @@ hg_err hg_ledger_read_budgets(const struct hg_config *config, const struct hg_pl
   close_glance(&glance);
   return err;
 }
+
+hg_err hg_ledger_read_config(const struct hg_config *config, const struct hg_places *places, int patience_ms,
+                             char **out, hg_error *why) {
+  struct glance glance;
+  hg_err err = open_glance(config, places, patience_ms, &glance, why);
+  if (err == HG_OK) err = hg_policies_read(glance.db, out, why);
+  close_glance(&glance);
+  return err;
+}

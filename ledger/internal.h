@@ -208,6 +208,10 @@ void hg_audit_end(struct hg_audit **audit);
 // state.c: from the file into memory.
 // Counts the opening and enters what the configuration adds, in one transaction.
 hg_err hg_state_begin_life(struct hg_ledger *ledger, const struct hg_config *config, bool is_empty, hg_error *why);
+// policies.c: entered at each opening; read back as the text of a configuration, malloc'd, with budgets and limits as the
+// configuration said them last
+hg_err hg_policies_enter(sqlite3 *db, const struct hg_config *config, hg_error *why);
+hg_err hg_policies_read(sqlite3 *db, char **out, hg_error *why);
 hg_err hg_state_load(struct hg_ledger *ledger, hg_error *why); // totals, last_seq, topic_last
 hg_err hg_state_tell(struct hg_ledger *ledger, const struct hg_config *config, struct hg_ledger_state *out,
                      hg_error *why);

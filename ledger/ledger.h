@@ -110,6 +110,11 @@ hg_err hg_ledger_read_figures(const struct hg_config *config, const struct hg_pl
 hg_err hg_ledger_read_budgets(const struct hg_config *config, const struct hg_places *places, int patience_ms,
                               struct hg_ledger_budget *out, hg_error *why);
 
+// The configuration under which the ledger was opened last, as far as it is kept in it: budgets, limits, policies.
+// malloc'd text for hg_config_parse. HG_ERR_EMPTY: there is no file.
+hg_err hg_ledger_read_config(const struct hg_config *config, const struct hg_places *places, int patience_ms,
+                             char **out, hg_error *why);
+
 // The reservations that are not settled, by id: open ones, which the next runtime makes orphans, and orphans.
 struct hg_ledger_orphan {
   uint64_t id;

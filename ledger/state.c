@@ -132,6 +132,7 @@ hg_err hg_state_begin_life(struct hg_ledger *ledger, const struct hg_config *con
     err = hg_sql_run(ledger->db, "UPDATE meta SET value = value + 1 WHERE key = 'opening'", "count the opening", why);
   if (err == HG_OK) err = check_removed(ledger->db, config, why);
   if (err == HG_OK) err = enter_budgets(ledger, config, why);
+  if (err == HG_OK) err = hg_policies_enter(ledger->db, config, why);
   if (err == HG_OK) err = hg_sql_run(ledger->db, "COMMIT", "commit the opening", why);
   if (!sqlite3_get_autocommit(ledger->db)) sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
   return err;

@@ -48,6 +48,24 @@ static int before_request(void *context, char *remote, char *local, int remote_p
   return CURL_PREREQFUNC_OK;
 }
 
+// A key that may go to a loopback server in the clear must not go to a proxy in the clear.
+char *hg_http_no_proxy(const char *environment) {
+  static const char loopback[] = "localhost,127.0.0.1,::1";
+  const char *more = environment ? environment + strspn(environment, " ") : "";
+  if (more[0] == '*' && more[1 + strspn(more + 1, " ")] == '\0') return strdup("*"); // libcurl takes it alone only
+  char *list = NULL;
+  return asprintf(&list, "%s%s%s", loopback, more[0] ? "," : "", more) < 0 ? NULL : list;
+}
+
+// As libcurl looks for it.
+static bool set_no_proxy(CURL *easy) {
+  const char *environment = getenv("no_proxy");
+  char *list = hg_http_no_proxy(environment ? environment : getenv("NO_PROXY"));
+  const bool set = list && curl_easy_setopt(easy, CURLOPT_NOPROXY, list) == CURLE_OK;
+  free(list);
+  return set;
+}
+
 static bool set_common(struct hg_http_call *call, const struct hg_http_options *options) {
   CURL *easy = call->easy;
   char agent[48] = "headgate/";
@@ -61,9 +79,7 @@ static bool set_common(struct hg_http_call *call, const struct hg_http_options *
          curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_PREREQDATA, call) == CURLE_OK &&
-         curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-         // A key that may go to a loopback server in the clear must not go to a proxy in the clear.
-         curl_easy_setopt(easy, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1") == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK && set_no_proxy(easy) &&
          curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&

@@ -28,6 +28,9 @@ void hg_http_call_destroy(struct hg_http_call *call);
 // Sets what this request wants; the rest stays as the call before left it.
 hg_err hg_http_call_prepare(struct hg_http_call *call, const struct hg_http_request *request,
                             const struct curl_slist *headers, hg_error *why);
+// The hosts that no proxy is used for: loopback, and those of the environment's no_proxy (NULL: none), whose place ours
+// would take otherwise. malloc'd; NULL: no memory.
+char *hg_http_no_proxy(const char *environment);
 bool hg_http_call_left(const struct hg_http_call *call);
 // Describes how the transfer ended.
 void hg_http_call_end(struct hg_http_call *call, CURLcode code, struct hg_http_end *out);

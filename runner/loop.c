@@ -1,6 +1,7 @@
 // Waits for whatever comes first, and turns the task runner.
 #include "runner/loop_private.h"
 
+#include "providers/answer.h"
 #include "providers/secrets.h"
 
 #include <assert.h>
@@ -37,7 +38,9 @@ static hg_err fail(hg_error *why, hg_err err, const char *text) {
 // may repeat the key in it. A result is the provider's, byte for byte.
 static void on_end(void *context, void *tag, const struct hg_http_end *end) {
   const struct hg_loop *loop = context;
-  const bool failed = end->kind == HG_HTTP_ANSWERED && (end->status < 200 || end->status > 299);
+  struct hg_answer_fault fault;
+  const bool good = end->status >= 200 && end->status <= 299;
+  const bool failed = end->kind == HG_HTTP_ANSWERED && (!good || hg_answer_is_fault(end->body, end->body_len, &fault));
   struct hg_http_end shown = *end;
   char *hidden = NULL;
   if (failed && hg_target_hide_keys(loop->options.target, end->body, end->body_len, &hidden) != HG_OK)

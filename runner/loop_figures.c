@@ -16,9 +16,9 @@ static int64_t utc_us(void) {
 }
 
 hg_err hg_loop_watch(struct hg_loop *loop, hg_error *why) {
-  static const char *const topics[] = {"CONCURRENCY_THROTTLED", "CONCURRENCY_RESTORED", "BUDGET_OVERRUN",
-                                       "STORE_DEGRADED",        "STORE_RECOVERED",      "AUDIT_DONE",
-                                       "HEARTBEAT"};
+  static const char *const topics[] = {
+      "CONCURRENCY_THROTTLED", "CONCURRENCY_RESTORED", "BUDGET_OVERRUN", "STORE_DEGRADED",
+      "STORE_RECOVERED",       "AUDIT_DONE",           "HEARTBEAT"};
   hg_filter filter = HG_FILTER_INIT;
   filter.topics = topics;
   filter.topic_count = sizeof topics / sizeof *topics;

@@ -29,8 +29,8 @@ struct hg_loop {
   bool ledger_fails; // it can't be written now
   bool ledger_lost;  // given up
   int64_t ledger_fails_since_ms;
-  int64_t cut_at_ms;                         // with two interrupts: when the second came
-  char ledger_reason[HG_TEXT_MAX + 3];  // why it fails, behind ": "; "": not known
+  int64_t cut_at_ms;                   // with two interrupts: when the second came
+  char ledger_reason[HG_TEXT_MAX + 3]; // why it fails, behind ": "; "": not known
 };
 
 // loop_io.c

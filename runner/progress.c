@@ -100,7 +100,10 @@ static void write_part(const struct hg_run_figures *figures, enum part part, boo
                      hg_figure_count(usage->hard_limit).text);
     break;
   case SHORT_PERCENT: hg_text_line_add(out, "%s", hg_figure_percent(usage->usage_percent_hundredths).text); break;
-  case RATE: hg_text_line_add(out, "%s tokens/s", hg_figure_count(figures->tokens_per_second).text); break;
+  case RATE:
+    if (figures->tokens_per_second > 0)
+      hg_text_line_add(out, "%s tokens/s", hg_figure_count(figures->tokens_per_second).text);
+    break;
   case TIME_LEFT:
     if (time_left(figures, &ms)) hg_text_line_add(out, "%s left", hg_figure_time(ms).text);
     break;

@@ -1,6 +1,7 @@
 // Judges how attempts end.
 #include "runner/retry.h"
 
+#include "providers/answer.h"
 #include "usage/json_scan.h"
 
 #include <assert.h>
@@ -18,27 +19,12 @@ static bool is_quota(const struct hg_http_end *end) {
   return hg_json_is(&inner[0].value, "insufficient_quota") || hg_json_is(&inner[1].value, "insufficient_quota");
 }
 
-static void judge_success(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out) {
-  if (usage == HG_ERR_PROTOCOL) {
-    out->cost = HG_COST_WHOLE;
-    out->unknown = out->retry = out->unserved = true;
-    out->code = "invalid_response";
-    snprintf(out->message, sizeof out->message, "HTTP %ld with a body of %zu bytes that is not JSON", end->status,
-             end->body_len);
-    return;
-  }
-  out->success = out->served = true;
-  out->cost = usage == HG_OK ? HG_COST_USAGE : HG_COST_WHOLE;
-}
-
 // What a server says to everything that comes to a wrong URL: not there, another place, not this way.
 static bool says_wrong_url(long status) {
   return (status >= 300 && status <= 399) || status == 404 || status == 405 || status == 410 || status == 501;
 }
 
-static void judge_status(const struct hg_http_end *end, struct hg_judgement *out) {
-  const long status = end->status;
-  const bool quota = is_quota(end);
+static void judge_as(long status, bool quota, struct hg_judgement *out) {
   out->cost = HG_COST_NOTHING;
   out->access = quota || status == 401 || status == 402 || status == 403 || status == 407 || says_wrong_url(status);
   out->retry = !out->access && (status == 408 || status == 409 || status == 429 || status >= 500);
@@ -47,9 +33,59 @@ static void judge_status(const struct hg_http_end *end, struct hg_judgement *out
   if (out->unknown) out->cost = HG_COST_WHOLE;
   out->unserved = out->access || out->unknown;
   out->served = !out->unserved && !out->retry;
+}
+
+static void judge_status(const struct hg_http_end *end, struct hg_judgement *out) {
+  const long status = end->status;
+  const bool quota = is_quota(end);
+  judge_as(status, quota, out);
   out->code = quota ? "insufficient_quota" : "http_error";
   snprintf(out->message, sizeof out->message, "the provider answered HTTP %ld%s", status,
            status >= 300 && status <= 399 ? ", a redirect, which is not followed; correct the base URL" : "");
+}
+
+// An error inside a good status is judged as the status that it should have come with, but for what it cost: usage that
+// it tells of is counted, and what shows work without figures may have been billed.
+static void judge_fault(const struct hg_http_end *end, hg_err usage, const struct hg_answer_fault *fault,
+                        struct hg_judgement *out) {
+  judge_as(fault->status, fault->quota, out);
+  if (usage == HG_OK) {
+    out->cost = HG_COST_USAGE;
+    out->unknown = false;
+  } else if (fault->worked) {
+    out->cost = HG_COST_WHOLE;
+    out->unknown = true;
+  }
+  out->code = fault->quota ? "insufficient_quota" : "error_in_answer";
+  snprintf(out->message, sizeof out->message, "HTTP %ld with an error in it%s%.*s", end->status,
+           fault->text[0] ? ": " : "", HG_FAULT_TEXT_MAX, fault->text);
+}
+
+static void judge_success(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out) {
+  struct hg_answer_fault fault;
+  if (usage == HG_ERR_PROTOCOL) {
+    out->cost = HG_COST_WHOLE;
+    out->unknown = out->retry = out->unserved = true;
+    out->code = "invalid_response";
+    snprintf(out->message, sizeof out->message, "HTTP %ld with a body of %zu bytes that is not JSON", end->status,
+             end->body_len);
+  } else if (hg_answer_is_fault(end->body, end->body_len, &fault)) {
+    judge_fault(end, usage, &fault, out);
+  } else {
+    out->success = out->served = true;
+    out->cost = usage == HG_OK ? HG_COST_USAGE : HG_COST_WHOLE;
+  }
+}
+
+// To call again before the time would be refused again, and to wait for hours would keep whoever watches from deciding.
+static void judge_pause(const struct hg_http_end *end, struct hg_judgement *out) {
+  if (!out->retry || end->retry_after_ms <= HG_RETRY_AFTER_MAX_MS) return;
+  out->retry = out->served = false;
+  out->unserved = out->later = true;
+  out->code = "retry_after_too_long";
+  snprintf(out->message, sizeof out->message,
+           "the provider answered HTTP %ld and asks not to be called again for %lld s; a run waits %d s at most",
+           end->status, (long long)(end->retry_after_ms / 1000), HG_RETRY_AFTER_MAX_MS / 1000);
 }
 
 // The request may have been worked on, and billed, although no whole answer came.
@@ -68,6 +104,7 @@ void hg_judge(const struct hg_http_end *end, hg_err usage, struct hg_judgement *
   case HG_HTTP_ANSWERED:
     if (end->status >= 200 && end->status <= 299) judge_success(end, usage, out);
     else judge_status(end, out);
+    judge_pause(end, out);
     break;
   case HG_HTTP_NO_CONNECTION: judge_broken(end, "connection_failed", "no connection", out); break;
   case HG_HTTP_TIMED_OUT: judge_broken(end, "request_timeout", "no whole answer in time", out); break;
@@ -95,7 +132,7 @@ int64_t hg_backoff_ms(uint32_t attempts, int64_t retry_after_ms, uint64_t random
   for (uint32_t i = 1; i < attempts && ceiling < HG_BACKOFF_MAX_MS; i++)
     ceiling *= 2;
   if (ceiling > HG_BACKOFF_MAX_MS) ceiling = HG_BACKOFF_MAX_MS;
-  int64_t asked = retry_after_ms > 0 ? retry_after_ms : 0;
-  if (asked > HG_RETRY_AFTER_MAX_MS) asked = HG_RETRY_AFTER_MAX_MS;
+  const int64_t asked = retry_after_ms > 0 ? retry_after_ms : 0;
+  assert(asked <= HG_RETRY_AFTER_MAX_MS);
   return asked + (int64_t)(random % (uint64_t)(ceiling + 1));
 }

@@ -8,6 +8,7 @@
 
 #define HG_BACKOFF_BASE_MS 500
 #define HG_BACKOFF_MAX_MS (60 * 1000)
+// A provider that asks for a longer pause (Retry-After) is not called again in this run.
 #define HG_RETRY_AFTER_MAX_MS (10 * 60 * 1000)
 // A longer pause gives the slot to somebody else.
 #define HG_SHORT_PAUSE_MS 1000
@@ -27,12 +28,14 @@ struct hg_judgement {
   bool access;       // the key, the model or the URL is wrong, or the account is empty
   bool served;       // the provider worked on it: a result, or a refusal of this very request
   bool unserved;     // nobody let it in, or no answer came; what is neither (too busy, an error) says nothing
+  bool later;        // it may be called again when this run is over: the pause that it asks for is too long
   const char *code;  // for the errors file; NULL: success
   char message[160]; // for a person; "" on success
 };
 
 // `usage` is what hg_usage_find said of a whole 2xx body; anything else is ignored for other ends.
-// A 5xx costs nothing: the provider answered, and its answer is that it did no work.
+// A 5xx costs nothing: the provider answered, and its answer is that it did no work. An error inside a 2xx is a failure
+// of the kind that its own code or type names.
 void hg_judge(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out);
 
 struct hg_retry_limits {
@@ -45,7 +48,8 @@ bool hg_may_retry(const struct hg_retry_limits *limits, const struct hg_judgemen
                   uint32_t unknown);
 
 // How long to wait before the next try: exponential with full jitter (0 to base * 2^(attempts-1), at most the maximum),
-// behind what Retry-After asks for (-1: nothing). `random` is any 64 random bits.
+// behind what Retry-After asks for (-1: nothing; at most HG_RETRY_AFTER_MAX_MS), never before it. `random` is any 64
+// random bits.
 int64_t hg_backoff_ms(uint32_t attempts, int64_t retry_after_ms, uint64_t random);
 
 #endif

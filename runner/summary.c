@@ -202,6 +202,9 @@ static json_t *run_json(const struct hg_run_figures *figures) {
                    "elapsedMs", (json_int_t)figures->elapsed_ms);
 }
 
+// The percent has two decimals; with as many digits as it has at most, no trace of its binary form shows.
+#define JSON_FORM (JSON_COMPACT | JSON_REAL_PRECISION(12))
+
 bool hg_summary_print_json(const struct hg_summary *summary, FILE *to) {
   const struct hg_run_figures *figures = &summary->figures;
   json_t *all = json_pack(
@@ -212,7 +215,7 @@ bool hg_summary_print_json(const struct hg_summary *summary, FILE *to) {
       figures->run.short_budget, "smallestNeed", (json_int_t)figures->run.smallest_need, "leftNeed",
       (json_int_t)figures->run.left_need, "orphansSettled", json_of(figures->orphans_settled), "orphansCharged",
       json_of(figures->orphans_charged), "orphansTokens", (json_int_t)figures->orphans_tokens);
-  const bool printed = all && json_dumpf(all, to, JSON_COMPACT) == 0 && fputc('\n', to) != EOF && fflush(to) == 0;
+  const bool printed = all && json_dumpf(all, to, JSON_FORM) == 0 && fputc('\n', to) != EOF && fflush(to) == 0;
   json_decref(all);
   return printed;
 }

@@ -49,7 +49,7 @@ static void charge(struct hg_runner *runner, struct hg_run_task *task, const str
 
 static void name_failure(struct hg_run_task *task, const struct hg_http_end *end,
                          const struct hg_judgement *judgement) {
-  const bool http = end->kind == HG_HTTP_ANSWERED && !judgement->unknown;
+  const bool http = end->kind == HG_HTTP_ANSWERED && end->status >= 300 && !judgement->unknown && !judgement->later;
   task->error_code = http ? NULL : judgement->code;
   hg_copy_text(task->message, sizeof task->message, judgement->message);
   if (http) snprintf(task->reason, sizeof task->reason, "http_%ld", end->status);
@@ -111,8 +111,8 @@ static void provider_message(const struct hg_http_end *end, char *out, size_t ca
 static void remember_refusal(struct hg_runner *runner, const struct hg_run_task *task, const struct hg_http_end *end,
                              const struct hg_judgement *judgement) {
   runner->counts.refused_endpoint = task->prepared.endpoint;
-  char said[300];
-  provider_message(end, said, sizeof said);
+  char said[300] = "";
+  if (end->status >= 300) provider_message(end, said, sizeof said); // else the judgement has its words
   snprintf(runner->turned_away_text, sizeof runner->turned_away_text, "%s%s%s", judgement->message, said[0] ? ": " : "",
            said);
   runner->counts.refused_status = end->kind == HG_HTTP_ANSWERED ? end->status : 0;

@@ -5,7 +5,8 @@ PRAGMA application_id = 0x48474154; -- "HGAT"
 PRAGMA user_version = 1;
 
 CREATE TABLE meta(
-  -- What is true of the file as a whole: ledger_id (a UUID), opening (how often a runtime has opened it).
+  -- What is true of the file as a whole: ledger_id (a UUID), opening (how often a runtime has opened it), policies (of
+  -- the newest opening, in the words of the configuration).
   key   TEXT NOT NULL PRIMARY KEY,
   value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;

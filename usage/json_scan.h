@@ -52,8 +52,8 @@ bool hg_json_is(const struct hg_json *value, const char *text);
 // has a control character or a lone surrogate.
 bool hg_json_copy(const struct hg_json *value, char *out, size_t capacity);
 
-// The same for a person to read, whatever it holds: control characters become spaces or '?', and what is too long is cut
-// behind a whole character. "" for what is no string.
+// The same for a person to read, whatever it holds: control characters become spaces or '?', and what is too long is
+// cut behind a whole character. "" for what is no string.
 void hg_json_show(const struct hg_json *value, char *out, size_t capacity);
 
 // A count of tokens: a whole number from 0 to HG_TOKENS_MAX, without fraction or exponent. NULL: it is; else what is

@@ -200,6 +200,32 @@ def test_limit_without_a_runtime():
         equal(status("--config", here.config)["remaining"], -493)
 
 
+def test_a_ledger_named_alone_keeps_its_budgets_and_policies():
+    """Neither budgets that hold nothing nor policies other than the default ones are lost, and usage is no obstacle."""
+    policies = {"throttlePercent": 50, "throttleBasis": "committed", "restoreBelowPercent": 40,
+                "orphanedReservations": "keep",
+                "budgets": {"used": {"hardLimitTokens": 5000}, "unused": {"hardLimitTokens": 700, "parent": "used"}}}
+    with place(limit=10000, tokenBudget=policies, scheduler={"maxConcurrency": 9, "throttledConcurrency": 2}) as here:
+        with runtime(here.config) as served:
+            served.acquire("acquire 800 task used")
+            served.kill()
+        equal(headgate("limit", "--ledger", here.ledger, "used", "6k"), "used: 5,000 → 6,000 tokens\n")
+        equal(headgate("limit", "--ledger", here.ledger, "unused", "900"), "unused: 700 → 900 tokens\n")
+        headgate("correct", "--ledger", here.ledger, "used", "+4300", "--why", "test")
+        found = status("--ledger", here.ledger, "--budget", "used")
+        equal((found["reserved"], found["totalUsed"], found["shouldThrottle"]), (800, 4300, True))  # kept, not charged
+        found = status("--ledger", here.ledger)
+        equal((found["maxConcurrency"], found["effectiveConcurrency"], found["shouldThrottle"]), (9, 2, True))
+        assert "(at 50 %)" in headgate("status", "--ledger", here.ledger)
+        with runtime(here.config):
+            equal(status("--config", here.config, "--budget", "used")["hardLimit"], 6000)
+            equal(status("--config", here.config, "--budget", "unused")["hardLimit"], 900)
+            equal(status("--config", here.config)["hardLimit"], 10000)
+            equal(status("--ledger", here.ledger)["live"], True)
+            table = headgate("status", "--ledger", here.ledger)
+            assert "throttle" in table and "(at " not in table, table
+
+
 def test_limit_outlives_a_restart():
     with place(limit=10000) as here:
         with runtime(here.config):
@@ -211,8 +237,9 @@ def test_limit_outlives_a_restart():
 def test_limit_refuses():
     with place() as here:
         for wrong in ("0", "-5", "1.2.3", "x", "", "12Q", "9007199254740992", "99999999999999999999M"):
-            _, err = headgate("limit", "--config", here.config, "default", "--", wrong, code=2)
-            assert wrong in err, (wrong, err)
+            for words in (("default", "--", wrong), ("default", wrong)):
+                _, err = headgate("limit", "--config", here.config, *words, code=2)
+                assert f'"{wrong}" is not a number of tokens from 1 to' in err and "usage" not in err, (wrong, err)
         headgate("limit", "--config", here.config, "default", code=2)
         headgate("limit", "--config", here.config, code=2)
         headgate("limit", "--config", here.config, "default", "1k", "more", code=2)

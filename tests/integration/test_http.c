@@ -298,3 +298,20 @@ TEST(http, retry_after_forms) {
   CHECK_EQ(hg_retry_after_ms("Thu, 01 Jan 1970 00:01:40 GMT", 900), 0);
   CHECK(hg_retry_after_ms("99999999999999999999", 0) > 0);
 }
+
+TEST(http, hosts_without_a_proxy_are_joined) {
+  static const struct {
+    const char *environment, *list;
+  } lists[] = {{NULL, "localhost,127.0.0.1,::1"},
+               {"", "localhost,127.0.0.1,::1"},
+               {" ", "localhost,127.0.0.1,::1"},
+               {"a.example, .b.example", "localhost,127.0.0.1,::1,a.example, .b.example"},
+               {"*", "*"},
+               {" * ", "*"},
+               {"*,a", "localhost,127.0.0.1,::1,*,a"}};
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+    char *list = hg_http_no_proxy(lists[i].environment);
+    CHECK_STR(list, lists[i].list);
+    free(list);
+  }
+}

@@ -25,7 +25,7 @@ class Provider(http.server.ThreadingHTTPServer):
     """Answers call number n with answer(n, headers): a status and a body."""
     daemon_threads = True
 
-    def __init__(self, answer):
+    def __init__(self, answer, host="127.0.0.1"):
         provider, self.calls, self.lock = self, 0, threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -47,13 +47,13 @@ class Provider(http.server.ThreadingHTTPServer):
             def log_message(self, *_):
                 pass
 
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        super().__init__((host, 0), Handler)
+        self.url = f"http://{host}:{self.server_address[1]}"
 
 
 @contextlib.contextmanager
-def provider(answer):
-    with Provider(answer) as server:
+def provider(answer, **options):
+    with Provider(answer, **options) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -155,6 +155,64 @@ def test_key_that_a_provider_repeats_is_written_nowhere():
             if path.is_file():
                 assert b"secret" not in path.read_bytes(), path
         assert "secret" not in said + json.dumps(summary), (said, summary)
+
+
+def test_no_proxy_of_the_environment_holds_beside_ours():
+    """The proxy would answer 400; 127.0.0.2 is a host that only the environment names."""
+    with provider(lambda *_: (400, refusal("I am the proxy"))) as proxy:
+        for host, names, done in (("127.0.0.1", "", 1), ("127.0.0.2", "", 0), ("127.0.0.2", "x.example,127.0.0.2", 1),
+                                  ("127.0.0.1", "x.example", 1), ("127.0.0.2", "*", 1)):
+            with provider(lambda *_: GOOD, host=host) as server, place(1) as here:
+                for name in ("no_proxy", "NO_PROXY"):
+                    env = {"http_proxy": proxy.url, "no_proxy": "", "NO_PROXY": "", name: names}
+                    if name == "NO_PROXY":
+                        del env["no_proxy"]
+                    summary, _ = here.run("--limit", "1M", "--fresh", "--base-url", server.url, env=env, code=(0, 1))
+                    equal(summary["requests"]["doneNow"], done, (host, names, name))
+
+
+def test_pause_that_is_too_long_is_left_to_the_next_run():
+    with place(100) as here:
+        flags = ["--limit", "10M", "--max-concurrency", 4]
+        with sim("--rate-429", 100, "--retry-after", 3600) as server:
+            summary, _ = here.run(*flags, "--base-url", server.url, code=2)
+            equal((summary["stopped"], summary["requests"]["left"], here.failures()), ("access", 100, []))
+            assert "3600 s; a run waits 600 s at most" in summary["reason"] and "later" in summary["hint"], summary
+            stats = server.stats()
+            assert stats["requests"] <= 20 + 2 * 4, stats
+        with sim("--rate-429", 30, "--retry-after", 3600) as server:
+            summary, _ = here.run(*flags, "--base-url", server.url, code=1)
+            failures = here.failures()
+            equal(summary["requests"]["failures"], {"retry_after_too_long": len(failures)})
+            equal((server.stats()["requests"], summary["run"]["retries"]), (100, 0))
+            equal(len(here.results()) + len(failures), 100)
+            for failure in failures:
+                equal((failure["response"]["status_code"], failure["error"]["code"]), (429, "retry_after_too_long"))
+                assert "asks not to be called again for 3600 s" in failure["error"]["message"], failure
+        with sim() as server:
+            summary, _ = here.run(*flags, "--base-url", server.url)
+            equal(summary["requests"]["doneNow"], len(failures))
+
+
+def test_errors_inside_good_answers_are_no_results():
+    """Every third call is told to come again, every third is refused with usage, and a key inside is covered."""
+    busy = 200, {"error": {"code": "rate_limit_exceeded", "message": "come again"}}
+    broken = 200, {"error": {"type": "invalid_request_error", "message": "sk-secret is flagged"},
+                   "usage": {"prompt_tokens": 7, "completion_tokens": 0, "total_tokens": 7}}
+    with place(9) as here, provider(lambda n, _: (GOOD, busy, broken)[n % 3]) as server:
+        config = here.config(1_000_000, scheduler={"maxConcurrency": 1})
+        summary, said = here.run("--config", config, "--base-url", server.url, code=1,
+                                 env={"OPENAI_API_KEY": "sk-secret"})
+        failures = here.failures()
+        equal(summary["requests"]["failures"], {"error_in_answer": len(failures)})
+        equal((len(here.results()) + len(failures), summary["requests"]["failed"]), (9, len(failures)))
+        assert len(failures) > 0 and summary["run"]["retries"] > 0, summary
+        for failure in failures:
+            equal((failure["response"]["status_code"], failure["error"]["code"]), (200, "error_in_answer"))
+            assert "is flagged" in failure["error"]["message"], failure
+            assert "sk-secret" not in json.dumps(failure), failure
+        equal(summary["budget"]["totalUsed"], 10 * len(here.results()) + 7 * len(failures))
+        equal(server.calls, 9 + summary["run"]["retries"])
 
 
 # ------------------------------------------------------------------------------------------------ terminals, output

@@ -5,8 +5,13 @@ Standard library only. What holds in every case: the provider never billed more 
 ledger never more than the limit; no custom_id has two results; a call that has its result is not made again.
 """
 import contextlib
+import fcntl
 import json
+import os
+import pathlib
+import resource
 import signal
+import socket
 import sqlite3
 import sys
 import time
@@ -47,6 +52,74 @@ def test_nobody_at_the_url():
 
 
 # ------------------------------------------------------------------------------------------------ interruptions
+
+
+def test_open_files_bound_the_calls_at_a_time():
+    """None waits inside libcurl with a permit and a timeout that runs."""
+    def start(here, server, soft, hard):
+        return here.start("--json", "--limit", "10M", "--max-concurrency", 300, "--base-url", server.url,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)))
+    for soft, hard, most in ((300, 300, 172), (150, 150, 64), (200, 1024, 300)):
+        with sim("--latency-ms", 20) as server, place(400) as here:
+            out, said = start(here, server, soft, hard).communicate(timeout=WAIT_S)
+            summary = json.loads(out)
+            equal((summary["requests"]["doneNow"], summary["run"]["retries"]), (400, 0), said)
+            equal(said.count("calls at a time instead of 300"), int(most < 300), said)
+            assert most == 300 or f"{most} calls at a time instead of 300: no more open files are allowed" in said, said
+            with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+                [(allowed,)] = ledger.execute("SELECT max_concurrency FROM journal WHERE event = 'RUNTIME_STARTED'")
+            equal(allowed, most, "concurrency")
+
+
+def test_what_the_system_refuses_is_no_fault_of_the_ledger():
+    with socket.socket() as taken, place(1) as here:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        flags = ["--limit", "1M", "--base-url", "http://127.0.0.1:9"]
+        endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        _, said = here.run(*flags, "--bind", endpoint, code=2)
+        assert endpoint in said and "in use" in said, said
+        few = here.start(*flags, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)))
+        _, said = few.communicate(timeout=WAIT_S)
+        equal(few.returncode, 2, said)
+        assert "100 file descriptors" in said and "ulimit -n" in said, said
+        here.output.with_suffix(".db").write_text("no ledger" * 100)
+        _, said = here.run(*flags, code=4)
+        assert "results.db" in said, said
+
+
+def test_interrupts_while_a_run_opens():
+    """While it waits for a ledger that somebody holds, and while it reads the results: no call is made, exit 130."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with sim() as server, place(3) as here, open(here.folder / "results.db.lock", "w") as lock:
+            (here.folder / "results.db").touch()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            process = here.start("--limit", "1M", "--base-url", server.url)
+            wait_until(lambda: has_open(process, "results.db.lock"), "the wait for the ledger")
+            process.send_signal(number)
+            out, said = process.communicate(timeout=WAIT_S)
+            equal((process.returncode, out), (130, ""), said)
+            assert "interrupted before the first call" in said, said
+            equal(server.stats()["requests"], 0)
+    with sim() as server, place(3) as here:
+        line = json.dumps({"id": "x", "custom_id": "y", "response": {"status_code": 200, "body": {}}, "error": None})
+        here.output.write_text((line + "\n") * 1_000_000)
+        process = here.start("--limit", "1M", "--base-url", server.url)
+        wait_until(lambda: has_open(process, "results.jsonl"), "the reading of results")
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=WAIT_S)
+        equal((process.returncode, out), (130, ""), said)
+        assert "interrupted before the first call" in said, said
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            [(last,)] = ledger.execute("SELECT event FROM journal ORDER BY seq DESC LIMIT 1")
+        equal((last, server.stats()["requests"]), ("RUNTIME_STOPPED", 0))  # in order
+
+
+def has_open(process, name):
+    try:
+        return any(os.readlink(link).endswith("/" + name) for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir())
+    except FileNotFoundError:
+        return False  # closed while we looked
 
 
 def test_interrupt_lets_calls_end_and_the_next_run_goes_on():
@@ -150,11 +223,13 @@ def test_failures_written_before_a_crash_settle_their_calls():
         process.communicate()
         with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
             permits = ledger.execute("SELECT id, tokens, task_id FROM reservation WHERE state = 'open'").fetchall()
+            [(ledger_id,)] = ledger.execute("SELECT value FROM meta WHERE key = 'ledger_id'")
         equal(len(permits), 5, "open permits")
+        mark = ledger_id.replace("-", "")[:16]
 
-        def failure(place, status, code, body=None, custom_id=None):
+        def failure(place, status, code, body=None, custom_id=None, mark=mark):
             answer = {"status_code": status, "request_id": None, "body": body} if status else None
-            return json.dumps({"id": f"batch_req_{permits[place][0]:016x}{7:016x}",
+            return json.dumps({"id": f"batch_req_{permits[place][0]:016x}{7:016x}{mark}",
                                "custom_id": custom_id or permits[place][2].removeprefix("results/"),
                                "response": answer, "error": {"code": code, "message": "", "line": 1} if code else None})
         # What the run would have written had it come to the end of these calls, but not to their settlement.
@@ -163,7 +238,8 @@ def test_failures_written_before_a_crash_settle_their_calls():
             failure(1, 502, "http_error", "bad gateway"),        # nobody knows: all of it
             failure(2, 0, "request_timeout"),                    # the same, and stays open
             failure(3, 0, "invalid_request"),                    # never left
-            failure(4, 400, None, custom_id="r-9"),              # of another ledger: this one gave it to another call
+            failure(4, 400, None, custom_id="r-9"),              # of another call
+            failure(4, 400, None, mark="0123456789abcdef"),      # of another ledger, which gave the same number
             failure(0, 400, None)[:60]]))                        # torn
         summary, said = here.run("--limit", "10M", "--base-url", server.url)
         equal((summary["orphansSettled"], summary["orphansCharged"]), (3, 2), said)

@@ -11,7 +11,7 @@ struct run {
   struct scratch scratch;
   char input[PATH_MAX], output[PATH_MAX], errors[PATH_MAX];
   struct hg_batch *batch;
-  unsigned notes, orphans;
+  unsigned notes, orphans, asked;
   char orphan_text[256];
   hg_err orphan_error; // what the hearer of orphans answers
 };

@@ -151,24 +151,25 @@ TEST(batch_line, printed_results) {
   struct hg_result result = {.custom_id = "a",
                              .permit = 0x123,
                              .request_hash = 0xabc,
+                             .ledger = 0xf1,
                              .status = 200,
                              .request_id = "r",
                              .body = "\n{ \"x\" : [ 1 , \"a \\\" b\" ]\r\n}\n",
                              .body_len = 32};
   result.body_len = strlen(result.body);
   check_printed(&result,
-                "{\"id\":\"batch_req_00000000000001230000000000000abc\",\"custom_id\":\"a\",\"response\":{\"status_"
+                "{\"id\":\"batch_req_00000000000001230000000000000abc00000000000000f1\",\"custom_id\":\"a\",\"response\":{\"status_"
                 "code\":200,\"request_id\":\"r\",\"body\":{\"x\":[1,\"a \\\" b\"]}},\"error\":null}\n");
   result.body = "<html>\xFF\x01\"\xE2\x82";
   result.body_len = strlen(result.body);
   result.status = 502;
   result.request_id = NULL;
   check_printed(&result,
-                "{\"id\":\"batch_req_00000000000001230000000000000abc\",\"custom_id\":\"a\",\"response\":{\"status_"
+                "{\"id\":\"batch_req_00000000000001230000000000000abc00000000000000f1\",\"custom_id\":\"a\",\"response\":{\"status_"
                 "code\":502,\"request_id\":null,\"body\":\"<html>\xEF\xBF\xBD\\u0001\\\"\xEF\xBF\xBD\xEF\xBF\xBD\"},"
                 "\"error\":null}\n");
   const struct hg_result none = {.error_code = "invalid_line", .error_message = "line 3: \"x\"", .line_number = 3};
-  check_printed(&none, "{\"id\":\"batch_req_00000000000000000000000000000000\",\"custom_id\":null,\"response\":null,"
+  check_printed(&none, "{\"id\":\"batch_req_000000000000000000000000000000000000000000000000\",\"custom_id\":null,\"response\":null,"
                        "\"error\":{\"code\":\"invalid_line\",\"message\":\"line 3: \\\"x\\\"\",\"line\":3}}\n");
 }
 
@@ -179,6 +180,13 @@ TEST(batch_line, too_long_an_answer_prints_nothing) {
   CHECK_EQ(hg_result_line_print(&out, &result), HG_ERR_INVALID);
   CHECK_EQ(out.len, 6);
   hg_text_buffer_clear(&out);
+}
+
+TEST(batch_line, the_mark_of_a_ledger) {
+  CHECK_EQ(hg_ledger_mark("6f1c2a3b-0d4e-4f50-8a61-1122334455ff"), 0x6f1c2a3b0d4e4f50);
+  CHECK_EQ(hg_ledger_mark("6f1c2a3b-0d4e-4f5"), 0);
+  CHECK_EQ(hg_ledger_mark("6f1c2a3b-0d4e-4g50-8a61-1122334455ff"), 0);
+  CHECK_EQ(hg_ledger_mark(""), 0);
 }
 
 static void check_read_back(const char *text, hg_err err, bool succeeded) {

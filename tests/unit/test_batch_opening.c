@@ -43,6 +43,56 @@ TEST(batch_opening, orphans_with_a_line_are_told_before_the_errors_are_emptied) 
   run_end(&run);
 }
 
+// Every ledger gives the same numbers to its first permits.
+TEST(batch_opening, lines_of_another_ledger_tell_of_no_orphan) {
+  struct run run;
+  const uint64_t orphans[] = {101, 102};
+  run_new(&run);
+  write_text(run.input, LINE("a", "{}") LINE("-b", "{}"));
+  struct hg_batch_options options = options_of(&run);
+  options.ledger = 7;
+  CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_OK);
+  run_all(&run);
+  options.orphans = orphans;
+  options.orphan_count = 2;
+  const uint64_t ledgers[] = {8, 7}; // the errors are there once
+  for (size_t i = 0; i < 2; i++) {
+    char *errors = i == 0 ? read_text(run.errors) : NULL;
+    hg_batch_close(&run.batch);
+    options.ledger = ledgers[i];
+    CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_OK);
+    CHECK_STR(run.orphan_text, ledgers[i] == 7 ? "101=200{\"t\":1} 102=400{\"t\":1} " : "");
+    if (errors) write_text(run.errors, errors);
+    free(errors);
+  }
+  run_end(&run);
+}
+
+static bool stop_at_the_third(void *context) {
+  return ++((struct run *)context)->asked == 3;
+}
+
+TEST(batch_opening, a_long_reading_can_be_stopped) {
+  struct run run;
+  run_new(&run);
+  write_text(run.input, LINE("a", "{}") LINE("b", "{}") LINE("-c", "{}") LINE("d", "{}"));
+  run_open(&run, HG_CHANGED_STOP, NULL);
+  run_all(&run);
+  hg_batch_close(&run.batch);
+  char *results = read_text(run.output), *errors = read_text(run.errors);
+  struct hg_batch_options options = options_of(&run);
+  options.is_stopped = stop_at_the_third;
+  CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_ERR_CANCELLED);
+  check_file(run.output, results);
+  check_file(run.errors, errors);
+  CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_OK); // and gone on with
+  CHECK_EQ(run.asked, 3 + 4);
+  CHECK_STR(run_all(&run), "-c ");
+  free(results);
+  free(errors);
+  run_end(&run);
+}
+
 TEST(batch_opening, orphans_are_told_before_fresh_moves_their_results_aside) {
   struct run run;
   run_new(&run);

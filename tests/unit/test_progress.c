@@ -60,6 +60,18 @@ TEST(progress, whole_line) {
                                            "30.00 % of 1,000,000 - 1,234 tokens/s - 1:00 left");
 }
 
+TEST(progress, what_is_zero_is_not_shown) {
+  struct hg_run_figures figures = half_way();
+  figures.run.failed = 0;
+  figures.batch.bad = figures.batch.duplicates = 0;
+  figures.queue.waiting = figures.run.pausing = 0;
+  figures.tokens_per_second = 0;
+  strcpy(figures.queue.waits_for, "default");
+  const char *line = line_of(&figures, 200, false);
+  CHECK(strstr(line, "fail") == NULL && strstr(line, "wait") == NULL && strstr(line, "tokens/s") == NULL);
+  CHECK(strstr(line, " - running 1/4 - ######") != NULL);
+}
+
 TEST(progress, fits_any_width) {
   struct hg_run_figures figures = half_way();
   let_wait(&figures);
@@ -229,6 +241,25 @@ TEST(summary, table) {
         NULL);
   CHECK(strstr(full, "go on      headgate run b.jsonl -o results.jsonl --limit 1009100\n") != NULL);
   CHECK(strstr(full, "errors     results.errors.jsonl\n") != NULL);
+}
+
+TEST(summary, json_shows_every_percent_with_two_decimals_at_most) {
+  struct hg_summary summary = summary_of(all_done());
+  const uint32_t some[] = {0, 1, 895, 9050, 10001, UINT32_MAX - 1};
+  for (uint32_t i = 0; i < 12000; i++) {
+    const uint32_t hundredths = i < sizeof some / sizeof *some ? some[i] : i;
+    char text[8192], digits[32];
+    summary.figures.usage.usage_percent_hundredths = hundredths;
+    FILE *to = fmemopen(text, sizeof text, "w");
+    CHECK(to != NULL && hg_summary_print_json(&summary, to));
+    fclose(to);
+    const char *said = strstr(text, "\"usagePercent\":");
+    CHECK(said != NULL);
+    snprintf(digits, sizeof digits, "%u.%02u", hundredths / 100, hundredths % 100);
+    if (digits[strlen(digits) - 1] == '0') digits[strlen(digits) - 1] = '\0'; // 90.5, 90.0
+    CHECK_EQ(strncmp(said + 15, digits, strlen(digits)), 0);
+    CHECK_EQ(said[15 + strlen(digits)], ',');
+  }
 }
 
 TEST(summary, json_is_one_line_whatever_the_texts_hold) {

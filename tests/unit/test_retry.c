@@ -34,6 +34,32 @@ TEST(retry, malformed_answer_is_an_unknown_outcome) {
   CHECK_STR(bad.code, "invalid_response");
 }
 
+TEST(retry, an_error_inside_a_200_is_judged_by_its_own_words) {
+  static const char busy[] = "{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"slow down\"}}",
+                    refused[] = "{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no\"}}",
+                    worked[] = "{\"choices\":[{}],\"error\":{\"code\":502,\"message\":\"gone\"}}";
+  struct hg_judgement judgement = answer(200, busy, HG_ERR_NO_USAGE);
+  CHECK(!judgement.success && judgement.retry && !judgement.unknown);
+  CHECK_EQ(judgement.cost, HG_COST_NOTHING);
+  CHECK_STR(judgement.code, "error_in_answer");
+  CHECK_STR(judgement.message, "HTTP 200 with an error in it: rate_limit_exceeded: slow down");
+  judgement = answer(200, busy, HG_OK); // it tells of usage
+  CHECK(!judgement.success && judgement.retry);
+  CHECK_EQ(judgement.cost, HG_COST_USAGE);
+  judgement = answer(200, refused, HG_ERR_NO_USAGE);
+  CHECK(!judgement.success && !judgement.retry && judgement.served && !judgement.access);
+  CHECK_EQ(judgement.cost, HG_COST_NOTHING);
+  judgement = answer(200, worked, HG_ERR_NO_USAGE); // probably billed
+  CHECK(!judgement.success && judgement.retry && judgement.unknown);
+  CHECK_EQ(judgement.cost, HG_COST_WHOLE);
+  judgement = answer(200, worked, HG_OK);
+  CHECK(!judgement.success && judgement.retry && !judgement.unknown);
+  CHECK_EQ(judgement.cost, HG_COST_USAGE);
+  judgement = answer(200, "{\"error\":{\"type\":\"insufficient_quota\"}}", HG_ERR_NO_USAGE);
+  CHECK(!judgement.success && !judgement.retry && judgement.access);
+  CHECK_STR(judgement.code, "insufficient_quota");
+}
+
 TEST(retry, every_status) {
   for (long status = 300; status < 600; status++) {
     const struct hg_judgement judgement = answer(status, "{}", HG_OK);
@@ -115,11 +141,31 @@ TEST(retry, backoff_doubles_up_to_its_maximum) {
   }
 }
 
+TEST(retry, a_longer_pause_than_a_run_makes_is_none) {
+  static const int64_t asked[] = {HG_RETRY_AFTER_MAX_MS, HG_RETRY_AFTER_MAX_MS + 1, 3600 * 1000, INT64_MAX};
+  static const long statuses[] = {400, 401, 429, 500, 502, 503};
+  for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
+    for (size_t j = 0; j < sizeof statuses / sizeof *statuses; j++) {
+      struct hg_http_end end = {
+          .kind = HG_HTTP_ANSWERED, .left = true, .status = statuses[j], .retry_after_ms = asked[i]};
+      struct hg_judgement judgement;
+      hg_judge(&end, HG_OK, &judgement);
+      const bool retried = statuses[j] >= 429, later = retried && i > 0;
+      CHECK_EQ(judgement.later, later);
+      CHECK_EQ(judgement.retry, retried && !later);
+      if (!later) continue;
+      CHECK(judgement.unserved && !judgement.served && !judgement.access);
+      CHECK_EQ(judgement.cost, statuses[j] == 502 ? HG_COST_WHOLE : HG_COST_NOTHING);
+      CHECK_STR(judgement.code, "retry_after_too_long");
+      CHECK(strstr(judgement.message, "a run waits 600 s at most") != NULL);
+    }
+}
+
 TEST(retry, retry_after_is_obeyed_up_to_its_maximum) {
   for (uint64_t random = 0; random < 2000; random += 7) {
     CHECK(hg_backoff_ms(1, 7000, random) >= 7000);
     CHECK(hg_backoff_ms(1, 7000, random) <= 7000 + HG_BACKOFF_BASE_MS);
-    CHECK(hg_backoff_ms(1, INT64_MAX, random) <= HG_RETRY_AFTER_MAX_MS + HG_BACKOFF_BASE_MS);
+    CHECK(hg_backoff_ms(1, HG_RETRY_AFTER_MAX_MS, random) >= HG_RETRY_AFTER_MAX_MS); // never before its time
     CHECK(hg_backoff_ms(1, 0, random) <= HG_BACKOFF_BASE_MS);
   }
 }

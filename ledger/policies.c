@@ -1,0 +1,51 @@
+// The policies that a ledger was last opened under: kept in it, so that whoever opens it by its name alone (headgate
+// limit --ledger) follows them too.
+#include "ledger/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// In the words of the configuration, so that its reader reads them back.
+static void describe(const struct hg_config *config, char *out, size_t room) {
+  static const char *const bases[] = {[HG_THROTTLE_USED] = "used", [HG_THROTTLE_COMMITTED] = "committed"};
+  static const char *const orphans[] = {
+      [HG_ORPHAN_CHARGE] = "charge", [HG_ORPHAN_KEEP] = "keep", [HG_ORPHAN_RELEASE] = "release"};
+  snprintf(out, room,
+           "{\"tokenBudget\":{\"throttlePercent\":%u,\"throttleBasis\":\"%s\",\"restoreBelowPercent\":%u,"
+           "\"orphanedReservations\":\"%s\"},\"ledger\":{\"keepDays\":%u,\"sharedReaders\":%s},"
+           "\"scheduler\":{\"maxConcurrency\":%u,\"throttledConcurrency\":%u}}",
+           config->throttle_percent, bases[config->throttle_basis], config->restore_below_percent,
+           orphans[config->orphan_policy], config->keep_days, config->shared_readers ? "true" : "false",
+           config->max_concurrency, config->throttled_concurrency);
+}
+
+hg_err hg_policies_enter(sqlite3 *db, const struct hg_config *config, hg_error *why) {
+  char text[512];
+  sqlite3_stmt *insert = NULL;
+  describe(config, text, sizeof text);
+  hg_err err = hg_sql_prepare(db, "INSERT OR REPLACE INTO meta VALUES ('policies', ?)", &insert, why);
+  if (err == HG_OK) {
+    sqlite3_bind_text(insert, 1, text, -1, SQLITE_STATIC);
+    err = hg_sql_finish(db, insert, "enter the policies", why);
+  }
+  sqlite3_finalize(insert);
+  return err;
+}
+
+// A ledger from before they were kept has none: then those of a configuration that says nothing of them.
+hg_err hg_policies_read(sqlite3 *db, char **out, hg_error *why) {
+  static const char sql[] =
+      "SELECT json_set(coalesce((SELECT value FROM meta WHERE key = 'policies'), '{\"tokenBudget\":{}}'), "
+      "'$.tokenBudget.hardLimitTokens', (SELECT configured_limit FROM token_budget WHERE parent IS NULL), "
+      "'$.tokenBudget.budgets', (SELECT json_group_object(name, json_object('hardLimitTokens', configured_limit, "
+      "'parent', parent)) FROM token_budget WHERE parent IS NOT NULL))";
+  sqlite3_stmt *statement = NULL;
+  *out = NULL;
+  hg_err err = hg_sql_prepare(db, sql, &statement, why);
+  if (err == HG_OK && sqlite3_step(statement) != SQLITE_ROW) err = hg_sql_fail(db, why, "read the policies");
+  const char *text = err == HG_OK ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+  if (text) *out = strdup(text);
+  if (err == HG_OK && !*out) err = hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the policies");
+  sqlite3_finalize(statement);
+  return err;
+}
