@@ -125,3 +125,42 @@ TEST(ledger_nested, refuses_a_batch_that_lends_what_is_not_there) {
     bed_remove(&bed);
   }
 }
+
+static void expect_clean(struct hg_ledger *ledger) {
+  static struct hg_audit_report report; // large
+  hg_error why = HG_ERROR_INIT;
+  bool done = false;
+  for (bool anew = true; !done; anew = false)
+    CHECK_EQ(hg_ledger_audit(ledger, anew, 3, &report, &done, &why), HG_OK);
+  for (uint32_t i = 0; i < report.listed; i++)
+    fprintf(stderr, "%s: %s\n", report.list[i].check, report.list[i].text);
+  CHECK_EQ(report.differences, 0);
+}
+
+// What an open parent has lent to permits that are folded can't be seen any more; sums agree all the same.
+TEST(ledger_nested, audits_and_retention_know_what_was_lent) {
+  struct bed bed;
+  struct story story;
+  struct hg_ledger_state state;
+  hg_error why = HG_ERROR_INIT;
+  bed_make(&bed);
+  bed.config.keep_days = 1;
+  struct hg_ledger *ledger = bed_open(&bed, &state);
+  story_begin(&story, &state);
+  hg_ledger_state_clear(&state);
+  tell(&story, ledger, &bed, false);
+  story_write(&story, ledger);
+  expect_clean(ledger);
+  uint64_t folded, all = 0;
+  bool more = true;
+  while (more) {
+    CHECK_EQ(hg_ledger_fold(ledger, INT64_MAX, 2, &folded, &more, &why), HG_OK);
+    all += folded;
+    expect_clean(ledger);
+  }
+  CHECK_EQ(all, 4); // the two children that have ended
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE id IN (10, 13, 14)"), 3);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  story_end(&story);
+  bed_remove(&bed);
+}
