@@ -1,8 +1,7 @@
 // Opening must not depend on the length of the journal. Makes ledgers of 10^4, 10^5, 10^6 (and with --large 10^7)
 // acquires and settles, and measures hg_open to hg_close on each, in turns, so that the machine's moods meet all of
-// them. The first one of each ledger is not counted. Prints medians, and the ratio to the smallest ledger.
-//   open [--large] [--budgets N] [--rounds N] [--keep]
-#include "bench/open.h"
+// them. The first one of each ledger is not counted. The limit is the smallest ledger.
+#include "bench/bench.h"
 
 #include "headgate.h"
 #include "ledger/ledger.h"
@@ -12,41 +11,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #define SIZES_MAX 4
-#define ROUNDS_MAX 1000
 #define PERMITS_A_TRANSACTION 100000
 #define TOKENS 100
 
 struct ledger {
   long permits;
-  char folder[200];
-  double opened[ROUNDS_MAX], closed[ROUNDS_MAX]; // ms
+  char folder[HG_BENCH_FOLDER_MAX];
+  struct hg_bench_row opened, closed, both;
 };
-
-static double now_ms(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec * 1e3 + (double)time.tv_nsec * 1e-6;
-}
-
-static void die(const char *what) {
-  fprintf(stderr, "bench open: %s\n", what);
-  exit(1);
-}
-
-static void *claim(size_t size) {
-  void *memory = calloc(1, size);
-  if (!memory) die("not enough memory");
-  return memory;
-}
 
 // Text of the configuration: `budgets` of them beside the default one.
 static char *config_of(const struct ledger *ledger, long budgets) {
   const size_t room = 1000 + 100 * (size_t)budgets;
-  char *text = claim(room);
+  char *text = hg_bench_claim(room);
   size_t at = (size_t)snprintf(text, room,
                                "{\"ledger\":{\"path\":\"%s/headgate.db\"},\"tokenBudget\":{\"hardLimitTokens\":"
                                "9007199254740991,\"budgets\":{",
@@ -57,15 +36,15 @@ static char *config_of(const struct ledger *ledger, long budgets) {
   return text;
 }
 
-static void open_and_close(const struct ledger *ledger, const char *config, double *opened, double *closed) {
+static void open_and_close(const struct ledger *ledger, const char *config, double *opened_ms, double *closed_ms) {
   hg_runtime *runtime;
   hg_error why = HG_ERROR_INIT;
-  const double start = now_ms();
-  if (hg_open_json(config, strlen(config), ledger->folder, &runtime, &why) != HG_OK) die(why.text);
-  const double between = now_ms();
-  if (hg_close(&runtime, 0) != HG_OK) die("a ledger did not close");
-  *opened = between - start;
-  *closed = now_ms() - between;
+  const double start = hg_bench_now_s();
+  if (hg_open_json(config, strlen(config), ledger->folder, &runtime, &why) != HG_OK) hg_bench_die("%s", why.text);
+  const double between = hg_bench_now_s();
+  if (hg_close(&runtime, 0) != HG_OK) hg_bench_die("a ledger did not close");
+  *opened_ms = (between - start) * 1000;
+  *closed_ms = (hg_bench_now_s() - between) * 1000;
 }
 
 // ------------------------------------------------------------------------------------------------ making ledgers
@@ -92,10 +71,10 @@ static const char topics[] =
 static void sql(sqlite3 *db, const char *text, long first, long end, int64_t base) {
   sqlite3_stmt *statement;
   const int64_t values[] = {first, end, base, TOKENS};
-  if (sqlite3_prepare_v2(db, text, -1, &statement, NULL) != SQLITE_OK) die(sqlite3_errmsg(db));
+  if (sqlite3_prepare_v2(db, text, -1, &statement, NULL) != SQLITE_OK) hg_bench_die("%s", sqlite3_errmsg(db));
   for (int i = 0; i < sqlite3_bind_parameter_count(statement); i++)
     sqlite3_bind_int64(statement, i + 1, values[i]);
-  if (sqlite3_step(statement) != SQLITE_DONE) die(sqlite3_errmsg(db));
+  if (sqlite3_step(statement) != SQLITE_DONE) hg_bench_die("%s", sqlite3_errmsg(db));
   sqlite3_finalize(statement);
 }
 
@@ -103,7 +82,7 @@ static int64_t newest_row(sqlite3 *db) {
   sqlite3_stmt *statement;
   if (sqlite3_prepare_v2(db, "SELECT max(seq) FROM journal", -1, &statement, NULL) != SQLITE_OK ||
       sqlite3_step(statement) != SQLITE_ROW)
-    die(sqlite3_errmsg(db));
+    hg_bench_die("%s", sqlite3_errmsg(db));
   const int64_t newest = sqlite3_column_int64(statement, 0);
   sqlite3_finalize(statement);
   return newest;
@@ -115,9 +94,9 @@ static void make(struct ledger *ledger, const char *config) {
   sqlite3 *db;
   open_and_close(ledger, config, &ignored, &ignored); // makes the tables
   snprintf(path, sizeof path, "%s/headgate.db", ledger->folder);
-  if (sqlite3_open(path, &db) != SQLITE_OK) die(sqlite3_errmsg(db));
+  if (sqlite3_open(path, &db) != SQLITE_OK) hg_bench_die("%s", sqlite3_errmsg(db));
   if (sqlite3_exec(db, "PRAGMA synchronous = OFF; PRAGMA cache_size = -65536", NULL, NULL, NULL) != SQLITE_OK)
-    die(sqlite3_errmsg(db));
+    hg_bench_die("%s", sqlite3_errmsg(db));
   const int64_t base = newest_row(db);
   for (long first = 0; first < ledger->permits; first += PERMITS_A_TRANSACTION) {
     const long end = first + PERMITS_A_TRANSACTION < ledger->permits ? first + PERMITS_A_TRANSACTION : ledger->permits;
@@ -133,7 +112,7 @@ static void make(struct ledger *ledger, const char *config) {
 
 // What was made is a ledger that Headgate could have written; the audit is timed on the way.
 static void check(const struct ledger *ledger) {
-  struct hg_audit_report *report = claim(sizeof *report);
+  struct hg_audit_report *report = hg_bench_claim(sizeof *report);
   struct hg_config *config;
   struct hg_places places;
   hg_error why = HG_ERROR_INIT;
@@ -141,67 +120,81 @@ static void check(const struct ledger *ledger) {
   snprintf(path, sizeof path, "%s/headgate.db", ledger->folder);
   if (hg_config_minimal(HG_TOKENS_MAX, path, &config, &why) != HG_OK ||
       hg_places_of(path, NULL, &places, &why) != HG_OK)
-    die(why.text);
-  const double start = now_ms();
-  if (hg_ledger_audit_file(config, &places, report, &why) != HG_OK) die(why.text);
-  if (report->differences) die(report->list[0].text);
-  printf("%ld acquires and settles: %llu rows, audited in %.2f s\n", ledger->permits, (unsigned long long)report->rows,
-         (now_ms() - start) / 1000);
+    hg_bench_die("%s", why.text);
+  const double start = hg_bench_now_s();
+  if (hg_ledger_audit_file(config, &places, report, &why) != HG_OK) hg_bench_die("%s", why.text);
+  if (report->differences) hg_bench_die("%s", report->list[0].text);
+  hg_bench_note("%ld acquires and settles: %llu rows, audited in %.2f s", ledger->permits,
+                (unsigned long long)report->rows, hg_bench_now_s() - start);
   hg_config_destroy(&config);
   free(report);
 }
 
 // ------------------------------------------------------------------------------------------------ measuring
 
-static int compare(const void *left, const void *right) {
-  const double a = *(const double *)left, b = *(const double *)right;
-  return (a > b) - (a < b);
+static void name_row(struct hg_bench_row *row, const char *what, long permits) {
+  snprintf(row->bench, sizeof row->bench, "%s %ld", what, permits);
+  row->unit = "ms";
 }
 
-static double median(double *values, int count) {
-  qsort(values, (size_t)count, sizeof *values, compare);
-  return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
-static void report(struct ledger *ledgers, int count, int rounds) {
-  double smallest = 0;
-  printf("%12s %10s %10s %10s %8s\n", "permits", "open ms", "close ms", "both ms", "ratio");
-  for (int i = 0; i < count; i++) {
-    double both[ROUNDS_MAX];
-    for (int round = 0; round < rounds; round++)
-      both[round] = ledgers[i].opened[round] + ledgers[i].closed[round];
-    const double all = median(both, rounds);
-    if (i == 0) smallest = all;
-    printf("%12ld %10.2f %10.2f %10.2f %8.2f\n", ledgers[i].permits, median(ledgers[i].opened, rounds),
-           median(ledgers[i].closed, rounds), all, all / smallest);
-  }
-}
-
-static void run(int count, long budgets, int rounds, bool keep) {
-  struct ledger *ledgers = claim((size_t)count * sizeof *ledgers);
-  char *configs[SIZES_MAX], command[256];
-  const char *under = getenv("TMPDIR");
+static void make_ledgers(struct ledger *ledgers, char **configs, int count, long budgets) {
   for (int i = 0; i < count; i++) {
     ledgers[i].permits = i == 0 ? 10000 : ledgers[i - 1].permits * 10;
-    snprintf(ledgers[i].folder, sizeof ledgers[i].folder, "%s/bench-open.XXXXXX", under ? under : "/var/tmp");
-    if (!mkdtemp(ledgers[i].folder)) die("cannot make a folder");
+    name_row(&ledgers[i].opened, "open", ledgers[i].permits);
+    name_row(&ledgers[i].closed, "close", ledgers[i].permits);
+    name_row(&ledgers[i].both, "open and close", ledgers[i].permits);
+    hg_bench_make_folder(ledgers[i].folder);
     configs[i] = config_of(&ledgers[i], budgets);
     make(&ledgers[i], configs[i]);
     check(&ledgers[i]);
   }
-  for (int round = -1; round < rounds; round++)
-    for (int i = 0; i < count; i++) {
-      const int at = round < 0 ? 0 : round; // the first one is written over
-      open_and_close(&ledgers[i], configs[i], &ledgers[i].opened[at], &ledgers[i].closed[at]);
-    }
-  report(ledgers, count, rounds);
+}
+
+static void measure_one(struct ledger *ledger, const char *config, bool counts) {
+  double opened, closed;
+  open_and_close(ledger, config, &opened, &closed);
+  if (!counts) return;
+  hg_series_add(&ledger->opened.value, opened);
+  hg_series_add(&ledger->closed.value, closed);
+  hg_series_add(&ledger->both.value, opened + closed);
+}
+
+static void report(const struct hg_bench_flags *flags, struct ledger *ledgers, int count) {
   for (int i = 0; i < count; i++) {
-    snprintf(command, sizeof command, "rm -rf '%s'", ledgers[i].folder);
-    if (keep) printf("%s\n", ledgers[i].folder);
-    else if (system(command) != 0) die("cannot clean up");
+    ledgers[i].opened.limit = ledgers[0].opened.value;
+    ledgers[i].closed.limit = ledgers[0].closed.value;
+    ledgers[i].both.limit = ledgers[0].both.value;
+    hg_bench_print(flags, &ledgers[i].opened);
+    hg_bench_print(flags, &ledgers[i].closed);
+    hg_bench_print(flags, &ledgers[i].both);
+  }
+}
+
+static void run(const struct hg_bench_flags *flags, int count, long budgets, bool keep) {
+  struct ledger *ledgers = hg_bench_claim((size_t)count * sizeof *ledgers);
+  char *configs[SIZES_MAX];
+  make_ledgers(ledgers, configs, count, budgets);
+  for (int round = -1; round < flags->rounds; round++)
+    for (int i = 0; i < count; i++)
+      measure_one(&ledgers[i], configs[i], round >= 0);
+  report(flags, ledgers, count);
+  for (int i = 0; i < count; i++) {
+    if (keep) hg_bench_note("%s", ledgers[i].folder);
+    else hg_bench_remove_folder(ledgers[i].folder);
     free(configs[i]);
   }
   free(ledgers);
+}
+
+static int help(FILE *to, int code) {
+  fputs("usage: headgate-bench open [--large] [--budgets N] [--rounds N] [--keep] [--json]\n"
+        "Ledgers of 10,000, 100,000 and 1,000,000 acquires and settles (--large: of 10,000,000 too) are opened and "
+        "closed\n"
+        "in turns (21 rounds); the limit is the smallest of them: 1.00 is as flat as it can be.\n"
+        "  --budgets N   beside the default one\n"
+        "  --keep        leave the ledgers where they are\n",
+        to);
+  return code;
 }
 
 int hg_bench_open(int argc, char **argv) {
@@ -209,19 +202,21 @@ int hg_bench_open(int argc, char **argv) {
                                           {"budgets", required_argument, NULL, 'b'},
                                           {"rounds", required_argument, NULL, 'r'},
                                           {"keep", no_argument, NULL, 'k'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
+  struct hg_bench_flags flags = {.rounds = 21};
   int sizes = SIZES_MAX - 1;
-  long budgets = 0, rounds = 21;
+  long budgets = 0;
   bool keep = false;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'l') sizes = SIZES_MAX;
-    else if (option == 'b') budgets = strtol(optarg, NULL, 10);
-    else if (option == 'r') rounds = strtol(optarg, NULL, 10);
+    else if (option == 'b') budgets = hg_bench_whole("--budgets", optarg, 0, 10000);
+    else if (option == 'r') flags.rounds = (int)hg_bench_whole("--rounds", optarg, 1, HG_BENCH_ROUNDS_MAX);
     else if (option == 'k') keep = true;
-    else return fputs("usage: open [--large] [--budgets N] [--rounds N] [--keep]\n", stderr), 2;
+    else if (option == 'j') flags.json = true;
+    else return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
-  if (budgets < 0 || budgets > 10000 || rounds < 1 || rounds > ROUNDS_MAX)
-    die("--budgets is from 0 to 10000, --rounds from 1 to 1000");
-  run(sizes, budgets, (int)rounds, keep);
+  run(&flags, sizes, budgets, keep);
   return 0;
 }

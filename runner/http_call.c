@@ -1,6 +1,8 @@
 // One HTTP call: a libcurl handle that is set up once and used again and again.
 #include "runner/http_private.h"
 
+#include "usage/json_scan.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +82,8 @@ static bool set_common(struct hg_http_call *call, const struct hg_http_options *
          curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_PREREQDATA, call) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK && set_no_proxy(easy) &&
+         // Some servers compress whatever is asked for; what is counted and bounded by HG_BODY_MAX is the text inside.
+         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "") == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
@@ -202,8 +206,9 @@ static int64_t read_retry_after(const struct hg_http_call *call) {
 
 static void read_answer(const struct hg_http_call *call, struct hg_http_end *out) {
   curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &out->status);
-  out->body = call->body;
-  out->body_len = call->body_len;
+  const size_t mark = hg_json_mark(call->body, call->body_len);
+  out->body = call->body_len > mark ? call->body + mark : NULL;
+  out->body_len = call->body_len - mark;
   if (out->status >= 400) out->retry_after_ms = read_retry_after(call);
   const char *id = header(call, "x-request-id");
   if (!id) id = header(call, "request-id");

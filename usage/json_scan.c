@@ -250,6 +250,10 @@ const char *hg_json_check(const char *text, size_t len, struct hg_json *root, si
   return s.fault;
 }
 
+size_t hg_json_mark(const char *text, size_t len) {
+  return len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 bool hg_json_next(const struct hg_json *container, const char **cursor, struct hg_json *name, struct hg_json *value) {
   if (container->type != HG_JSON_OBJECT && container->type != HG_JSON_ARRAY) return false;
   struct scanner s = {*cursor ? *cursor : container->at + 1, container->at + container->len, NULL};

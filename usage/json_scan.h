@@ -33,6 +33,10 @@ struct hg_json {
 // pass, as the grammar has them and servers that cut texts send them. All that follows is for checked text only.
 const char *hg_json_check(const char *text, size_t len, struct hg_json *root, size_t *where);
 
+// The bytes of a byte-order mark that a text begins with, 0 or 3: some servers put one before their JSON, and RFC 8259
+// lets a reader pass over it.
+size_t hg_json_mark(const char *text, size_t len);
+
 // Steps through an array or an object; *cursor is NULL before the first step. False: no more (at once for any other
 // type). `name` may be NULL; inside an array it becomes HG_JSON_NONE.
 bool hg_json_next(const struct hg_json *container, const char **cursor, struct hg_json *name, struct hg_json *value);

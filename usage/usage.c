@@ -150,7 +150,8 @@ hg_err hg_usage_find(const char *body, size_t len, struct hg_usage_found *out) {
   *out = (struct hg_usage_found){.report = unknown};
   out->report.source = HG_SOURCE_MISSING;
   struct hg_json root;
-  out->reason = len > HG_BODY_MAX ? "the answer is over 16 MiB" : hg_json_check(body, len, &root, NULL);
+  const size_t mark = hg_json_mark(body, len);
+  out->reason = len > HG_BODY_MAX ? "the answer is over 16 MiB" : hg_json_check(body + mark, len - mark, &root, NULL);
   if (out->reason) return HG_ERR_PROTOCOL;
   if (root.type != HG_JSON_OBJECT) {
     out->reason = "the answer is not a JSON object";

@@ -100,10 +100,10 @@ class Place:
     def results(self):
         if not self.output.exists():
             return []
-        return [json.loads(line) for line in self.output.read_text().splitlines()]
+        return whole_lines(self.output)
 
     def failures(self):
-        return [json.loads(line) for line in self.errors.read_text().splitlines()] if self.errors.exists() else []
+        return whole_lines(self.errors) if self.errors.exists() else []
 
     def check(self, server, summary, done=None):
         """The invariants above, and that `done` lines have results."""

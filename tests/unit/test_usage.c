@@ -28,6 +28,8 @@ static const struct row exact[] = {
     // embeddings
     {"{\"object\":\"list\",\"usage\":{\"prompt_tokens\":8,\"total_tokens\":8}}", 8, 8, U, U, U, U},
     {"{\"usage\":{\"total_tokens\":10}}", 10, U, U, U, U, U},
+    // a byte-order mark and white space before it
+    {"\xef\xbb\xbf \r\n{\"usage\":{\"total_tokens\":10}}", 10, U, U, U, U, U},
     // vLLM: nulls
     {"{\"usage\":{\"prompt_tokens\":5,\"total_tokens\":9,\"completion_tokens\":null,\"prompt_tokens_details\":null}}",
      9, 5, U, U, U, U},

@@ -1,0 +1,48 @@
+// headgate-bench: load-tests Headgate beside the limits of the same work and its peers.
+#include "bench/bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+  const char *name;
+  int (*run)(int argc, char **argv);
+  const char *what;
+} benches[] = {
+    {"record", hg_bench_record, "durable usage records a second, beside raw SQLite"},
+    {"open", hg_bench_open, "opening and closing a ledger, by the length of its journal"},
+    {"run", hg_bench_run, "headgate run against llm-sim, beside bare libcurl and Node's fetch"},
+    {"bare-loop", hg_bench_bare_loop, "bare libcurl alone: the limit of run"},
+};
+enum { BENCH_COUNT = sizeof benches / sizeof *benches };
+
+static int help(FILE *to, int code) {
+  fputs("usage: headgate-bench BENCH [--rounds N] [--json] ...\n\n", to);
+  for (size_t i = 0; i < BENCH_COUNT; i++)
+    fprintf(to, "  %-10s %s\n", benches[i].name, benches[i].what);
+  fputs("\nThe table shows medians. --json prints an object a line: bench, value, unit, limit, ratio (value by limit), "
+        "peer,\n"
+        "peerRatio, rounds, min, max. headgate-bench BENCH --help says more.\n",
+        to);
+  return code;
+}
+
+// What the figures depend on beside the code.
+static void describe_machine(void) {
+  double load[1];
+  if (getloadavg(load, 1) == 1)
+    hg_bench_note("%ld processors, load average %.2f; no thread is pinned", sysconf(_SC_NPROCESSORS_ONLN), load[0]);
+}
+
+int main(int argc, char **argv) {
+  const char *name = argc > 1 ? argv[1] : "";
+  if (strcmp(name, "--help") == 0) return help(stdout, 0);
+  for (size_t i = 0; i < BENCH_COUNT; i++) {
+    if (strcmp(name, benches[i].name) != 0) continue;
+    if (benches[i].run != hg_bench_bare_loop && !(argc > 2 && strcmp(argv[2], "--help") == 0)) describe_machine();
+    return benches[i].run(argc - 1, argv + 1);
+  }
+  return help(stderr, 2);
+}
