@@ -136,6 +136,22 @@ def test_limit_too_small_then_the_command_that_goes_on():
         equal((stats["duplicates"], stats["requests"]), (0, 100))
 
 
+def test_output_is_capped_to_what_the_budget_has_left():
+    """Without llm.mayCapOutput the fifth call would be left; with it, it is sent with what is free beside its input."""
+    for may_cap, done, capped in ((False, 4, 0), (True, 5, 1)):
+        with sim("--output-fill", 100) as server, place([chat_line(i, max_tokens=2000) for i in range(8)]) as here:
+            config = here.config(10_000, llm={"mayCapOutput": may_cap}, scheduler={"maxConcurrency": 1})
+            summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+            here.check(server, summary, done=done)
+            equal((summary["run"]["capped"], summary["run"]["capIgnored"]), (capped, 0))
+            used = [line["response"]["body"]["usage"]["completion_tokens"] for line in here.results()]
+            equal(used[:4], [2000] * 4)
+            assert all(256 <= tokens < 2000 for tokens in used[4:]), used
+            process = here.start("--config", config, "--base-url", server.url)
+            _, said = process.communicate(timeout=WAIT_S)
+            equal((process.returncode, "lower output cap" in said), (3, False), said)
+
+
 def test_throttle_closes_and_the_run_ends_inside_the_budget():
     lines = [chat_line(i, max_tokens=400) for i in range(60)]
     with sim("--output-fill", 100, "--latency-ms", 10) as server, place(lines) as here:

@@ -7,14 +7,18 @@
 hg_err world_call_start(void *context, const char *path, enum hg_endpoint endpoint, const char *body, size_t body_len,
                         void *tag, void **handle, hg_error *why) {
   struct world *world = context;
-  (void)why;
   CHECK_STR(path, "/v1/chat/completions");
   CHECK_EQ(endpoint, HG_ENDPOINT_CHAT);
   if (world_below(world, 100) < world->busy_percent) return HG_ERR_NO_MEMORY;
+  struct hg_prepared sent; // judged anew: what is sent must not be able to use more than what is reserved
+  CHECK_EQ(hg_request_prepare(path, body, body_len, &world->llm, NULL, &sent, why), HG_OK);
   const char *user = memmem(body, body_len, "line-", 5);
   const unsigned number = (unsigned)strtoul(user + 5, NULL, 10);
   struct world_line *line = &world->lines[number];
   CHECK(line->permit != 0 && !line->calling && !line->succeeded && !line->left && !line->failed);
+  CHECK(sent.max_tokens <= world->permits[line->permit - 1].tokens);
+  world->calls_capped += sent.max_tokens < world_need(world, number);
+  hg_prepared_clear(&sent);
   line->calling = true;
   line->calls++;
   world->calls_total++;
