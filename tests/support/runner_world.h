@@ -24,6 +24,7 @@ enum fate {
   FATE_QUOTA,       // 429 insufficient_quota
   FATE_BUSY,        // 429 with Retry-After
   FATE_ERROR,       // 500
+  FATE_SAID_BUSY,   // 200 with an error in it
   FATE_REFUSED,     // no connection
   FATE_BROKEN,
   FATE_TIMEOUT,
