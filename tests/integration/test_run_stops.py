@@ -256,12 +256,26 @@ def test_orphans_are_told_once():
         process.kill()
         process.communicate()
         flags = ["--limit", "10M", "--base-url", server.url]
-        summary, _ = here.run(*flags)
+        summary, said = here.run(*flags)
         equal((summary["orphansCharged"], summary["orphansSettled"]), (4, 0))
         assert summary["orphansTokens"] > 0, summary
+        ledger = here.folder / "results.db"
+        assert (f"4 calls were open when the last run died, and nobody knows what they used: "
+                f"{summary['orphansTokens']:,} tokens stay charged, the most that it can be; "
+                f"see headgate orphans --ledger {ledger}\n") in said, said
+        equal(said.count("the last run died"), 1, said)
         process = here.start(*flags)
         _, table = process.communicate(timeout=WAIT_S)
-        assert "interrupted run" not in table, table
+        assert "interrupted run" not in table and "last run died" not in table, table
+        with sim("--latency-ms", 30000) as other:
+            process = here.start("--limit", "10M", "--max-concurrency", 1, "--fresh", "--base-url", other.url)
+            wait_until(lambda: other.stats()["in_flight"] >= 1, "a call in flight")
+            process.kill()
+            process.communicate()
+        config = here.config(10_000_000, ledger={"path": str(ledger)}, tokenBudget={"orphanedReservations": "keep"})
+        summary, said = here.run("--config", config, "--base-url", server.url)
+        assert "1 call was open when the last run died, and nobody knows what it used: " in said, said
+        assert f"tokens stay reserved, the most that it can be; see headgate orphans --config {config}\n" in said, said
 
 
 if __name__ == "__main__":
