@@ -14,10 +14,9 @@ import signal
 import socket
 import sqlite3
 import sys
-import time
 
 from cli_harness import equal, main
-from run_harness import WAIT_S, answered, chat_line, place, sim, wait_until, whole_lines
+from run_harness import WAIT_S, answered, chat_line, end_of, place, sim, wait_until, whole_lines
 
 
 # ------------------------------------------------------------------------------------------------ not let in
@@ -134,6 +133,7 @@ def test_interrupt_lets_calls_end_and_the_next_run_goes_on():
         stats = here.check(server, summary)
         equal(stats["answered"], len(here.results()), "answers that were kept")
         equal(stats["tokens"], summary["budget"]["totalUsed"], "tokens")
+        equal((stats["abandoned"], summary["run"]["estimated"]), (0, 0), "calls that were cut")
         assert "stopping" in said and summary["requests"]["left"] == 200 - len(here.results()), (said, summary)
         summary, _ = here.run(*flags)
         equal(here.check(server, summary, done=200)["duplicates"], 0)
@@ -142,18 +142,19 @@ def test_interrupt_lets_calls_end_and_the_next_run_goes_on():
 def test_second_interrupt_cuts_calls_and_charges_them():
     with sim("--latency-ms", 30000) as server, place(50) as here:
         flags = ["--limit", "10M", "--max-concurrency", 4, "--base-url", server.url]
-        process = here.start(*flags, "--json")
+        follower = here.follow(*flags)
         wait_until(lambda: server.stats()["in_flight"] >= 4, "four calls in flight")
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
-        assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        out, said = process.communicate(timeout=WAIT_S)
-        equal(process.returncode, 130, said)
-        summary = json.loads(out)
+        follower.process.send_signal(signal.SIGINT)
+        follower.note("4 running calls may end")
+        equal(server.stats()["in_flight"], 4, "in flight after the first interrupt")
+        follower.process.send_signal(signal.SIGTERM)
+        summary = end_of(follower, 130)
         here.check(server, summary, done=0)
-        equal((summary["run"]["estimated"], summary["requests"]["left"]), (4, 50))
-        assert summary["budget"]["totalUsed"] > 0 and not here.failures(), summary
+        equal((summary["run"]["estimated"], summary["requests"]["left"], here.failures()), (4, 50, []))
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            calls = ledger.execute("SELECT tokens, used, state FROM reservation").fetchall()
+        equal([(used, state) for _, used, state in calls], [(tokens, "settled") for tokens, _, _ in calls])
+        equal((len(calls), summary["budget"]["totalUsed"]), (4, sum(tokens for tokens, _, _ in calls)))
 
 
 def test_kill_then_resume():
@@ -165,14 +166,19 @@ def test_kill_then_resume():
             wait_until(answered(server, before + 150), "some answers")
             process.kill()
             process.communicate()
-        durable = {result["custom_id"] for result in whole_lines(here.output)}
+        lines = whole_lines(here.output)
+        durable = {line["custom_id"] for line in lines}
+        written = {int(line["id"][len("batch_req_"):][:16], 16) for line in lines}
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            opened = {permit for (permit,) in ledger.execute("SELECT id FROM reservation WHERE state = 'open'")}
         wait_until(lambda: server.stats()["in_flight"] == 0, "the last calls")
         stats = server.stats()
         summary, _ = here.run(*flags)
         here.check(server, summary, done=3000)
         calls = server.stats()["requests"] - stats["requests"]
         equal(calls, 3000 - len(durable), "calls of the last run")
-        assert summary["orphansSettled"] + summary["orphansCharged"] > 0, summary
+        assert opened, "nothing was open when it died"
+        equal((summary["orphansSettled"], summary["orphansCharged"]), (len(opened & written), len(opened - written)))
 
 
 # ------------------------------------------------------------------------------------------------ resuming
@@ -210,9 +216,14 @@ def test_fresh_keeps_the_old_results_aside():
     with sim() as server, place(3) as here:
         flags = ["--limit", "10M", "--base-url", server.url]
         here.run(*flags)
+        old = here.output.read_bytes()
         summary, _ = here.run(*flags, "--fresh")
-        equal((server.stats()["requests"], summary["requests"]["doneNow"]), (6, 3))
-        equal(len((here.folder / "results.jsonl.1").read_text().splitlines()), 3)
+        stats = here.check(server, summary, done=3)
+        equal((stats["requests"], summary["requests"]["doneNow"], summary["requests"]["doneBefore"]), (6, 3, 0))
+        equal((here.folder / "results.jsonl.1").read_bytes(), old, "the old results")
+        here.run(*flags, "--fresh")
+        equal((here.folder / "results.jsonl.1").read_bytes(), old, "the old results")
+        assert (here.folder / "results.jsonl.2").exists()
 
 
 def test_failures_written_before_a_crash_settle_their_calls():
