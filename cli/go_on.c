@@ -81,6 +81,15 @@ char *hg_limit_command(const struct hg_run_flags *flags, const struct hg_config 
   return end_text(&out, err);
 }
 
+char *hg_orphans_command(const struct hg_run_flags *flags, const struct hg_config *config) {
+  const bool file = flags->config_file != NULL;
+  const char *const words[] = {"headgate", "orphans", file ? "--config" : "--ledger",
+                               file ? flags->config_file : config->ledger_path, NULL};
+  struct hg_text_buffer out = {NULL, 0, 0};
+  const hg_err err = add_words(&out, words);
+  return end_text(&out, err);
+}
+
 // ---------------------------------------------------------------------------------------------- the limits
 
 // What the lines that are left would reserve in each budget of their paths. NULL: no memory.

@@ -235,6 +235,7 @@ static hg_err open_all(struct run *run, struct hg_config **config) {
   hg_run_signals_wait();
   if (!err) err = hg_run_orphans_list(&run->orphans, why);
   if (!err) err = open_batch(run);
+  if (!err) hg_run_orphans_tell(&run->orphans, run->flags, run->config);
   return err ? err : open_loop(run, sockets_max, why);
 }
 

@@ -46,6 +46,9 @@ void hg_run_hint(const struct hg_target *target, const struct hg_summary *summar
 char *hg_limit_command(const struct hg_run_flags *flags, const struct hg_config *config, const char *budget,
                        int64_t tokens);
 
+// "headgate orphans …" for the ledger of this run. malloc'd; NULL: no memory.
+char *hg_orphans_command(const struct hg_run_flags *flags, const struct hg_config *config);
+
 // Says where flag or file and a limit that was set by hand differ, and which of the two holds. `found`: what the ledger
 // held before it was opened.
 void hg_run_tell_limits(const struct hg_run_flags *flags, const struct hg_config *config,

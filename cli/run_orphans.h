@@ -20,6 +20,10 @@ void hg_run_orphans_clear(struct hg_run_orphans *orphans);
 // it is, and so does one of which the line knows nothing. An error: the runtime can't be relied upon.
 hg_err hg_run_orphans_settle(struct hg_run_orphans *orphans, const struct hg_result_line *line, hg_error *why);
 
+// Tells on stderr of those that this opening made orphans, and that no line has settled.
+void hg_run_orphans_tell(const struct hg_run_orphans *orphans, const struct hg_run_flags *flags,
+                         const struct hg_config *config);
+
 // What the summary tells.
 void hg_run_orphans_count(const struct hg_run_orphans *orphans, const char *run_name, struct hg_run_figures *figures);
 

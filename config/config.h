@@ -32,6 +32,7 @@ struct hg_llm_config {
   uint32_t retry_unknown_outcome; // default 1
   int64_t default_max_tokens;     // default 4096
   int64_t max_tokens_per_media;   // default 0: a media part has no bound
+  bool may_cap_output;            // default false
   bool allow_unbounded;           // llm.unbounded: "allow"
 };
 

@@ -128,6 +128,7 @@ void hg_read_llm(struct hg_object *llm, struct hg_llm_config *config) {
   read_cap_field(llm, config);
   hg_object_choice(llm, "unbounded", unbounded, 2, &allow);
   config->allow_unbounded = allow == 1;
+  hg_object_bool(llm, "mayCapOutput", &config->may_cap_output);
   hg_object_integer(llm, "maxTokensPerMedia", 0, HG_TOKENS_MAX, "tokens (0: no bound)", &config->max_tokens_per_media);
   hg_object_integer(llm, "defaultMaxTokens", 1, HG_TOKENS_MAX, "tokens", &config->default_max_tokens);
   hg_read_u32(llm, "timeoutSeconds", 1, 86400, "seconds", &config->timeout_seconds);

@@ -5,6 +5,7 @@
 #include "providers/bound.h"
 #include "providers/edit.h"
 #include "providers/fail.h"
+#include "providers/output_cap.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -88,36 +89,6 @@ static bool is_absent(const struct hg_json *value) {
 }
 
 // ---------------------------------------------------------------------------------------------- reading
-
-static bool ends_with(const char *url, const char *end) {
-  size_t len = strcspn(url, "?#");
-  while (len > 1 && url[len - 1] == '/')
-    len--;
-  return len >= strlen(end) && memcmp(url + len - strlen(end), end, strlen(end)) == 0;
-}
-
-// Endpoints that answer without generating: their output costs nothing.
-static bool only_reads(const char *url) {
-  static const char *const ends[] = {"/score",    "/rerank",      "/pooling",     "/classify",
-                                     "/tokenize", "/moderations", "/count_tokens"};
-  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-    if (ends_with(url, ends[i])) return true;
-  return false;
-}
-
-enum hg_endpoint hg_endpoint_of(const char *url) {
-  static const struct {
-    const char *end;
-    enum hg_endpoint endpoint;
-  } known[] = {{"/chat/completions", HG_ENDPOINT_CHAT},
-               {"/responses", HG_ENDPOINT_RESPONSES},
-               {"/completions", HG_ENDPOINT_COMPLETIONS},
-               {"/embeddings", HG_ENDPOINT_EMBEDDINGS},
-               {"/messages", HG_ENDPOINT_MESSAGES}};
-  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-    if (ends_with(url, known[i].end)) return known[i].endpoint;
-  return HG_ENDPOINT_OTHER;
-}
 
 static bool has_own_cap(const struct draft *d) {
   return d->llm->output_cap_field && strcmp(d->llm->output_cap_field, "auto") != 0;
@@ -290,7 +261,7 @@ static hg_err check_bounded(struct draft *d, const struct hg_bound *bound) {
   const char *member = outside_member(d);
   const char *what = member ? member : bound->unbounded;
   if (what) return refuse_unbounded(d, what, "uses tokens that the body does not show: remove it");
-  if (d->out.endpoint == HG_ENDPOINT_OTHER && d->out.output_cap == 0 && !only_reads(d->url))
+  if (d->out.endpoint == HG_ENDPOINT_OTHER && d->out.output_cap == 0 && !hg_endpoint_only_reads(d->url))
     return refuse_unbounded(d, "the output of this endpoint", "has no cap: put one into the body (max_tokens)");
   if (bound->media > 0 && d->llm->max_tokens_per_media <= 0)
     return refuse_unbounded(d, "media (image, audio, video or document)",
@@ -313,6 +284,9 @@ static hg_err sum_up(struct draft *d, const struct hg_bound *bound, int64_t over
     return fail(
         d->why, HG_ERR_INVALID,
         "the request may use more than 2^53 - 1 tokens: lower its output cap, its \"n\" or llm.maxTokensPerMedia");
+  out->predicted = predicted;
+  const int64_t least = d->llm->may_cap_output ? hg_output_least(&d->root, out->output_cap) : out->output_cap;
+  out->min_tokens = out->max_tokens - out->choices * (out->output_cap - least);
   return HG_OK;
 }
 

@@ -23,11 +23,15 @@ struct hg_prepared {
   int64_t choices;     // n or best_of, times the prompts of a completions call; 1 otherwise
   int64_t max_tokens;  // the reservation: input_bound + choices * output_cap (+ the bytes of a `prediction`, whose
                        // rejected tokens are billed as output)
+  int64_t predicted;   // those bytes, of one choice
+  int64_t min_tokens;  // llm.mayCapOutput: what the call can be cut down to (hg_output_lower); else max_tokens
   bool unbounded;      // llm.unbounded is "allow" and the bound cannot be proven
 };
 
 // The endpoint that a line's url names, by the end of its path.
 enum hg_endpoint hg_endpoint_of(const char *url);
+// Endpoints that answer without generating: their output costs nothing.
+bool hg_endpoint_only_reads(const char *url);
 
 // `body` is the JSON text of the line's "body" object; `model` (NULL: as the body says) replaces its model.
 // Nothing else of the body changes: order, numbers and spaces are sent as they were written.

@@ -89,6 +89,9 @@ static void print_tokens(const struct table *table, const struct hg_run_figures 
   if (figures->run.unsettled > 0)
     fprintf(table->to, "%s%s not settled", table->dot, count(&number, figures->run.unsettled));
   fputc('\n', table->to);
+  if (figures->run.capped > 0)
+    fprintf(table->to, "           %s calls were sent with a lower output cap, that of what the budget had left\n",
+            count(&number, figures->run.capped));
   if (figures->run.unbounded > 0)
     fprintf(table->to, "           %s requests had no provable bound: the limit was not provable\n",
             count(&number, figures->run.unbounded));
@@ -193,13 +196,13 @@ static json_t *budget_json(const struct hg_run_figures *figures) {
 
 static json_t *run_json(const struct hg_run_figures *figures) {
   const struct hg_runner_counts *run = &figures->run;
-  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:I s:I s:I}", "tokens", (json_int_t)run->tokens,
+  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:o s:I s:I s:I}", "tokens", (json_int_t)run->tokens,
                    "inputTokens", (json_int_t)run->input_tokens, "outputTokens", (json_int_t)run->output_tokens,
                    "calls", json_of(run->calls), "retries", json_of(run->retries), "estimated", json_of(run->estimated),
-                   "capIgnored", json_of(run->cap_ignored), "unbounded", json_of(run->unbounded), "unsettled",
-                   json_of(run->unsettled), "overruns", json_of(figures->overruns), "throttles",
-                   (json_int_t)figures->throttles, "throttledMs", (json_int_t)(figures->throttled_us / 1000),
-                   "elapsedMs", (json_int_t)figures->elapsed_ms);
+                   "capIgnored", json_of(run->cap_ignored), "capped", json_of(run->capped), "unbounded",
+                   json_of(run->unbounded), "unsettled", json_of(run->unsettled), "overruns",
+                   json_of(figures->overruns), "throttles", (json_int_t)figures->throttles, "throttledMs",
+                   (json_int_t)(figures->throttled_us / 1000), "elapsedMs", (json_int_t)figures->elapsed_ms);
 }
 
 // The percent has two decimals; with as many digits as it has at most, no trace of its binary form shows.

@@ -56,6 +56,7 @@ struct hg_run_task *hg_task_new(const struct hg_batch_line *line, struct hg_prep
 
 void hg_task_destroy(struct hg_run_task *task) {
   hg_prepared_clear(&task->prepared);
+  free(task->lowered.body);
   free(task->answer);
   free(task);
 }

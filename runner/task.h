@@ -4,6 +4,7 @@
 #define HG_TASK_H
 
 #include "actors/id_map.h"
+#include "providers/output_cap.h"
 #include "runner/retry.h"
 #include "runner/task_runner.h"
 #include "usage/usage.h"
@@ -45,6 +46,7 @@ struct hg_run_task {
   const char *custom_id, *path, *budget; // behind the struct; budget may be NULL
   uint64_t id_hash, line_number;
   struct hg_prepared prepared;
+  struct hg_lowered lowered; // of this permit, where less was granted than the call can use; body NULL: all was
 
   hg_ticket ticket; // of the command that is under way; 0: none
   hg_permit permit; // 0: none

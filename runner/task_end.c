@@ -16,7 +16,8 @@
 static bool is_over_cap(const struct hg_run_task *task) {
   const hg_usage_report *used = &task->found.report;
   const struct hg_prepared *prepared = &task->prepared;
-  const int64_t output_max = prepared->max_tokens - prepared->input_bound;
+  const int64_t output_max =
+      task->lowered.body ? task->lowered.output_max : prepared->max_tokens - prepared->input_bound;
   if (prepared->output_cap > 0 && used->output_tokens > output_max) return true;
   return !prepared->unbounded && used->tokens > task->granted;
 }

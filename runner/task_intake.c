@@ -80,8 +80,12 @@ int64_t hg_runner_need_of(const struct hg_run_task *task) {
   return task->prepared.max_tokens > 0 ? task->prepared.max_tokens : 1;
 }
 
+int64_t hg_runner_least_of(const struct hg_run_task *task) {
+  return task->prepared.min_tokens > 0 ? task->prepared.min_tokens : 1;
+}
+
 bool hg_runner_is_exhausted(const struct hg_runner *runner, const struct hg_run_task *task) {
-  return runner->now_ms < runner->exhausted_until_ms && hg_runner_need_of(task) > runner->exhausted_left &&
+  return runner->now_ms < runner->exhausted_until_ms && hg_runner_least_of(task) > runner->exhausted_left &&
          strcmp(hg_runner_budget_of(runner, task), runner->exhausted_budget) == 0;
 }
 
@@ -109,14 +113,14 @@ static void add_left_need(struct hg_runner_counts *counts, const char *budget, i
 
 void hg_runner_leave_exhausted(struct hg_runner *runner, struct hg_run_task *task) {
   struct hg_runner_counts *counts = &runner->counts;
-  const int64_t need = hg_runner_need_of(task);
+  const int64_t need = hg_runner_need_of(task), least = hg_runner_least_of(task);
   counts->left_for_budget++;
   counts->left_need = sum_of(counts->left_need, need);
   add_left_need(counts, hg_runner_budget_of(runner, task), need);
   if (counts->smallest_need > 0 && strcmp(counts->short_budget, runner->short_budget) != 0)
     counts->several_short = true;
-  if (counts->smallest_need == 0 || need < counts->smallest_need) {
-    counts->smallest_need = need;
+  if (counts->smallest_need == 0 || least < counts->smallest_need) {
+    counts->smallest_need = least;
     hg_copy_text(counts->short_budget, sizeof counts->short_budget, runner->short_budget);
   }
   hg_runner_drop(runner, task, true);

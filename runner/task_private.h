@@ -59,7 +59,8 @@ bool hg_runner_sync(struct hg_runner *runner);
 bool hg_runner_may_read(const struct hg_runner *runner);
 void hg_runner_read(struct hg_runner *runner);
 const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_run_task *task);
-int64_t hg_runner_need_of(const struct hg_run_task *task);
+int64_t hg_runner_need_of(const struct hg_run_task *task);  // what the call can use at most
+int64_t hg_runner_least_of(const struct hg_run_task *task); // what it can be cut down to
 // Of the task's budget only `left` tokens can ever be had, because `short_budget`, it or one above it, has no more.
 void hg_runner_note_exhausted(struct hg_runner *runner, const struct hg_run_task *task, int64_t left,
                               const char *short_budget);

@@ -83,6 +83,7 @@ struct hg_runner_counts {
     int64_t need;                        // what these would reserve in all; 0: no further place is used
   } left_budgets[HG_LEFT_BUDGETS_MAX];   // those of further budgets are in left_need only
   uint64_t calls, retries, estimated, cap_ignored, unbounded, unsettled;
+  uint64_t capped;                             // of the calls: sent with a lower cap than the line asked for
   int64_t tokens, input_tokens, output_tokens; // settled by this run
   struct hg_failure_kind {
     char code[32]; // "http_400", "request_timeout"

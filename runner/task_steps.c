@@ -59,7 +59,8 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
   hg_request request = HG_REQUEST_INIT;
   request.task_id = task_id;
   request.budget = hg_runner_budget_of(runner, task);
-  request.min_tokens = request.max_tokens = hg_runner_need_of(task);
+  request.min_tokens = hg_runner_least_of(task);
+  request.max_tokens = hg_runner_need_of(task);
   request.attempt = task->attempts + 1;
   request.first_in_line = task->attempts > 0;
   hg_ticket ticket = {0};
@@ -98,6 +99,13 @@ static void release_unused(struct hg_run_task *task) {
   task->reason[0] = '\0';
 }
 
+// Less was granted than the call can use: so it is sent with a lower cap.
+static bool fit_body(struct hg_runner *runner, struct hg_run_task *task) {
+  const bool whole = task->granted >= hg_runner_need_of(task);
+  return whole || task->lowered.body ||
+         hg_output_lower(&task->prepared, runner->options.llm, task->granted, &task->lowered) == HG_OK;
+}
+
 static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
   if (runner->stop != HG_STOP_NONE) {
     release_unused(task);
@@ -106,8 +114,12 @@ static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
   }
   hg_error why = HG_ERROR_INIT;
   const struct hg_prepared *prepared = &task->prepared;
-  const hg_err err = runner->io.call(runner->io.context, task->path, prepared->endpoint, prepared->body,
-                                     prepared->body_len, task, &task->call, &why);
+  const struct hg_lowered *lowered = &task->lowered;
+  hg_err err = fit_body(runner, task) ? HG_OK : HG_ERR_NO_MEMORY;
+  if (!err)
+    err = runner->io.call(runner->io.context, task->path, prepared->endpoint,
+                          lowered->body ? lowered->body : prepared->body,
+                          lowered->body ? lowered->body_len : prepared->body_len, task, &task->call, &why);
   if (err == HG_ERR_NO_MEMORY || err == HG_ERR_BUSY) {
     stall(runner, task);
   } else if (err) {
@@ -116,6 +128,7 @@ static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
     hg_runner_move(runner, task, HG_TASK_CALLING);
     task->attempts++;
     runner->counts.calls++;
+    runner->counts.capped += lowered->body != NULL;
     if (runner->probe_until_ms == INT64_MAX) runner->probe_until_ms = runner->now_ms + HG_PROBE_MS;
   }
 }
@@ -219,6 +232,8 @@ void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, 
 static void go_on(struct hg_runner *runner, struct hg_run_task *task) {
   task->permit.id = 0;
   task->granted = 0;
+  free(task->lowered.body);
+  task->lowered.body = NULL;
   const bool ends = task->after == HG_NEXT_GONE || task->after == HG_NEXT_LEAVE;
   if (ends || runner->stop != HG_STOP_NONE) {
     hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);

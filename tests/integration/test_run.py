@@ -136,6 +136,22 @@ def test_limit_too_small_then_the_command_that_goes_on():
         equal((stats["duplicates"], stats["requests"]), (0, 100))
 
 
+def test_output_is_capped_to_what_the_budget_has_left():
+    """Without llm.mayCapOutput the fifth call would be left; with it, it is sent with what is free beside its input."""
+    for may_cap, done, capped in ((False, 4, 0), (True, 5, 1)):
+        with sim("--output-fill", 100) as server, place([chat_line(i, max_tokens=2000) for i in range(8)]) as here:
+            config = here.config(10_000, llm={"mayCapOutput": may_cap}, scheduler={"maxConcurrency": 1})
+            summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+            here.check(server, summary, done=done)
+            equal((summary["run"]["capped"], summary["run"]["capIgnored"]), (capped, 0))
+            used = [line["response"]["body"]["usage"]["completion_tokens"] for line in here.results()]
+            equal(used[:4], [2000] * 4)
+            assert all(256 <= tokens < 2000 for tokens in used[4:]), used
+            process = here.start("--config", config, "--base-url", server.url)
+            _, said = process.communicate(timeout=WAIT_S)
+            equal((process.returncode, "lower output cap" in said), (3, False), said)
+
+
 def test_throttle_closes_and_the_run_ends_inside_the_budget():
     lines = [chat_line(i, max_tokens=400) for i in range(60)]
     with sim("--output-fill", 100, "--latency-ms", 10) as server, place(lines) as here:
@@ -143,8 +159,31 @@ def test_throttle_closes_and_the_run_ends_inside_the_budget():
         summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
         here.check(server, summary)
         assert summary["budget"]["usagePercent"] >= 90, summary
-        assert summary["run"]["throttles"] >= 1 and summary["run"]["throttledMs"] > 0, summary
-        equal(summary["run"]["overruns"], 0, "overruns")
+        equal((summary["run"]["throttles"], summary["run"]["overruns"]), (1, 0), "throttles, overruns")
+        assert summary["run"]["throttledMs"] > 0, summary
+        check_throttle(here.folder / "headgate.db", limit=20000)
+
+
+def check_throttle(ledger, limit):
+    """From the journal alone: it closed once, in the row that crossed 90 %, and from then on one ran at a time."""
+    with contextlib.closing(sqlite3.connect(ledger)) as db:
+        rows = db.execute("SELECT event, permit, used, from_count, to_count FROM journal ORDER BY seq").fetchall()
+    running, settled, most, closed, after = set(), [0, 0], 0, False, 0
+    for event, permit, used, from_count, to_count in rows:
+        if event == "CONCURRENCY_THROTTLED":
+            equal((closed, from_count, to_count), (False, 4, 1), "the throttle")
+            assert settled[-2] < limit * 0.9 <= settled[-1], settled
+            closed = True
+        elif event == "TOKENS_RESERVED":
+            assert not (closed and running), (permit, running)
+            running.add(permit)
+            most = max(most, len(running))
+            after += closed
+        elif event in ("TOKENS_SETTLED", "TOKENS_RELEASED"):
+            settled.append(used)
+            running.remove(permit)
+    equal((most, closed, running), (4, True, set()), "most at a time, closed, left running")
+    assert after >= 1, "nothing ran under the throttle"
 
 
 def test_budgets_of_lines():
@@ -209,9 +248,10 @@ def test_dry_run_says_what_it_may_cost():
         summary, _ = dry_run(here, "10M", code=0)
         equal((summary["requests"], summary["doneBefore"], summary["invalid"], summary["fits"]), (10, 0, 0, True))
         equal((summary["totalUsed"], summary["available"]), (0, 10_000_000))
-        assert summary["smallestRequest"] <= summary["largestRequest"] <= summary["mostTokens"], summary
-        small, _ = dry_run(here, summary["mostTokens"] - 1, code=3)
-        equal(small["fits"], False)
+        small, large = summary["smallestRequest"], summary["largestRequest"]
+        assert 40 < small <= large and 10 * small <= summary["mostTokens"] <= 10 * large, summary
+        equal(dry_run(here, summary["mostTokens"], code=0)[0]["fits"], True)
+        equal(dry_run(here, summary["mostTokens"] - 1, code=3)[0]["fits"], False)
         equal(sorted(os.listdir(here.folder)), ["batch.jsonl"], "files")
         done, _ = here.run("--limit", summary["mostTokens"], "--max-concurrency", 10, "--base-url", server.url)
         assert done["budget"]["totalUsed"] <= summary["mostTokens"]
@@ -224,7 +264,7 @@ def test_wrong_usage_says_what_to_do():
         cases = [([], "hardLimitTokens"), (["--limit", "1k", "--progress", "often"], "--progress"),
                  (["--limit", "1k", "--max-concurrency", "0"], "--max-concurrency"),
                  (["--limit", "1k", "--bind", "tcp://0.0.0.0:5555"], "loopback|127.0.0.1"),
-                 (["--limit", "1k", "--base-url", "ftp://x"], "base"), (["--config", "nowhere.json"], "nowhere.json"),
+                 (["--limit", "1k", "--base-url", "ftp://x"], "no http or https URL"), (["--config", "nowhere.json"], "nowhere.json"),
                  (["--limit", "1k", "-o", here.folder / "nowhere" / "r.jsonl"], "directory"),
                  (["--limit", "1k", "-o", here.batch], "batch file")]
         for flags, word in cases:
@@ -252,11 +292,16 @@ def test_two_runs_cannot_share_results():
         flags = ["--limit", "10M", "--base-url", server.url]
         process = here.start(*flags)
         wait_until(lambda: server.stats()["in_flight"] > 0, "a call in flight")
-        other = here.start(*flags)
-        out, said = other.communicate(timeout=WAIT_S)
-        assert other.returncode in (2, 4), (other.returncode, said)
+        elsewhere = here.config(10_000_000, ledger={"path": "other.db"})
+        second, third = here.start(*flags), here.start("--config", elsewhere, "--base-url", server.url)
+        _, said = third.communicate(timeout=WAIT_S)
+        equal(third.returncode, 2, said)
+        assert "another run is writing to" in said, said
+        _, said = second.communicate(timeout=WAIT_S)
+        equal(second.returncode, 4, said)
+        assert f"another runtime (pid {process.pid}" in said, said
         process.communicate(timeout=WAIT_S)
-        equal((process.returncode, len(here.results())), (0, 3))
+        equal((process.returncode, len(here.results()), server.stats()["requests"]), (0, 3, 3))
 
 
 def test_standard_input_may_be_a_file():

@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 from cli_harness import Skipped, equal, main
-from run_harness import WAIT_S, audit, end_of, place, sim
+from run_harness import WAIT_S, audit, end_of, place, sim, wait_until, whole_lines
 
 NO_ROOM = "the ledger can't be written"
 SLOTS = 16
@@ -105,7 +105,8 @@ def test_interrupts_while_the_ledger_disk_is_full():
         calls = server.stats()["requests"]
         follower.process.send_signal(signal.SIGTERM)
         follower.note("stopping once the ledger is written again")
-        follower.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: len(whole_lines(here.output)) == server.stats()["requests"], "the calls that still ran")
+        follower.process.send_signal(signal.SIGTERM) # which would cut them
         summary = end_of(follower, 4)
         equal(summary["stopped"], "ledger")
         assert NO_ROOM in summary["reason"] and PATIENCE not in summary["reason"], summary

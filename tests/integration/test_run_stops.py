@@ -14,10 +14,9 @@ import signal
 import socket
 import sqlite3
 import sys
-import time
 
 from cli_harness import equal, main
-from run_harness import WAIT_S, answered, chat_line, place, sim, wait_until, whole_lines
+from run_harness import WAIT_S, answered, chat_line, end_of, place, sim, wait_until, whole_lines
 
 
 # ------------------------------------------------------------------------------------------------ not let in
@@ -134,6 +133,7 @@ def test_interrupt_lets_calls_end_and_the_next_run_goes_on():
         stats = here.check(server, summary)
         equal(stats["answered"], len(here.results()), "answers that were kept")
         equal(stats["tokens"], summary["budget"]["totalUsed"], "tokens")
+        equal((stats["abandoned"], summary["run"]["estimated"]), (0, 0), "calls that were cut")
         assert "stopping" in said and summary["requests"]["left"] == 200 - len(here.results()), (said, summary)
         summary, _ = here.run(*flags)
         equal(here.check(server, summary, done=200)["duplicates"], 0)
@@ -142,18 +142,19 @@ def test_interrupt_lets_calls_end_and_the_next_run_goes_on():
 def test_second_interrupt_cuts_calls_and_charges_them():
     with sim("--latency-ms", 30000) as server, place(50) as here:
         flags = ["--limit", "10M", "--max-concurrency", 4, "--base-url", server.url]
-        process = here.start(*flags, "--json")
+        follower = here.follow(*flags)
         wait_until(lambda: server.stats()["in_flight"] >= 4, "four calls in flight")
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
-        assert process.poll() is None
-        process.send_signal(signal.SIGTERM)
-        out, said = process.communicate(timeout=WAIT_S)
-        equal(process.returncode, 130, said)
-        summary = json.loads(out)
+        follower.process.send_signal(signal.SIGINT)
+        follower.note("4 running calls may end")
+        equal(server.stats()["in_flight"], 4, "in flight after the first interrupt")
+        follower.process.send_signal(signal.SIGTERM)
+        summary = end_of(follower, 130)
         here.check(server, summary, done=0)
-        equal((summary["run"]["estimated"], summary["requests"]["left"]), (4, 50))
-        assert summary["budget"]["totalUsed"] > 0 and not here.failures(), summary
+        equal((summary["run"]["estimated"], summary["requests"]["left"], here.failures()), (4, 50, []))
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            calls = ledger.execute("SELECT tokens, used, state FROM reservation").fetchall()
+        equal([(used, state) for _, used, state in calls], [(tokens, "settled") for tokens, _, _ in calls])
+        equal((len(calls), summary["budget"]["totalUsed"]), (4, sum(tokens for tokens, _, _ in calls)))
 
 
 def test_kill_then_resume():
@@ -165,14 +166,19 @@ def test_kill_then_resume():
             wait_until(answered(server, before + 150), "some answers")
             process.kill()
             process.communicate()
-        durable = {result["custom_id"] for result in whole_lines(here.output)}
+        lines = whole_lines(here.output)
+        durable = {line["custom_id"] for line in lines}
+        written = {int(line["id"][len("batch_req_"):][:16], 16) for line in lines}
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            opened = {permit for (permit,) in ledger.execute("SELECT id FROM reservation WHERE state = 'open'")}
         wait_until(lambda: server.stats()["in_flight"] == 0, "the last calls")
         stats = server.stats()
         summary, _ = here.run(*flags)
         here.check(server, summary, done=3000)
         calls = server.stats()["requests"] - stats["requests"]
         equal(calls, 3000 - len(durable), "calls of the last run")
-        assert summary["orphansSettled"] + summary["orphansCharged"] > 0, summary
+        assert opened, "nothing was open when it died"
+        equal((summary["orphansSettled"], summary["orphansCharged"]), (len(opened & written), len(opened - written)))
 
 
 # ------------------------------------------------------------------------------------------------ resuming
@@ -210,21 +216,26 @@ def test_fresh_keeps_the_old_results_aside():
     with sim() as server, place(3) as here:
         flags = ["--limit", "10M", "--base-url", server.url]
         here.run(*flags)
+        old = here.output.read_bytes()
         summary, _ = here.run(*flags, "--fresh")
-        equal((server.stats()["requests"], summary["requests"]["doneNow"]), (6, 3))
-        equal(len((here.folder / "results.jsonl.1").read_text().splitlines()), 3)
+        stats = here.check(server, summary, done=3)
+        equal((stats["requests"], summary["requests"]["doneNow"], summary["requests"]["doneBefore"]), (6, 3, 0))
+        equal((here.folder / "results.jsonl.1").read_bytes(), old, "the old results")
+        here.run(*flags, "--fresh")
+        equal((here.folder / "results.jsonl.1").read_bytes(), old, "the old results")
+        assert (here.folder / "results.jsonl.2").exists()
 
 
 def test_failures_written_before_a_crash_settle_their_calls():
     with sim("--latency-ms", 30000) as slow, sim() as server, place(10) as here:
-        process = here.start("--limit", "10M", "--max-concurrency", 5, "--base-url", slow.url)
-        wait_until(lambda: slow.stats()["in_flight"] >= 5, "five calls in flight")
+        process = here.start("--limit", "10M", "--max-concurrency", 6, "--base-url", slow.url)
+        wait_until(lambda: slow.stats()["in_flight"] >= 6, "six calls in flight")
         process.kill()
         process.communicate()
         with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
             permits = ledger.execute("SELECT id, tokens, task_id FROM reservation WHERE state = 'open'").fetchall()
             [(ledger_id,)] = ledger.execute("SELECT value FROM meta WHERE key = 'ledger_id'")
-        equal(len(permits), 5, "open permits")
+        equal(len(permits), 6, "open permits")
         mark = ledger_id.replace("-", "")[:16]
 
         def failure(place, status, code, body=None, custom_id=None, mark=mark):
@@ -240,12 +251,14 @@ def test_failures_written_before_a_crash_settle_their_calls():
             failure(3, 0, "invalid_request"),                    # never left
             failure(4, 400, None, custom_id="r-9"),              # of another call
             failure(4, 400, None, mark="0123456789abcdef"),      # of another ledger, which gave the same number
+            failure(5, 200, "error_in_answer", {"error": "no", "usage": {"total_tokens": 7, "prompt_tokens": 7,
+                                                                         "completion_tokens": 0}}),
             failure(0, 400, None)[:60]]))                        # torn
         summary, said = here.run("--limit", "10M", "--base-url", server.url)
-        equal((summary["orphansSettled"], summary["orphansCharged"]), (3, 2), said)
+        equal((summary["orphansSettled"], summary["orphansCharged"]), (4, 2), said)
         equal(summary["orphansTokens"], permits[2][1] + permits[4][1])
         stats = here.check(server, summary, done=10)
-        equal(summary["budget"]["totalUsed"], stats["tokens"] + sum(permits[place][1] for place in (1, 2, 4)))
+        equal(summary["budget"]["totalUsed"], stats["tokens"] + 7 + sum(permits[place][1] for place in (1, 2, 4)))
         assert not here.errors.exists()
 
 
@@ -256,12 +269,26 @@ def test_orphans_are_told_once():
         process.kill()
         process.communicate()
         flags = ["--limit", "10M", "--base-url", server.url]
-        summary, _ = here.run(*flags)
+        summary, said = here.run(*flags)
         equal((summary["orphansCharged"], summary["orphansSettled"]), (4, 0))
         assert summary["orphansTokens"] > 0, summary
+        ledger = here.folder / "results.db"
+        assert (f"4 calls were open when the last run died, and nobody knows what they used: "
+                f"{summary['orphansTokens']:,} tokens stay charged, the most that it can be; "
+                f"see headgate orphans --ledger {ledger}\n") in said, said
+        equal(said.count("the last run died"), 1, said)
         process = here.start(*flags)
         _, table = process.communicate(timeout=WAIT_S)
-        assert "interrupted run" not in table, table
+        assert "interrupted run" not in table and "last run died" not in table, table
+        with sim("--latency-ms", 30000) as other:
+            process = here.start("--limit", "10M", "--max-concurrency", 1, "--fresh", "--base-url", other.url)
+            wait_until(lambda: other.stats()["in_flight"] >= 1, "a call in flight")
+            process.kill()
+            process.communicate()
+        config = here.config(10_000_000, ledger={"path": str(ledger)}, tokenBudget={"orphanedReservations": "keep"})
+        summary, said = here.run("--config", config, "--base-url", server.url)
+        assert "1 call was open when the last run died, and nobody knows what it used: " in said, said
+        assert f"tokens stay reserved, the most that it can be; see headgate orphans --config {config}\n" in said, said
 
 
 if __name__ == "__main__":

@@ -251,7 +251,9 @@ void world_check_end(struct world *world) {
   CHECK_EQ(counts.left, left);
   CHECK_EQ(counts.open, 0);
   CHECK_EQ(counts.calls, world->calls_total);
+  CHECK_EQ(counts.capped, world->calls_capped);
   CHECK_EQ(counts.tokens, world->used);
+  CHECK(world->used <= world->limit || counts.cap_ignored > 0);
   CHECK_EQ(world->reserved, 0);
   CHECK_EQ(world->open_permits, 0);
   CHECK_EQ(world->waiting_count, 0);

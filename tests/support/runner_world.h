@@ -24,6 +24,7 @@ enum fate {
   FATE_QUOTA,       // 429 insufficient_quota
   FATE_BUSY,        // 429 with Retry-After
   FATE_ERROR,       // 500
+  FATE_SAID_BUSY,   // 200 with an error in it
   FATE_REFUSED,     // no connection
   FATE_BROKEN,
   FATE_TIMEOUT,
@@ -52,7 +53,7 @@ struct world_permit {
 struct world_event { // an acquire that waits, or a completion on its way
   hg_ticket ticket;
   unsigned line;
-  int64_t min_tokens;
+  int64_t min_tokens, max_tokens;
   hg_completion completion;
 };
 
@@ -85,7 +86,7 @@ struct world {
 
   struct world_call calls[WORLD_LINES_MAX];
   unsigned call_count, calls_most;
-  uint64_t calls_total;
+  uint64_t calls_total, calls_capped;
   int64_t retry_after_ms;
   // What becomes of the call of a line; `attempt` counts from 1.
   enum fate (*fate)(struct world *world, unsigned line, unsigned attempt);
@@ -103,6 +104,8 @@ unsigned world_below(struct world *world, unsigned bound);
 
 // What a line's call may use at most, as the runner must reserve it.
 int64_t world_need(const struct world *world, unsigned line);
+// What it may be cut down to: the same unless llm.may_cap_output.
+int64_t world_least(const struct world *world, unsigned line);
 
 void world_open(struct world *world, uint32_t max_concurrency);
 // One thing that can happen now, chosen by the seed. False: nothing can, but for time to pass.

@@ -7,14 +7,18 @@
 hg_err world_call_start(void *context, const char *path, enum hg_endpoint endpoint, const char *body, size_t body_len,
                         void *tag, void **handle, hg_error *why) {
   struct world *world = context;
-  (void)why;
   CHECK_STR(path, "/v1/chat/completions");
   CHECK_EQ(endpoint, HG_ENDPOINT_CHAT);
   if (world_below(world, 100) < world->busy_percent) return HG_ERR_NO_MEMORY;
+  struct hg_prepared sent; // judged anew: what is sent must not be able to use more than what is reserved
+  CHECK_EQ(hg_request_prepare(path, body, body_len, &world->llm, NULL, &sent, why), HG_OK);
   const char *user = memmem(body, body_len, "line-", 5);
   const unsigned number = (unsigned)strtoul(user + 5, NULL, 10);
   struct world_line *line = &world->lines[number];
   CHECK(line->permit != 0 && !line->calling && !line->succeeded && !line->left && !line->failed);
+  CHECK(sent.max_tokens <= world->permits[line->permit - 1].tokens);
+  world->calls_capped += sent.max_tokens < world_need(world, number);
+  hg_prepared_clear(&sent);
   line->calling = true;
   line->calls++;
   world->calls_total++;
@@ -47,7 +51,7 @@ bool world_call_cut(void *context, void *handle) {
 
 static void describe_end(struct world *world, enum fate fate, struct world_permit *permit, char *body, size_t capacity,
                          struct hg_http_end *end) {
-  static const long status[FATE_COUNT] = {200, 200, 200, 400, 401, 404, 429, 429, 500, 0, 0, 0, 200};
+  static const long status[FATE_COUNT] = {200, 200, 200, 400, 401, 404, 429, 429, 500, 200, 0, 0, 0, 200};
   const int64_t output = fate == FATE_OVER_CAP ? permit->tokens : 1 + world_below(world, 8);
   const int64_t total = 10 + output;
   *end = (struct hg_http_end){.status = status[fate], .left = true, .retry_after_ms = -1, .body = body};
@@ -57,7 +61,9 @@ static void describe_end(struct world *world, enum fate fate, struct world_permi
   end->left = fate != FATE_REFUSED;
   if (fate == FATE_BUSY) end->retry_after_ms = world->retry_after_ms;
   snprintf(body, capacity, "{\"error\":{\"message\":\"no\",\"code\":\"%s\"}}",
-           fate == FATE_QUOTA ? "insufficient_quota" : "some_error");
+           fate == FATE_QUOTA       ? "insufficient_quota"
+           : fate == FATE_SAID_BUSY ? "rate_limit_exceeded"
+                                    : "some_error");
   if (fate == FATE_OK || fate == FATE_OVER_CAP)
     snprintf(body, capacity,
              "{\"id\":\"r\",\"model\":\"m\",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":%" PRId64

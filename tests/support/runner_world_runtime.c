@@ -2,14 +2,26 @@
 #include "support/runner_world_parts.h"
 #include "support/test.h"
 
-int64_t world_need(const struct world *world, unsigned line) {
+static void bound(const struct world *world, unsigned line, int64_t *least, int64_t *need) {
   struct hg_prepared prepared;
   const char *body = world->lines[line].body;
   const hg_err err = hg_request_prepare("/v1/chat/completions", body, strlen(body), &world->llm, NULL, &prepared, NULL);
   CHECK_EQ(err, HG_OK);
-  const int64_t need = prepared.max_tokens;
+  *least = prepared.min_tokens;
+  *need = prepared.max_tokens;
   hg_prepared_clear(&prepared);
+}
+
+int64_t world_need(const struct world *world, unsigned line) {
+  int64_t least, need;
+  bound(world, line, &least, &need);
   return need;
+}
+
+int64_t world_least(const struct world *world, unsigned line) {
+  int64_t least, need;
+  bound(world, line, &least, &need);
+  return least;
 }
 
 static hg_err refuse_command(struct world *world) {
@@ -39,8 +51,8 @@ hg_err world_acquire(void *context, const hg_request *request, hg_ticket *out) {
   CHECK(!line->calling && !line->succeeded && line->permit == 0);
   CHECK_EQ(request->first_in_line, line->calls > 0);
   CHECK_EQ(request->attempt, line->calls + 1);
-  CHECK_EQ(request->min_tokens, world_need(world, number));
-  CHECK_EQ(request->max_tokens, request->min_tokens);
+  CHECK_EQ(request->min_tokens, world_least(world, number));
+  CHECK_EQ(request->max_tokens, world_need(world, number));
   if (line->budget[0] && strcmp(request->budget, "unknown") == 0) return HG_ERR_UNKNOWN_BUDGET;
   line->acquires++;
   CHECK(world->waiting_count < WORLD_QUEUE_MAX);
@@ -48,7 +60,8 @@ hg_err world_acquire(void *context, const hg_request *request, hg_ticket *out) {
   memmove(&world->waiting[place + 1], &world->waiting[place], (world->waiting_count - place) * sizeof *world->waiting);
   world->waiting_count++;
   *out = (hg_ticket){++world->last_ticket};
-  world->waiting[place] = (struct world_event){.ticket = *out, .line = number, .min_tokens = request->min_tokens};
+  world->waiting[place] = (struct world_event){
+      .ticket = *out, .line = number, .min_tokens = request->min_tokens, .max_tokens = request->max_tokens};
   return HG_OK;
 }
 
@@ -81,16 +94,16 @@ bool world_grant_one(struct world *world) {
         world->short_budget ? world->short_budget : "default";
     return true;
   }
-  if (world->open_permits >= world->slots || first.min_tokens > world->limit - world->used - world->reserved)
-    return false;
+  const int64_t available = world->limit - world->used - world->reserved;
+  if (world->open_permits >= world->slots || first.min_tokens > available) return false;
+  const int64_t granted = first.max_tokens < available ? first.max_tokens : available;
   take_from_queue(world, 0);
   CHECK(world->permit_count < WORLD_PERMITS_MAX);
-  world->permits[world->permit_count++] =
-      (struct world_permit){.line = first.line, .tokens = first.min_tokens, .open = true};
+  world->permits[world->permit_count++] = (struct world_permit){.line = first.line, .tokens = granted, .open = true};
   world->lines[first.line].permit = world->permit_count;
-  world->reserved += first.min_tokens;
+  world->reserved += granted;
   world->open_permits++;
-  complete(world, first.ticket, HG_OK, world->permit_count, first.min_tokens);
+  complete(world, first.ticket, HG_OK, world->permit_count, granted);
   CHECK(world->used + world->reserved <= world->limit);
   return true;
 }

@@ -72,7 +72,7 @@ TEST(config, defaults) {
   CHECK_EQ(c->llm.retry_unknown_outcome, 1);
   CHECK_EQ(c->llm.default_max_tokens, 4096);
   CHECK_EQ(c->llm.max_tokens_per_media, 0);
-  CHECK(!c->llm.allow_unbounded);
+  CHECK(!c->llm.allow_unbounded && !c->llm.may_cap_output);
   CHECK_STR(c->warnings, "");
   hg_config_destroy(&c);
   CHECK(c == NULL);
@@ -92,7 +92,7 @@ TEST(config, every_field) {
       " \"llm\": {\"baseUrl\": \"http://127.0.0.1:8000/v1\", \"apiKeyEnv\": \"MY_KEY\", \"auth\": \"x-api-key\","
       " \"headers\": {\"X-Team\": \"a b\", \"OpenAI-Beta\": \"v2\"}, \"outputCapField\": \"max_completion_tokens\","
       " \"unbounded\": \"allow\", \"maxTokensPerMedia\": 1500, \"timeoutSeconds\": 86400, \"maxAttempts\": 100,"
-      " \"retryUnknownOutcome\": 0, \"defaultMaxTokens\": 1}}");
+      " \"retryUnknownOutcome\": 0, \"defaultMaxTokens\": 1, \"mayCapOutput\": true}}");
   CHECK_EQ(c->budgets[0].hard_limit, HG_TOKENS_MAX);
   CHECK_EQ(c->throttle_percent, 70);
   CHECK_EQ(c->throttle_basis, HG_THROTTLE_COMMITTED);
@@ -115,7 +115,7 @@ TEST(config, every_field) {
   CHECK_STR(c->llm.headers[0], "X-Team: a b");
   CHECK_STR(c->llm.headers[1], "OpenAI-Beta: v2");
   CHECK_STR(c->llm.output_cap_field, "max_completion_tokens");
-  CHECK(c->llm.allow_unbounded);
+  CHECK(c->llm.allow_unbounded && c->llm.may_cap_output);
   CHECK_EQ(c->llm.max_tokens_per_media, 1500);
   CHECK_EQ(c->llm.timeout_seconds, 86400);
   CHECK_EQ(c->llm.max_attempts, 100);
@@ -211,6 +211,7 @@ TEST(config, ranges) {
       {WITH("\"llm\": {\"timeoutSeconds\": %s}"), "1:70: llm.timeoutSeconds ", {"0", "86401"}},
       {WITH("\"llm\": {\"maxAttempts\": %s}"), "1:67: llm.maxAttempts ", {"0", "101"}},
       {WITH("\"llm\": {\"retryUnknownOutcome\": %s}"), "1:75: llm.retryUnknownOutcome ", {"-1", "101", "true"}},
+      {WITH("\"llm\": {\"mayCapOutput\": %s}"), "1:68: llm.mayCapOutput must be true or false", {"1", "\"true\""}},
       {WITH("\"llm\": {\"defaultMaxTokens\": %s}"), "1:72: llm.defaultMaxTokens ", {"0", "9007199254740992"}},
       {WITH("\"llm\": {\"maxTokensPerMedia\": %s}"), "1:73: llm.maxTokensPerMedia ", {"-1", "9007199254740992"}},
   };

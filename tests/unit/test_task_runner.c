@@ -110,6 +110,61 @@ TEST(task_runner, ignored_cap_stops_new_starts) {
   world_end(world);
 }
 
+// Lines whose worst case is far over what they use, so that reservations and not usage fill the budget.
+static struct world *capping_world(uint64_t seed, unsigned lines, int64_t limit, unsigned slots) {
+  struct world *world = world_new(seed, lines, limit, slots);
+  world->llm.may_cap_output = true;
+  for (unsigned i = 0; i < lines; i++)
+    snprintf(world->lines[i].body, sizeof world->lines[i].body,
+             "{\"model\":\"m\",\"user\":\"line-%u\",\"max_tokens\":%u,\"messages\":[]}", i, 1000 + i);
+  return world;
+}
+
+static enum fate busy_first(struct world *world, unsigned line, unsigned attempt) {
+  (void)world, (void)line;
+  return attempt == 1 ? FATE_BUSY : FATE_OK;
+}
+
+TEST(task_runner, output_is_capped_to_what_is_left) {
+  struct world *world = capping_world(7, 60, 0, 8);
+  world->limit = 3 * world_need(world, 0) + world_least(world, 59) + 400; // at first three calls and a cut one fit
+  world_open(world, 8);
+  world_run(world);
+  world_check_end(world);
+  CHECK_EQ(world_counts(world).done, 60);
+  CHECK(world->calls_capped > 0 && world->calls_capped < 60);
+  world_end(world);
+}
+
+TEST(task_runner, output_is_capped_anew_with_each_permit) {
+  struct world *world = capping_world(8, 2, 0, 1);
+  world->fate = busy_first;
+  world->retry_after_ms = 5000; // so long that the permit is given back
+  world->limit = world_least(world, 0) + 5;
+  world_open(world, 1);
+  world_settle_down(world);
+  CHECK_EQ(world->calls_capped, 2);
+  world->limit = 1000000;
+  world_run(world);
+  world_check_end(world);
+  CHECK_EQ(world_counts(world).done, 2);
+  CHECK_EQ(world->calls_total, 4);
+  CHECK_EQ(world->calls_capped, 2); // the whole cap is back
+  world_end(world);
+}
+
+TEST(task_runner, what_cannot_be_cut_down_far_enough_is_left) {
+  struct world *world = capping_world(9, 1, 0, 1);
+  world->limit = world_least(world, 0) - 1;
+  world_open(world, 1);
+  world_run(world);
+  world_check_end(world);
+  CHECK_EQ(world_counts(world).left_for_budget, 1);
+  CHECK_EQ(world_counts(world).smallest_need, world_least(world, 0));
+  CHECK_EQ(world_counts(world).left_need, world_need(world, 0)); // with which nothing has to be cut
+  world_end(world);
+}
+
 // ---------------------------------------------------------------------------------------------- retries
 
 static enum fate busy_once(struct world *world, unsigned line, unsigned attempt) {

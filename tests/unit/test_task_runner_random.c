@@ -7,13 +7,15 @@
 
 // ---------------------------------------------------------------------------------------------- random worlds
 
+static uint64_t capped; // calls, in all worlds
+
 // After so many calls the provider is gone, and every call ends so.
 static uint64_t gone_after;
 static enum fate gone_fate;
 
 static enum fate mixed(struct world *world, unsigned line, unsigned attempt) {
-  static const enum fate common[] = {FATE_BAD_REQUEST, FATE_BUSY,    FATE_ERROR,     FATE_REFUSED,
-                                     FATE_BROKEN,      FATE_TIMEOUT, FATE_MALFORMED, FATE_NO_USAGE};
+  static const enum fate common[] = {FATE_BAD_REQUEST, FATE_BUSY,      FATE_ERROR,    FATE_REFUSED,  FATE_BROKEN,
+                                     FATE_TIMEOUT,     FATE_MALFORMED, FATE_NO_USAGE, FATE_SAID_BUSY};
   (void)line, (void)attempt;
   if (world->calls_total > gone_after) return gone_fate;
   if (world_below(world, 100) < 60) return FATE_OK;
@@ -28,6 +30,11 @@ static void random_world(uint64_t seed) {
   world->busy_percent = world_below(world, 3) == 0 ? 20 : 0;
   world->group_max = 2 + world_below(world, 20);
   world->fate = mixed;
+  world->llm.may_cap_output = world_below(world, 2) == 0;
+  for (unsigned i = 0; i < world->line_count && world->llm.may_cap_output; i++) {
+    char *cap = strstr(world->lines[i].body, "\"max_tokens\":") + 13;
+    if (cap[2] != ',') memcpy(cap, "999", 3); // the others, of two digits, can't be cut down
+  }
   static const enum fate ways[] = {FATE_KEY, FATE_ROUTE, FATE_REFUSED, FATE_BROKEN, FATE_TIMEOUT, FATE_MALFORMED};
   gone_after = world_below(world, 3) == 0 ? world_below(world, 150) : UINT64_MAX;
   gone_fate = ways[world_below(world, 6)];
@@ -50,6 +57,7 @@ static void random_world(uint64_t seed) {
   }
   if (world_stop(world) != HG_STOP_RESULTS) world_check_end(world);
   CHECK(world->used <= world->limit);
+  capped += world->calls_capped;
   world_end(world);
 }
 
@@ -62,4 +70,5 @@ TEST(task_runner_random, random_worlds) {
     random_world(seed);
   }
   fprintf(stderr, "\n");
+  CHECK(given || capped > 0);
 }
