@@ -213,15 +213,15 @@ static hg_err remember(struct hg_audit *audit, hg_error *why) {
 
 static hg_err prepare(struct hg_audit *audit, hg_error *why) {
   hg_err err = hg_sql_prepare(audit->db,
-                              "SELECT seq, event, prev, budget, permit, used_delta, reserved_delta FROM journal "
-                              "WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
+                              "SELECT seq, event, prev, budget, permit, used_delta, reserved_delta, parent, from_parent, "
+                              "to_parent, policy FROM journal WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
                               &audit->rows, why);
   if (err == HG_OK)
     err = hg_sql_prepare(audit->db, "SELECT seq, state, tokens, used, budget FROM reservation WHERE id = ?",
                          &audit->reservation, why);
   if (err == HG_OK)
     err = hg_sql_prepare(audit->db,
-                         "SELECT r.id, r.seq, r.state, j.permit, j.event FROM (SELECT id, seq, state FROM reservation "
+                         "SELECT r.id, r.seq, r.state, j.permit, j.parent FROM (SELECT id, seq, state FROM reservation "
                          "WHERE id > ?1 ORDER BY id LIMIT ?2) AS r LEFT JOIN journal AS j ON j.seq = r.seq",
                          &audit->reservations, why);
   return err;

@@ -4,21 +4,22 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <string.h>
 
 struct hg_audit_permit {
-  int64_t id, seq; // its newest row
-  int64_t tokens, used, reserved;
+  int64_t id, seq;                // its newest row
+  int64_t tokens, used, reserved; // without what nested permits took out of it
   const struct hg_audit_budget *budget;
-  enum hg_kind kind; // of its newest row
+  const char *state; // as its newest row of its own leaves it
   bool is_whole;     // no row of it was folded
 };
 
-// The state of a reservation after a row of this kind; for an orphan what it left reserved and used tells.
-static const char *state_of(const struct hg_audit_permit *permit) {
-  if (permit->kind == HG_TOKENS_RESERVED) return "open";
-  if (permit->kind == HG_TOKENS_SETTLED) return "settled";
-  if (permit->kind == HG_TOKENS_RELEASED) return "released";
-  return permit->reserved != 0 ? "kept" : permit->used != 0 ? "orphaned" : "released";
+static const char *state_after(const struct hg_audit_row *row) {
+  if (row->kind == HG_TOKENS_RESERVED) return "open";
+  if (row->kind == HG_TOKENS_SETTLED) return "settled";
+  if (row->kind == HG_TOKENS_RELEASED) return "released";
+  if (strcmp(row->policy, "charge") == 0) return "orphaned";
+  return strcmp(row->policy, "keep") == 0 ? "kept" : "released";
 }
 
 static void differ(struct hg_audit *audit, const struct hg_audit_permit *permit, int64_t stored, int64_t summed,
@@ -39,12 +40,14 @@ static void compare_fields(struct hg_audit *audit, sqlite3_stmt *row, const stru
                     "permit %016llx: its reservation is of budget \"%s\", and its rows are of \"%s\"",
                     (unsigned long long)permit->id, budget, permit->budget ? permit->budget->name : "?");
   if (!permit->is_whole) return;
-  if (tokens != permit->tokens) differ(audit, permit, tokens, permit->tokens, "its reservation is");
+  // Rows of nested permits, which moved tokens, are folded before those of the parent.
+  if (tokens != permit->tokens && audit->folded == 0)
+    differ(audit, permit, tokens, permit->tokens, "its reservation is");
   if (used != permit->used) differ(audit, permit, used, permit->used, "it is stored to have used");
-  if (strcmp(state, state_of(permit)) != 0)
+  if (strcmp(state, permit->state) != 0)
     hg_audit_differ(audit, HG_AUDIT_PERMIT, budget, (uint64_t)permit->id, permit->seq, 0, 0,
                     "permit %016llx is stored as %s, and its rows leave it %s", (unsigned long long)permit->id, state,
-                    state_of(permit));
+                    permit->state);
 }
 
 // Is what the reservation says last what this row says? Then all of it can be compared: `is_last`. When a later row
@@ -80,6 +83,17 @@ static struct hg_audit_permit *add_permit(struct hg_audit *audit, const struct h
   return permit;
 }
 
+// The parent that a nested permit takes its reservation from, or gives some of it back to. It is open, so unless its
+// rows are folded it is known here.
+static void move_tokens(struct hg_audit *audit, const struct hg_audit_row *row) {
+  const int64_t to_child = row->from_parent - row->to_parent;
+  struct hg_audit_permit *parent = to_child ? hg_id_map_get(&audit->permits, (uint64_t)row->parent) : NULL;
+  if (!parent) return;
+  (void)__builtin_sub_overflow(parent->tokens, to_child, &parent->tokens);
+  (void)__builtin_sub_overflow(parent->reserved, to_child, &parent->reserved);
+  parent->seq = row->seq;
+}
+
 hg_err hg_audit_permit_row(struct hg_audit *audit, const struct hg_audit_row *row, hg_error *why) {
   const bool opens = row->kind == HG_TOKENS_RESERVED;
   const bool ends = row->kind == HG_TOKENS_SETTLED || row->kind == HG_TOKENS_RELEASED;
@@ -94,14 +108,15 @@ hg_err hg_audit_permit_row(struct hg_audit *audit, const struct hg_audit_row *ro
   if (!permit && !(permit = add_permit(audit, row)))
     return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the open permits of an audit");
   if (opens) {
-    permit->tokens = row->reserved;
+    permit->tokens = row->reserved + row->from_parent;
     permit->is_whole = true;
   }
   permit->seq = row->seq;
-  permit->kind = row->kind;
+  permit->state = state_after(row);
   permit->budget = row->budget;
   (void)__builtin_add_overflow(permit->used, row->used, &permit->used);
-  (void)__builtin_add_overflow(permit->reserved, row->reserved, &permit->reserved);
+  (void)__builtin_add_overflow(permit->reserved, row->reserved + row->from_parent - row->to_parent, &permit->reserved);
+  move_tokens(audit, row);
   if (opens) return HG_OK;
   bool is_last;
   const hg_err err = compare(audit, permit, &is_last, why);
@@ -125,6 +140,9 @@ hg_err hg_audit_compare_open(struct hg_audit *audit, uint32_t count, bool *done,
 static void check_reservation(struct hg_audit *audit, sqlite3_stmt *row) {
   const int64_t id = sqlite3_column_int64(row, 0), seq = sqlite3_column_int64(row, 1);
   if (sqlite3_column_type(row, 3) == SQLITE_INTEGER && sqlite3_column_int64(row, 3) == id) return;
+  if (sqlite3_column_type(row, 4) == SQLITE_INTEGER && sqlite3_column_int64(row, 4) == id) return; // of a nested one
+  // A nested one's rows may be folded while the reservation that it came out of is open.
+  if (sqlite3_column_type(row, 3) == SQLITE_NULL && seq <= audit->folded) return;
   char state[16];
   hg_sql_column(row, 2, state, sizeof state);
   hg_audit_differ(audit, HG_AUDIT_PERMIT, "", (uint64_t)id, seq, seq, 0,

@@ -51,8 +51,10 @@ struct hg_audit {
 // A row of the journal, as far as it counts here.
 struct hg_audit_row {
   int64_t seq, permit, used, reserved;
+  int64_t parent, from_parent, to_parent; // reserved tokens that moved between the permit and its parent
   struct hg_audit_budget *budget; // NULL: the ledger does not have it
   enum hg_kind kind;              // HG_NONE: this version does not know it
+  char policy[16];                // of an orphan
 };
 
 __attribute__((format(printf, 8, 9))) void hg_audit_differ(struct hg_audit *audit, enum hg_audit_check check,

@@ -65,12 +65,16 @@ static void add_up(struct hg_audit *audit, const struct hg_audit_row *row, const
 static hg_err take_row(struct hg_audit *audit, sqlite3_stmt *statement, hg_error *why) {
   char name[HG_BUDGET_NAME_MAX + 1];
   hg_sql_column(statement, 3, name, sizeof name);
-  const struct hg_audit_row row = {.seq = sqlite3_column_int64(statement, 0),
+  struct hg_audit_row row = {.seq = sqlite3_column_int64(statement, 0),
                                    .kind = kind_of(statement, 1),
                                    .budget = hg_audit_find_budget(audit, name),
                                    .permit = sqlite3_column_int64(statement, 4),
                                    .used = sqlite3_column_int64(statement, 5),
-                                   .reserved = sqlite3_column_int64(statement, 6)};
+                                   .reserved = sqlite3_column_int64(statement, 6),
+                                   .parent = sqlite3_column_int64(statement, 7),
+                                   .from_parent = sqlite3_column_int64(statement, 8),
+                                   .to_parent = sqlite3_column_int64(statement, 9)};
+  hg_sql_column(statement, 10, row.policy, sizeof row.policy);
   check_number(audit, row.seq);
   if (row.kind != HG_NONE) check_chain(audit, &row, sqlite3_column_int64(statement, 2));
   check_latch(audit, &row);
