@@ -118,6 +118,27 @@ hg_err hg_database_settle(sqlite3 *db, hg_error *why) {
   return HG_OK;
 }
 
+// After a sync that failed the system may take pages for written that are in its memory alone. A process that starts then
+// reads a WAL that is not on the disk: when the power fails in a checkpoint from it, the database is half written and
+// nothing is left to mend it from. So the WAL is written once more, as it was read, and synced before it is used.
+static hg_err secure_wal(sqlite3 *db, hg_error *why) {
+  sqlite3_file *wal = NULL;
+  (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+  if (!wal || !wal->pMethods) return HG_OK; // a new file has none
+  sqlite3_int64 size = 0;
+  char part[65536];
+  int code = wal->pMethods->xFileSize(wal, &size);
+  for (sqlite3_int64 at = 0; code == SQLITE_OK && at < size; at += (int)sizeof part) {
+    const int bytes = size - at < (int)sizeof part ? (int)(size - at) : (int)sizeof part;
+    code = wal->pMethods->xRead(wal, part, bytes, at);
+    if (code == SQLITE_OK) code = wal->pMethods->xWrite(wal, part, bytes, at);
+  }
+  if (code == SQLITE_OK && size > 0) code = wal->pMethods->xSync(wal, SQLITE_SYNC_FULL);
+  if (code == SQLITE_OK) return HG_OK;
+  return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": its -wal cannot be written again (%s)",
+                        sqlite3_db_filename(db, "main"), sqlite3_errstr(code));
+}
+
 // SQLite takes a file that ends within its last page for a whole one. After a checkpoint every page is in it.
 static hg_err check_length(sqlite3 *db, hg_error *why) {
   const char *path = sqlite3_db_filename(db, "main");
@@ -142,6 +163,7 @@ static hg_err prepare_connection(sqlite3 *db, bool shared_readers, bool *is_empt
                          "ledger \"%s\" is read-only: make it writable, or set ledger.path to another file",
                          sqlite3_db_filename(db, "main"));
   if (err == HG_OK) err = set_up(db, why);
+  if (err == HG_OK) err = secure_wal(db, why);
   if (err == HG_OK) err = hg_database_settle(db, why);
   if (err == HG_OK) err = check_length(db, why);
   return err;

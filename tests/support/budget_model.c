@@ -3,8 +3,10 @@
 
 #include "support/test.h"
 
+#include <stddef.h>
+
 void hg_model_init(struct hg_model *model, const struct hg_test_setup *setup) {
-  memset(model, 0, sizeof *model);
+  memset(model->budgets, 0, sizeof *model - offsetof(struct hg_model, budgets)); // history comes with the events
   model->config = &setup->config;
   model->max_concurrency = setup->config.max_concurrency;
   for (uint32_t i = 0; i < setup->config.budget_count; i++)
@@ -198,7 +200,8 @@ static void restored(struct hg_model *model, const struct hg_concurrency_restore
 
 static void limit_changed(struct hg_model *model, const struct hg_limit_changed_message *event) {
   struct hg_model_budget *budget = &model->budgets[event->head.budget];
-  CHECK_EQ(event->previous_limit, budget->now.limit);
+  // A budget that is new to its ledger has no earlier limit.
+  CHECK(event->previous_limit == 0 || event->previous_limit == budget->now.limit);
   CHECK(event->hard_limit != event->previous_limit);
   budget->now.limit = event->hard_limit;
   judge_latch(model, event->head.budget);

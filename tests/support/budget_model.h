@@ -15,6 +15,7 @@ struct hg_model_figures {
 };
 struct hg_model {
   const struct hg_config *config;
+  struct hg_model_figures history[HG_MODEL_EVENTS][HG_TEST_BUDGETS]; // by seq
   struct hg_model_budget {
     struct hg_model_figures now;
     uint32_t slots, open;
@@ -29,9 +30,8 @@ struct hg_model {
     int64_t granted, tokens, used; // tokens: of the grant, what nested permits have left in it
     uint64_t lender;               // the parent that it came out of
     bool slot;
-    uint64_t reserved_at, ended_at;                                  // rows
-  } permits[HG_MODEL_PERMITS];                                       // by id
-  struct hg_model_figures history[HG_MODEL_EVENTS][HG_TEST_BUDGETS]; // by seq
+    uint64_t reserved_at, ended_at; // rows
+  } permits[HG_MODEL_PERMITS];      // by id
   uint64_t last_permit;                                              // the greatest id so far
   uint64_t seq, topic_last[HG_EVENT_KINDS];
   uint32_t max_concurrency;

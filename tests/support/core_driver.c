@@ -32,7 +32,7 @@ uint32_t hg_test_setup_budget(struct hg_test_setup *setup, const char *name, uin
 
 // ------------------------------------------------------------------------------------------------- one actor
 
-static void push(struct hg_test_pipe *pipe, struct hg_test_frame frame) {
+void hg_test_pipe_push(struct hg_test_pipe *pipe, struct hg_test_frame frame) {
   if (pipe->count == pipe->capacity) {
     struct hg_test_pipe larger = {.capacity = pipe->capacity ? 2 * pipe->capacity : 16};
     larger.frames = malloc(larger.capacity * sizeof *larger.frames);
@@ -45,7 +45,7 @@ static void push(struct hg_test_pipe *pipe, struct hg_test_frame frame) {
   pipe->frames[(pipe->first + pipe->count++) % pipe->capacity] = frame;
 }
 
-static struct hg_test_frame pop(struct hg_test_pipe *pipe) {
+struct hg_test_frame hg_test_pipe_pop(struct hg_test_pipe *pipe) {
   const struct hg_test_frame frame = pipe->frames[pipe->first];
   pipe->first = (pipe->first + 1) % pipe->capacity;
   pipe->count--;
@@ -59,7 +59,7 @@ static void empty_outbox(struct hg_test_actor *actor) {
     struct hg_test_frame frame = {next.peer, next.frame_size, malloc(next.frame_size)};
     CHECK(frame.bytes);
     memcpy(frame.bytes, next.frame, frame.size);
-    push(&actor->sent[next.port], frame);
+    hg_test_pipe_push(&actor->sent[next.port], frame);
   }
   actor->finished |= actor->out.finished;
   hg_outbox_clear(&actor->out);
@@ -70,24 +70,31 @@ void hg_test_actor_destroy(struct hg_test_actor *actor) {
   hg_outbox_destroy(&actor->out);
   for (size_t port = 0; port < HG_PORT_COUNT; port++) {
     while (actor->sent[port].count)
-      free(pop(&actor->sent[port]).bytes);
+      free(hg_test_pipe_pop(&actor->sent[port]).bytes);
     free(actor->sent[port].frames);
     free(actor->taken[port].bytes);
   }
 }
 
 void hg_test_send(struct hg_test_actor *actor, enum hg_port port, hg_peer peer, const struct hg_message *message) {
+  hg_test_pass(actor, port, hg_test_frame_of(peer, message));
+}
+
+struct hg_test_frame hg_test_frame_of(hg_peer peer, const struct hg_message *message) {
   uint8_t encoded[HG_FRAME_MAX];
-  struct hg_envelope in = {.port = port, .peer = peer};
-  in.frame_size = hg_frame_encode(message, encoded, sizeof encoded);
-  CHECK(in.frame_size > 0);
-  uint8_t *frame = malloc(in.frame_size); // of its own, so that a view kept too long is noticed
-  CHECK(frame);
-  memcpy(frame, encoded, in.frame_size);
-  in.frame = frame;
-  CHECK_EQ(hg_frame_decode(frame, in.frame_size, &in.message), HG_OK);
+  struct hg_test_frame frame = {.peer = peer, .size = hg_frame_encode(message, encoded, sizeof encoded)};
+  CHECK(frame.size > 0);
+  frame.bytes = malloc(frame.size); // of its own, so that a view kept too long is noticed
+  CHECK(frame.bytes);
+  memcpy(frame.bytes, encoded, frame.size);
+  return frame;
+}
+
+void hg_test_pass(struct hg_test_actor *actor, enum hg_port port, struct hg_test_frame frame) {
+  struct hg_envelope in = {.port = port, .peer = frame.peer, .frame = frame.bytes, .frame_size = frame.size};
+  if (port != HG_PORT_EVENTS) CHECK_EQ(hg_frame_decode(frame.bytes, frame.size, &in.message), HG_OK);
   actor->actor.receive(actor->actor.self, actor->now, &in, &actor->out);
-  free(frame);
+  free(frame.bytes);
   empty_outbox(actor);
 }
 
@@ -100,7 +107,7 @@ bool hg_test_take(struct hg_test_actor *actor, enum hg_port port, hg_peer *peer,
   if (actor->sent[port].count == 0) return false;
   struct hg_test_frame *taken = &actor->taken[port];
   free(taken->bytes);
-  *taken = pop(&actor->sent[port]);
+  *taken = hg_test_pipe_pop(&actor->sent[port]);
   *peer = taken->peer;
   CHECK_EQ(hg_frame_decode(taken->bytes, taken->size, out), HG_OK);
   return true;

@@ -39,6 +39,11 @@ struct hg_test_actor {
 void hg_test_actor_destroy(struct hg_test_actor *actor);
 // Hands a message in, through the codec.
 void hg_test_send(struct hg_test_actor *actor, enum hg_port port, hg_peer peer, const struct hg_message *message);
+// The same in two steps: a frame that waits somewhere on its way.
+struct hg_test_frame hg_test_frame_of(hg_peer peer, const struct hg_message *message);
+void hg_test_pass(struct hg_test_actor *actor, enum hg_port port, struct hg_test_frame frame); // takes the frame
+void hg_test_pipe_push(struct hg_test_pipe *pipe, struct hg_test_frame frame);
+struct hg_test_frame hg_test_pipe_pop(struct hg_test_pipe *pipe); // it must have one
 void hg_test_flush(struct hg_test_actor *actor);
 // The next message that the actor sent on a port, valid until the next take there; false: none.
 bool hg_test_take(struct hg_test_actor *actor, enum hg_port port, hg_peer *peer, struct hg_message *out);

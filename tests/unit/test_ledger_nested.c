@@ -100,6 +100,50 @@ TEST(ledger_nested, rows_of_parent_and_child_follow_each_other) {
   }
 }
 
+static void orphan_lent(struct story *story, uint64_t permit, int64_t tokens, const char *policy) {
+  struct hg_message event = story_event(story, HG_RESERVATION_ORPHANED, RESEARCH);
+  struct hg_reservation_orphaned_message *orphan = &event.as.reservation_orphaned;
+  const bool charge = strcmp(policy, "charge") == 0;
+  orphan->permit = permit;
+  orphan->policy = hg_text_of(policy);
+  STORY_TOTALS(story, orphan, charge ? tokens : 0, charge ? -tokens : 0);
+  story_put(story, &event);
+}
+
+static void expect_clean_audit(const struct bed *bed) {
+  static struct hg_audit_report report;
+  hg_error why = HG_ERROR_INIT;
+  CHECK_EQ(hg_ledger_audit_file(&bed->config, &bed->places, &report, &why), HG_OK);
+  if (report.differences) fprintf(stderr, "%s\n", report.list[0].text);
+  CHECK_EQ(report.differences, 0);
+}
+
+TEST(ledger_nested, audit_follows_what_moves_between_parent_and_child) {
+  struct bed bed;
+  struct story story;
+  struct hg_ledger_state state;
+  bed_make(&bed);
+  struct hg_ledger *ledger = bed_open(&bed, &state);
+  story_begin(&story, &state);
+  hg_ledger_state_clear(&state);
+  tell(&story, ledger, &bed, false); // 10 and 14 are open, and 10's newest row is one of 13
+  story_write(&story, ledger);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  expect_clean_audit(&bed);
+
+  ledger = bed_open(&bed, &state);
+  hg_ledger_state_clear(&state);
+  lend(&story, 15, 10, 800); // all that 10 has left
+  orphan_lent(&story, 10, 0, "keep");
+  orphan_lent(&story, 14, 50, "keep");
+  orphan_lent(&story, 15, 800, "charge");
+  story_write(&story, ledger);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  expect_clean_audit(&bed);
+  story_end(&story);
+  bed_remove(&bed);
+}
+
 TEST(ledger_nested, refuses_a_batch_that_lends_what_is_not_there) {
   for (int which = 0; which < 3; which++) {
     struct bed bed;
