@@ -243,6 +243,20 @@ TEST(tracker_once, numbers_without_a_row_of_their_own_get_one_together) {
   end(&f);
 }
 
+TEST(tracker_once, numbers_told_to_the_next_of_a_name_have_a_row) {
+  struct fixture f;
+  begin(&f, 1000, 4);
+  start(&f);
+  CHECK_EQ(report_as(&f, ALICE, "loader").last, 0);
+  record_as(&f, ALICE, 1, "", 10);
+  next_event(&f, HG_USAGE_RECORDED);
+  record_as(&f, ALICE, 2, "", HG_TOKENS_MAX); // refused
+  leave(&f, ALICE);                           // in the same turn
+  CHECK_EQ(report_as(&f, BOB, "loader").last, 2);
+  CHECK_EQ(next_event(&f, HG_NUMBERS_TAKEN)->as.numbers_taken.number, 2);
+  end(&f);
+}
+
 TEST(tracker_once, names_are_checked) {
   struct fixture f;
   begin(&f, 1000, 4);
