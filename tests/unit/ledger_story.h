@@ -102,7 +102,7 @@ struct story {
 static inline void story_begin(struct story *story, const struct hg_ledger_state *state) {
   *story = (struct story){.seq = state->last_seq};
   memcpy(story->topic_last, state->topic_last, sizeof story->topic_last);
-  for (uint32_t i = 0; i < BUDGETS; i++) {
+  for (uint32_t i = 0; i < state->budget_count; i++) {
     story->used[i] = state->budgets[i].used;
     story->reserved[i] = state->budgets[i].reserved;
     story->limit[i] = state->budgets[i].hard_limit;
