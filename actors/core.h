@@ -23,7 +23,7 @@ struct hg_core {
   struct hg_config *config;
   struct hg_places places;
   char ledger_id[37];
-  _Atomic uint64_t next_id;   // ids are unique over the ledger's life: the opening in the upper bits, a count below
+  _Atomic uint64_t next_id; // ids are unique over the ledger's life: the opening in the upper bits, a count below
   _Atomic uint32_t clients;
   _Atomic uint32_t references;
   _Atomic bool closed;
@@ -31,7 +31,7 @@ struct hg_core {
   pthread_mutex_t workers_lock;  // of the embedder's threads that call hg_run first at the same time
   struct hg_farewells farewells;
   hg_err (*start_workers)(struct hg_runtime *runtime);
-  struct hg_runtime *runtime;    // NULL once it is closed
+  struct hg_runtime *runtime; // NULL once it is closed
 };
 
 #define HG_IDS_AN_OPENING_BITS 40

@@ -1,5 +1,5 @@
-// The event bus: tells committed facts to whoever subscribed, as a topic and a msgpack map, in the order of the journal.
-// It keeps a picture of its own, folded from those facts, and asks no other actor.
+// The event bus: tells committed facts to whoever subscribed, as a topic and a msgpack map, in the order of the
+// journal. It keeps a picture of its own, folded from those facts, and asks no other actor.
 //
 // Hears: HG_PORT_COMMITTED (FACTS, COMMITTED), HG_PORT_EVENTS (subscriptions), HG_PORT_LIFE (STOP).
 #ifndef HG_EVENT_BUS_H

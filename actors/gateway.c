@@ -263,7 +263,8 @@ static bool is_numbered(enum hg_kind kind) {
   return kind == HG_LIMIT || kind == HG_CORRECT;
 }
 
-// RECORDED is cumulative: it answers every numbered command up to its number. So is the REJECTED of a store that is lost.
+// RECORDED is cumulative: it answers every numbered command up to its number. So is the REJECTED of a store that is
+// lost.
 static void numbers_done(struct gateway *gateway, uint64_t number, hg_err err, struct hg_outbox *out) {
   for (size_t i = 0; i < ASKED_MAX; i++) {
     struct asked *asked = &gateway->asked[i];

@@ -33,9 +33,9 @@ struct hg_runtime {
   struct hg_core *core;
   struct hg_ledger *ledger;
   struct hg_shell shells[HG_OWNER_COUNT];
-  struct hg_workers *workers; // NULL before the first hg_run
-  pthread_mutex_t life_lock;  // of the embedder's threads that talk to actors on their LIFE links
-  uint64_t counts;            // questions for counters so far
+  struct hg_workers *workers;          // NULL before the first hg_run
+  pthread_mutex_t life_lock;           // of the embedder's threads that talk to actors on their LIFE links
+  uint64_t counts;                     // questions for counters so far
   struct hg_outward_file *event_files; // of config->event_binds
 };
 
@@ -125,8 +125,12 @@ static hg_err ledger_fold(void *self, int64_t now_utc_us, uint32_t rows, uint64_
 
 static hg_err build(struct hg_runtime *runtime, const struct hg_ledger_state *state) {
   const struct hg_config *config = runtime->core->config;
-  const struct hg_store store = {runtime->ledger,   ledger_write,      ledger_recover,
-                                 ledger_checkpoint, ledger_find_usage, ledger_audit,
+  const struct hg_store store = {runtime->ledger,
+                                 ledger_write,
+                                 ledger_recover,
+                                 ledger_checkpoint,
+                                 ledger_find_usage,
+                                 ledger_audit,
                                  config->keep_days ? ledger_fold : NULL};
   hg_err err = hg_tracker_new(config, state, &runtime->shells[HG_TRACKER_ACTOR].actor);
   if (err == HG_OK) err = hg_scheduler_new(config, &runtime->shells[HG_SCHEDULER_ACTOR].actor);

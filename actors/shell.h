@@ -8,16 +8,16 @@
 
 struct hg_shell {
   struct hg_actor actor;
-  struct hg_link links[HG_PORT_COUNT]; // lent by the runtime until the join
-  struct hg_link life;                 // the runtime's end of links[HG_PORT_LIFE]
-  struct hg_core *core;                // closed when the actor dies; NULL: nothing to close
-  struct hg_counters counters;         // this thread's
+  struct hg_link links[HG_PORT_COUNT];  // lent by the runtime until the join
+  struct hg_link life;                  // the runtime's end of links[HG_PORT_LIFE]
+  struct hg_core *core;                 // closed when the actor dies; NULL: nothing to close
+  struct hg_counters counters;          // this thread's
   struct hg_id_map gone[HG_PORT_COUNT]; // this thread's: peers that are gone, whose last messages are not all read
-  uint32_t gone_ports, gone_turns;     // where there are any, and for how long
-  hg_err died_with;                    // after the join; HG_OK: it ended as it was told to
+  uint32_t gone_ports, gone_turns;      // where there are any, and for how long
+  hg_err died_with;                     // after the join; HG_OK: it ended as it was told to
   pthread_t thread;
   bool started;
-  bool ended;                          // the runtime has heard the actor's last word, and how it ended
+  bool ended; // the runtime has heard the actor's last word, and how it ended
   hg_err ended_with;
 };
 

@@ -16,11 +16,11 @@ struct hg_deferred; // a message that waits for the ledger's answer
 
 struct hg_tracker_peer {
   hg_peer id;
-  struct hg_reporter *reporter;                        // NULL: it has no lasting name
+  struct hg_reporter *reporter;                       // NULL: it has no lasting name
   struct hg_deferred *first_deferred, *last_deferred; // messages that wait in line
-  uint64_t last;                // the newest number that is decided
-  bool dirty, gone;             // has something to be told; has left
-  struct hg_tracker_peer *next; // dirty
+  uint64_t last;                                      // the newest number that is decided
+  bool dirty, gone;                                   // has something to be told; has left
+  struct hg_tracker_peer *next;                       // dirty
 };
 
 struct hg_found_usage {
@@ -45,7 +45,7 @@ struct hg_tracker {
   size_t reporter_count, reporter_capacity;
   uint64_t refusals; // answers that made somebody wait
   uint32_t max_concurrency;
-  uint64_t told_durable;           // to the scheduler
+  uint64_t told_durable; // to the scheduler
   bool told_given_up;
   struct {
     bool degraded, given_up;
@@ -55,7 +55,7 @@ struct hg_tracker {
   struct {
     uint64_t audited, differences;
     bool failed;
-  } audit; // the newest one
+  } audit;                         // the newest one
   struct hg_ledger_budget *stored; // until the start: what the ledger said
   uint64_t *left_open;             // until the start: permits of the last runtime
   size_t left_open_count;
@@ -90,7 +90,7 @@ void hg_tracker_tell_latch(struct hg_tracker *tracker, uint32_t budget);
 
 // tracker_commands.c; what is no command of theirs is passed over
 void hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in);
-void hg_tracker_answer_peers(struct hg_tracker *tracker); // RECORDED, at most one a peer
+void hg_tracker_answer_peers(struct hg_tracker *tracker);        // RECORDED, at most one a peer
 uint64_t hg_tracker_number_of(const struct hg_message *message); // 0: it is no numbered command
 // Who sends; entered when it is new. NULL: there is no place, and it was told so.
 struct hg_tracker_peer *hg_tracker_find_peer(struct hg_tracker *tracker, hg_peer id, uint64_t number);

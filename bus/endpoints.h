@@ -5,44 +5,58 @@
 
 #include "bus/links.h"
 
-enum hg_owner { HG_TRACKER_ACTOR, HG_SCHEDULER_ACTOR, HG_PERSISTER_ACTOR, HG_EVENT_BUS_ACTOR, HG_GATEWAY_ACTOR, HG_WORKER_POOL_ACTOR, HG_OWNER_COUNT };
+enum hg_owner {
+  HG_TRACKER_ACTOR,
+  HG_SCHEDULER_ACTOR,
+  HG_PERSISTER_ACTOR,
+  HG_EVENT_BUS_ACTOR,
+  HG_GATEWAY_ACTOR,
+  HG_WORKER_POOL_ACTOR,
+  HG_OWNER_COUNT
+};
 enum hg_side { HG_BIND, HG_CONNECT };
 
 #define HG_EVENTS_INSIDE "inproc://events"
 #define HG_WORKERS_INSIDE "inproc://workers" // each worker thread connects a DEALER
-#define HG_COMMANDS_HWM 8192 // commands of one client that the actor has not read
+#define HG_COMMANDS_HWM 8192                 // commands of one client that the actor has not read
 
 // Answers to clients: each outstanding command has its place. Commands: past the mark the client hears HG_ERR_BUSY.
-#define HG_CLIENT_SIDE {HG_COMMANDS_HWM, HG_LINK_HWM, 0}
-#define HG_ACTOR_SIDE {HG_LINK_HWM, HG_COMMANDS_HWM, 0}
-#define HG_PEER_SIDE {HG_LINK_HWM, HG_LINK_HWM, 0}
-#define HG_BUS_SIDE {HG_COMMITTED_HWM, HG_COMMITTED_HWM, 0}
-#define HG_OUTSIDE_EVENTS {HG_EVENTS_HWM, HG_COMMANDS_HWM, HG_COMMAND_FRAME_MAX}
-#define HG_OUTSIDE_COMMANDS {1024, 1024, HG_COMMAND_FRAME_MAX}
+#define HG_CLIENT_SIDE                                                                                                 \
+  { HG_COMMANDS_HWM, HG_LINK_HWM, 0 }
+#define HG_ACTOR_SIDE                                                                                                  \
+  { HG_LINK_HWM, HG_COMMANDS_HWM, 0 }
+#define HG_PEER_SIDE                                                                                                   \
+  { HG_LINK_HWM, HG_LINK_HWM, 0 }
+#define HG_BUS_SIDE                                                                                                    \
+  { HG_COMMITTED_HWM, HG_COMMITTED_HWM, 0 }
+#define HG_OUTSIDE_EVENTS                                                                                              \
+  { HG_EVENTS_HWM, HG_COMMANDS_HWM, HG_COMMAND_FRAME_MAX }
+#define HG_OUTSIDE_COMMANDS                                                                                            \
+  { 1024, 1024, HG_COMMAND_FRAME_MAX }
 #define HG_COMMITTED_HWM 4096 // FACTS frames that the event bus has not read
 
 //      owner         port       type    side     address                 limits
 #define HG_ENDPOINTS(ROW)                                                                                              \
-  ROW(TRACKER,     CLIENTS,   ROUTER, BIND,    "inproc://tracker",     HG_ACTOR_SIDE)                                  \
-  ROW(TRACKER,     DECISIONS, DEALER, BIND,    "inproc://decisions",   HG_PEER_SIDE)                                   \
-  ROW(SCHEDULER,   CLIENTS,   ROUTER, BIND,    "inproc://scheduler",   HG_ACTOR_SIDE)                                  \
-  ROW(PERSISTER,   FACTS,     DEALER, BIND,    "inproc://facts",       HG_PEER_SIDE)                                   \
-  ROW(PERSISTER,   AUDITS,    DEALER, BIND,    "inproc://audits",      HG_PEER_SIDE)                                   \
-  ROW(EVENT_BUS,   COMMITTED, PULL,   BIND,    "inproc://committed",   HG_BUS_SIDE)                                    \
-  ROW(EVENT_BUS,   EVENTS,    XPUB,   BIND,    HG_EVENTS_INSIDE,       HG_OUTSIDE_EVENTS)                              \
-  ROW(GATEWAY,     CONTROL,   ROUTER, BIND,    NULL,                   HG_OUTSIDE_COMMANDS)                            \
-  ROW(SCHEDULER,   DECISIONS, DEALER, CONNECT, "inproc://decisions",   HG_PEER_SIDE)                                   \
-  ROW(TRACKER,     FACTS,     DEALER, CONNECT, "inproc://facts",       HG_PEER_SIDE)                                   \
-  ROW(PERSISTER,   COMMITTED, PUSH,   CONNECT, "inproc://committed",   HG_BUS_SIDE)                                    \
-  ROW(GATEWAY,     TRACKER,   DEALER, CONNECT, "inproc://tracker",     HG_CLIENT_SIDE)                                 \
-  ROW(GATEWAY,     SCHEDULER, DEALER, CONNECT, "inproc://scheduler",   HG_CLIENT_SIDE)                                 \
-  ROW(GATEWAY,     AUDITS,    DEALER, CONNECT, "inproc://audits",      HG_PEER_SIDE)
+  ROW(TRACKER, CLIENTS, ROUTER, BIND, "inproc://tracker", HG_ACTOR_SIDE)                                               \
+  ROW(TRACKER, DECISIONS, DEALER, BIND, "inproc://decisions", HG_PEER_SIDE)                                            \
+  ROW(SCHEDULER, CLIENTS, ROUTER, BIND, "inproc://scheduler", HG_ACTOR_SIDE)                                           \
+  ROW(PERSISTER, FACTS, DEALER, BIND, "inproc://facts", HG_PEER_SIDE)                                                  \
+  ROW(PERSISTER, AUDITS, DEALER, BIND, "inproc://audits", HG_PEER_SIDE)                                                \
+  ROW(EVENT_BUS, COMMITTED, PULL, BIND, "inproc://committed", HG_BUS_SIDE)                                             \
+  ROW(EVENT_BUS, EVENTS, XPUB, BIND, HG_EVENTS_INSIDE, HG_OUTSIDE_EVENTS)                                              \
+  ROW(GATEWAY, CONTROL, ROUTER, BIND, NULL, HG_OUTSIDE_COMMANDS)                                                       \
+  ROW(SCHEDULER, DECISIONS, DEALER, CONNECT, "inproc://decisions", HG_PEER_SIDE)                                       \
+  ROW(TRACKER, FACTS, DEALER, CONNECT, "inproc://facts", HG_PEER_SIDE)                                                 \
+  ROW(PERSISTER, COMMITTED, PUSH, CONNECT, "inproc://committed", HG_BUS_SIDE)                                          \
+  ROW(GATEWAY, TRACKER, DEALER, CONNECT, "inproc://tracker", HG_CLIENT_SIDE)                                           \
+  ROW(GATEWAY, SCHEDULER, DEALER, CONNECT, "inproc://scheduler", HG_CLIENT_SIDE)                                       \
+  ROW(GATEWAY, AUDITS, DEALER, CONNECT, "inproc://audits", HG_PEER_SIDE)
 
 // The worker pool comes later than the others, at the first hg_run.
 #define HG_WORKER_POOL_ENDPOINTS(ROW)                                                                                  \
-  ROW(WORKER_POOL, RUNS,      ROUTER, BIND,    "inproc://runs",        HG_ACTOR_SIDE)                                  \
-  ROW(WORKER_POOL, WORKERS,   ROUTER, BIND,    HG_WORKERS_INSIDE,      HG_PEER_SIDE)                                   \
-  ROW(WORKER_POOL, SCHEDULER, DEALER, CONNECT, "inproc://scheduler",   HG_CLIENT_SIDE)
+  ROW(WORKER_POOL, RUNS, ROUTER, BIND, "inproc://runs", HG_ACTOR_SIDE)                                                 \
+  ROW(WORKER_POOL, WORKERS, ROUTER, BIND, HG_WORKERS_INSIDE, HG_PEER_SIDE)                                             \
+  ROW(WORKER_POOL, SCHEDULER, DEALER, CONNECT, "inproc://scheduler", HG_CLIENT_SIDE)
 
 struct hg_endpoint {
   enum hg_owner owner;

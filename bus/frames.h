@@ -5,13 +5,14 @@
 
 #include "schemas/message.h"
 
-// Writes the inside frame into `to`; returns its size, 0 when it does not fit into `room` or a text is one that the reader
-// would refuse (over its bound, not UTF-8, with a NUL). A number out of its type's range is our own bug: asserted.
-// Fields at the tail that have their default value are left out.
+// Writes the inside frame into `to`; returns its size, 0 when it does not fit into `room` or a text is one that the
+// reader would refuse (over its bound, not UTF-8, with a NUL). A number out of its type's range is our own bug:
+// asserted. Fields at the tail that have their default value are left out.
 size_t hg_frame_encode(const struct hg_message *message, uint8_t *to, size_t room);
 // Reads an inside frame. Texts and bytes point into `from`. Refuses (HG_ERR_PROTOCOL) unknown kinds, truncated frames,
-// wrong types, values out of range, texts over their bound, not UTF-8 or with a NUL, nesting, bytes after the end, frames
-// over HG_FRAME_MAX. Missing fields at the tail get their defaults, extra ones that are no containers are skipped.
+// wrong types, values out of range, texts over their bound, not UTF-8 or with a NUL, nesting, bytes after the end,
+// frames over HG_FRAME_MAX. Missing fields at the tail get their defaults, extra ones that are no containers are
+// skipped.
 hg_err hg_frame_decode(const uint8_t *from, size_t size, struct hg_message *out);
 // As hg_frame_decode for the first of several frames one after another; says how many bytes it took.
 hg_err hg_frame_decode_next(const uint8_t *from, size_t size, struct hg_message *out, size_t *taken);
@@ -25,8 +26,8 @@ static inline bool hg_is_control(enum hg_kind kind) {
 
 // What the outside frames say beside the message.
 struct hg_names {
-  const char *ledger_id;                       // UUID text
-  const struct hg_budget_config *budgets;      // index -> name
+  const char *ledger_id;                  // UUID text
+  const struct hg_budget_config *budgets; // index -> name
   uint32_t budget_count;
 };
 // An event for subscribers: the payload frame (the topic is the kind's name).
@@ -34,19 +35,23 @@ size_t hg_outside_encode_event(const struct hg_message *event, const struct hg_n
 // A command or answer of the control socket: {"v":1,"type":"STATUS","request":…,…} flat.
 // Both return the size; 0 when it does not fit into `room` or a text is one that no reader would take.
 size_t hg_outside_encode(const struct hg_message *message, const struct hg_names *names, uint8_t *to, size_t room);
-// Reads a map made by any msgpack library: fields in any order, integers of any width (floats with integral values too),
-// unknown fields skipped, missing and nil ones at their defaults. HG_ERR_PROTOCOL as above, and for a frame over
-// HG_COMMAND_FRAME_MAX, another version than 1, a message that is not of the control socket, a field given twice, nesting
-// over 8.
+// Reads a map made by any msgpack library: fields in any order, integers of any width (floats with integral values
+// too), unknown fields skipped, missing and nil ones at their defaults. HG_ERR_PROTOCOL as above, and for a frame over
+// HG_COMMAND_FRAME_MAX, another version than 1, a message that is not of the control socket, a field given twice,
+// nesting over 8.
 hg_err hg_outside_decode(const uint8_t *from, size_t size, struct hg_message *out);
 
 // Prints any bounded msgpack value (an outside frame) as one line of JSON into `to`, NUL-ended; returns its length, 0
-// when it is not whole, too deep (8), has a key that is neither text nor integer or a text that is not UTF-8, or does not
-// fit. Bytes and extensions become hex, infinities and NaN null; reals are short and read back the same (90.5,
+// when it is not whole, too deep (8), has a key that is neither text nor integer or a text that is not UTF-8, or does
+// not fit. Bytes and extensions become hex, infinities and NaN null; reals are short and read back the same (90.5,
 // 90.0).
 size_t hg_outside_to_json(const uint8_t *from, size_t size, char *to, size_t room);
 // Reads the envelope of an event frame (type, budget, seq, prev, at) for a subscriber. The texts point into `from`.
-struct hg_event_envelope { struct hg_text type, budget; uint64_t seq, prev; int64_t at; };
+struct hg_event_envelope {
+  struct hg_text type, budget;
+  uint64_t seq, prev;
+  int64_t at;
+};
 hg_err hg_outside_read_envelope(const uint8_t *from, size_t size, struct hg_event_envelope *out);
 
 #endif

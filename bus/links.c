@@ -45,8 +45,7 @@ void hg_context_shutdown(void *context) {
 }
 
 void hg_context_destroy(void *context) {
-  while (zmq_ctx_term(context) != 0 && errno == EINTR) {
-  }
+  while (zmq_ctx_term(context) != 0 && errno == EINTR) {}
 }
 
 static int zmq_type(enum hg_link_type type) {
@@ -175,10 +174,8 @@ hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *
   *peer = 0;
   if (err == HG_OK && (link->type == HG_ROUTER || link->type == HG_SUB)) {
     if (link->type == HG_ROUTER) known = pack_peer(zmq_msg_data(part), zmq_msg_size(part), peer);
-    if (zmq_msg_more(part))
-      err = receive_part(link->socket, part);
-    else
-      err = HG_ERR_PROTOCOL;
+    if (zmq_msg_more(part)) err = receive_part(link->socket, part);
+    else err = HG_ERR_PROTOCOL;
   }
   if (err == HG_OK && (drop_rest(link->socket, part) || !known)) err = HG_ERR_PROTOCOL;
   if (err != HG_OK) zmq_msg_close(part);

@@ -38,8 +38,8 @@ hg_err hg_link_subscribe(struct hg_link *link, const char *topic);
 void hg_link_last_endpoint(struct hg_link *link, char *out, size_t room);
 void hg_link_close(struct hg_link *link);
 
-// Never block. HG_ERR_BUSY: the pipe is full; HG_ERR_EMPTY: the peer is gone, or nothing waits; HG_ERR_CLOSED: the context
-// ends; HG_ERR_PROTOCOL: a message of the wrong number of frames, or a routing id over 7 bytes; it was dropped.
+// Never block. HG_ERR_BUSY: the pipe is full; HG_ERR_EMPTY: the peer is gone, or nothing waits; HG_ERR_CLOSED: the
+// context ends; HG_ERR_PROTOCOL: a message of the wrong number of frames, or a routing id over 7 bytes; it was dropped.
 // `peer` is for ROUTER links. A topic goes out as a frame of its own.
 hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, struct hg_bytes frame);
 hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *frame);

@@ -43,8 +43,10 @@ static bool somebody_listens(const char *path) {
 static hg_err check_path(const char *path, bool is_ours, hg_error *why) {
   struct stat found;
   if (lstat(path, &found) != 0) return HG_OK;
-  if (!S_ISSOCK(found.st_mode)) return refuse(why, "ipc://%s: something that is not a socket stands there; move it or name another path", path);
-  if (!is_ours && somebody_listens(path)) return refuse(why, "ipc://%s: another process is listening there; stop it or name another path", path);
+  if (!S_ISSOCK(found.st_mode))
+    return refuse(why, "ipc://%s: something that is not a socket stands there; move it or name another path", path);
+  if (!is_ours && somebody_listens(path))
+    return refuse(why, "ipc://%s: another process is listening there; stop it or name another path", path);
   return HG_OK;
 }
 

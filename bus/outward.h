@@ -6,14 +6,14 @@
 
 #include <sys/types.h>
 
-// Binds an ipc or tcp endpoint. For ipc it makes the folder (0700) when it is missing, and refuses a path where something
-// other than a stale socket stands: libzmq would delete a file and steal the socket of a living process in silence.
-// `is_ours`: in a directory that is ours alone, and while we hold its lock: whoever still listens there, such as a child that
-// was forked from an earlier runtime, does so in vain.
+// Binds an ipc or tcp endpoint. For ipc it makes the folder (0700) when it is missing, and refuses a path where
+// something other than a stale socket stands: libzmq would delete a file and steal the socket of a living process in
+// silence. `is_ours`: in a directory that is ours alone, and while we hold its lock: whoever still listens there, such
+// as a child that was forked from an earlier runtime, does so in vain.
 hg_err hg_outward_bind(struct hg_link *link, const char *endpoint, bool is_ours, hg_error *why);
 
-// The socket file of a bound ipc endpoint. It is removed when the runtime closes, or a child that was forked from it would
-// seem to listen there still.
+// The socket file of a bound ipc endpoint. It is removed when the runtime closes, or a child that was forked from it
+// would seem to listen there still.
 struct hg_outward_file {
   dev_t device;
   ino_t inode; // 0: none

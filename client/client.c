@@ -194,10 +194,9 @@ static hg_err take_settled(hg_client *client, const struct hg_settled_message *s
 static hg_err take_renewed(hg_client *client, uint64_t ticket, hg_err err) {
   if (client->renewals) client->renewals--;
   if (hg_id_map_remove(&client->abandoned, ticket)) return HG_OK;
-  return complete(client, (hg_completion){.kind = HG_COMPLETED_RENEWAL,
-                                          .ticket = {ticket},
-                                          .err = err,
-                                          .permit = {ticket & ~HG_TICKET_RENEW}});
+  return complete(
+      client, (hg_completion){
+                  .kind = HG_COMPLETED_RENEWAL, .ticket = {ticket}, .err = err, .permit = {ticket & ~HG_TICKET_RENEW}});
 }
 
 // Keeps the answer of the one question under way; late answers of questions given up are passed over.

@@ -36,19 +36,19 @@ struct hg_client {
   uint64_t next_id, last_id; // the rest of the block of ids
   // Numbered commands: 1 … sent, of which 1 … durable are answered and 1 … reported are taken by hg_client_next.
   uint64_t sent, durable, reported;
-  struct hg_ring rejections;        // struct hg_rejection, in the order of their numbers
-  bool lost_settles;                // the outcome of some is unknown
-  bool lost;                        // the store is: the outcome of …
-  uint64_t lost_after;              // … all numbers after this one is unknown
-  struct hg_ring silent;            // uint64_t numbers of waiting calls: no completion for them
-  struct hg_ring completions;       // hg_completion of acquires, settles and runs
-  struct hg_id_map abandoned;       // commands that a waiting call gave up: their answers find nobody
-  struct hg_ring unwanted;          // uint64_t permits: late grants of abandoned acquires, to be given back
+  struct hg_ring rejections;                  // struct hg_rejection, in the order of their numbers
+  bool lost_settles;                          // the outcome of some is unknown
+  bool lost;                                  // the store is: the outcome of …
+  uint64_t lost_after;                        // … all numbers after this one is unknown
+  struct hg_ring silent;                      // uint64_t numbers of waiting calls: no completion for them
+  struct hg_ring completions;                 // hg_completion of acquires, settles and runs
+  struct hg_id_map abandoned;                 // commands that a waiting call gave up: their answers find nobody
+  struct hg_ring unwanted;                    // uint64_t permits: late grants of abandoned acquires, to be given back
   uint64_t acquires, settles, renewals, runs; // unanswered
-  uint64_t waited_number;           // the numbered command of a waiting call under way; 0: none
+  uint64_t waited_number;                     // the numbered command of a waiting call under way; 0: none
   hg_err waited_result;
-  uint32_t unsaid;                 // links (bits) on which its LEAVE is still to be sent
-  struct hg_client *next_leaving;  // of those that wait to say it
+  uint32_t unsaid;                // links (bits) on which its LEAVE is still to be sent
+  struct hg_client *next_leaving; // of those that wait to say it
   // The one question that a waiting call asks at a time.
   uint64_t awaited; // its request id; 0: none
   bool answered;

@@ -118,9 +118,9 @@ hg_err hg_database_settle(sqlite3 *db, hg_error *why) {
   return HG_OK;
 }
 
-// After a sync that failed the system may take pages for written that are in its memory alone. A process that starts then
-// reads a WAL that is not on the disk: when the power fails in a checkpoint from it, the database is half written and
-// nothing is left to mend it from. So the WAL is written once more, as it was read, and synced before it is used.
+// After a sync that failed the system may take pages for written that are in its memory alone. A process that starts
+// then reads a WAL that is not on the disk: when the power fails in a checkpoint from it, the database is half written
+// and nothing is left to mend it from. So the WAL is written once more, as it was read, and synced before it is used.
 static hg_err secure_wal(sqlite3 *db, hg_error *why) {
   sqlite3_file *wal = NULL;
   (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);

@@ -190,8 +190,9 @@ hg_err hg_ledger_read_budgets(const struct hg_config *config, const struct hg_pl
   hg_err err = open_glance(config, places, patience_ms, &glance, why);
   if (err == HG_OK)
     err = hg_sql_prepare(
-        glance.db, "SELECT total_used, reserved, hard_limit, configured_limit, throttled FROM token_budget WHERE name = ?",
-        &find, why);
+        glance.db,
+        "SELECT total_used, reserved, hard_limit, configured_limit, throttled FROM token_budget WHERE name = ?", &find,
+        why);
   for (uint32_t i = 0; err == HG_OK && i < config->budget_count; i++)
     err = read_stored(glance.db, find, &config->budgets[i], &out[i], why);
   sqlite3_finalize(find);

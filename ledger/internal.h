@@ -137,7 +137,7 @@ struct hg_ledger {
   bool shared_readers;
   bool uncertain; // a write failed: nothing is written before hg_ledger_recover
   struct hg_database_files files;
-  int wal_pages;  // in the WAL and not yet in the database
+  int wal_pages; // in the WAL and not yet in the database
   sqlite3_stmt *statements[HG_SQL_STATEMENTS];
 
   // As of the newest commit; within a transaction, as of its newest event.
@@ -163,8 +163,8 @@ struct hg_ledger {
   struct hg_ledger_fold fold;
 };
 
-// ledger.c. After a transaction: one that failed, or whose files are gone, is uncertain until the recovery; what may pass
-// has a code of its own.
+// ledger.c. After a transaction: one that failed, or whose files are gone, is uncertain until the recovery; what may
+// pass has a code of its own.
 hg_err hg_ledger_judge_write(struct hg_ledger *ledger, hg_err err, hg_error *why);
 
 // journal.c: one row an event.
@@ -198,7 +198,8 @@ hg_err hg_once_tell(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_er
 // ledger.c: a failure that may pass gets a code of its own.
 hg_err hg_ledger_judge(const struct hg_ledger *ledger, hg_err err, hg_error *why);
 
-// audit.c: one audit, a portion a call. Statements are reset after each, so that writes and checkpoints may come between.
+// audit.c: one audit, a portion a call. Statements are reset after each, so that writes and checkpoints may come
+// between.
 struct hg_audit;
 hg_err hg_audit_begin(sqlite3 *db, struct hg_audit **out, hg_error *why);
 // NULL in `report`: there is more to do.
@@ -208,8 +209,8 @@ void hg_audit_end(struct hg_audit **audit);
 // state.c: from the file into memory.
 // Counts the opening and enters what the configuration adds, in one transaction.
 hg_err hg_state_begin_life(struct hg_ledger *ledger, const struct hg_config *config, bool is_empty, hg_error *why);
-// policies.c: entered at each opening; read back as the text of a configuration, malloc'd, with budgets and limits as the
-// configuration said them last
+// policies.c: entered at each opening; read back as the text of a configuration, malloc'd, with budgets and limits as
+// the configuration said them last
 hg_err hg_policies_enter(sqlite3 *db, const struct hg_config *config, hg_error *why);
 hg_err hg_policies_read(sqlite3 *db, char **out, hg_error *why);
 hg_err hg_state_load(struct hg_ledger *ledger, hg_error *why); // totals, last_seq, topic_last

@@ -1,5 +1,6 @@
-// The ledger: one SQLite file that holds every fact (the journal) and the running totals, updated in the same transaction.
-// One connection, used by one thread at a time (the persister's, and the runtime's before the actors start).
+// The ledger: one SQLite file that holds every fact (the journal) and the running totals, updated in the same
+// transaction. One connection, used by one thread at a time (the persister's, and the runtime's before the actors
+// start).
 #ifndef HG_LEDGER_H
 #define HG_LEDGER_H
 
@@ -12,32 +13,33 @@ struct hg_ledger;
 // What a runtime has to know to go on where the last one ended.
 struct hg_ledger_budget {
   char name[HG_BUDGET_NAME_MAX + 1];
-  uint32_t parent;               // index
+  uint32_t parent; // index
   int64_t used, reserved, hard_limit;
-  int64_t configured_limit;      // the limit that the configuration said last; differs from hard_limit after `headgate limit`
+  int64_t
+      configured_limit; // the limit that the configuration said last; differs from hard_limit after `headgate limit`
   bool throttled;
-  bool is_new;                   // not in the ledger before this opening
+  bool is_new; // not in the ledger before this opening
 };
-struct hg_ledger_permit {        // open when the last runtime died, or an orphan not yet settled
+struct hg_ledger_permit { // open when the last runtime died, or an orphan not yet settled
   uint64_t id;
   uint32_t budget;
-  int64_t tokens;                // the reservation
-  bool orphaned;                 // no longer reserved: `guess` of it counts as used until it is settled
+  int64_t tokens; // the reservation
+  bool orphaned;  // no longer reserved: `guess` of it counts as used until it is settled
   int64_t guess;
-  bool kept;                     // an orphan, still counted as reserved
+  bool kept; // an orphan, still counted as reserved
   uint32_t attempt;
   char task_id[HG_TASK_ID_MAX + 1];
 };
-struct hg_ledger_reporter {      // who numbers its commands under a lasting name
+struct hg_ledger_reporter { // who numbers its commands under a lasting name
   char name[HG_REPORTER_NAME_MAX + 1];
-  uint64_t last;                 // the newest number that was taken
+  uint64_t last; // the newest number that was taken
 };
 struct hg_ledger_state {
-  char ledger_id[37];            // UUID text
-  uint64_t opening;              // counts the openings of this ledger, from 1; already durable
+  char ledger_id[37]; // UUID text
+  uint64_t opening;   // counts the openings of this ledger, from 1; already durable
   uint64_t last_seq;
   uint64_t topic_last[HG_EVENT_KINDS];
-  struct hg_ledger_budget *budgets;   // in the order of the configuration
+  struct hg_ledger_budget *budgets; // in the order of the configuration
   uint32_t budget_count;
   struct hg_ledger_permit *permits;
   size_t permit_count;
@@ -53,41 +55,42 @@ static inline bool hg_ledger_limit_is_news(const struct hg_ledger_budget *stored
 }
 
 // Opens or creates the ledger for a runtime: takes the lock file (waits up to 5 s for short holders), checks that the
-// file is one of ours, applies the pragmas, passes the checkpoint law, counts the opening, reads the state. Budgets of the
-// configuration that the ledger does not know are new; budgets of the ledger that the configuration does not name and a
-// parent that differs from the stored one are HG_ERR_CONFIG (the first only when it has rows).
+// file is one of ours, applies the pragmas, passes the checkpoint law, counts the opening, reads the state. Budgets of
+// the configuration that the ledger does not know are new; budgets of the ledger that the configuration does not name
+// and a parent that differs from the stored one are HG_ERR_CONFIG (the first only when it has rows).
 hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *places, struct hg_ledger **out,
                       struct hg_ledger_state *state, hg_error *why);
-// Checkpoints, closes, gives the lock back. HG_ERR_STORE when the last checkpoint failed (nothing is lost) or the file is
-// not where it was.
+// Checkpoints, closes, gives the lock back. HG_ERR_STORE when the last checkpoint failed (nothing is lost) or the file
+// is not where it was.
 hg_err hg_ledger_close(struct hg_ledger **ledger);
 
 // Writes the events of these FACTS payloads (inside frames, one after another) in one transaction: journal rows, totals
 // along the tree, latches, limits, reservations, topics. All or nothing. On failure the outcome is unknown until
-// hg_ledger_recover has said. This, hg_ledger_recover and hg_ledger_checkpoint tell HG_ERR_BUSY or HG_ERR_NO_MEMORY where
-// what is in the way may go by itself (a full disk, no memory, somebody who reads along), HG_ERR_STORE where it does not.
+// hg_ledger_recover has said. This, hg_ledger_recover and hg_ledger_checkpoint tell HG_ERR_BUSY or HG_ERR_NO_MEMORY
+// where what is in the way may go by itself (a full disk, no memory, somebody who reads along), HG_ERR_STORE where it
+// does not.
 hg_err hg_ledger_write(struct hg_ledger *ledger, const struct hg_bytes *payloads, size_t count, hg_error *why);
 // The committed row with this usage id: *seq 0 when there is none. *content is hg_usage_content of that row.
 hg_err hg_ledger_find_usage(struct hg_ledger *ledger, struct hg_text usage_id, uint64_t *seq, uint64_t *content,
                             hg_error *why);
-// A hash of what a USAGE_RECORDED or USAGE_CORRECTED says, without its moment, its reporter and the totals: two with the
-// same usage id and hash are the same. `budget`: the name of its budget.
+// A hash of what a USAGE_RECORDED or USAGE_CORRECTED says, without its moment, its reporter and the totals: two with
+// the same usage id and hash are the same. `budget`: the name of its budget.
 uint64_t hg_usage_content(const struct hg_message *event, struct hg_text budget);
 // After a failed write: rolls back what is open, passes the checkpoint law, and says the newest seq that is stored.
 hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_error *why);
-// Checkpoints when the WAL is past a size, or (idle) when there is anything in it. Cheap when there is nothing to do. It
-// notices, as each write does, when the file or its WAL is no longer where it was: HG_ERR_STORE.
+// Checkpoints when the WAL is past a size, or (idle) when there is anything in it. Cheap when there is nothing to do.
+// It notices, as each write does, when the file or its WAL is no longer where it was: HG_ERR_STORE.
 hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why);
 
 // One portion of a pass over the journal, at most `rows` rows, in one transaction: rows older than ledger.keepDays are
-// folded, but for those of permits that have not ended. `more`: the pass is not over. On failure as after a write: nothing
-// is written before hg_ledger_recover. Not while an audit is under way.
+// folded, but for those of permits that have not ended. `more`: the pass is not over. On failure as after a write:
+// nothing is written before hg_ledger_recover. Not while an audit is under way.
 hg_err hg_ledger_fold(struct hg_ledger *ledger, int64_t now_us, uint32_t rows, uint64_t *folded, bool *more,
                       hg_error *why);
 
 // One portion of an audit, at most `rows` rows; `anew`: the first one of a new audit. It covers what is stored when it
-// begins, whatever is written meanwhile. `done`: that was the last portion, and `out` says what was found. After an error
-// the audit is over.
+// begins, whatever is written meanwhile. `done`: that was the last portion, and `out` says what was found. After an
+// error the audit is over.
 hg_err hg_ledger_audit(struct hg_ledger *ledger, bool anew, uint32_t rows, struct hg_audit_report *out, bool *done,
                        hg_error *why);
 

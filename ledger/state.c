@@ -215,10 +215,11 @@ static hg_err read_permit(const struct hg_ledger *ledger, const struct hg_config
 static hg_err tell_permits(struct hg_ledger *ledger, const struct hg_config *config, struct hg_ledger_state *out,
                            hg_error *why) {
   sqlite3_stmt *all = NULL;
-  hg_err err = hg_sql_prepare(
-      ledger->db,
-      "SELECT id, budget, tokens, state, attempt, task_id, used FROM reservation WHERE " HG_SQL_UNSETTLED " ORDER BY id",
-      &all, why);
+  hg_err err =
+      hg_sql_prepare(ledger->db,
+                     "SELECT id, budget, tokens, state, attempt, task_id, used FROM reservation WHERE " HG_SQL_UNSETTLED
+                     " ORDER BY id",
+                     &all, why);
   size_t capacity = 0;
   int code = SQLITE_DONE;
   while (err == HG_OK && (code = sqlite3_step(all)) == SQLITE_ROW) {

@@ -7,42 +7,43 @@
 #include <assert.h>
 
 // Names and texts, bytes.
-#define HG_TEXT_MAX 512              // any other text in a message (a reason, an error)
-#define HG_LABEL_MAX 128             // model, response id
+#define HG_TEXT_MAX 512  // any other text in a message (a reason, an error)
+#define HG_LABEL_MAX 128 // model, response id
 #define HG_PATH_MAX 1024
 #define HG_REPORTER_NAME_MAX HG_BUDGET_NAME_MAX // the lasting name of a client
 
 // Budgets.
-#define HG_BUDGETS_MAX 10001         // "default" and 10,000 others
-#define HG_BUDGET_DEPTH_MAX 8        // budgets on a path, the root included
+#define HG_BUDGETS_MAX 10001  // "default" and 10,000 others
+#define HG_BUDGET_DEPTH_MAX 8 // budgets on a path, the root included
 #define HG_TOKEN_SUM_MAX HG_TOKENS_MAX
 
 // Queues and windows, messages.
 #define HG_CONCURRENCY_MAX 65536
-#define HG_QUEUE_MAX (1 << 20)       // acquires that wait in the scheduler
-#define HG_CLIENT_WINDOW (1 << 20)   // unanswered commands of one client
+#define HG_QUEUE_MAX (1 << 20)     // acquires that wait in the scheduler
+#define HG_CLIENT_WINDOW (1 << 20) // unanswered commands of one client
 #define HG_CLIENTS_MAX 4096
 #define HG_PEERS_MAX (2 * HG_CLIENTS_MAX) // that the tracker knows: clients, and those whose LEAVE is on its way
-#define HG_REPORTERS_MAX 65536       // lasting names that a ledger knows
-#define HG_FINDS_WINDOW 1024         // questions for usage ids that the persister has not answered
-#define HG_DEFERRED_MAX 8192         // commands of clients that wait for such an answer
-#define HG_BURST 256                 // messages that an actor drains from one link before it flushes
-#define HG_FACTS_BYTES (64 * 1024)   // events in one FACTS frame
-#define HG_FACTS_WINDOW 16           // FACTS frames that the persister has not acknowledged
-#define HG_FACTS_BACKLOG_BYTES (4 * 1024 * 1024) // events waiting for a place in the window before the tracker stops listening
-#define HG_LINK_HWM (HG_CLIENT_WINDOW + 1024)    // high-water mark of links whose sender keeps a window
-#define HG_EVENTS_HWM 100000         // events that wait for one slow subscriber before it loses some
+#define HG_REPORTERS_MAX 65536            // lasting names that a ledger knows
+#define HG_FINDS_WINDOW 1024              // questions for usage ids that the persister has not answered
+#define HG_DEFERRED_MAX 8192              // commands of clients that wait for such an answer
+#define HG_BURST 256                      // messages that an actor drains from one link before it flushes
+#define HG_FACTS_BYTES (64 * 1024)        // events in one FACTS frame
+#define HG_FACTS_WINDOW 16                // FACTS frames that the persister has not acknowledged
+#define HG_FACTS_BACKLOG_BYTES                                                                                         \
+  (4 * 1024 * 1024) // events waiting for a place in the window before the tracker stops listening
+#define HG_LINK_HWM (HG_CLIENT_WINDOW + 1024) // high-water mark of links whose sender keeps a window
+#define HG_EVENTS_HWM 100000                  // events that wait for one slow subscriber before it loses some
 
 // Leases of permits, milliseconds.
 #define HG_LEASE_MS_MIN 100
 #define HG_LEASE_MS_MAX (7 * 24 * 3600 * 1000)
 
 // Frames, bytes.
-#define HG_INLINE_FRAME 33           // libzmq keeps these without an allocation
-#define HG_EVENT_FRAME_MAX 4096      // one event inside
-#define HG_OUTSIDE_FRAME_MAX 8192    // one event outside
-#define HG_FRAME_MAX (128 * 1024)    // any inside frame but those of the batch runner
-#define HG_BODY_MAX (16 * 1024 * 1024) // a request or an answer of a provider; a line of a batch file
+#define HG_INLINE_FRAME 33               // libzmq keeps these without an allocation
+#define HG_EVENT_FRAME_MAX 4096          // one event inside
+#define HG_OUTSIDE_FRAME_MAX 8192        // one event outside
+#define HG_FRAME_MAX (128 * 1024)        // any inside frame but those of the batch runner
+#define HG_BODY_MAX (16 * 1024 * 1024)   // a request or an answer of a provider; a line of a batch file
 #define HG_COMMAND_FRAME_MAX (64 * 1024) // an outside command
 
 static_assert(HG_FACTS_BYTES + HG_EVENT_FRAME_MAX < HG_FRAME_MAX, "a FACTS frame fits into a frame");

@@ -15,7 +15,7 @@ struct hg_bytes {
   const uint8_t *data;
   uint32_t size;
 };
-struct hg_text hg_text_of(const char *string);      // NULL: empty
+struct hg_text hg_text_of(const char *string); // NULL: empty
 bool hg_text_equal(struct hg_text a, struct hg_text b);
 // Copies into a NUL-ended buffer of `room` bytes; cut when longer.
 // Never ends in half a character.
@@ -40,8 +40,19 @@ void hg_text_clean(char *string);
 #define HG_C_bytes struct hg_bytes
 
 enum hg_field_type {
-  HG_FIELD_flag, HG_FIELD_u32, HG_FIELD_u64, HG_FIELD_num, HG_FIELD_tokens, HG_FIELD_opt, HG_FIELD_percent,
-  HG_FIELD_id, HG_FIELD_time, HG_FIELD_budget, HG_FIELD_source, HG_FIELD_text, HG_FIELD_bytes
+  HG_FIELD_flag,
+  HG_FIELD_u32,
+  HG_FIELD_u64,
+  HG_FIELD_num,
+  HG_FIELD_tokens,
+  HG_FIELD_opt,
+  HG_FIELD_percent,
+  HG_FIELD_id,
+  HG_FIELD_time,
+  HG_FIELD_budget,
+  HG_FIELD_source,
+  HG_FIELD_text,
+  HG_FIELD_bytes
 };
 
 enum hg_kind {
@@ -67,8 +78,15 @@ struct hg_event_head {
 };
 
 #define FIELD(type, name, outside, doc) HG_C_##type name;
-#define MESSAGE(NAME, name, code, since, doc, fields) struct hg_##name##_message { fields };
-#define EVENT(NAME, name, code, since, doc, fields) struct hg_##name##_message { struct hg_event_head head; fields };
+#define MESSAGE(NAME, name, code, since, doc, fields)                                                                  \
+  struct hg_##name##_message {                                                                                         \
+    fields                                                                                                             \
+  };
+#define EVENT(NAME, name, code, since, doc, fields)                                                                    \
+  struct hg_##name##_message {                                                                                         \
+    struct hg_event_head head;                                                                                         \
+    fields                                                                                                             \
+  };
 #include "schemas/messages.def"
 #undef MESSAGE
 #undef EVENT
@@ -97,8 +115,8 @@ struct hg_field {
 };
 struct hg_kind_info {
   enum hg_kind kind;
-  const char *name;         // "TOKENS_RESERVED": the topic
-  uint32_t since;           // protocol version
+  const char *name; // "TOKENS_RESERVED": the topic
+  uint32_t since;   // protocol version
   const char *doc;
   bool is_event;
   const struct hg_field *fields; // without the head of events

@@ -36,7 +36,8 @@ _Noreturn void hg_plain_fail(const char *file, int line, const char *text);
 #include <criterion/criterion.h>
 // No .timeout: in Criterion 2.4.1 it can deadlock under load. CTest has one.
 #define TEST(suite_, name_) Test(suite_, name_)
-// Criterion sends a message to its parent for each assertion, also for one that holds; millions of them would take minutes.
+// Criterion sends a message to its parent for each assertion, also for one that holds; millions of them would take
+// minutes.
 #define CHECK(condition)                                                                                               \
   do {                                                                                                                 \
     if (!(condition)) cr_assert_fail("%s", #condition);                                                                \
@@ -48,7 +49,8 @@ _Noreturn void hg_plain_fail(const char *file, int line, const char *text);
 #define CHECK_EQ(left, right)                                                                                          \
   do {                                                                                                                 \
     const long long left_ = (long long)(left), right_ = (long long)(right);                                            \
-    if (left_ != right_) fprintf(stderr, "%s:%d: %s = %lld, %s = %lld\n", __FILE__, __LINE__, #left, left_, #right, right_); \
+    if (left_ != right_)                                                                                               \
+      fprintf(stderr, "%s:%d: %s = %lld, %s = %lld\n", __FILE__, __LINE__, #left, left_, #right, right_);              \
     CHECK(left_ == right_ && #left " == " #right);                                                                     \
   } while (0)
 
@@ -57,8 +59,9 @@ _Noreturn void hg_plain_fail(const char *file, int line, const char *text);
   do {                                                                                                                 \
     const char *left_ = (left), *right_ = (right);                                                                     \
     const bool same_ = left_ && right_ && strcmp(left_, right_) == 0;                                                  \
-    if (!same_) fprintf(stderr, "%s:%d: %s = \"%s\", %s = \"%s\"\n", __FILE__, __LINE__, #left, left_ ? left_ : "(null)", #right, \
-                        right_ ? right_ : "(null)");                                                                   \
+    if (!same_)                                                                                                        \
+      fprintf(stderr, "%s:%d: %s = \"%s\", %s = \"%s\"\n", __FILE__, __LINE__, #left, left_ ? left_ : "(null)",        \
+              #right, right_ ? right_ : "(null)");                                                                     \
     CHECK(same_);                                                                                                      \
   } while (0)
 

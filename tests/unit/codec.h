@@ -8,7 +8,6 @@
 #include <msgpack.h>
 #include <unistd.h>
 
-
 #define CODEC_SCRATCH 8192
 #define CODEC_ROUNDS 2000
 

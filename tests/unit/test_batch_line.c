@@ -157,20 +157,23 @@ TEST(batch_line, printed_results) {
                              .body = "\n{ \"x\" : [ 1 , \"a \\\" b\" ]\r\n}\n",
                              .body_len = 32};
   result.body_len = strlen(result.body);
-  check_printed(&result,
-                "{\"id\":\"batch_req_00000000000001230000000000000abc00000000000000f1\",\"custom_id\":\"a\",\"response\":{\"status_"
-                "code\":200,\"request_id\":\"r\",\"body\":{\"x\":[1,\"a \\\" b\"]}},\"error\":null}\n");
+  check_printed(&result, "{\"id\":\"batch_req_00000000000001230000000000000abc00000000000000f1\",\"custom_id\":\"a\","
+                         "\"response\":{\"status_"
+                         "code\":200,\"request_id\":\"r\",\"body\":{\"x\":[1,\"a \\\" b\"]}},\"error\":null}\n");
   result.body = "<html>\xFF\x01\"\xE2\x82";
   result.body_len = strlen(result.body);
   result.status = 502;
   result.request_id = NULL;
   check_printed(&result,
-                "{\"id\":\"batch_req_00000000000001230000000000000abc00000000000000f1\",\"custom_id\":\"a\",\"response\":{\"status_"
+                "{\"id\":\"batch_req_00000000000001230000000000000abc00000000000000f1\",\"custom_id\":\"a\","
+                "\"response\":{\"status_"
                 "code\":502,\"request_id\":null,\"body\":\"<html>\xEF\xBF\xBD\\u0001\\\"\xEF\xBF\xBD\xEF\xBF\xBD\"},"
                 "\"error\":null}\n");
   const struct hg_result none = {.error_code = "invalid_line", .error_message = "line 3: \"x\"", .line_number = 3};
-  check_printed(&none, "{\"id\":\"batch_req_000000000000000000000000000000000000000000000000\",\"custom_id\":null,\"response\":null,"
-                       "\"error\":{\"code\":\"invalid_line\",\"message\":\"line 3: \\\"x\\\"\",\"line\":3}}\n");
+  check_printed(
+      &none,
+      "{\"id\":\"batch_req_000000000000000000000000000000000000000000000000\",\"custom_id\":null,\"response\":null,"
+      "\"error\":{\"code\":\"invalid_line\",\"message\":\"line 3: \\\"x\\\"\",\"line\":3}}\n");
 }
 
 TEST(batch_line, too_long_an_answer_prints_nothing) {

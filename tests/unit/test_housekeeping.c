@@ -82,9 +82,8 @@ static void turn(struct scene *scene, int64_t later_us) {
 static void begin(struct scene *scene) {
   *scene = (struct scene){.store.found = {.seq = 70, .rows = 66, .permits = 11}};
   scene->persister.now = (struct hg_now){START_US, 2000000};
-  const struct hg_store store = {&scene->store,      pretend_write, pretend_recover,
-                                 pretend_checkpoint, pretend_find,  pretend_audit,
-                                 pretend_fold};
+  const struct hg_store store = {&scene->store, pretend_write, pretend_recover, pretend_checkpoint,
+                                 pretend_find,  pretend_audit, pretend_fold};
   CHECK_EQ(hg_persister_new(store, 0, &scene->persister.actor), HG_OK);
   turn(scene, 0);
 }

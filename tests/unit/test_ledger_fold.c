@@ -142,9 +142,8 @@ TEST(ledger_fold, nothing_goes_for_ever_and_usage_ids_go_with_their_rows) {
   for (unsigned i = 0; i < 20; i++)
     story_usage(&story, DEFAULT, 1, "task", false);
   story_write(&story, ledger);
-  CHECK_EQ(
-      sqlite3_exec(ledger->db, "INSERT INTO usage_id SELECT 'id-' || seq, seq, 7 FROM journal", NULL, NULL, NULL),
-      SQLITE_OK);
+  CHECK_EQ(sqlite3_exec(ledger->db, "INSERT INTO usage_id SELECT 'id-' || seq, seq, 7 FROM journal", NULL, NULL, NULL),
+           SQLITE_OK);
   ledger->keep_days = 0;
   CHECK_EQ(fold_before(ledger, 1000, 5), 0);
   ledger->keep_days = 1;

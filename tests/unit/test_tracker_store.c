@@ -150,7 +150,7 @@ TEST(tracker_store, once_given_up_every_answer_says_that_the_outcome_is_unknown)
   start(&f);
   const uint64_t durable = f.events.at[f.events.count - 1].as.head.seq;
   record(&f, 0, 10);
-  write_facts(&f); // 1 waits for its commit
+  write_facts(&f);              // 1 waits for its commit
   record(&f, 0, HG_TOKENS_MAX); // refused
   record(&f, 0, 20);
   question(&f, HG_GET_USAGE);
