@@ -201,6 +201,7 @@ static hg_err take_name(struct hg_tracker *tracker, hg_peer id, struct hg_text n
   reporter->peer = id;
   peer->reporter = reporter;
   *last = peer->last = reporter->last;
+  hg_tracker_tell_numbers(tracker, peer); // decided in the turn in which the last one to use the name left
   return HG_OK;
 }
 
