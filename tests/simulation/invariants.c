@@ -180,7 +180,7 @@ void hg_sim_check_opened(struct hg_sim *sim, const struct hg_ledger_state *state
   CHECK(state->last_seq >= sim->committed); // I3
   CHECK(state->last_seq <= sim->events.count);
   take_back(sim, state->last_seq);
-  sim->committed = sim->stored = sim->delivered = sim->published = state->last_seq;
+  sim->committed = sim->stored = sim->delivered = sim->published = sim->life_began = state->last_seq;
   CHECK(memcmp(state->topic_last, sim->model.topic_last, sizeof state->topic_last) == 0);
   for (uint32_t i = 0; i < state->budget_count; i++) {
     const struct hg_model_budget *budget = &sim->model.budgets[i];

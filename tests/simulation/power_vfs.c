@@ -146,8 +146,7 @@ static void sync_badly(struct file *file) {
     else if (power.forgets) file->sectors[at] = DIFFERS;
   }
   if (power.forgets) file->dirty = (struct range){0, 0};
-  if (file->size_is_dirty && roll(2)) sync_size(file);
-  else if (power.forgets) file->size_is_dirty = false;
+  if (file->size_is_dirty && roll(2)) sync_size(file); // which is no page: it is not forgotten
 }
 
 static void lose_power(struct file *file) {

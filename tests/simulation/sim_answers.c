@@ -20,11 +20,12 @@ static bool is_short(const struct hg_sim *sim, uint32_t budget) {
 
 // Nobody who came later may be granted anything of a budget that is short for an earlier one. After word of room the
 // earlier one asks again first, unless another budget of its path became short meanwhile: never with only one budget.
+// One that was said again may have lost its place meanwhile.
 static void check_fair(const struct hg_sim *sim, const struct hg_sim_wish *granted) {
-  if (granted->parent) return;
+  if (granted->parent || granted->sent > 1) return;
   for (uint64_t i = 1; i <= sim->last_wish; i++) {
     const struct hg_sim_wish *earlier = &sim->wishes[i];
-    if (earlier->parent || !is_waiting(sim, earlier) || earlier->arrival >= granted->arrival) continue;
+    if (earlier->parent || earlier->sent > 1 || !is_waiting(sim, earlier) || earlier->arrival >= granted->arrival) continue;
     if (!on_path(sim, earlier->waits_for, granted->budget)) continue;
     CHECK(!is_short(sim, earlier->waits_for));
     CHECK(sim->setup.config.budget_count > 1);
@@ -62,6 +63,7 @@ static void check_recorded(struct hg_sim *sim, struct hg_sim_line *line, uint64_
     CHECK(command->row && command->row <= sim->committed); // I3, I7
     if (!command->usage_id) continue;
     CHECK_EQ(sim->usage_ids[command->usage_id].command, index);
+    if (command->row <= sim->life_began) hg_sim_reach(sim, HG_SIM_USAGE_ID_KNOWN);
   }
   line->recorded = number;
 }
@@ -112,7 +114,9 @@ static void check_granted(struct hg_sim *sim, const struct hg_granted_message *a
   struct hg_sim_wish *wish = wish_of(sim, answer->request);
   const struct hg_model_permit *permit = &sim->model.permits[answer->request];
   CHECK(++wish->answered <= wish->sent); // I8
-  CHECK(wish->state == HG_SIM_OPEN || wish->state == HG_SIM_GRANTED);
+  // Said again, it may be granted after it was refused: then its client has it all the same.
+  CHECK(wish->state != HG_SIM_REFUSED || wish->sent > 1);
+  if (wish->state == HG_SIM_REFUSED) wish->given_up = false;
   CHECK(permit->reserved_at && permit->reserved_at <= sim->committed); // I3
   CHECK_EQ(answer->tokens, permit->granted);
   wish->state = HG_SIM_GRANTED;

@@ -125,6 +125,7 @@ struct hg_sim {
   uint64_t committed;                              // the persister said so
   uint64_t unknown;                                // last seq of a commit with an unknown outcome; 0: none
   uint64_t published;
+  uint64_t life_began; // the newest row then
   uint64_t failures_judged;
   bool busy, given_up, closing, lost;
   uint32_t dies_in; // steps; 0: it goes on
