@@ -62,7 +62,8 @@ static void check_fact(struct hg_sim *sim, const struct hg_message *event) {
     const struct hg_limit_changed_message *limit = &event->as.limit_changed;
     if (limit->hard_limit < limit->used + limit->reserved) hg_sim_reach(sim, HG_SIM_LIMIT_UNDER_COMMITMENTS);
   } else if (event->kind == HG_TASK_FAILED) {
-    if (hg_text_equal(event->as.task_failed.reason, hg_text_of("lease_expired"))) hg_sim_reach(sim, HG_SIM_LEASE_EXPIRED);
+    if (hg_text_equal(event->as.task_failed.reason, hg_text_of("lease_expired")))
+      hg_sim_reach(sim, HG_SIM_LEASE_EXPIRED);
   } else if (event->kind == HG_AUDIT_DONE) {
     CHECK_EQ(event->as.audit_done.differences, 0);
   }
