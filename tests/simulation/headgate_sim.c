@@ -79,8 +79,8 @@ static void report_failure(const char *program, const struct plan *plan, const s
   fprintf(stderr, "seed %llu failed at step %llu (%s %d); again:\n  %s --seed %llu --steps %llu --death-every %u%s%s\n",
           (unsigned long long)at->seed, (unsigned long long)at->step, WIFSIGNALED(status) ? "signal" : "exit",
           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), program, (unsigned long long)at->seed,
-          (unsigned long long)plan->options.steps, plan->options.death_every, plan->options.only_cuts ? " --cuts 1000000" : "",
-          plan->options.synchronous_normal ? " --normal" : "");
+          (unsigned long long)plan->options.steps, plan->options.death_every,
+          plan->options.only_cuts ? " --cuts 1000000" : "", plan->options.synchronous_normal ? " --normal" : "");
 }
 
 static bool add_up(const struct plan *plan, const struct progress *all) {
@@ -89,7 +89,8 @@ static bool add_up(const struct plan *plan, const struct progress *all) {
   for (unsigned job = 0; job < plan->jobs; job++)
     for (size_t i = 0; i < words; i++)
       ((uint64_t *)(void *)&sum)[i] += ((const uint64_t *)(const void *)&all[job].totals)[i];
-  printf("%llu grants, %llu facts, %llu commits, %llu power cuts, %llu kills, %llu stops, %llu faults, %llu failed syncs\n",
+  printf("%llu grants, %llu facts, %llu commits, %llu power cuts, %llu kills, %llu stops, %llu faults, %llu failed "
+         "syncs\n",
          (unsigned long long)sum.grants, (unsigned long long)sum.facts, (unsigned long long)sum.commits,
          (unsigned long long)sum.cuts, (unsigned long long)sum.kills, (unsigned long long)sum.stops,
          (unsigned long long)sum.failures, (unsigned long long)sum.failed_syncs);
@@ -113,8 +114,7 @@ int main(int argc, char **argv) {
     usage();
     return 2;
   }
-  struct progress *all =
-      mmap(NULL, plan.jobs * sizeof *all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  struct progress *all = mmap(NULL, plan.jobs * sizeof *all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (all == MAP_FAILED) return 2;
   printf("seeds %llu to %llu, %llu steps each\n", (unsigned long long)plan.first,
          (unsigned long long)(plan.first + plan.seeds - 1), (unsigned long long)plan.options.steps);

@@ -62,7 +62,8 @@ static void check_fact(struct hg_sim *sim, const struct hg_message *event) {
     const struct hg_limit_changed_message *limit = &event->as.limit_changed;
     if (limit->hard_limit < limit->used + limit->reserved) hg_sim_reach(sim, HG_SIM_LIMIT_UNDER_COMMITMENTS);
   } else if (event->kind == HG_TASK_FAILED) {
-    if (hg_text_equal(event->as.task_failed.reason, hg_text_of("lease_expired"))) hg_sim_reach(sim, HG_SIM_LEASE_EXPIRED);
+    if (hg_text_equal(event->as.task_failed.reason, hg_text_of("lease_expired")))
+      hg_sim_reach(sim, HG_SIM_LEASE_EXPIRED);
   } else if (event->kind == HG_AUDIT_DONE) {
     CHECK_EQ(event->as.audit_done.differences, 0);
   }
@@ -181,7 +182,7 @@ void hg_sim_check_opened(struct hg_sim *sim, const struct hg_ledger_state *state
   CHECK(state->last_seq >= sim->committed); // I3
   CHECK(state->last_seq <= sim->events.count);
   take_back(sim, state->last_seq);
-  sim->committed = sim->stored = sim->delivered = sim->published = state->last_seq;
+  sim->committed = sim->stored = sim->delivered = sim->published = sim->life_began = state->last_seq;
   CHECK(memcmp(state->topic_last, sim->model.topic_last, sizeof state->topic_last) == 0);
   for (uint32_t i = 0; i < state->budget_count; i++) {
     const struct hg_model_budget *budget = &sim->model.budgets[i];

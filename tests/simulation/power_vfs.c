@@ -146,8 +146,7 @@ static void sync_badly(struct file *file) {
     else if (power.forgets) file->sectors[at] = DIFFERS;
   }
   if (power.forgets) file->dirty = (struct range){0, 0};
-  if (file->size_is_dirty && roll(2)) sync_size(file);
-  else if (power.forgets) file->size_is_dirty = false;
+  if (file->size_is_dirty && roll(2)) sync_size(file); // which is no page: it is not forgotten
 }
 
 static void lose_power(struct file *file) {
@@ -267,9 +266,25 @@ static int file_device(sqlite3_file *handle) {
   return SQLITE_IOCAP_POWERSAFE_OVERWRITE;
 }
 
-static const sqlite3_io_methods methods = {1,          file_close,    file_read,       file_write,       file_truncate,
-                                           file_sync,  file_size,     file_lock,       file_lock,        file_check_lock,
-                                           file_control, file_sector_size, file_device, NULL, NULL, NULL, NULL, NULL, NULL};
+static const sqlite3_io_methods methods = {1,
+                                           file_close,
+                                           file_read,
+                                           file_write,
+                                           file_truncate,
+                                           file_sync,
+                                           file_size,
+                                           file_lock,
+                                           file_lock,
+                                           file_check_lock,
+                                           file_control,
+                                           file_sector_size,
+                                           file_device,
+                                           NULL,
+                                           NULL,
+                                           NULL,
+                                           NULL,
+                                           NULL,
+                                           NULL};
 
 // ------------------------------------------------------------------------------------------------ the file system
 

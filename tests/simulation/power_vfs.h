@@ -1,7 +1,7 @@
-// A file system in memory that fails as real ones do, under a seed: writes fail half done, the disk is full, a sync fails
-// (and may mark what it did not write as clean, so that the next one does not write it either), and at a power cut each
-// sector that was written and not synced is kept, lost or torn. It is the default VFS of its process, and what the ledger
-// asks the system about its file goes here too (power_files.c).
+// A file system in memory that fails as real ones do, under a seed: writes fail half done, the disk is full, a sync
+// fails (and may mark what it did not write as clean, so that the next one does not write it either), and at a power
+// cut each sector that was written and not synced is kept, lost or torn. It is the default VFS of its process, and what
+// the ledger asks the system about its file goes here too (power_files.c).
 #ifndef HG_POWER_VFS_H
 #define HG_POWER_VFS_H
 
@@ -15,11 +15,11 @@ struct hg_power_fault {
 };
 struct hg_power {
   uint64_t dice;
-  uint64_t changes;       // writes, truncations, syncs and removals so far
-  uint64_t cut_before;    // the power fails before so many changes are made; 0: it does not
-  bool is_off;            // nothing works, nothing changes
-  bool is_full;           // no file can grow
-  bool forgets;           // a sync that fails marks its pages clean
+  uint64_t changes;    // writes, truncations, syncs and removals so far
+  uint64_t cut_before; // the power fails before so many changes are made; 0: it does not
+  bool is_off;         // nothing works, nothing changes
+  bool is_full;        // no file can grow
+  bool forgets;        // a sync that fails marks its pages clean
   struct hg_power_fault writes, syncs, reads;
   uint64_t failures, failed_syncs; // made so far
 };

@@ -1,5 +1,5 @@
-// What must be true of every answer, and of every decision of the tracker (support/random_checks.c has the same for walks
-// without a ledger).
+// What must be true of every answer, and of every decision of the tracker (support/random_checks.c has the same for
+// walks without a ledger).
 #include "simulation/simulation.h"
 
 // ------------------------------------------------------------------------------------------------ fairness
@@ -11,7 +11,8 @@ static bool on_path(const struct hg_sim *sim, uint32_t budget, uint32_t leaf) {
 }
 
 static bool is_waiting(const struct hg_sim *sim, const struct hg_sim_wish *wish) {
-  return wish->waits && wish->state == HG_SIM_OPEN && !wish->unwanted && !wish->left && wish->deadline > sim->time;
+  return wish->waits && wish->state == HG_SIM_OPEN && !wish->refused && !wish->unwanted && !wish->left &&
+         wish->deadline > sim->time;
 }
 
 static bool is_short(const struct hg_sim *sim, uint32_t budget) {
@@ -20,11 +21,13 @@ static bool is_short(const struct hg_sim *sim, uint32_t budget) {
 
 // Nobody who came later may be granted anything of a budget that is short for an earlier one. After word of room the
 // earlier one asks again first, unless another budget of its path became short meanwhile: never with only one budget.
+// One that was said again may have lost its place meanwhile.
 static void check_fair(const struct hg_sim *sim, const struct hg_sim_wish *granted) {
-  if (granted->parent) return;
+  if (granted->parent || granted->sent > 1) return;
   for (uint64_t i = 1; i <= sim->last_wish; i++) {
     const struct hg_sim_wish *earlier = &sim->wishes[i];
-    if (earlier->parent || !is_waiting(sim, earlier) || earlier->arrival >= granted->arrival) continue;
+    if (earlier->parent || earlier->sent > 1 || !is_waiting(sim, earlier) || earlier->arrival >= granted->arrival)
+      continue;
     if (!on_path(sim, earlier->waits_for, granted->budget)) continue;
     CHECK(!is_short(sim, earlier->waits_for));
     CHECK(sim->setup.config.budget_count > 1);
@@ -41,7 +44,16 @@ static void check_verdict(struct hg_sim *sim, const struct hg_reserved_message *
   if (must_wait) hg_sim_reach(sim, HG_SIM_HAD_TO_WAIT);
 }
 
+// What the scheduler has refused does not wait, though its client has not heard of it.
+void hg_sim_note_refusals(struct hg_sim *sim) {
+  for (; sim->answers_seen < sim->scheduler.sent[HG_PORT_CLIENTS].count; sim->answers_seen++) {
+    const struct hg_message message = hg_test_peek(&sim->scheduler, HG_PORT_CLIENTS, sim->answers_seen);
+    if (message.kind == HG_REFUSED) sim->wishes[message.as.refused.request].refused = true;
+  }
+}
+
 void hg_sim_check_decisions(struct hg_sim *sim) {
+  hg_sim_note_refusals(sim);
   for (; sim->decisions_seen < sim->tracker.sent[HG_PORT_DECISIONS].count; sim->decisions_seen++) {
     const struct hg_message message = hg_test_peek(&sim->tracker, HG_PORT_DECISIONS, sim->decisions_seen);
     if (message.kind == HG_RESERVED && !sim->given_up) check_verdict(sim, &message.as.reserved);
@@ -62,6 +74,7 @@ static void check_recorded(struct hg_sim *sim, struct hg_sim_line *line, uint64_
     CHECK(command->row && command->row <= sim->committed); // I3, I7
     if (!command->usage_id) continue;
     CHECK_EQ(sim->usage_ids[command->usage_id].command, index);
+    if (command->row <= sim->life_began) hg_sim_reach(sim, HG_SIM_USAGE_ID_KNOWN);
   }
   line->recorded = number;
 }
@@ -112,7 +125,9 @@ static void check_granted(struct hg_sim *sim, const struct hg_granted_message *a
   struct hg_sim_wish *wish = wish_of(sim, answer->request);
   const struct hg_model_permit *permit = &sim->model.permits[answer->request];
   CHECK(++wish->answered <= wish->sent); // I8
-  CHECK(wish->state == HG_SIM_OPEN || wish->state == HG_SIM_GRANTED);
+  // Said again, it may be granted after it was refused: then its client has it all the same.
+  CHECK(wish->state != HG_SIM_REFUSED || wish->sent > 1);
+  if (wish->state == HG_SIM_REFUSED) wish->given_up = false;
   CHECK(permit->reserved_at && permit->reserved_at <= sim->committed); // I3
   CHECK_EQ(answer->tokens, permit->granted);
   wish->state = HG_SIM_GRANTED;
@@ -144,7 +159,8 @@ static bool may_end_with(const struct hg_sim *sim, const struct hg_sim_wish *wis
   if (err == HG_ERR_STORE) return sim->given_up;
   if (err == HG_ERR_CLOSED) return sim->closing;
   if (err == HG_ERR_INVALID) return wish->invalid > 0;
-  if (err == HG_ERR_CONFLICT) return wish->disputed || perhaps_orphan;
+  // Cancelled and said again, it may have been given back after all.
+  if (err == HG_ERR_CONFLICT) return wish->disputed || perhaps_orphan || (wish->sent > 1 && wish->unwanted);
   if (err == HG_ERR_UNKNOWN_PERMIT) return wish->old; // what ended in an earlier life
   // A correction may have taken away what an orphan's late settle would give back.
   return err == HG_ERR_RANGE && perhaps_orphan;

@@ -89,8 +89,7 @@ static void acquire_again(struct hg_sim *sim) {
   if (!sim->last_wish) return;
   const uint64_t id = sim->last_wish - hg_sim_roll(sim, sim->last_wish < 8 ? sim->last_wish : 8);
   const struct hg_sim_wish *wish = &sim->wishes[id];
-  if (wish->state == HG_SIM_OPEN && !wish->unwanted && !wish->left)
-    send_acquire(sim, id);
+  if (wish->state == HG_SIM_OPEN && !wish->unwanted && !wish->left) send_acquire(sim, id);
 }
 
 static void send_ending(struct hg_sim *sim, struct hg_sim_client *client, uint64_t id, bool is_release, int64_t tokens,

@@ -1,5 +1,5 @@
-// Moves messages: each link keeps its order, and a link moves when the dice say so, a burst at a time; then, or later, its
-// actor is flushed.
+// Moves messages: each link keeps its order, and a link moves when the dice say so, a burst at a time; then, or later,
+// its actor is flushed.
 #include "bus/frames.h"
 #include "simulation/simulation.h"
 
@@ -95,7 +95,9 @@ static void bounce(struct hg_sim *sim, struct hg_test_actor *actor, hg_peer peer
 static bool to_client(struct hg_sim *sim, struct hg_test_actor *from) {
   struct hg_message message;
   hg_peer peer = 0;
+  hg_sim_note_refusals(sim);
   if (!hg_test_take(from, HG_PORT_CLIENTS, &peer, &message)) return false;
+  if (from == &sim->scheduler) sim->answers_seen--;
   if (hg_sim_client_of(sim, peer)) hg_sim_check_answer(sim, peer, &message);
   else bounce(sim, from, peer, &message);
   return true;
@@ -130,8 +132,8 @@ static void move_burst(struct hg_sim *sim, uint64_t link) {
 }
 
 static void pass_time(struct hg_sim *sim) {
-  sim->time += (int64_t)hg_sim_roll(sim, 4000);
-  if (hg_sim_roll(sim, 200) == 0) sim->time += (int64_t)hg_sim_roll(sim, 2000000);
+  sim->time += (int64_t)hg_sim_roll(sim, 1500);
+  if (hg_sim_roll(sim, 1000) == 0) sim->time += (int64_t)hg_sim_roll(sim, 2000000);
   set_time(sim);
 }
 

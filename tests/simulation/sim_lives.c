@@ -43,7 +43,7 @@ static void forget_actors(struct hg_sim *sim) {
     if (all[i]->actor.self) hg_test_actor_destroy(all[i]);
     *all[i] = (struct hg_test_actor){0};
   }
-  sim->facts_seen = sim->decisions_seen = sim->commits_seen = 0;
+  sim->facts_seen = sim->decisions_seen = sim->commits_seen = sim->answers_seen = 0;
   sim->given_up = sim->closing = sim->busy = false;
   sim->dies_in = 0;
   memset(sim->waiters, 0, sizeof sim->waiters);

@@ -81,7 +81,8 @@ static bool is_open(const struct hg_sim_command *command) {
   return !command->acknowledged && !command->refused && !command->forgotten;
 }
 
-// An anonymous client that comes again does not know what became of its commands: it sends those again that bring an id.
+// An anonymous client that comes again does not know what became of its commands: it sends those again that bring an
+// id.
 void hg_sim_take_over_commands(struct hg_sim *sim, struct hg_sim_client *client, const struct hg_sim_line *old) {
   for (uint64_t number = old->recorded + 1; number <= old->last; number++) {
     struct hg_sim_command *command = &sim->commands[old->commands[number]];
@@ -95,7 +96,7 @@ void hg_sim_take_over_commands(struct hg_sim *sim, struct hg_sim_client *client,
 void hg_sim_name_answered(struct hg_sim *sim, struct hg_sim_client *client, const struct hg_reporter_message *answer) {
   struct hg_sim_line *line = client->line;
   if (answer->error == HG_ERR_STORE) return; // the store was given up: it asks again in the next life
-  if (answer->error == HG_ERR_CONFLICT) { // the word that it left waits behind a question to the ledger
+  if (answer->error == HG_ERR_CONFLICT) {    // the word that it left waits behind a question to the ledger
     hg_sim_ask_for_name(sim, client);
     return;
   }

@@ -77,7 +77,9 @@ static bool has_room(const struct hg_sim *sim) {
 static void step(struct hg_sim *sim) {
   const uint64_t what = hg_sim_roll(sim, 100);
   if (what < 26) hg_sim_client_acts(sim);
-  else hg_sim_move(sim);
+  else
+    for (uint64_t moves = 1 + hg_sim_roll(sim, 8); moves && !hg_power()->is_off; moves--)
+      hg_sim_move(sim);
   if (hg_sim_roll(sim, 150) == 0) hg_sim_fail_somehow(sim);
   if (hg_power()->is_full && hg_sim_roll(sim, 30) == 0) hg_power()->is_full = false;
   if (sim->given_up && sim->dies_in == 0) sim->dies_in = 2 + (uint32_t)hg_sim_roll(sim, 60);

@@ -1,7 +1,7 @@
-// A whole Headgate in one thread under a seed: the cores of tracker, scheduler, persister and event bus, the real ledger
-// over SQLite on a disk that fails (power_vfs.h), clients that retry, die and come again. Messages keep their order on a
-// link and nowhere else. After every step what was told and written is held against what may be (invariants.c,
-// support/budget_model.h). The same seed is the same run, to the byte.
+// A whole Headgate in one thread under a seed: the cores of tracker, scheduler, persister and event bus, the real
+// ledger over SQLite on a disk that fails (power_vfs.h), clients that retry, die and come again. Messages keep their
+// order on a link and nowhere else. After every step what was told and written is held against what may be
+// (invariants.c, support/budget_model.h). The same seed is the same run, to the byte.
 #ifndef HG_SIMULATION_H
 #define HG_SIMULATION_H
 
@@ -39,9 +39,9 @@ const char *hg_sim_situation_name(enum hg_sim_situation situation);
 
 struct hg_sim_options {
   uint64_t steps;
-  uint32_t death_every;     // steps, on average
-  bool only_cuts;           // every death is a power cut
-  bool synchronous_normal;  // the ledger does not sync its commits
+  uint32_t death_every;    // steps, on average
+  bool only_cuts;          // every death is a power cut
+  bool synchronous_normal; // the ledger does not sync its commits
 };
 struct hg_sim_totals {
   uint64_t situations[HG_SIM_SITUATION_COUNT];
@@ -97,7 +97,7 @@ struct hg_sim_wish {
   bool first, from_parent, blocking, leased, unwanted, given_up;
   bool left; // its client is gone
   bool old;  // its runtime is gone
-  bool waits;
+  bool waits, refused;
   uint32_t waits_for, sent, answered, settles, settled, invalid;
   bool settler_left, disputed, is_release;
   int64_t tokens; // what the first settle says
@@ -119,12 +119,13 @@ struct hg_sim {
   struct hg_test_events events;
   uint64_t frame_ends[HG_SIM_FRAMES]; // last seq of each FACTS frame
   size_t frame_count;
-  size_t facts_seen, decisions_seen, commits_seen; // of the frames that wait in a pipe
-  uint64_t delivered;                              // to the persister
-  uint64_t stored;                                 // the store said so
-  uint64_t committed;                              // the persister said so
-  uint64_t unknown;                                // last seq of a commit with an unknown outcome; 0: none
+  size_t facts_seen, decisions_seen, commits_seen, answers_seen; // of the frames that wait in a pipe
+  uint64_t delivered;                                            // to the persister
+  uint64_t stored;                                               // the store said so
+  uint64_t committed;                                            // the persister said so
+  uint64_t unknown; // last seq of a commit with an unknown outcome; 0: none
   uint64_t published;
+  uint64_t life_began; // the newest row then
   uint64_t failures_judged;
   bool busy, given_up, closing, lost;
   uint32_t dies_in; // steps; 0: it goes on
@@ -189,5 +190,6 @@ void hg_sim_check_finished(struct hg_sim *sim);
 // sim_answers.c
 void hg_sim_check_answer(struct hg_sim *sim, hg_peer to, const struct hg_message *message);
 void hg_sim_check_decisions(struct hg_sim *sim);
+void hg_sim_note_refusals(struct hg_sim *sim);
 
 #endif

@@ -191,12 +191,16 @@ TEST(tracker_once, clients_are_not_heard_while_the_ledger_is_asked_too_much) {
 
 // ------------------------------------------------------------------------------------------------ lasting names
 
-static struct hg_reporter_message report_as(struct fixture *f, hg_peer peer, const char *name) {
+static void ask_for_name(struct fixture *f, hg_peer peer, const char *name) {
   struct hg_message message;
   hg_message_init(&message, HG_REPORT_AS);
   message.as.report_as.request = 5;
   message.as.report_as.name = hg_text_of(name);
   hg_test_send(&f->tracker, HG_PORT_CLIENTS, peer, &message);
+}
+
+static struct hg_reporter_message report_as(struct fixture *f, hg_peer peer, const char *name) {
+  ask_for_name(f, peer, name);
   commit_all(f);
   return hg_test_expect(&f->tracker, HG_PORT_CLIENTS, peer, HG_REPORTER).as.reporter;
 }
@@ -250,9 +254,12 @@ TEST(tracker_once, numbers_told_to_the_next_of_a_name_have_a_row) {
   CHECK_EQ(report_as(&f, ALICE, "loader").last, 0);
   record_as(&f, ALICE, 1, "", 10);
   next_event(&f, HG_USAGE_RECORDED);
-  record_as(&f, ALICE, 2, "", HG_TOKENS_MAX); // refused
-  leave(&f, ALICE);                           // in the same turn
-  CHECK_EQ(report_as(&f, BOB, "loader").last, 2);
+  expect_recorded(&f, ALICE, 1);
+  record_as(&f, ALICE, 2, "", HG_TOKENS_MAX);
+  leave(&f, ALICE); // in the same turn
+  ask_for_name(&f, BOB, "loader");
+  expect_rejected(&f, ALICE, 2, HG_ERR_RANGE);
+  CHECK_EQ(hg_test_expect(&f.tracker, HG_PORT_CLIENTS, BOB, HG_REPORTER).as.reporter.last, 2);
   CHECK_EQ(next_event(&f, HG_NUMBERS_TAKEN)->as.numbers_taken.number, 2);
   end(&f);
 }
