@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""headgate-bench, on small work: python3 test_bench.py BUILD_DIR [NAME ...]
+
+What it measures is no matter here, only that it measures: every bench runs to its end and prints the rows it promises.
+"""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from cli_harness import BUILD, HEADGATE, equal, main
+
+BENCH = str(BUILD / "bench" / "headgate-bench")
+KEYS = ["bench", "value", "unit", "limit", "ratio", "peer", "peerRatio", "rounds", "min", "max"]
+WAIT_S = 300
+
+
+def bench(*arguments, code=0):
+    """Runs it in a folder that must be empty afterwards; (stdout, stderr)."""
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        done = subprocess.run([BENCH, *map(str, arguments)], capture_output=True, text=True, timeout=WAIT_S,
+                              env={**os.environ, "TMPDIR": folder}, stdin=subprocess.DEVNULL)
+        equal(done.returncode, code, f"exit, {done.stdout}{done.stderr}")
+        equal(list(pathlib.Path(folder).iterdir()), [], "left behind")
+    return done.stdout, done.stderr
+
+
+def rows(*arguments, rounds=2):
+    out, _ = bench(*arguments, "--json", "--rounds", rounds)
+    found = [json.loads(line) for line in out.splitlines()]
+    for row in found:
+        equal(list(row), KEYS)
+        equal(row["rounds"], rounds, "rounds")
+        assert 0 < row["min"] <= row["value"] <= row["max"], row
+        for other, ratio in (("limit", "ratio"), ("peer", "peerRatio")):
+            equal(row[other] is None, row[ratio] is None, row)
+            assert row[other] is None or row[other] > 0, row
+    return {row["bench"]: row for row in found}
+
+
+def has_node():
+    probe = [shutil.which("node") or "false", BUILD / "bench" / "fetch_peer.mjs", "--probe"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def test_record():
+    found = rows("record", "--records", 2000)
+    equal(list(found), ["record"])
+    assert found["record"]["limit"] and not found["record"]["peer"], found
+
+
+def test_run():
+    found = rows("run", "--at-once", 8, "--latency", 5, "--lines", 60)
+    equal(list(found), ["run 8, 5 ms", "run 8, 5 ms, ideal", "run 8, 5 ms, 60 lines"])
+    rate, ideal, memory = found.values()
+    assert rate["limit"], rate
+    equal(rate["peer"] is not None, has_node(), "a peer")
+    equal((ideal["limit"], ideal["value"]), (1600, rate["value"]))
+    equal((memory["unit"], memory["limit"]), ("MiB", None))
+
+
+def test_run_alone_in_a_table():
+    out, said = bench("run", "--at-once", 4, "--lines", 20, "--alone", "--rounds", 1)
+    head, *table = [line.split() for line in out.splitlines()]
+    equal((head[:3], [row[:2] for row in table]), (["bench", "unit", "headgate"], [["run", "4"], ["run", "4,"]]))
+    assert "peer" not in said and "load average" in said, said
+
+
+def test_a_program_that_does_not_do_its_work_is_no_figure():
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        idle = pathlib.Path(folder) / "headgate"
+        idle.write_text("#!/bin/sh\nexit 0\n")
+        idle.chmod(0o700)
+        flags = ["run", "--at-once", 4, "--lines", 20, "--alone", "--rounds", 1, "--headgate"]
+        out, said = bench(*flags, idle, code=1)
+        assert out == "" and "answered 0 of 0 requests; there should have been 20" in said, (out, said)
+        idle.write_text(f"#!/bin/sh\n'{HEADGATE}' \"$@\"\nexit 5\n")
+        out, said = bench(*flags, idle, code=1)
+        assert out == "" and "exit 5" in said, (out, said)
+        out, said = bench(*flags, folder + "/none", code=1)
+        assert out == "" and "there is no program" in said, (out, said)
+
+
+def test_wrong_flags():
+    for flags in (["none"], [], ["run", "--none"], ["record", "--records"]):
+        assert "usage: headgate-bench" in bench(*flags, code=2)[1], flags
+    assert "from 1 to" in bench("run", "--rounds", "0", code=1)[1]
+    for name in ("record", "open", "run", "bare-loop"):
+        assert name in bench(name, "--help")[0] + bench(name, "--help")[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main(dict(globals())))
