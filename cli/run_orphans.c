@@ -108,33 +108,41 @@ hg_err hg_run_orphans_settle(struct hg_run_orphans *orphans, const struct hg_res
 
 // ---------------------------------------------------------------------------------------------- telling
 
-static uint64_t add_up(const struct hg_run_orphans *orphans, bool charged, int64_t *tokens) {
+// What holds of an orphan until somebody knows better.
+enum assumed { ALL_USED, STILL_RESERVED, NOTHING_USED, ASSUMPTIONS };
+
+static enum assumed assumed_of(const hg_orphan *orphan) {
+  if (orphan->kept) return STILL_RESERVED;
+  return orphan->charged > 0 ? ALL_USED : NOTHING_USED;
+}
+
+static uint64_t add_up(const struct hg_run_orphans *orphans, enum assumed assumed, int64_t *tokens) {
   uint64_t count = 0;
   *tokens = 0;
   for (size_t i = 0; i < orphans->count; i++) {
     const hg_orphan *orphan = &orphans->list[i];
-    if (!orphan->at_opening || orphan->charged != charged) continue;
+    if (!orphan->at_opening || assumed_of(orphan) != assumed) continue;
     count++;
     *tokens += orphan->tokens;
   }
   return count;
 }
 
-// The tracker keeps one that there is no room to charge, whatever the policy says: so both kinds may be there.
+// The tracker keeps one that there is no room to charge, whatever the policy says: so there may be several kinds.
 void hg_run_orphans_tell(const struct hg_run_orphans *orphans, const struct hg_run_flags *flags,
                          const struct hg_config *config) {
-  for (int charged = 1; charged >= 0; charged--) {
+  static const char *const outcomes[] = {[ALL_USED] = "tokens stay charged, the most that it can be",
+                                         [STILL_RESERVED] = "tokens stay reserved, the most that it can be",
+                                         [NOTHING_USED] = "reserved tokens were given back, which may be too much"};
+  for (enum assumed assumed = ALL_USED; assumed < ASSUMPTIONS; assumed++) {
     int64_t tokens;
-    const uint64_t count = add_up(orphans, charged, &tokens);
+    const uint64_t count = add_up(orphans, assumed, &tokens);
     if (count == 0) continue;
     char text[2 * HG_ERROR_TEXT_MAX];
     char *command = hg_orphans_command(flags, config);
-    snprintf(
-        text, sizeof text,
-        "%s call%s open when the last run died, and nobody knows what %s used: %s tokens stay %s, the most that it "
-        "can be; see %s",
-        hg_figure_count((int64_t)count).text, count == 1 ? " was" : "s were", count == 1 ? "it" : "they",
-        hg_figure_count(tokens).text, charged ? "charged" : "reserved", command ? command : "headgate orphans");
+    snprintf(text, sizeof text, "%s call%s open when the last run died, and nobody knows what %s used: %s %s; see %s",
+             hg_figure_count((int64_t)count).text, count == 1 ? " was" : "s were", count == 1 ? "it" : "they",
+             hg_figure_count(tokens).text, outcomes[assumed], command ? command : "headgate orphans");
     free(command);
     hg_run_say(text);
   }
