@@ -1,5 +1,5 @@
 // What a user would write instead of headgate run: Node's fetch under p-limit, which adds up the usage of the answers.
-//   node fetch_peer.mjs BATCH.jsonl URL CALLS AT_ONCE    makes the first CALLS of the batch; prints {"calls":…,"tokens":…}
+//   node fetch_peer.mjs BATCH.jsonl URL CALLS AT_ONCE    makes the first CALLS of the batch; prints calls and tokens
 //   node fetch_peer.mjs --probe                          says what it is made of; fails where there is no fetch
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
@@ -18,7 +18,8 @@ function limiterOfOurOwn(atOnce) {
 }
 
 async function findLimiter() {
-  for (const place of ["p-limit", "/usr/share/nodejs/p-limit/index.js"]) {
+  // The second one is Debian's node-p-limit; its bundle loads in a Node from elsewhere too.
+  for (const place of ["p-limit", "/usr/share/nodejs/p-limit/index.cjs"]) {
     try {
       return { limiter: (await import(place)).default, name: "p-limit" };
     } catch { /* the next one */ }

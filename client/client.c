@@ -130,7 +130,8 @@ hg_err hg_client_send(hg_client *client, enum hg_client_link link, const struct 
   const hg_err sent =
       hg_link_send(&client->links[link], 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
   // A send may take in the news that an answer has come, and its descriptor is then not readable any more.
-  if (client->fd_in_use && hg_link_has_input(&client->links[link])) signal_completions(client, true);
+  if (client->fd_in_use && !client->signalled && hg_link_has_input(&client->links[link]))
+    signal_completions(client, true);
   return sent;
 }
 
