@@ -83,9 +83,11 @@ TEST(power_vfs, wal_that_was_never_on_the_disk_does_no_harm) {
       struct story story;
       struct hg_ledger *ledger = begin(&bed, &story, seed);
       hg_error why = HG_ERROR_INIT;
+      uint64_t stored = 0;
       tell(&story, ledger, 100);
+      CHECK_EQ(hg_ledger_recover(ledger, &stored, &why), HG_OK); // all is in the database, nothing in the WAL
       hg_power()->forgets = true;
-      hg_power()->syncs = (struct hg_power_fault){0, 1};
+      hg_power()->syncs = (struct hg_power_fault){1, 1}; // not of the header: of the frames
       for (unsigned i = 0; i < 200; i++)
         story_usage(&story, PAPERS, 1, "a task", true);
       CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_STORE);
@@ -98,7 +100,7 @@ TEST(power_vfs, wal_that_was_never_on_the_disk_does_no_harm) {
       end(&bed, &story);
     }
   }
-  CHECK(cuts > 200);
+  CHECK(cuts > 100);
   hg_power_end();
 }
 
