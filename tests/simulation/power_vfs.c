@@ -10,6 +10,7 @@
 
 #define SECTOR 512
 #define FILES 4
+#define SLOW_SYNC_US 400000
 #define DIRTY 1u   // the next sync writes it
 #define DIFFERS 2u // from what is on the disk
 
@@ -223,6 +224,7 @@ static int file_truncate(sqlite3_file *handle, sqlite3_int64 size) {
 static int file_sync(sqlite3_file *handle, int flags) {
   (void)flags;
   if (!is_on()) return fail(SQLITE_IOERR_FSYNC, EIO);
+  power.delayed_us += roll(40) ? 200 : (int64_t)roll(SLOW_SYNC_US);
   if (!strikes(&power.syncs)) {
     sync_all(file_of(handle));
     return SQLITE_OK;

@@ -128,7 +128,8 @@ static void move_burst(struct hg_sim *sim, uint64_t link) {
 }
 
 static void pass_time(struct hg_sim *sim) {
-  sim->time += (int64_t)hg_sim_roll(sim, 1500);
+  sim->time += (int64_t)hg_sim_roll(sim, 1500) + hg_power()->delayed_us;
+  hg_power()->delayed_us = 0;
   if (hg_sim_roll(sim, 1000) == 0) sim->time += (int64_t)hg_sim_roll(sim, 2000000);
   set_time(sim);
 }

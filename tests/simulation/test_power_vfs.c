@@ -1,5 +1,5 @@
-// The simulated disk itself, and the ledger on it: what is synced stays, what is not may go, and a WAL that a failed sync
-// left in memory alone does no harm wherever the power fails in the next opening. labels: budget
+// The simulated disk itself, and the ledger on it: what is synced stays, what is not may go, and a WAL that a failed
+// sync left in memory alone does no harm wherever the power fails in the next opening. labels: budget
 #include "simulation/power_vfs.h"
 #include "unit/ledger_story.h"
 
