@@ -126,7 +126,7 @@ int main(int argc, char **argv) {
     if (workers[job] == 0) {
       work(&plan, job);
       hg_power_end();
-      _exit(0);
+      exit(0);
     }
   }
   bool passed = true;

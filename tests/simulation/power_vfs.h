@@ -21,6 +21,7 @@ struct hg_power {
   bool is_full;        // no file can grow
   bool forgets;        // a sync that fails marks its pages clean
   struct hg_power_fault writes, syncs, reads;
+  int64_t delayed_us;              // that syncs have taken since somebody looked
   uint64_t failures, failed_syncs; // made so far
 };
 struct hg_power *hg_power(void);

@@ -83,13 +83,9 @@ static bool from_tracker_to_scheduler(struct hg_sim *sim) {
   return true;
 }
 
-// What finds nobody comes back, with the word that its client is gone.
+// A grant that finds nobody comes back; the word that its client is gone is on its way behind what it sent before.
 static void bounce(struct hg_sim *sim, struct hg_test_actor *actor, hg_peer peer, const struct hg_message *message) {
-  struct hg_message leave;
-  hg_message_init(&leave, HG_LEAVE);
-  if (!hears(actor, HG_PORT_CLIENTS) || sim->closing) return;
-  hg_test_send(actor, HG_PORT_CLIENTS, peer, message);
-  hg_test_send(actor, HG_PORT_CLIENTS, peer, &leave);
+  if (message->kind == HG_GRANTED && !sim->closing) hg_test_send(actor, HG_PORT_CLIENTS, peer, message);
 }
 
 static bool to_client(struct hg_sim *sim, struct hg_test_actor *from) {
@@ -132,7 +128,8 @@ static void move_burst(struct hg_sim *sim, uint64_t link) {
 }
 
 static void pass_time(struct hg_sim *sim) {
-  sim->time += (int64_t)hg_sim_roll(sim, 1500);
+  sim->time += (int64_t)hg_sim_roll(sim, 1500) + hg_power()->delayed_us;
+  hg_power()->delayed_us = 0;
   if (hg_sim_roll(sim, 1000) == 0) sim->time += (int64_t)hg_sim_roll(sim, 2000000);
   set_time(sim);
 }

@@ -83,5 +83,4 @@ void hg_sim_fail_somehow(struct hg_sim *sim) {
   case 6: power->syncs = (struct hg_power_fault){0, 1 + (uint32_t)hg_sim_roll(sim, 3)}; break;
   default: power->cut_before = power->changes + 1 + hg_sim_roll(sim, 24); break;
   }
-  if (sim->options.only_cuts && power->is_full) power->is_full = false;
 }

@@ -80,7 +80,7 @@ static void step(struct hg_sim *sim) {
   else
     for (uint64_t moves = 1 + hg_sim_roll(sim, 8); moves && !hg_power()->is_off; moves--)
       hg_sim_move(sim);
-  if (hg_sim_roll(sim, 150) == 0) hg_sim_fail_somehow(sim);
+  if (hg_sim_roll(sim, sim->options.only_cuts ? 30 : 150) == 0) hg_sim_fail_somehow(sim);
   if (hg_power()->is_full && hg_sim_roll(sim, 30) == 0) hg_power()->is_full = false;
   if (sim->given_up && sim->dies_in == 0) sim->dies_in = 2 + (uint32_t)hg_sim_roll(sim, 60);
   const bool is_over = sim->dies_in && --sim->dies_in == 0;
