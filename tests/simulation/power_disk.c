@@ -54,12 +54,30 @@ void hg_disk_put(struct hg_disk_file *file, const void *from, size_t at, size_t 
   file->size_is_dirty = true;
 }
 
+// What is behind the new end is no longer written; only the cut itself is.
 void hg_disk_cut_off(struct hg_disk_file *file, size_t size) {
   if (size >= file->size) return;
+  const size_t first = (size + HG_SECTOR - 1) / HG_SECTOR, end = (file->size + HG_SECTOR - 1) / HG_SECTOR;
   memset(file->data + size, 0, file->size - size);
   mark(file, size, file->size);
+  if (end > first) memset(file->sectors + first, DIFFERS, end - first);
+  if (!file->is_cut || size < file->cut_to) file->cut_to = size;
+  file->is_cut = file->size_is_dirty = true;
   file->size = size;
-  file->size_is_dirty = true;
+}
+
+static void cut_disk(struct hg_disk_file *file) {
+  const size_t end = file->differs.end * HG_SECTOR;
+  if (file->is_cut && end > file->cut_to) memset(file->durable + file->cut_to, 0, end - file->cut_to);
+  if (file->is_cut && file->durable_size > file->cut_to) file->durable_size = file->cut_to;
+  file->is_cut = false;
+}
+
+// The cut did not reach the disk, so nothing that came behind it did.
+static void forget_cut(struct hg_disk_file *file) {
+  for (size_t at = file->cut_to / HG_SECTOR; at < file->differs.end; at++)
+    file->sectors[at] = DIFFERS;
+  file->is_cut = file->size_is_dirty = false;
 }
 
 static void reach_disk(struct hg_disk_file *file, size_t sector, size_t bytes) {
@@ -72,6 +90,7 @@ static void sync_size(struct hg_disk_file *file) {
 }
 
 void hg_disk_sync(struct hg_disk_file *file) {
+  cut_disk(file);
   for (size_t at = file->dirty.first; at < file->dirty.end; at++) {
     if (!(file->sectors[at] & DIRTY)) continue;
     reach_disk(file, at, HG_SECTOR);
@@ -83,6 +102,7 @@ void hg_disk_sync(struct hg_disk_file *file) {
 }
 
 void hg_disk_sync_badly(struct hg_disk_file *file, bool forgets, uint64_t *dice) {
+  cut_disk(file);
   for (size_t at = file->dirty.first; at < file->dirty.end; at++) {
     if (!(file->sectors[at] & DIRTY)) continue;
     const bool reaches = hg_power_roll(dice, 2);
@@ -95,6 +115,8 @@ void hg_disk_sync_badly(struct hg_disk_file *file, bool forgets, uint64_t *dice)
 }
 
 void hg_disk_lose_power(struct hg_disk_file *file, uint64_t *dice) {
+  if (file->is_cut && hg_power_roll(dice, 2)) forget_cut(file);
+  cut_disk(file);
   for (size_t at = file->differs.first; at < file->differs.end; at++) {
     if (!(file->sectors[at] & DIRTY)) continue;
     const uint64_t fate = hg_power_roll(dice, 3);

@@ -17,6 +17,8 @@ struct hg_disk_file {
   uint8_t *data, *durable, *sectors;
   size_t size, durable_size, capacity;
   bool size_is_dirty;
+  bool is_cut; // since the last sync, to `cut_to`: all at once or not at all, and before what was written there since
+  size_t cut_to;
   struct hg_disk_range dirty, differs;
 };
 
