@@ -28,7 +28,8 @@ static struct hg_text usage_id_of(const struct hg_message *message) {
 
 // Has to be asked for before it can be decided.
 static bool is_unknown(const struct hg_tracker *tracker, struct hg_text usage_id) {
-  return !tracker->store.given_up && usage_id.size > 0 && usage_id.size <= HG_LABEL_MAX && !hg_usage_ids_find(&tracker->usage_ids, usage_id);
+  return !tracker->store.given_up && usage_id.size > 0 && usage_id.size <= HG_LABEL_MAX &&
+         !hg_usage_ids_find(&tracker->usage_ids, usage_id);
 }
 
 static bool ask_ledger(struct hg_tracker *tracker, struct hg_deferred *deferred, struct hg_text usage_id) {

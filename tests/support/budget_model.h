@@ -32,7 +32,7 @@ struct hg_model {
     bool slot;
     uint64_t reserved_at, ended_at; // rows
   } permits[HG_MODEL_PERMITS];      // by id
-  uint64_t last_permit;                                              // the greatest id so far
+  uint64_t last_permit;             // the greatest id so far
   uint64_t seq, topic_last[HG_EVENT_KINDS];
   uint32_t max_concurrency;
   bool starting;      // orphans are being announced: the latches are judged when that is over
