@@ -1,9 +1,6 @@
 // Waits for whatever comes first, and turns the task runner.
 #include "runner/loop_private.h"
 
-#include "providers/answer.h"
-#include "providers/secrets.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -34,20 +31,9 @@ static hg_err fail(hg_error *why, hg_err err, const char *text) {
 
 // ---------------------------------------------------------------------------------------------- life
 
-// Whatever is told of a failed call (a sentence, a line of the errors file) is taken from this answer, and a provider
-// may repeat the key in it. A result is the provider's, byte for byte.
 static void on_end(void *context, void *tag, const struct hg_http_end *end) {
   const struct hg_loop *loop = context;
-  struct hg_answer_fault fault;
-  const bool good = end->status >= 200 && end->status <= 299;
-  const bool failed = end->kind == HG_HTTP_ANSWERED && (!good || hg_answer_is_fault(end->body, end->body_len, &fault));
-  struct hg_http_end shown = *end;
-  char *hidden = NULL;
-  if (failed && hg_target_hide_keys(loop->options.target, end->body, end->body_len, &hidden) != HG_OK)
-    shown.body_len = 0; // no memory for a copy
-  else if (hidden) shown.body = hidden;
-  hg_runner_called(loop->runner, tag, &shown, loop->now_ms);
-  free(hidden);
+  hg_runner_called(loop->runner, tag, end, loop->now_ms);
 }
 
 static hg_err open_http(struct hg_loop *loop, hg_error *why) {

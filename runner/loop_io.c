@@ -1,6 +1,8 @@
 // The side effects of the task runner, on the real batch files, runtime and HTTP client.
 #include "runner/loop_private.h"
 
+#include "providers/secrets.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +83,10 @@ static bool cut(void *context, void *handle) {
   return hg_http_cut(((struct hg_loop *)context)->http, &running);
 }
 
+static hg_err hide_keys(void *context, const char *text, size_t len, char **out) {
+  return hg_target_hide_keys(((const struct hg_loop *)context)->options.target, text, len, out);
+}
+
 // xorshift64*: jitter needs no more.
 static uint64_t random_bits(void *context) {
   struct hg_loop *loop = context;
@@ -108,6 +114,7 @@ struct hg_runner_io hg_loop_io(struct hg_loop *loop) {
                                .cancel = cancel,
                                .call = call,
                                .cut = cut,
+                               .hide_keys = hide_keys,
                                .random = random_bits,
                                .note = note};
 }

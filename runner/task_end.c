@@ -174,38 +174,63 @@ void hg_runner_write_held(struct hg_runner *runner) {
 
 // ---------------------------------------------------------------------------------------------- the end
 
-void hg_runner_end(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end) {
-  const bool success = end->kind == HG_HTTP_ANSWERED && end->status >= 200 && end->status <= 299;
-  static const hg_usage_report nothing = HG_USAGE_REPORT_INIT;
-  task->found.report = nothing;
-  const hg_err usage = success ? hg_usage_find(end->body ? end->body : "", end->body_len, &task->found) : HG_OK;
-  struct hg_judgement judgement;
-  hg_judge(end, usage, &judgement);
-  task->unknown += judgement.unknown;
-  charge(runner, task, &judgement);
-  if (end->kind == HG_HTTP_ANSWERED && !judgement.access) hg_runner_let_in(runner);
+static void go_by(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
+                  const struct hg_judgement *judgement) {
+  task->unknown += judgement->unknown;
+  charge(runner, task, judgement);
+  if (end->kind == HG_HTTP_ANSWERED && !judgement->access) hg_runner_let_in(runner);
 
-  if (judgement.served) {
+  if (judgement->served) {
     runner->unserved_row = 0;
     runner->counts.served_before = true;
     hg_runner_write_held(runner);
   }
 
-  const bool again = hg_may_retry(&runner->limits, &judgement, task->attempts, task->unknown);
-  if (judgement.success) {
-    describe(task, end, &judgement);
+  const bool again = hg_may_retry(&runner->limits, judgement, task->attempts, task->unknown);
+  if (judgement->success) {
+    describe(task, end, judgement);
     hg_runner_write(runner, task);
-  } else if (turned_away(runner, task, end, &judgement)) {
+  } else if (turned_away(runner, task, end, judgement)) {
     return;
   } else if (end->kind == HG_HTTP_CUT || (again && runner->stop != HG_STOP_NONE)) {
     task->outcome = HG_OUTCOME_RETRY;
     hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
   } else if (again) {
     retry(runner, task, end);
-  } else if (judgement.unserved) {
-    end_unserved(runner, task, end, &judgement);
+  } else if (judgement->unserved) {
+    end_unserved(runner, task, end, judgement);
   } else {
-    describe(task, end, &judgement);
+    describe(task, end, judgement);
     hg_runner_write(runner, task);
   }
+}
+
+// Whatever is told of a failed call (a sentence, a line of the errors file) is taken from its answer, and a provider
+// may repeat the key in it. The copy, if one was needed, is the caller's to free.
+static char *cover(struct hg_runner *runner, hg_err usage, struct hg_http_end *end, struct hg_judgement *judgement) {
+  char *hidden = NULL;
+  if (runner->io.hide_keys(runner->io.context, end->body, end->body_len, &hidden) != HG_OK) {
+    end->body = NULL;
+    end->body_len = 0;
+    hg_copy_text(judgement->message, sizeof judgement->message, "no memory for what the provider says");
+  } else if (hidden) {
+    end->body = hidden;
+    hg_judge(end, usage, judgement); // its message quotes the answer
+  }
+  return hidden;
+}
+
+// A result is the provider's, byte for byte.
+void hg_runner_end(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end) {
+  const bool good = end->kind == HG_HTTP_ANSWERED && end->status >= 200 && end->status <= 299;
+  static const hg_usage_report nothing = HG_USAGE_REPORT_INIT;
+  task->found.report = nothing;
+  const hg_err usage = good ? hg_usage_find(end->body ? end->body : "", end->body_len, &task->found) : HG_OK;
+  struct hg_judgement judgement;
+  hg_judge(end, usage, &judgement);
+  struct hg_http_end shown = *end;
+  const bool tells = end->kind == HG_HTTP_ANSWERED && !judgement.success && end->body_len > 0;
+  char *hidden = tells ? cover(runner, usage, &shown, &judgement) : NULL;
+  go_by(runner, task, &shown, &judgement);
+  free(hidden);
 }

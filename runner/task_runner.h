@@ -44,6 +44,7 @@ struct hg_runner_io {
   hg_err (*call)(void *context, const char *path, enum hg_endpoint endpoint, const char *body, size_t body_len,
                  void *tag, void **handle, hg_error *why);
   bool (*cut)(void *context, void *handle);
+  hg_err (*hide_keys)(void *context, const char *text, size_t len, char **out); // hg_target_hide_keys
   uint64_t (*random)(void *context);
   void (*note)(void *context, const char *text); // a sentence for a person
 };

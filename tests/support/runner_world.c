@@ -99,6 +99,14 @@ static uint64_t random_bits(void *context) {
   return world_random(context);
 }
 
+// This world has no keys. Results are not looked through.
+static hg_err hide_keys(void *context, const char *text, size_t len, char **out) {
+  (void)context;
+  CHECK(text != NULL && len > 0);
+  *out = NULL;
+  return HG_OK;
+}
+
 static void note(void *context, const char *text) {
   CHECK(text[0] != '\0');
   ((struct world *)context)->notes++;
@@ -155,6 +163,7 @@ void world_open(struct world *world, uint32_t max_concurrency) {
                                   .cancel = world_cancel,
                                   .call = world_call_start,
                                   .cut = world_call_cut,
+                                  .hide_keys = hide_keys,
                                   .random = random_bits,
                                   .note = note};
   const struct hg_runner_options options = {.run_name = "run", .llm = &world->llm, .max_concurrency = max_concurrency};
