@@ -38,11 +38,6 @@ uint64_t hg_request_hash_with_model(uint64_t hash, const char *model) {
 
 enum { CUSTOM_ID, METHOD, URL, BODY, BUDGET, BATCH_MEMBERS };
 
-// null, or not there at all.
-static bool is_absent(const struct hg_json *value) {
-  return value->type == HG_JSON_NONE || value->type == HG_JSON_NULL;
-}
-
 struct line_context {
   uint64_t number;
   hg_error *why;
@@ -134,7 +129,7 @@ static hg_err take_members(const struct hg_json_field *found, const struct line_
   const char *fault = url_fault(out->url);
   if (fault)
     return refuse(line, fault, "write a path such as \"/v1/chat/completions\"; the host comes from --base-url");
-  if (is_absent(&found[BUDGET].value)) return HG_OK;
+  if (hg_json_is_absent(&found[BUDGET].value)) return HG_OK;
   out->budget = take_text(&found[BUDGET].value, HG_BUDGET_NAME_MAX, &free_at, &reason);
   if (out->budget) return HG_OK;
   snprintf(what, sizeof what, "\"budget\" %s", reason);
@@ -216,23 +211,15 @@ uint64_t hg_ledger_mark(const char *ledger_id) {
   return count == sizeof digits && hex16(digits, &mark) ? mark : 0;
 }
 
-static bool is_digit(char byte) {
-  return byte >= '0' && byte <= '9';
-}
-
 static void read_response(const struct hg_json *response, struct hg_result_line *out) {
   struct hg_json_field found[RESPONSE_MEMBERS] = {
       [STATUS_CODE] = {.name = "status_code"}, [RESPONSE_BODY] = {.name = "body"}};
   hg_json_pick(response, found, RESPONSE_MEMBERS);
-  if (!is_absent(&found[RESPONSE_BODY].value)) {
+  if (!hg_json_is_absent(&found[RESPONSE_BODY].value)) {
     out->body = found[RESPONSE_BODY].value.at;
     out->body_len = found[RESPONSE_BODY].value.len;
   }
-  const struct hg_json *status = &found[STATUS_CODE].value;
-  const char *digits = status->at;
-  if (status->type == HG_JSON_NUMBER && status->len == 3 && is_digit(digits[0]) && is_digit(digits[1]) &&
-      is_digit(digits[2]))
-    out->status = (digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0');
+  out->status = hg_json_status(&found[STATUS_CODE].value);
 }
 
 static void read_error_code(const struct hg_json *error, struct hg_result_line *out) {
@@ -266,13 +253,13 @@ hg_err hg_result_line_parse(const char *text, size_t len, struct hg_result_line 
   const struct hg_json *custom_id = &found[R_CUSTOM_ID].value, *response = &found[R_RESPONSE].value,
                        *error = &found[R_ERROR].value;
   if (response->type == HG_JSON_NONE && error->type == HG_JSON_NONE) return HG_ERR_INVALID; // a batch line?
-  const bool unknown = custom_id->type == HG_JSON_NULL && !is_absent(error); // the line could not be read
+  const bool unknown = custom_id->type == HG_JSON_NULL && !hg_json_is_absent(error); // the line could not be read
   if (custom_id->type != HG_JSON_STRING && !unknown) return HG_ERR_INVALID;
   const hg_err err = unknown ? HG_OK : take_custom_id(custom_id, out);
   if (err) return err;
   if (response->type == HG_JSON_OBJECT) read_response(response, out);
-  if (!is_absent(error)) read_error_code(error, out);
-  out->succeeded = out->status >= 200 && out->status <= 299 && is_absent(error);
+  if (!hg_json_is_absent(error)) read_error_code(error, out);
+  out->succeeded = out->status >= 200 && out->status <= 299 && hg_json_is_absent(error);
   read_id(&found[R_ID].value, out);
   return HG_OK;
 }

@@ -4,7 +4,6 @@
 #include "usage/json_scan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -68,8 +67,8 @@ static bool says_something(const struct hg_json *value) {
 }
 
 static long status_of_word(const struct hg_json *value) {
-  if (value->type == HG_JSON_NUMBER && value->len == 3 && (value->at[0] == '4' || value->at[0] == '5'))
-    return strtol(value->at, NULL, 10);
+  const long status = hg_json_status(value);
+  if (status >= 400 && status <= 599) return status;
   for (size_t i = 0; i < COUNT(words); i++)
     if (hg_json_is(value, words[i].word)) return words[i].status;
   return 0;

@@ -13,10 +13,6 @@ static bool is_one_of(const struct hg_json *string, const char *const *names) {
   return false;
 }
 
-static bool is_absent(const struct hg_json *value) {
-  return value->type == HG_JSON_NONE || value->type == HG_JSON_NULL;
-}
-
 // ---------------------------------------------------------------------------------------------- content
 
 static const char *const media_types[] = {"image_url",
@@ -63,7 +59,7 @@ static bool is_media(const struct hg_json *part) {
       document = hg_json_is(&value, "document");
       by_type = by_type || is_one_of(&value, media_types);
     }
-    if (!is_absent(&value) && is_one_of(&name, media_members)) by_member = true;
+    if (!hg_json_is_absent(&value) && is_one_of(&name, media_members)) by_member = true;
   }
   return by_member || (by_type && !(document && text_document));
 }
@@ -104,7 +100,8 @@ void hg_bound_messages(struct hg_bound *bound, const struct hg_json *messages) {
     hg_json_pick(&message, fields, 3);
     if (hg_json_is(&fields[0].value, "system") || hg_json_is(&fields[0].value, "developer")) bound->system = true;
     // An item that is nothing but an id stands for a stored one.
-    if (is_absent(&fields[0].value) && is_absent(&fields[1].value) && !is_absent(&fields[2].value))
+    if (hg_json_is_absent(&fields[0].value) && hg_json_is_absent(&fields[1].value) &&
+        !hg_json_is_absent(&fields[2].value))
       bound->unbounded = "an item that is only an id";
   }
 }
@@ -122,7 +119,7 @@ void hg_bound_tools(struct hg_bound *bound, const struct hg_json *tools) {
     const char *inside = NULL;
     struct hg_json name, value;
     while (hg_json_next(&tool, &inside, &name, &value))
-      if (hg_json_is(&name, "type") && !is_absent(&value) && !hg_json_is(&value, "function") &&
+      if (hg_json_is(&name, "type") && !hg_json_is_absent(&value) && !hg_json_is(&value, "function") &&
           !hg_json_is(&value, "custom"))
         bound->unbounded = "a tool that the server runs";
   }

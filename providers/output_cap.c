@@ -8,14 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_absent(const struct hg_json *value) {
-  return value->type == HG_JSON_NONE || value->type == HG_JSON_NULL;
-}
-
 int64_t hg_output_least(const struct hg_json *body, int64_t cap) {
   struct hg_json_field tied[] = {{.name = "thinking"}, {.name = "min_tokens"}};
   hg_json_pick(body, tied, 2);
-  const bool untied = is_absent(&tied[0].value) && is_absent(&tied[1].value);
+  const bool untied = hg_json_is_absent(&tied[0].value) && hg_json_is_absent(&tied[1].value);
   return untied && cap > HG_OUTPUT_FLOOR ? HG_OUTPUT_FLOOR : cap;
 }
 

@@ -84,10 +84,6 @@ struct draft {
   hg_error *why;
 };
 
-static bool is_absent(const struct hg_json *value) {
-  return value->type == HG_JSON_NONE || value->type == HG_JSON_NULL;
-}
-
 // ---------------------------------------------------------------------------------------------- reading
 
 static bool has_own_cap(const struct draft *d) {
@@ -130,7 +126,7 @@ static hg_err read_body(struct draft *d) {
 // A count from 1 up; absent or null leaves *out as it is.
 static hg_err read_count(struct draft *d, enum field f, int64_t *out) {
   const struct hg_json *value = &d->fields[f].value;
-  if (is_absent(value)) return HG_OK;
+  if (hg_json_is_absent(value)) return HG_OK;
   int64_t count;
   const char *fault = hg_json_tokens(value, &count);
   if (!fault && count == 0) fault = "is 0";
@@ -191,7 +187,7 @@ static hg_err read_cap(struct draft *d) {
     if (err) return err;
   }
   d->cap_field = FIELDS;
-  if (usual != FIELDS && (cap == 0 || (own && is_absent(&d->fields[usual].value)))) d->cap_field = usual;
+  if (usual != FIELDS && (cap == 0 || (own && hg_json_is_absent(&d->fields[usual].value)))) d->cap_field = usual;
   if (cap == 0 && usual != FIELDS) {
     cap = d->llm->default_max_tokens;
     if (cap < 1 || cap > HG_TOKENS_MAX)
@@ -209,9 +205,9 @@ static const char *outside_member(const struct draft *d) {
     const char *cursor = NULL;
     struct hg_json first;
     const bool empty = value->type == HG_JSON_ARRAY && !hg_json_next(value, &cursor, NULL, &first);
-    if (!is_absent(value) && value->type != HG_JSON_FALSE && !empty) return field_names[f];
+    if (!hg_json_is_absent(value) && value->type != HG_JSON_FALSE && !empty) return field_names[f];
   }
-  if (d->out.endpoint == HG_ENDPOINT_RESPONSES && !is_absent(&d->fields[PROMPT].value)) return "prompt";
+  if (d->out.endpoint == HG_ENDPOINT_RESPONSES && !hg_json_is_absent(&d->fields[PROMPT].value)) return "prompt";
   return NULL;
 }
 
@@ -273,7 +269,7 @@ static hg_err sum_up(struct draft *d, const struct hg_bound *bound, int64_t over
   struct hg_prepared *out = &d->out;
   const int64_t per_media = d->llm->max_tokens_per_media > 0 ? d->llm->max_tokens_per_media : 0;
   const struct hg_json *prediction = &d->fields[PREDICTION].value;
-  const int64_t predicted = out->output_cap > 0 && !is_absent(prediction) ? (int64_t)prediction->len : 0;
+  const int64_t predicted = out->output_cap > 0 && !hg_json_is_absent(prediction) ? (int64_t)prediction->len : 0;
   int64_t media, output;
   if (__builtin_mul_overflow(bound->media, per_media, &media) ||
       __builtin_add_overflow(hg_bound_tokens(bound, overhead), media, &out->input_bound) ||

@@ -49,6 +49,14 @@ struct hg_json_field {
 };
 void hg_json_pick(const struct hg_json *object, struct hg_json_field *fields, size_t count);
 
+// null, or not there at all.
+static inline bool hg_json_is_absent(const struct hg_json *value) {
+  return value->type == HG_JSON_NONE || value->type == HG_JSON_NULL;
+}
+
+// An HTTP status, a number of three digits; 0: it is none.
+long hg_json_status(const struct hg_json *value);
+
 // Whether the value is a string that means `text` (ASCII), escapes decoded.
 bool hg_json_is(const struct hg_json *value, const char *text);
 

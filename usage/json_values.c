@@ -132,3 +132,9 @@ const char *hg_json_tokens(const struct hg_json *value, int64_t *out) {
   *out = number;
   return NULL;
 }
+
+long hg_json_status(const struct hg_json *value) {
+  int64_t status;
+  if (value->len != 3 || hg_json_tokens(value, &status)) return 0;
+  return (long)status;
+}

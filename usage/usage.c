@@ -39,14 +39,10 @@ static const char *const usage_names[USAGE_FIELDS] = {
     [OUTPUT_DETAILS] = "output_tokens_details",
 };
 
-static bool is_absent(const struct hg_json *value) {
-  return value->type == HG_JSON_NONE || value->type == HG_JSON_NULL;
-}
-
 // A figure that the total rests on: absent or null is HG_UNKNOWN, anything else must be a count. False: hostile.
 static bool read_figure(const struct hg_json *value, int64_t *out, const char **reason) {
   *out = HG_UNKNOWN;
-  if (is_absent(value)) return true;
+  if (hg_json_is_absent(value)) return true;
   if (value->type != HG_JSON_NUMBER) *reason = "a token count in the usage is not a number";
   else if (value->at[0] == '-') *reason = "a token count in the usage is negative";
   else if (hg_json_tokens(value, out)) *reason = "a token count in the usage is fractional or over 2^53 - 1";
@@ -110,7 +106,7 @@ static const char *read_anthropic(const struct hg_json_field *fields, hg_usage_r
 
 // OpenAI and compatible: prompt and completion (chat, completions, embeddings) or input and output (responses).
 static const char *read_openai(const struct hg_json_field *fields, hg_usage_report *report) {
-  const bool chat = !is_absent(&fields[PROMPT].value) || is_absent(&fields[INPUT].value);
+  const bool chat = !hg_json_is_absent(&fields[PROMPT].value) || hg_json_is_absent(&fields[INPUT].value);
   const struct hg_json *in = &fields[chat ? PROMPT_DETAILS : INPUT_DETAILS].value;
   const struct hg_json *out = &fields[chat ? COMPLETION_DETAILS : OUTPUT_DETAILS].value;
   const char *reason = NULL;
@@ -138,7 +134,7 @@ static const char *read_usage(const struct hg_json *usage, bool is_message, bool
   hg_json_pick(usage, fields, USAGE_FIELDS);
   // Proxies add Anthropic's cache members to a chat usage whose prompt already has them: so the prompt decides first.
   const bool anthropic =
-      is_absent(&fields[PROMPT].value) &&
+      hg_json_is_absent(&fields[PROMPT].value) &&
       (is_message || fields[CACHE_WRITE].value.type != HG_JSON_NONE || fields[CACHE_READ].value.type != HG_JSON_NONE);
   const char *reason = anthropic ? read_anthropic(fields, report) : read_openai(fields, report);
   if (!reason) drop_impossible_parts(report);
@@ -163,7 +159,7 @@ hg_err hg_usage_find(const char *body, size_t len, struct hg_usage_found *out) {
   hg_json_pick(&root, fields, COUNT(fields));
   hg_usage_report report = unknown;
   out->reason = read_usage(&fields[USAGE].value, hg_json_is(&fields[TYPE].value, "message"),
-                           !is_absent(&fields[ERROR].value), &report);
+                           !hg_json_is_absent(&fields[ERROR].value), &report);
   if (!out->reason) out->report = report;
   if (hg_json_copy(&fields[ID].value, out->response_id, sizeof out->response_id) && out->response_id[0])
     out->report.response_id = out->response_id;
