@@ -223,8 +223,6 @@ static void tell_orphan(struct hg_tracker *tracker, const struct hg_permit_recor
 }
 
 void hg_tracker_orphan(struct hg_tracker *tracker, struct hg_permit_record *permit, const char *reason) {
-  static const char *const names[] = {
-      [HG_ORPHAN_CHARGE] = "charge", [HG_ORPHAN_KEEP] = "keep", [HG_ORPHAN_RELEASE] = "release"};
   const uint32_t leaf = permit->budget;
   const int64_t tokens = permit->tokens;
   enum hg_orphan_policy policy = tracker->config->orphan_policy;
@@ -236,7 +234,7 @@ void hg_tracker_orphan(struct hg_tracker *tracker, struct hg_permit_record *perm
   uncount(tracker, permit);
   apply(tracker, permit, change);
   if (policy == HG_ORPHAN_KEEP) hg_budgets_count(&tracker->budgets, leaf, +1, 0, tokens);
-  tell_orphan(tracker, permit, names[policy], change);
+  tell_orphan(tracker, permit, hg_orphan_policy_name(policy), change);
   tell_task_end(tracker, permit, HG_OUTCOME_FAILED, hg_text_of(reason));
   hg_tracker_tell_crossings(tracker, leaf, change.used, hg_permit_task(permit));
   if (!hg_permits_orphan(&tracker->permits, permit, policy == HG_ORPHAN_KEEP ? HG_PERMIT_KEPT : HG_PERMIT_GUESSED))

@@ -56,15 +56,22 @@ static hg_err add_run(struct hg_text_buffer *out, const struct hg_run_flags *fla
   return err || added ? err : add_words(out, new_limit);
 }
 
+// "headgate SUBCOMMAND" of the ledger that a run has.
+static hg_err add_subcommand(struct hg_text_buffer *out, const struct hg_run_flags *flags,
+                             const struct hg_config *config, const char *name) {
+  const bool file = flags->config_file != NULL;
+  const char *const words[] = {"headgate", name, file ? "--config" : "--ledger",
+                               file ? flags->config_file : config->ledger_path, NULL};
+  return add_words(out, words);
+}
+
 static hg_err add_limit(struct hg_text_buffer *out, const struct hg_run_flags *flags, const struct hg_config *config,
                         const char *budget, int64_t limit) {
   char number[24];
   snprintf(number, sizeof number, "%lld", (long long)limit);
-  const bool file = flags->config_file != NULL;
-  const char *const words[] = {
-      "headgate", "limit", file ? "--config" : "--ledger", file ? flags->config_file : config->ledger_path, budget,
-      number,     NULL};
-  return add_words(out, words);
+  const char *const words[] = {budget, number, NULL};
+  const hg_err err = add_subcommand(out, flags, config, "limit");
+  return err ? err : add_words(out, words);
 }
 
 static char *end_text(struct hg_text_buffer *out, hg_err err) {
@@ -82,11 +89,8 @@ char *hg_limit_command(const struct hg_run_flags *flags, const struct hg_config 
 }
 
 char *hg_orphans_command(const struct hg_run_flags *flags, const struct hg_config *config) {
-  const bool file = flags->config_file != NULL;
-  const char *const words[] = {"headgate", "orphans", file ? "--config" : "--ledger",
-                               file ? flags->config_file : config->ledger_path, NULL};
   struct hg_text_buffer out = {NULL, 0, 0};
-  const hg_err err = add_words(&out, words);
+  const hg_err err = add_subcommand(&out, flags, config, "orphans");
   return end_text(&out, err);
 }
 

@@ -31,10 +31,7 @@ void hg_run_signals_wait(void) {
 }
 
 bool hg_run_signals_came(void) {
-  sigset_t set, pending;
+  sigset_t set, pending, both;
   hg_loop_signals(&set);
-  if (sigpending(&pending) != 0) return false;
-  for (int number = 1; number < NSIG; number++)
-    if (sigismember(&set, number) == 1 && sigismember(&pending, number) == 1) return true;
-  return false;
+  return sigpending(&pending) == 0 && sigandset(&both, &set, &pending) == 0 && !sigisemptyset(&both);
 }

@@ -13,6 +13,9 @@
 
 enum hg_throttle_basis { HG_THROTTLE_USED, HG_THROTTLE_COMMITTED };
 enum hg_orphan_policy { HG_ORPHAN_CHARGE, HG_ORPHAN_KEEP, HG_ORPHAN_RELEASE };
+// As the configuration, the journal and the ledger say them.
+const char *hg_throttle_basis_name(enum hg_throttle_basis basis);
+const char *hg_orphan_policy_name(enum hg_orphan_policy policy);
 
 struct hg_budget_config {
   char name[HG_BUDGET_NAME_MAX + 1];

@@ -34,12 +34,23 @@ int64_t hg_read_hard_limit(struct hg_object *object) {
   return hard_limit;
 }
 
+static const char *const bases[] = {[HG_THROTTLE_USED] = "used", [HG_THROTTLE_COMMITTED] = "committed"};
+static const char *const policies[] = {
+    [HG_ORPHAN_CHARGE] = "charge", [HG_ORPHAN_KEEP] = "keep", [HG_ORPHAN_RELEASE] = "release"};
+
+const char *hg_throttle_basis_name(enum hg_throttle_basis basis) {
+  return bases[basis];
+}
+
+const char *hg_orphan_policy_name(enum hg_orphan_policy policy) {
+  return policies[policy];
+}
+
 static void read_throttle(struct hg_object *object, struct hg_config *config) {
-  static const char *const bases[] = {"used", "committed"};
   unsigned basis = HG_THROTTLE_USED;
   hg_read_u32(object, "throttlePercent", 1, 100, "percent", &config->throttle_percent);
   hg_object_choice(object, "throttleBasis", bases, 2, &basis);
-  config->throttle_basis = basis == 0 ? HG_THROTTLE_USED : HG_THROTTLE_COMMITTED;
+  config->throttle_basis = (enum hg_throttle_basis)basis;
   config->restore_below_percent = config->throttle_percent;
   if (config->throttle_basis == HG_THROTTLE_COMMITTED && config->restore_below_percent > COMMITTED_RESTORE_PERCENT)
     config->restore_below_percent = COMMITTED_RESTORE_PERCENT;
@@ -48,13 +59,11 @@ static void read_throttle(struct hg_object *object, struct hg_config *config) {
 }
 
 static void read_token_budget(struct hg_object *object, struct hg_config *config) {
-  static const char *const names[] = {"charge", "keep", "release"};
-  static const enum hg_orphan_policy policies[] = {HG_ORPHAN_CHARGE, HG_ORPHAN_KEEP, HG_ORPHAN_RELEASE};
-  unsigned policy = 0;
+  unsigned policy = HG_ORPHAN_CHARGE;
   const int64_t hard_limit = hg_read_hard_limit(object);
   read_throttle(object, config);
-  hg_object_choice(object, "orphanedReservations", names, 3, &policy);
-  config->orphan_policy = policies[policy];
+  hg_object_choice(object, "orphanedReservations", policies, 3, &policy);
+  config->orphan_policy = (enum hg_orphan_policy)policy;
   hg_read_budgets(object, hard_limit, config);
 }
 

@@ -143,9 +143,9 @@ hg_err hg_audit_compare_open(struct hg_audit *audit, uint32_t count, bool *done,
 // The other way round: is there a row for every reservation?
 static void check_reservation(struct hg_audit *audit, sqlite3_stmt *row) {
   const int64_t id = sqlite3_column_int64(row, 0), seq = sqlite3_column_int64(row, 1);
+  if (sqlite3_column_int64(row, 3) == id) return;
   char state[16];
   hg_sql_column(row, 2, state, sizeof state);
-  if (sqlite3_column_int64(row, 3) == id) return;
   // The newest of an open one may be a child's, and that may be folded.
   const bool is_open = strcmp(state, "open") == 0;
   if (is_open && (sqlite3_column_int64(row, 4) == id || (seq > 0 && seq <= audit->folded))) return;

@@ -7,15 +7,12 @@
 
 // In the words of the configuration, so that its reader reads them back.
 static void describe(const struct hg_config *config, char *out, size_t room) {
-  static const char *const bases[] = {[HG_THROTTLE_USED] = "used", [HG_THROTTLE_COMMITTED] = "committed"};
-  static const char *const orphans[] = {
-      [HG_ORPHAN_CHARGE] = "charge", [HG_ORPHAN_KEEP] = "keep", [HG_ORPHAN_RELEASE] = "release"};
   snprintf(out, room,
            "{\"tokenBudget\":{\"throttlePercent\":%u,\"throttleBasis\":\"%s\",\"restoreBelowPercent\":%u,"
            "\"orphanedReservations\":\"%s\"},\"ledger\":{\"keepDays\":%u,\"sharedReaders\":%s},"
            "\"scheduler\":{\"maxConcurrency\":%u,\"throttledConcurrency\":%u}}",
-           config->throttle_percent, bases[config->throttle_basis], config->restore_below_percent,
-           orphans[config->orphan_policy], config->keep_days, config->shared_readers ? "true" : "false",
+           config->throttle_percent, hg_throttle_basis_name(config->throttle_basis), config->restore_below_percent,
+           hg_orphan_policy_name(config->orphan_policy), config->keep_days, config->shared_readers ? "true" : "false",
            config->max_concurrency, config->throttled_concurrency);
 }
 
