@@ -5,13 +5,14 @@ and adds up the tokens that it handed out.
     with foreign("chunked", "pretty", prefix="/gateway/v1") as server: ... server.url, server.tokens, server.seen
 """
 import collections
-import contextlib
 import gzip
 import http.server
 import json
 import threading
 import urllib.parse
 import zlib
+
+from run_harness import serving
 
 WAYS = {"chunked",        # Transfer-Encoding: chunked, in pieces of odd sizes, with an extension and a trailer
         "close",          # Connection: close, and it does
@@ -206,14 +207,6 @@ class Server(http.server.ThreadingHTTPServer):
         """A client that is gone is none of ours."""
 
 
-@contextlib.contextmanager
 def foreign(*ways, prefix="/v1", query=""):
     assert WAYS.issuperset(ways), ways
-    with Server(set(ways), prefix, query) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(Server(set(ways), prefix, query))

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -119,6 +120,19 @@ class Place:
         if done is not None:
             equal(len(ids), done, "results")
         return stats
+
+
+@contextlib.contextmanager
+def serving(server):
+    """A server of socketserver's, on a thread of its own."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextlib.contextmanager

@@ -102,10 +102,7 @@ static void report_until_killed(const struct fixture *parent, int started) {
 }
 
 TEST(exactly_once, a_reporter_that_is_killed_and_sends_again_is_counted_once) {
-  const char *given = getenv("HG_SEED");
-  const unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
-  fprintf(stderr, "seed %u; again with HG_SEED=%u\n", seed, seed);
-  srandom(seed);
+  srandom((unsigned)hg_test_seed("exactly_once"));
   struct fixture f = {0};
   snprintf(f.folder, sizeof f.folder, "/tmp/headgate-test.XXXXXX");
   CHECK(mkdtemp(f.folder) != NULL);

@@ -171,10 +171,8 @@ static void expect_all(struct fixture *f, struct load *load) {
 }
 
 TEST(kill, nothing_acknowledged_is_lost_and_nothing_is_made_up_or_counted_twice) {
-  const char *given = getenv("HG_SEED"), *rounds = getenv("HG_ROUNDS");
-  const unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
-  fprintf(stderr, "seed %u; again with HG_SEED=%u\n", seed, seed);
-  srandom(seed);
+  const char *rounds = getenv("HG_ROUNDS");
+  srandom((unsigned)hg_test_seed("kill"));
   struct fixture f = {0};
   snprintf(f.folder, sizeof f.folder, "/tmp/headgate-test.XXXXXX");
   CHECK(mkdtemp(f.folder) != NULL);

@@ -15,7 +15,7 @@ import sys
 import threading
 
 from cli_harness import HEADGATE, equal, main
-from run_harness import WAIT_S, Sim, answered, audit, chat_line, end_of, place, sim, wait_until
+from run_harness import WAIT_S, Sim, answered, audit, chat_line, end_of, place, serving, sim, wait_until
 
 
 # ------------------------------------------------------------------------------------------------ providers
@@ -51,16 +51,8 @@ class Provider(http.server.ThreadingHTTPServer):
         self.url = f"http://{host}:{self.server_address[1]}"
 
 
-@contextlib.contextmanager
 def provider(answer, **options):
-    with Provider(answer, **options) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(Provider(answer, **options))
 
 
 GOOD = 200, {"id": "x", "model": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": "yes"}}],

@@ -132,10 +132,9 @@ static const char beside_others[] =
 TEST(storm, no_grant_is_over_a_limit_whatever_tasks_use) {
   static struct storm storm;
   static struct worker workers[THREADS];
-  const char *given = getenv("HG_SEED"), *tasks = getenv("HG_STORM");
-  storm.seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+  const char *tasks = getenv("HG_STORM");
+  storm.seed = (unsigned)hg_test_seed("storm");
   storm.tasks = tasks ? (unsigned)strtoul(tasks, NULL, 10) : TASKS;
-  fprintf(stderr, "seed %u; again with HG_SEED=%u\n", storm.seed, storm.seed);
   fixture_open(&storm.f, "\"tokenBudget\":{\"hardLimitTokens\":" LIMIT ",\"budgets\":{"
                          "\"left\":{\"hardLimitTokens\":1500},\"right\":{\"hardLimitTokens\":2500},"
                          "\"deep\":{\"hardLimitTokens\":900,\"parent\":\"right\"}}},"

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef HG_PLAIN_TESTS
 
@@ -64,5 +65,15 @@ _Noreturn void hg_plain_fail(const char *file, int line, const char *text);
               #right, right_ ? right_ : "(null)");                                                                     \
     CHECK(same_);                                                                                                      \
   } while (0)
+
+// A new seed each time, or that of HG_SEED; told, so that a failure can be run again.
+static inline uint64_t hg_test_seed(const char *test) {
+  const char *given = getenv("HG_SEED");
+  uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * UINT64_C(0x9e3779b97f4a7c15);
+  if (!given) seed ^= (uint64_t)(uintptr_t)&seed; // address-space randomisation
+  fprintf(stderr, "%s: seed %llu (run again: HG_SEED=%llu)\n", test, (unsigned long long)seed,
+          (unsigned long long)seed);
+  return seed;
+}
 
 #endif

@@ -16,16 +16,6 @@ static inline uint64_t codec_random(uint64_t *state) {
   return *state >> 33 ^ *state << 31;
 }
 
-// A new seed each time, or that of HG_SEED; told, so that a failure can be run again.
-static inline uint64_t codec_seed(const char *test) {
-  const char *given = getenv("HG_SEED");
-  uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * UINT64_C(0x9e3779b97f4a7c15);
-  if (!given) seed ^= (uint64_t)(uintptr_t)&seed; // address-space randomisation
-  fprintf(stderr, "%s: seed %llu (run again: HG_SEED=%llu)\n", test, (unsigned long long)seed,
-          (unsigned long long)seed);
-  return seed;
-}
-
 // On the heap and as long as the frame, so that AddressSanitizer sees a read past its end.
 static inline uint8_t *codec_exact(const void *from, size_t size) {
   uint8_t *copy = malloc(size ? size : 1);

@@ -247,4 +247,31 @@ static inline void story_write(struct story *story, struct hg_ledger *ledger) {
   story->size = 0;
 }
 
+// The ledger of a bed, and a story that goes on from what it holds.
+static inline struct hg_ledger *story_open(const struct bed *bed, struct story *story) {
+  struct hg_ledger_state state;
+  struct hg_ledger *ledger = bed_open(bed, &state);
+  story_begin(story, &state);
+  hg_ledger_state_clear(&state);
+  return ledger;
+}
+
+static inline void story_close(const struct bed *bed, struct story *story, struct hg_ledger *ledger) {
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  story_end(story);
+  bed_remove(bed);
+}
+
+// An audit in portions of so many rows finds nothing.
+static inline void story_audit(struct hg_ledger *ledger, uint32_t rows) {
+  static struct hg_audit_report report; // large
+  hg_error why = HG_ERROR_INIT;
+  bool done = false;
+  for (bool anew = true; !done; anew = false)
+    CHECK_EQ(hg_ledger_audit(ledger, anew, rows, &report, &done, &why), HG_OK);
+  for (uint32_t i = 0; i < report.listed; i++)
+    fprintf(stderr, "%s: %s\n", report.list[i].check, report.list[i].text);
+  CHECK_EQ(report.differences, 0);
+}
+
 #endif

@@ -101,10 +101,7 @@ static bool is_clean_line(const char *text) {
 }
 
 TEST(hostile, mutations_never_crash_and_always_explain) {
-  const char *given = getenv("HG_SEED");
-  const uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-  fprintf(stderr, "seed %llu; again with HG_SEED=%llu\n", (unsigned long long)seed, (unsigned long long)seed);
-  uint64_t state = seed;
+  uint64_t state = hg_test_seed("config_hostile");
   unsigned accepted = 0, refused = 0;
   for (int round = 0; round < 20000; round++) {
     char buffer[sizeof valid + 256];

@@ -68,7 +68,7 @@ static void check_round_trip(const struct hg_message *message) {
 }
 
 TEST(frames, every_kind_round_trips) {
-  uint64_t seed = codec_seed("every_kind_round_trips");
+  uint64_t seed = hg_test_seed("every_kind_round_trips");
   char scratch[CODEC_SCRATCH];
   const struct hg_kind_info *info;
   for (unsigned i = 0; (info = hg_kind_at(i)) != NULL; i++)
@@ -80,7 +80,7 @@ TEST(frames, every_kind_round_trips) {
 }
 
 TEST(frames, no_frame_is_over_its_bound) {
-  uint64_t seed = codec_seed("no_frame_is_over_its_bound");
+  uint64_t seed = hg_test_seed("no_frame_is_over_its_bound");
   char scratch[CODEC_SCRATCH];
   const struct hg_kind_info *info;
   for (unsigned i = 0; (info = hg_kind_at(i)) != NULL; i++)
@@ -136,7 +136,7 @@ TEST(frames, hot_frames_are_kept_inline) {
 }
 
 TEST(frames, a_frame_that_does_not_fit_is_not_begun) {
-  uint64_t seed = codec_seed("a_frame_that_does_not_fit");
+  uint64_t seed = hg_test_seed("a_frame_that_does_not_fit");
   char scratch[CODEC_SCRATCH];
   const struct hg_kind_info *info;
   for (unsigned i = 0; (info = hg_kind_at(i)) != NULL; i++) {
@@ -166,7 +166,7 @@ TEST(frames, texts_that_no_reader_takes_are_not_written) {
 }
 
 TEST(frames, events_follow_one_another_in_facts) {
-  uint64_t seed = codec_seed("events_follow_one_another");
+  uint64_t seed = hg_test_seed("events_follow_one_another");
   char scratch[CODEC_SCRATCH];
   static uint8_t events[64 * HG_EVENT_FRAME_MAX];
   size_t used = 0, at = 0;

@@ -16,7 +16,7 @@ static hg_err decode_exact(const void *from, size_t size) {
 
 // The header of a frame says how many fields it has, so no beginning of a frame is a frame.
 TEST(frames_refused, every_truncation_is_refused) {
-  uint64_t seed = codec_seed("every_truncation_is_refused");
+  uint64_t seed = hg_test_seed("every_truncation_is_refused");
   char scratch[CODEC_SCRATCH];
   const struct hg_kind_info *info;
   for (unsigned i = 0; (info = hg_kind_at(i)) != NULL; i++)
@@ -297,7 +297,7 @@ static void mutate(uint8_t *bytes, size_t *size, uint64_t *seed) {
 }
 
 TEST(frames_refused, what_we_accept_of_mutated_frames_msgpack_c_accepts) {
-  uint64_t seed = codec_seed("mutated_frames");
+  uint64_t seed = hg_test_seed("mutated_frames");
   char scratch[CODEC_SCRATCH];
   const struct hg_kind_info *info;
   unsigned accepted = 0, refused = 0;

@@ -142,9 +142,7 @@ TEST(ledger, permits_are_listed_until_they_are_settled) {
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE state = 'released'"), 1);
   CHECK_EQ(sql_in(ledger->db, "SELECT task_id IS NULL FROM reservation WHERE id = 1"), 1);
   hg_ledger_state_clear(&state);
-  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  story_end(&story);
-  bed_remove(&bed);
+  story_close(&bed, &story, ledger);
 }
 
 TEST(ledger, permit_that_ends_in_its_own_batch_is_one_row) {
@@ -167,9 +165,7 @@ TEST(ledger, permit_that_ends_in_its_own_batch_is_one_row) {
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE state = 'open' AND used = 0"), 100);
   CHECK_EQ(sql_in(ledger->db, "SELECT seq FROM reservation WHERE id = 1000"), 2);
   hg_ledger_state_clear(&state);
-  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  story_end(&story);
-  bed_remove(&bed);
+  story_close(&bed, &story, ledger);
 }
 
 TEST(ledger, opening_reads_unsettled_permits_by_their_index) {
@@ -254,7 +250,5 @@ TEST(ledger, checkpoint_moves_the_wal_into_the_database) {
   CHECK_EQ(hg_ledger_checkpoint(ledger, false, &why), HG_OK); // due by size
   CHECK_EQ(ledger->wal_pages, 0);
   hg_ledger_state_clear(&state);
-  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  story_end(&story);
-  bed_remove(&bed);
+  story_close(&bed, &story, ledger);
 }

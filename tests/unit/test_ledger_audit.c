@@ -31,12 +31,9 @@ static void tell_everything(struct story *story) {
 }
 
 static void make(struct bed *bed) {
-  struct hg_ledger_state state;
   struct story story;
   bed_make(bed);
-  struct hg_ledger *ledger = bed_open(bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(bed, &story);
   tell_everything(&story);
   story_write(&story, ledger);
   story_end(&story);
@@ -233,14 +230,11 @@ TEST(ledger_audit, many_differences_are_counted_and_some_told) {
 // What is written while an audit is under way is none of its business.
 TEST(ledger_audit, is_exact_while_more_is_written) {
   struct bed bed;
-  struct hg_ledger_state state;
   struct story story;
   hg_error why = HG_ERROR_INIT;
   bool done = false;
   bed_make(&bed);
-  struct hg_ledger *ledger = bed_open(&bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(&bed, &story);
   tell_everything(&story);
   story_write(&story, ledger);
   const uint64_t upto = story.seq;

@@ -9,18 +9,9 @@
 #include <sys/wait.h>
 
 static struct hg_ledger *begin(struct bed *bed, struct story *story) {
-  struct hg_ledger_state state;
   bed_make(bed);
-  struct hg_ledger *ledger = bed_open(bed, &state);
-  story_begin(story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(bed, story);
   return ledger;
-}
-
-static void end(struct bed *bed, struct story *story, struct hg_ledger *ledger) {
-  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  story_end(story);
-  bed_remove(bed);
 }
 
 static uint64_t recover(struct hg_ledger *ledger) {
@@ -114,7 +105,7 @@ TEST(ledger_faults, contradiction_leaves_nothing_of_its_batch) {
   story_settle(&story, 1, PAPERS, 100, 5, false);
   story_write(&story, ledger);
   CHECK_EQ(sql_in(ledger->db, "SELECT total_used FROM token_budget WHERE name = 'default'"), 12);
-  end(&bed, &story, ledger);
+  story_close(&bed, &story, ledger);
 }
 
 TEST(ledger_faults, bytes_that_are_no_event_are_refused) {
@@ -132,7 +123,7 @@ TEST(ledger_faults, bytes_that_are_no_event_are_refused) {
   CHECK_EQ(recover(ledger), 0);
   CHECK_EQ(hg_ledger_write(ledger, payloads, 1, &why), HG_OK);
   CHECK_EQ(recover(ledger), 1); // harmless when nothing failed
-  end(&bed, &story, ledger);
+  story_close(&bed, &story, ledger);
 }
 
 static void tell_much(struct story *story, unsigned events) {
@@ -160,7 +151,7 @@ TEST(ledger_faults, full_database_loses_nothing) {
   story_write(&story, ledger); // the same batch
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal"), 5100);
   CHECK_EQ(sql_in(ledger->db, "SELECT total_used FROM token_budget WHERE name = 'default'"), 5100);
-  end(&bed, &story, ledger);
+  story_close(&bed, &story, ledger);
 }
 
 static void limit_file_size(rlim_t bytes) {
@@ -204,11 +195,8 @@ TEST(ledger_faults, files_that_cannot_grow_lose_nothing) {
 
 // Writes batches without end, and tells each number once it is acknowledged.
 static _Noreturn void write_until_killed(const struct bed *bed, int report) {
-  struct hg_ledger_state state;
   struct story story;
-  struct hg_ledger *ledger = bed_open(bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(bed, &story);
   for (unsigned round = 0;; round++) {
     for (unsigned i = 0; i < 1 + round % 70; i++)
       story_usage(&story, i % BUDGETS, 1 + i, "task", i % 2);

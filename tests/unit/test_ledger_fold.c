@@ -10,29 +10,10 @@
 static struct hg_audit_report report; // large
 
 static struct hg_ledger *begin(struct bed *bed, struct story *story) {
-  struct hg_ledger_state state;
   bed_make(bed);
   bed->config.keep_days = 1;
-  struct hg_ledger *ledger = bed_open(bed, &state);
-  story_begin(story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(bed, story);
   return ledger;
-}
-
-static void end(struct bed *bed, struct story *story, struct hg_ledger *ledger) {
-  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  story_end(story);
-  bed_remove(bed);
-}
-
-static void expect_clean(struct hg_ledger *ledger) {
-  hg_error why = HG_ERROR_INIT;
-  bool done = false;
-  for (bool anew = true; !done; anew = false)
-    CHECK_EQ(hg_ledger_audit(ledger, anew, 100000, &report, &done, &why), HG_OK);
-  for (uint32_t i = 0; i < report.listed; i++)
-    fprintf(stderr, "%s: %s\n", report.list[i].check, report.list[i].text);
-  CHECK_EQ(report.differences, 0);
 }
 
 // A pass in which the rows before `seq` are old; audits between its portions.
@@ -46,7 +27,7 @@ static uint64_t fold_before(struct hg_ledger *ledger, int64_t seq, uint32_t rows
     CHECK_EQ(err, HG_OK);
     CHECK(folded <= rows);
     all += folded;
-    expect_clean(ledger);
+    story_audit(ledger, 100000);
   } while (more);
   return all;
 }
@@ -101,7 +82,7 @@ TEST(ledger_fold, sums_stay_and_permits_that_have_not_ended_keep_their_rows) {
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE id IN (12, 13, 14)"), 3);
   CHECK_EQ(fold_before(ledger, (int64_t)story.seq, 1000), 3 + 3 + 2);
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE id IN (12, 13, 14)"), 0);
-  end(&bed, &story, ledger);
+  story_close(&bed, &story, ledger);
 }
 
 TEST(ledger_fold, an_opening_goes_on_from_a_journal_that_is_all_folded) {
@@ -129,10 +110,10 @@ TEST(ledger_fold, an_opening_goes_on_from_a_journal_that_is_all_folded) {
   story_throttle(&story, PAPERS, false); // names rows that are gone
   story_usage(&story, PAPERS, 3, "on", false);
   story_write(&story, ledger);
-  expect_clean(ledger);
+  story_audit(ledger, 100000);
   hg_ledger_state_clear(&state);
   hg_ledger_state_clear(&again);
-  end(&bed, &story, ledger);
+  story_close(&bed, &story, ledger);
 }
 
 TEST(ledger_fold, nothing_goes_for_ever_and_usage_ids_go_with_their_rows) {
@@ -156,7 +137,7 @@ TEST(ledger_fold, nothing_goes_for_ever_and_usage_ids_go_with_their_rows) {
            SQLITE_OK);
   CHECK(fold_before(ledger, 21, 5) <= 12);
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal WHERE seq = 10"), 1);
-  end(&bed, &story, ledger);
+  story_close(&bed, &story, ledger);
 }
 
 // An audit finds what was changed in a fold, and rows that are gone without one.
@@ -183,7 +164,7 @@ TEST(ledger_fold, audits_count_what_was_folded) {
     sequence |= strcmp(report.list[i].check, "sequence") == 0;
   }
   CHECK(used && sequence);
-  end(&bed, &story, ledger);
+  story_close(&bed, &story, ledger);
 }
 
 static uint64_t draw(uint64_t *seed, uint64_t below) {
@@ -211,9 +192,7 @@ static void tell_something(struct story *story, uint64_t *seed, uint64_t open[8]
 }
 
 TEST(ledger_fold, any_history_folds_without_a_trace) {
-  const char *given = getenv("HG_SEED");
-  uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)hg_ledger_utc_us();
-  fprintf(stderr, "ledger_fold: seed %llu (run again: HG_SEED=…)\n", (unsigned long long)seed);
+  uint64_t seed = hg_test_seed("ledger_fold");
   struct bed bed;
   struct story story;
   struct hg_ledger *ledger = begin(&bed, &story);
@@ -233,5 +212,5 @@ TEST(ledger_fold, any_history_folds_without_a_trace) {
              0);
   }
   CHECK(folded > 100);
-  end(&bed, &story, ledger);
+  story_close(&bed, &story, ledger);
 }

@@ -5,11 +5,8 @@
 #include "ledger_story.h"
 
 static struct hg_ledger *begin(struct bed *bed, struct story *story) {
-  struct hg_ledger_state state;
   bed_make(bed);
-  struct hg_ledger *ledger = bed_open(bed, &state);
-  story_begin(story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(bed, story);
   story_usage(story, PAPERS, 10, "before", false);
   story_write(story, ledger);
   return ledger;
@@ -110,7 +107,5 @@ TEST(ledger_moved, a_symbolic_link_may_lead_to_it) {
   story_usage(&story, PAPERS, 10, "through a link", false);
   story_write(&story, ledger);
   CHECK_EQ(hg_ledger_checkpoint(ledger, true, &why), HG_OK);
-  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  story_end(&story);
-  bed_remove(&bed);
+  story_close(&bed, &story, ledger);
 }

@@ -75,9 +75,7 @@ TEST(ledger_nested, rows_of_parent_and_child_follow_each_other) {
     struct hg_ledger_state state;
     bed_make(&bed);
     bed.config.shared_readers = true;
-    struct hg_ledger *ledger = bed_open(&bed, &state);
-    story_begin(&story, &state);
-    hg_ledger_state_clear(&state);
+    struct hg_ledger *ledger = story_open(&bed, &story);
     tell(&story, ledger, &bed, each);
     if (!each) story_write(&story, ledger);
     CHECK_EQ(sql_number(bed.path, "SELECT tokens FROM reservation WHERE id = 10"), 1000 - 600 + 100 + 200 + 100);
@@ -123,9 +121,7 @@ TEST(ledger_nested, audit_follows_what_moves_between_parent_and_child) {
   struct story story;
   struct hg_ledger_state state;
   bed_make(&bed);
-  struct hg_ledger *ledger = bed_open(&bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(&bed, &story);
   tell(&story, ledger, &bed, false); // 10 and 14 are open, and 10's newest row is one of 13
   story_write(&story, ledger);
   CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
@@ -148,11 +144,8 @@ TEST(ledger_nested, refuses_a_batch_that_lends_what_is_not_there) {
   for (int which = 0; which < 3; which++) {
     struct bed bed;
     struct story story;
-    struct hg_ledger_state state;
     bed_make(&bed);
-    struct hg_ledger *ledger = bed_open(&bed, &state);
-    story_begin(&story, &state);
-    hg_ledger_state_clear(&state);
+    struct hg_ledger *ledger = story_open(&bed, &story);
     story_reserve(&story, 10, RESEARCH, 1000, "parent");
     story_write(&story, ledger);
     if (which == 0) lend(&story, 11, 10, 1001); // more than it has
@@ -170,41 +163,25 @@ TEST(ledger_nested, refuses_a_batch_that_lends_what_is_not_there) {
   }
 }
 
-static void expect_clean(struct hg_ledger *ledger) {
-  static struct hg_audit_report report; // large
-  hg_error why = HG_ERROR_INIT;
-  bool done = false;
-  for (bool anew = true; !done; anew = false)
-    CHECK_EQ(hg_ledger_audit(ledger, anew, 3, &report, &done, &why), HG_OK);
-  for (uint32_t i = 0; i < report.listed; i++)
-    fprintf(stderr, "%s: %s\n", report.list[i].check, report.list[i].text);
-  CHECK_EQ(report.differences, 0);
-}
-
 // What an open parent has lent to permits that are folded can't be seen any more; sums agree all the same.
 TEST(ledger_nested, audits_and_retention_know_what_was_lent) {
   struct bed bed;
   struct story story;
-  struct hg_ledger_state state;
   hg_error why = HG_ERROR_INIT;
   bed_make(&bed);
   bed.config.keep_days = 1;
-  struct hg_ledger *ledger = bed_open(&bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(&bed, &story);
   tell(&story, ledger, &bed, false);
   story_write(&story, ledger);
-  expect_clean(ledger);
+  story_audit(ledger, 3);
   uint64_t folded, all = 0;
   bool more = true;
   while (more) {
     CHECK_EQ(hg_ledger_fold(ledger, INT64_MAX, 2, &folded, &more, &why), HG_OK);
     all += folded;
-    expect_clean(ledger);
+    story_audit(ledger, 3);
   }
   CHECK_EQ(all, 4); // the two children that have ended
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE id IN (10, 13, 14)"), 3);
-  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  story_end(&story);
-  bed_remove(&bed);
+  story_close(&bed, &story, ledger);
 }

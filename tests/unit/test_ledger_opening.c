@@ -144,12 +144,9 @@ TEST(ledger_opening, what_is_no_file_is_refused) {
 
 // A ledger of some pages, closed, and its bytes.
 static char *make_bytes(struct bed *bed, size_t *size) {
-  struct hg_ledger_state state;
   struct story story;
   bed_make(bed);
-  struct hg_ledger *ledger = bed_open(bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(bed, &story);
   for (unsigned i = 0; i < 3000; i++)
     story_usage(&story, PAPERS, 1, "a task with a name", false);
   story_write(&story, ledger);
@@ -281,14 +278,11 @@ TEST(ledger_opening, configuration_may_add_budgets_but_not_lose_or_move_used_one
   CHECK_EQ(state.budgets[PAPERS].configured_limit, 77);
   CHECK_EQ(state.budgets[RESEARCH].configured_limit, 50000000);
   hg_ledger_state_clear(&state);
-  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  story_end(&story);
-  bed_remove(&bed);
+  story_close(&bed, &story, ledger);
 }
 
 TEST(ledger_opening, figures_are_read_without_a_runtime) {
   struct bed bed;
-  struct hg_ledger_state state;
   struct hg_ledger_figures figures;
   struct story story;
   hg_error why = HG_ERROR_INIT;
@@ -296,9 +290,7 @@ TEST(ledger_opening, figures_are_read_without_a_runtime) {
   CHECK_EQ(hg_ledger_read_figures(&bed.config, &bed.places, "default", &figures, &why), HG_ERR_EMPTY);
   CHECK(access(bed.path, F_OK) != 0 && access(bed.places.lock_file, F_OK) != 0);
   bed.config.shared_readers = true;
-  struct hg_ledger *ledger = bed_open(&bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(&bed, &story);
   story_usage(&story, RESEARCH, 1000, "task", false);
   for (uint64_t id = 1; id <= 4; id++)
     story_reserve(&story, id, id % 2 ? PAPERS : RESEARCH, 30, "task");
@@ -330,7 +322,6 @@ TEST(ledger_opening, figures_are_read_without_a_runtime) {
 
 TEST(ledger_opening, all_budgets_are_read_without_a_runtime) {
   struct bed bed;
-  struct hg_ledger_state state;
   struct hg_ledger_budget budgets[BUDGETS];
   struct story story;
   hg_error why = HG_ERROR_INIT;
@@ -338,9 +329,7 @@ TEST(ledger_opening, all_budgets_are_read_without_a_runtime) {
   CHECK_EQ(hg_ledger_read_budgets(&bed.config, &bed.places, 0, budgets, &why), HG_ERR_EMPTY);
   CHECK(access(bed.path, F_OK) != 0 && access(bed.places.lock_file, F_OK) != 0);
   bed.config.budget_count = PAPERS; // which is not there yet
-  struct hg_ledger *ledger = bed_open(&bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(&bed, &story);
   story_usage(&story, RESEARCH, 1000, "task", false);
   story_limit(&story, RESEARCH, 777, "command");
   story_write(&story, ledger);
@@ -368,9 +357,7 @@ TEST(ledger_opening, a_limit_set_by_hand_outlives_a_configuration_that_does_not_
   struct story story;
   hg_error why;
   bed_make(&bed);
-  struct hg_ledger *ledger = bed_open(&bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(&bed, &story);
   story_limit(&story, RESEARCH, 777, "command");
   story_write(&story, ledger);
   CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
@@ -383,9 +370,7 @@ TEST(ledger_opening, a_limit_set_by_hand_outlives_a_configuration_that_does_not_
   CHECK_EQ(state.budgets[RESEARCH].configured_limit, 50000000);
   CHECK(!state.budgets[RESEARCH].is_new && state.budgets[PAPERS].is_new);
   hg_ledger_state_clear(&state);
-  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  story_end(&story);
-  bed_remove(&bed);
+  story_close(&bed, &story, ledger);
 }
 
 static int pages_read(const struct bed *bed) {
@@ -405,9 +390,7 @@ TEST(ledger_opening, does_not_depend_on_the_length_of_the_journal) {
   struct story story;
   int before = 0;
   bed_make(&bed);
-  struct hg_ledger *ledger = bed_open(&bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(&bed, &story);
   for (uint64_t id = 1; id <= 40000; id++) {
     story_reserve(&story, id, PAPERS, 10, "a task");
     if (id > 20) story_settle(&story, id, PAPERS, 10, 10, false);

@@ -140,16 +140,10 @@ static void check_totals(const struct bed *bed, const struct story *story) {
 
 TEST(ledger_rows, a_hundred_thousand_events_read_back_equal) {
   struct bed bed;
-  struct hg_ledger_state state;
   struct story story;
-  uint64_t seed = (uint64_t)time(NULL);
-  if (getenv("HG_SEED")) seed = strtoull(getenv("HG_SEED"), NULL, 10);
-  fprintf(stderr, "HG_SEED=%llu\n", (unsigned long long)seed);
-  seed = seed * 2 + 1;
+  uint64_t seed = hg_test_seed("ledger_rows") * 2 + 1;
   bed_make(&bed);
-  struct hg_ledger *ledger = bed_open(&bed, &state);
-  story_begin(&story, &state);
-  hg_ledger_state_clear(&state);
+  struct hg_ledger *ledger = story_open(&bed, &story);
   struct permit open[64];
   unsigned open_count = 0;
   for (size_t written = 0; story.seq < 100000;) {

@@ -139,7 +139,7 @@ TEST(messages, every_kind_keeps_its_bounds) {
 }
 
 TEST(messages, random_messages_repeat_by_seed_and_stay_in_their_scratch) {
-  const uint64_t start = codec_seed("random_messages");
+  const uint64_t start = hg_test_seed("random_messages");
   const struct hg_kind_info *info;
   char first[CODEC_SCRATCH], second[CODEC_SCRATCH];
   for (unsigned i = 0; (info = hg_kind_at(i)) != NULL; i++) {

@@ -117,7 +117,7 @@ static void check_event(const struct hg_message *event, size_t size) {
 }
 
 TEST(outside, every_event_is_a_map_with_names) {
-  uint64_t seed = codec_seed("every_event_is_a_map");
+  uint64_t seed = hg_test_seed("every_event_is_a_map");
   char scratch[CODEC_SCRATCH];
   for (unsigned code = HG_EVENT_FIRST; code <= HG_EVENT_LAST; code++)
     for (unsigned round = 0; round < CODEC_ROUNDS; round++) {
@@ -128,7 +128,7 @@ TEST(outside, every_event_is_a_map_with_names) {
 }
 
 TEST(outside, every_answer_is_a_flat_map) {
-  uint64_t seed = codec_seed("every_answer_is_a_flat_map");
+  uint64_t seed = hg_test_seed("every_answer_is_a_flat_map");
   char scratch[CODEC_SCRATCH];
   for (unsigned code = 0; (code = codec_next_control(code));)
     for (unsigned round = 0; round < CODEC_ROUNDS; round++) {
@@ -207,7 +207,7 @@ TEST(outside, topics_of_another_shape_are_not_written) {
 }
 
 TEST(outside, a_frame_that_does_not_fit_is_not_begun) {
-  uint64_t seed = codec_seed("a_frame_that_does_not_fit");
+  uint64_t seed = hg_test_seed("a_frame_that_does_not_fit");
   char scratch[600];
   for (unsigned code = HG_EVENT_FIRST; code <= HG_EVENT_LAST; code++) {
     struct hg_message event;
@@ -224,7 +224,7 @@ TEST(outside, a_frame_that_does_not_fit_is_not_begun) {
 // ------------------------------------------------------------------------------------------------ the envelope, JSON
 
 TEST(outside, the_envelope_and_the_json_say_what_the_event_says) {
-  uint64_t seed = codec_seed("the_envelope_and_the_json");
+  uint64_t seed = hg_test_seed("the_envelope_and_the_json");
   static char json[8 * HG_OUTSIDE_FRAME_MAX];
   char scratch[CODEC_SCRATCH];
   for (unsigned code = HG_EVENT_FIRST; code <= HG_EVENT_LAST; code++)

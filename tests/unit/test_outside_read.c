@@ -13,7 +13,7 @@ static hg_err decode_exact(const void *from, size_t size) {
 }
 
 TEST(outside_read, every_control_message_round_trips) {
-  uint64_t seed = codec_seed("every_control_message_round_trips");
+  uint64_t seed = hg_test_seed("every_control_message_round_trips");
   char scratch[CODEC_SCRATCH];
   for (unsigned code = 0; (code = codec_next_control(code));)
     for (unsigned round = 0; round < CODEC_ROUNDS; round++) {
@@ -90,7 +90,7 @@ static void rewrite(struct draft *draft, size_t size, uint64_t *seed) {
 }
 
 TEST(outside_read, order_and_width_do_not_matter) {
-  uint64_t seed = codec_seed("order_and_width_do_not_matter");
+  uint64_t seed = hg_test_seed("order_and_width_do_not_matter");
   char scratch[CODEC_SCRATCH];
   for (unsigned code = 0; (code = codec_next_control(code));)
     for (unsigned round = 0; round < CODEC_ROUNDS; round++) {
@@ -289,7 +289,7 @@ TEST(outside_read, oversized_frames_are_refused) {
 }
 
 TEST(outside_read, truncated_frames_are_refused) {
-  uint64_t seed = codec_seed("truncated_frames_are_refused");
+  uint64_t seed = hg_test_seed("truncated_frames_are_refused");
   char scratch[CODEC_SCRATCH];
   for (unsigned code = 0; (code = codec_next_control(code));)
     for (unsigned round = 0; round < 20; round++) {
@@ -302,7 +302,7 @@ TEST(outside_read, truncated_frames_are_refused) {
 }
 
 TEST(outside_read, what_we_accept_of_mutated_frames_msgpack_c_accepts) {
-  uint64_t seed = codec_seed("mutated_frames");
+  uint64_t seed = hg_test_seed("mutated_frames");
   char scratch[CODEC_SCRATCH];
   static char json[8 * HG_OUTSIDE_FRAME_MAX];
   unsigned accepted = 0, refused = 0, code = 0;
