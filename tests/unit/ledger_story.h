@@ -212,6 +212,50 @@ static inline void story_orphan(struct story *story, uint64_t permit, uint32_t b
   story_put(story, &event);
 }
 
+// A reservation that comes out of that of a parent which is open and has as much.
+static inline void story_lend(struct story *story, uint64_t child, uint64_t parent, uint32_t budget, int64_t tokens) {
+  struct hg_message event = story_event(story, HG_TOKENS_RESERVED, budget);
+  struct hg_tokens_reserved_message *grant = &event.as.tokens_reserved;
+  grant->permit = child;
+  grant->parent = parent;
+  grant->from_parent = tokens;
+  grant->attempt = 1;
+  STORY_TOTALS(story, grant, 0, 0);
+  story_put(story, &event);
+}
+
+// What the child did not use goes back to the parent, which is open still.
+static inline void story_settle_lent(struct story *story, uint64_t child, uint64_t parent, uint32_t budget,
+                                     int64_t tokens, int64_t used) {
+  struct hg_message event = story_event(story, HG_TOKENS_SETTLED, budget);
+  struct hg_tokens_settled_message *end = &event.as.tokens_settled;
+  end->permit = child;
+  end->to_parent = tokens - used;
+  end->parent = parent;
+  STORY_TOTALS(story, end, used, -used);
+  story_put(story, &event);
+}
+
+static inline void story_release_lent(struct story *story, uint64_t child, uint64_t parent, uint32_t budget,
+                                      int64_t tokens, bool orphan) {
+  struct hg_message event = story_event(story, orphan ? HG_RESERVATION_ORPHANED : HG_TOKENS_RELEASED, budget);
+  if (orphan) {
+    struct hg_reservation_orphaned_message *end = &event.as.reservation_orphaned;
+    end->permit = child;
+    end->policy = hg_text_of("release");
+    end->to_parent = tokens;
+    end->parent = parent;
+    STORY_TOTALS(story, end, 0, 0);
+  } else {
+    struct hg_tokens_released_message *end = &event.as.tokens_released;
+    end->permit = child;
+    end->to_parent = tokens;
+    end->parent = parent;
+    STORY_TOTALS(story, end, 0, 0);
+  }
+  story_put(story, &event);
+}
+
 static inline void story_limit(struct story *story, uint32_t budget, int64_t limit, const char *reason) {
   struct hg_message event = story_event(story, HG_LIMIT_CHANGED, budget);
   struct hg_limit_changed_message *change = &event.as.limit_changed;

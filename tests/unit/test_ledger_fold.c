@@ -153,17 +153,19 @@ TEST(ledger_fold, audits_count_what_was_folded) {
   CHECK(fold_before(ledger, 29, 9) > 0);
   CHECK_EQ(sqlite3_exec(ledger->db,
                         "UPDATE fold SET used = used + 4 WHERE budget = 'papers';"
+                        "UPDATE reservation SET tokens = tokens + 1 WHERE id = 14;"
                         "DELETE FROM journal WHERE seq = (SELECT max(seq) - 5 FROM journal)",
                         NULL, NULL, NULL),
            SQLITE_OK);
   for (bool anew = true; !done; anew = false)
     CHECK_EQ(hg_ledger_audit(ledger, anew, 100000, &report, &done, &why), HG_OK);
-  bool used = false, sequence = false;
+  bool used = false, sequence = false, permit = false;
   for (uint32_t i = 0; i < report.listed; i++) {
     used |= strcmp(report.list[i].check, "used") == 0 && strcmp(report.list[i].subject, "papers") == 0;
     sequence |= strcmp(report.list[i].check, "sequence") == 0;
+    permit |= strcmp(report.list[i].check, "permit") == 0 && report.list[i].permit == 14;
   }
-  CHECK(used && sequence);
+  CHECK(used && sequence && permit);
   story_close(&bed, &story, ledger);
 }
 
@@ -172,23 +174,70 @@ static uint64_t draw(uint64_t *seed, uint64_t below) {
   return (*seed >> 33) % below;
 }
 
-static void tell_something(struct story *story, uint64_t *seed, uint64_t open[8], uint64_t *next_id) {
-  const uint32_t place = (uint32_t)draw(seed, 8), budget = place % BUDGETS;
+#define PLACES 8 // each has one permit at a time, of the budget place % BUDGETS
+
+// A permit that has not ended, as far as the story knows.
+struct open_permit {
+  uint64_t id; // 0: none
+  int64_t tokens;
+  uint64_t lender; // 0: nobody lent it its reservation
+};
+
+// What lent this one its reservation, when it is open still.
+static struct open_permit *lender_of(struct open_permit open[PLACES], const struct open_permit *permit) {
+  for (uint32_t i = 0; permit->lender && i < PLACES; i++)
+    if (open[i].id == permit->lender) return &open[i];
+  return NULL;
+}
+
+static void tell_opening(struct story *story, uint64_t *seed, struct open_permit open[PLACES], uint32_t place,
+                         uint64_t id) {
+  const uint32_t budget = place % BUDGETS;
+  struct open_permit *lender = &open[(place + BUDGETS) % PLACES];
+  if ((place + BUDGETS) % PLACES % BUDGETS != budget || lender->tokens < 10 || draw(seed, 4) == 0) {
+    open[place] = (struct open_permit){id, 40, 0};
+    story_reserve(story, id, budget, 40, "task");
+  } else {
+    open[place] = (struct open_permit){id, 1 + (int64_t)draw(seed, (uint64_t)lender->tokens), lender->id};
+    lender->tokens -= open[place].tokens;
+    story_lend(story, id, lender->id, budget, open[place].tokens);
+  }
+}
+
+static void tell_lent_end(struct story *story, uint64_t *seed, uint32_t budget, const struct open_permit *permit,
+                          struct open_permit *lender) {
+  const int64_t used = (int64_t)draw(seed, (uint64_t)permit->tokens + 1);
+  const uint64_t how = draw(seed, 3);
+  lender->tokens += how == 0 ? permit->tokens - used : permit->tokens;
+  if (how == 0) story_settle_lent(story, permit->id, lender->id, budget, permit->tokens, used);
+  else story_release_lent(story, permit->id, lender->id, budget, permit->tokens, how == 1);
+}
+
+static void tell_end(struct story *story, uint64_t *seed, struct open_permit open[PLACES], uint32_t place) {
+  const uint32_t budget = place % BUDGETS;
+  const struct open_permit permit = open[place];
+  struct open_permit *lender = lender_of(open, &permit);
+  const uint64_t how = draw(seed, 5);
+  open[place] = (struct open_permit){.id = 0};
+  if (lender && draw(seed, 2)) tell_lent_end(story, seed, budget, &permit, lender);
+  else if (how == 0 && !lender) story_settle(story, permit.id, budget, permit.tokens, (int64_t)draw(seed, 60), false);
+  else if (how == 1 && !lender) story_release(story, permit.id, budget, permit.tokens);
+  else if (how == 2 && !lender) story_orphan(story, permit.id, budget, permit.tokens, "release");
+  else if (how == 3) story_orphan(story, permit.id, budget, permit.tokens, "keep");
+  else {
+    story_orphan(story, permit.id, budget, permit.tokens, "charge"); // and much later, or never
+    if (draw(seed, 2)) story_settle(story, permit.id, budget, permit.tokens, 3, true);
+  }
+}
+
+static void tell_something(struct story *story, uint64_t *seed, struct open_permit open[PLACES], uint64_t *next_id) {
+  const uint32_t place = (uint32_t)draw(seed, PLACES);
   const uint64_t what = draw(seed, 6);
   if (what < 2) story_usage(story, (uint32_t)draw(seed, BUDGETS), (int64_t)draw(seed, 50), "task", what);
-  else if (what == 2 && draw(seed, 4) == 0) story_limit(story, budget, 1000000 + (int64_t)draw(seed, 9), "command");
-  else if (open[place] == 0) story_reserve(story, open[place] = (*next_id)++, budget, 40, "task");
-  else {
-    const uint64_t id = open[place];
-    open[place] = 0;
-    if (what == 3) story_settle(story, id, budget, 40, (int64_t)draw(seed, 60), false);
-    else if (what == 4) story_release(story, id, budget, 40);
-    else if (draw(seed, 2)) story_orphan(story, id, budget, 40, "release");
-    else {
-      story_orphan(story, id, budget, 40, "charge"); // and much later, or never
-      if (draw(seed, 2)) story_settle(story, id, budget, 40, 3, true);
-    }
-  }
+  else if (what == 2 && draw(seed, 4) == 0)
+    story_limit(story, place % BUDGETS, 1000000 + (int64_t)draw(seed, 9), "command");
+  else if (open[place].id == 0) tell_opening(story, seed, open, place, (*next_id)++);
+  else tell_end(story, seed, open, place);
 }
 
 TEST(ledger_fold, any_history_folds_without_a_trace) {
@@ -196,7 +245,8 @@ TEST(ledger_fold, any_history_folds_without_a_trace) {
   struct bed bed;
   struct story story;
   struct hg_ledger *ledger = begin(&bed, &story);
-  uint64_t open[8] = {0}, next_id = 1, folded = 0;
+  struct open_permit open[PLACES] = {{0}};
+  uint64_t next_id = 1, folded = 0;
   for (unsigned round = 0; round < 60; round++) {
     for (uint64_t i = draw(&seed, 40) + 1; i > 0; i--)
       tell_something(&story, &seed, open, &next_id);

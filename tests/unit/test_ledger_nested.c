@@ -5,46 +5,6 @@
 
 #define OPEN_SUM "SELECT coalesce(sum(tokens), 0) FROM reservation WHERE state = 'open' OR state = 'kept'"
 
-static void lend(struct story *story, uint64_t child, uint64_t parent, int64_t tokens) {
-  struct hg_message event = story_event(story, HG_TOKENS_RESERVED, RESEARCH);
-  struct hg_tokens_reserved_message *grant = &event.as.tokens_reserved;
-  grant->permit = child;
-  grant->parent = parent;
-  grant->from_parent = tokens;
-  grant->attempt = 1;
-  STORY_TOTALS(story, grant, 0, 0);
-  story_put(story, &event);
-}
-
-static void settle_lent(struct story *story, uint64_t child, uint64_t parent, int64_t tokens, int64_t used) {
-  struct hg_message event = story_event(story, HG_TOKENS_SETTLED, RESEARCH);
-  struct hg_tokens_settled_message *end = &event.as.tokens_settled;
-  end->permit = child;
-  end->to_parent = tokens - used;
-  end->parent = parent;
-  STORY_TOTALS(story, end, used, -used);
-  story_put(story, &event);
-}
-
-static void release_lent(struct story *story, uint64_t child, uint64_t parent, int64_t tokens, bool orphan) {
-  struct hg_message event = story_event(story, orphan ? HG_RESERVATION_ORPHANED : HG_TOKENS_RELEASED, RESEARCH);
-  if (orphan) {
-    struct hg_reservation_orphaned_message *end = &event.as.reservation_orphaned;
-    end->permit = child;
-    end->policy = hg_text_of("release");
-    end->to_parent = tokens;
-    end->parent = parent;
-    STORY_TOTALS(story, end, 0, 0);
-  } else {
-    struct hg_tokens_released_message *end = &event.as.tokens_released;
-    end->permit = child;
-    end->to_parent = tokens;
-    end->parent = parent;
-    STORY_TOTALS(story, end, 0, 0);
-  }
-  story_put(story, &event);
-}
-
 // Writes the story so far, when that is to be a transaction, and compares what another connection sees.
 static void maybe_write(struct story *story, struct hg_ledger *ledger, const struct bed *bed, bool each) {
   if (!each) return;
@@ -55,16 +15,16 @@ static void maybe_write(struct story *story, struct hg_ledger *ledger, const str
 static void tell(struct story *story, struct hg_ledger *ledger, const struct bed *bed, bool each) {
   story_reserve(story, 10, RESEARCH, 1000, "parent");
   maybe_write(story, ledger, bed, each);
-  lend(story, 11, 10, 300);
-  lend(story, 12, 10, 200);
-  lend(story, 13, 10, 100);
+  story_lend(story, 11, 10, RESEARCH, 300);
+  story_lend(story, 12, 10, RESEARCH, 200);
+  story_lend(story, 13, 10, RESEARCH, 100);
   maybe_write(story, ledger, bed, each);
-  lend(story, 14, 11, 50); // of the child's own
+  story_lend(story, 14, 11, RESEARCH, 50); // of the child's own
   maybe_write(story, ledger, bed, each);
-  settle_lent(story, 11, 10, 250, 150);
+  story_settle_lent(story, 11, 10, RESEARCH, 250, 150);
   maybe_write(story, ledger, bed, each);
-  release_lent(story, 12, 10, 200, false);
-  release_lent(story, 13, 10, 100, true);
+  story_release_lent(story, 12, 10, RESEARCH, 200, false);
+  story_release_lent(story, 13, 10, RESEARCH, 100, true);
   maybe_write(story, ledger, bed, each);
 }
 
@@ -129,7 +89,7 @@ TEST(ledger_nested, audit_follows_what_moves_between_parent_and_child) {
 
   ledger = bed_open(&bed, &state);
   hg_ledger_state_clear(&state);
-  lend(&story, 15, 10, 800); // all that 10 has left
+  story_lend(&story, 15, 10, RESEARCH, 800); // all that 10 has left
   orphan_lent(&story, 10, 0, "keep");
   orphan_lent(&story, 14, 50, "keep");
   orphan_lent(&story, 15, 800, "charge");
@@ -148,9 +108,9 @@ TEST(ledger_nested, refuses_a_batch_that_lends_what_is_not_there) {
     struct hg_ledger *ledger = story_open(&bed, &story);
     story_reserve(&story, 10, RESEARCH, 1000, "parent");
     story_write(&story, ledger);
-    if (which == 0) lend(&story, 11, 10, 1001); // more than it has
-    if (which == 1) lend(&story, 11, 9, 10);    // of one that does not exist
-    if (which == 2) lend(&story, 11, 0, 10);    // of nobody
+    if (which == 0) story_lend(&story, 11, 10, RESEARCH, 1001); // more than it has
+    if (which == 1) story_lend(&story, 11, 9, RESEARCH, 10);    // of one that does not exist
+    if (which == 2) story_lend(&story, 11, 0, RESEARCH, 10);    // of nobody
     hg_error why = HG_ERROR_INIT;
     CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_STORE);
     uint64_t stored = 0;
