@@ -138,6 +138,7 @@ static void settle(struct gateway *gateway, hg_peer peer, const struct hg_settle
   hg_message_init(&message, HG_SETTLE);
   message.as.settle.permit = place->id = wish->permit;
   message.as.settle.tokens = wish->tokens;
+  message.as.settle.orphans_only = true; // what a call used is told by who made it
   hg_outbox_put(out, HG_PORT_SCHEDULER, 0, &message);
 }
 

@@ -3,6 +3,7 @@
 #ifndef HG_PERMITS_H
 #define HG_PERMITS_H
 
+#include "actors/family.h"
 #include "actors/id_map.h"
 #include "schemas/message.h"
 
@@ -17,11 +18,10 @@ enum hg_permit_end { HG_PERMIT_SETTLED = 1, HG_PERMIT_RELEASED };
 
 struct hg_permit_record {
   uint64_t id;
-  int64_t tokens;    // the reservation, without what nested work took out of it
-  int64_t guess;     // of an orphan: what counts as used
-  uint64_t lender;   // the parent that its reservation came out of; 0: nobody
-  uint64_t parent;   // the permit in whose slot it runs; 0: it has its own, or none
-  uint32_t children; // permits that run in its slot
+  struct hg_family family; // its parent is the permit in whose slot it runs
+  int64_t tokens;          // the reservation, without what nested work took out of it
+  int64_t guess;           // of an orphan: what counts as used
+  uint64_t lender;         // the parent that its reservation came out of; 0: nobody
   uint32_t budget, attempt;
   enum hg_permit_state state;
   bool slot;       // runs in a slot of its own

@@ -85,6 +85,7 @@ void hg_scheduler_drop(struct hg_scheduler *scheduler, struct hg_queued_task *ta
   hg_heap_remove(&scheduler->deadlines, &task->in_deadlines);
   hg_scheduler_forget_lease(scheduler, task);
   hg_blocks_forget(&scheduler->blocks, task);
+  hg_family_leave(&task->family);
   hg_id_map_remove(&scheduler->tasks, task->request);
   hg_scheduler_disown(scheduler, task);
   free(task);
@@ -128,11 +129,6 @@ uint32_t hg_scheduler_effective(const struct hg_scheduler *scheduler, uint32_t m
   return scheduler->throttled && throttled < max_concurrency ? throttled : max_concurrency;
 }
 
-static bool parent_runs(const struct hg_scheduler *scheduler, const struct hg_queued_task *task) {
-  const struct hg_queued_task *parent = hg_id_map_get(&scheduler->tasks, task->parent);
-  return parent && parent->state == HG_TASK_RUNNING;
-}
-
 static void end_blocks(struct hg_scheduler *scheduler) {
   uint32_t budget;
   while (hg_blocks_end(&scheduler->blocks, scheduler->answered, &budget)) {
@@ -146,13 +142,8 @@ static void ask_more(struct hg_scheduler *scheduler) {
   end_blocks(scheduler);
   struct hg_queued_task *task;
   while ((task = hg_task_queue_first(&scheduler->nested))) {
-    if (parent_runs(scheduler, task)) {
-      take_out_of_line(scheduler, task);
-      hg_scheduler_ask(scheduler, task);
-    } else {
-      hg_scheduler_give_up(scheduler, task, HG_ERR_UNKNOWN_PERMIT);
-      end_blocks(scheduler);
-    }
+    take_out_of_line(scheduler, task);
+    hg_scheduler_ask(scheduler, task);
   }
   const uint32_t effective = hg_scheduler_effective(scheduler, scheduler->max_concurrency);
   while (scheduler->asked_slots + scheduler->running_slots < effective &&

@@ -27,7 +27,7 @@ static void granted(struct hg_scheduler *scheduler, struct hg_queued_task *task,
   task->told_at = scheduler->seq;
   hg_scheduler_take_slot(scheduler, task);
   // I5, by the maximum and the throttle that were in force in the tracker's line when it granted.
-  assert(task->parent || scheduler->running_slots <= hg_scheduler_effective(scheduler, scheduler->max_noted));
+  assert(task->family.parent || scheduler->running_slots <= hg_scheduler_effective(scheduler, scheduler->max_noted));
   // A deadline that passed while the tracker was asked is no reason to refuse what it has granted.
   if (task->given_up && (task->given_up != HG_ERR_TIMEOUT || task->left)) {
     hg_scheduler_give_back(scheduler, task);

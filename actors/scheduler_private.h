@@ -25,7 +25,7 @@ struct hg_questions {
 struct hg_task_owner {
   hg_peer peer;
   uint32_t tasks;
-  uint32_t slots;   // that its permits hold
+  uint32_t permits; // open, of its tasks
   uint32_t waiting; // of its tasks in line, those for which it does nothing else
 };
 
@@ -53,7 +53,7 @@ struct hg_scheduler {
   uint32_t asked_slots, asked_nested;
   uint32_t running_slots, running_nested;
   struct hg_queued_task *last_stuck; // tasks in line that their clients wait for
-  uint32_t stuck_slots;              // held by owners that wait
+  uint32_t stuck_permits;            // open ones, of owners that wait
   uint64_t arrivals;
   bool draining, drained, stopping, stop_now;
   bool given_up; // the persister has: nothing more will be durable
@@ -107,13 +107,14 @@ void hg_scheduler_forget_lease(struct hg_scheduler *scheduler, struct hg_queued_
 // scheduler_owners.c
 bool hg_scheduler_own(struct hg_scheduler *scheduler, struct hg_queued_task *task); // false: no memory
 void hg_scheduler_disown(struct hg_scheduler *scheduler, struct hg_queued_task *task);
-// A task begins to run in a slot of its own or its parent's, and ends; its children go on in the same slot.
+// A task begins to run in a slot of its own or its parent's, and ends. Those of its children that run go on in the same
+// slot; those that wait hear HG_ERR_UNKNOWN_PERMIT.
 void hg_scheduler_take_slot(struct hg_scheduler *scheduler, struct hg_queued_task *task);
 void hg_scheduler_free_slot(struct hg_scheduler *scheduler, struct hg_queued_task *task);
 void hg_scheduler_begin_wait(struct hg_scheduler *scheduler, struct hg_queued_task *task); // it is in line
 void hg_scheduler_end_wait(struct hg_scheduler *scheduler, struct hg_queued_task *task);
-// The newest task that its client waits for, when every slot is held by clients that wait; NULL: some slot can come
-// free.
+// The newest task of those whose clients wait for them and hold permits, when nothing can be granted and every open
+// permit is held by such clients; NULL: one of them may still end.
 struct hg_queued_task *hg_scheduler_deadlocked(const struct hg_scheduler *scheduler);
 void hg_scheduler_forget_owners(struct hg_scheduler *scheduler);
 

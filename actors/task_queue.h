@@ -5,6 +5,7 @@
 #define HG_TASK_QUEUE_H
 
 #include "actors/actor.h"
+#include "actors/family.h"
 #include "actors/heap.h"
 #include "config/config.h"
 
@@ -21,9 +22,9 @@ struct hg_queued_task {
   struct hg_queued_task *before_stuck, *after_stuck; // as long as its client waits for it (scheduler_owners.c)
   struct hg_task_owner *owner;
   uint64_t request;
-  uint64_t parent;   // the task in whose slot it runs; 0: it needs one of its own
-  uint32_t children; // running tasks whose parent it is
-  uint64_t number;   // acquires are counted as they come
+  uint64_t parent;         // the task in whose slot it asks to run; 0: it needs one of its own
+  struct hg_family family; // its parent as long as that runs
+  uint64_t number;         // acquires are counted as they come
   hg_peer peer;
   int64_t min_tokens, max_tokens;
   int64_t granted;

@@ -114,34 +114,16 @@ static void tell_over_reservation(struct hg_tracker *tracker, const struct hg_pe
   hg_tracker_emit(tracker, permit->budget, &event);
 }
 
-// A slot is free when the last permit that runs in it has ended: the first of those that are left takes it over, and
-// the others run in its slot from then on.
-static void hand_on_slot(struct hg_tracker *tracker, struct hg_permit_record *permit) {
-  struct hg_permit_record *parent = permit->parent ? hg_permits_get(&tracker->permits, permit->parent) : NULL;
-  struct hg_permit_record *heir = parent, *child;
-  if (parent) parent->children--;
-  for (size_t at = 0; permit->children > 0 && (child = hg_id_map_next(&tracker->permits.map, &at));) {
-    if (child->parent != permit->id) continue;
-    permit->children--;
-    child->parent = heir ? heir->id : 0;
-    if (heir) {
-      heir->children++;
-    } else {
-      heir = child;
-      heir->slot = true;
-      hg_budgets_count(&tracker->budgets, heir->budget, 0, +1, 0);
-    }
-  }
-  permit->parent = 0;
-}
-
-// Takes the permit out of the counts of its path.
+// Takes the permit out of the counts of its path. Its slot is free when the last permit that runs in it has ended.
 static void uncount(struct hg_tracker *tracker, struct hg_permit_record *permit) {
   if (permit->state == HG_PERMIT_GUESSED) return;
   const int64_t kept = permit->state == HG_PERMIT_KEPT ? -permit->tokens : 0;
   hg_budgets_count(&tracker->budgets, permit->budget, -1, -(int)permit->slot, kept);
-  hand_on_slot(tracker, permit);
   permit->slot = false;
+  struct hg_permit_record *heir = HG_FAMILY_HOLDER(hg_family_leave(&permit->family), struct hg_permit_record);
+  if (!heir) return;
+  heir->slot = true;
+  hg_budgets_count(&tracker->budgets, heir->budget, 0, +1, 0);
 }
 
 static void answer_closed(struct hg_tracker *tracker, uint64_t permit, hg_err err) {
@@ -191,6 +173,10 @@ void hg_tracker_settle(struct hg_tracker *tracker, const struct hg_settle_messag
   // Missing usage is never 0: the worst case is charged, and flagged.
   struct hg_settle_message charged = *settle;
   const struct hg_permit_record *permit = hg_permits_get(&tracker->permits, settle->permit);
+  if (settle->orphans_only && permit && permit->state == HG_PERMIT_OPEN) {
+    answer_closed(tracker, settle->permit, HG_ERR_STILL_OPEN);
+    return;
+  }
   const bool missing = settle->source == HG_SOURCE_MISSING;
   if (missing && permit) {
     charged.tokens = permit->tokens;

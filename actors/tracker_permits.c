@@ -70,12 +70,12 @@ static hg_err grant(struct hg_tracker *tracker, const struct hg_reserve_message 
   permit->budget = request->budget;
   permit->tokens = tokens;
   permit->attempt = request->attempt;
-  permit->parent = request->parent;
   permit->slot = request->parent == 0;
-  if (permit->parent) hg_permits_get(&tracker->permits, permit->parent)->children++;
+  struct hg_permit_record *parent = hg_permits_get(&tracker->permits, request->parent);
+  if (parent) hg_family_join(&permit->family, &parent->family);
   if (request->from_parent) {
     permit->lender = request->parent;
-    hg_permits_get(&tracker->permits, permit->lender)->tokens -= tokens;
+    parent->tokens -= tokens;
   }
   bool was_closed[HG_BUDGET_DEPTH_MAX] = {false};
   uint32_t at = permit->budget, depth = 0;

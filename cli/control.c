@@ -51,7 +51,8 @@ static int exit_code_of(hg_err err) {
   case HG_ERR_PROTOCOL:
   case HG_ERR_NO_USAGE:
   case HG_ERR_NO_RUNTIME:
-  case HG_ERR_EMPTY: return HG_EXIT_FAILED;
+  case HG_ERR_EMPTY:
+  case HG_ERR_STILL_OPEN: return HG_EXIT_FAILED;
   }
   return HG_EXIT_FAILED;
 }

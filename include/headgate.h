@@ -87,7 +87,8 @@ typedef enum hg_err {
   HG_ERR_PROTOCOL = 20,
   HG_ERR_NO_USAGE = 21,
   HG_ERR_NO_RUNTIME = 22,
-  HG_ERR_EMPTY = 23
+  HG_ERR_EMPTY = 23,
+  HG_ERR_STILL_OPEN = 24
 } hg_err;
 
 /* A failure in words: what was wrong, where, and what to do. */
@@ -326,7 +327,8 @@ HG_CHECKED hg_err hg_record_usage_start(hg_client *, const hg_usage_report *, hg
 HG_CHECKED hg_err hg_acquire_start(hg_client *, const hg_request *, hg_ticket *out);
 /* What the settle reports replaces the reservation: used += tokens, reserved -= reservation. Idempotent by permit while
  * the runtime lives and for the last 65,536 permits: the same settle again is HG_OK, a different one HG_ERR_CONFLICT (but
- * for an orphan, whose guess it replaces once); HG_ERR_UNKNOWN_PERMIT later. */
+ * for an orphan, whose guess it replaces once); HG_ERR_UNKNOWN_PERMIT later. Any client of the runtime may settle a
+ * permit, not only the one that acquired it. */
 HG_CHECKED hg_err hg_settle_start(hg_client *, hg_permit, const hg_usage_report *, hg_ticket *out);
 /* The task used nothing: its reservation is free again. `reason` may be NULL. */
 HG_CHECKED hg_err hg_release_start(hg_client *, hg_permit, hg_outcome, const char *reason, hg_ticket *out);
@@ -346,10 +348,12 @@ HG_CHECKED hg_err hg_cancel(hg_client *, hg_ticket);
  * time-out of 0 gives an acquire one try (its answer may take a fifth of a second on a busy disk), and any other call no
  * time at all. */
 HG_CHECKED hg_err hg_record_usage(hg_client *, const hg_usage_report *, int timeout_ms);
-/* A client that waits here settles nothing meanwhile. When all slots are held by clients that wait here themselves, this one
- * among them, none can come free: HG_ERR_WOULD_DEADLOCK, at once, or later when a throttle or a lower maximum takes the
- * last other slot away. Work inside work names its parent, whose slot it uses. Where another client settles the permits
- * of this one, ask with hg_acquire_start: such a request never counts as waiting, nor does a time-out of 0. */
+/* A client that waits here settles nothing meanwhile. When all open permits are held by clients that wait here themselves,
+ * this one among them, neither a slot nor tokens can come free: HG_ERR_WOULD_DEADLOCK, at once, or when the last of the
+ * others ends. It is told to the newest of those requests, which had better settle what it holds. Work inside work names
+ * its parent, whose slot it uses, and takes its tokens out of the parent's reservation (`from_parent`): so it never has to
+ * wait. Where another client settles the permits of this one, ask with hg_acquire_start: such a request never counts as
+ * waiting, nor does a time-out of 0. */
 HG_CHECKED hg_err hg_acquire(hg_client *, const hg_request *, hg_grant *out, int timeout_ms);
 HG_CHECKED hg_err hg_settle(hg_client *, hg_permit, const hg_usage_report *, int timeout_ms);
 HG_CHECKED hg_err hg_release(hg_client *, hg_permit, hg_outcome, const char *reason, int timeout_ms);

@@ -81,6 +81,20 @@ TEST(nested_work, that_does_not_name_its_parent_is_no_wait_without_end) {
   fixture_close(&f);
 }
 
+TEST(nested_work, that_asks_for_tokens_that_its_own_work_holds_is_no_wait_without_end_either) {
+  struct fixture f = {0};
+  hg_grant grant;
+  open_with(&f, 4);
+  const hg_permit parent = fixture_acquire(&f, 600);
+  CHECK(acquire(f.client, (hg_permit){0}, false, 500, &grant) == HG_ERR_WOULD_DEADLOCK);
+  CHECK(acquire(f.client, parent, false, 500, &grant) == HG_ERR_WOULD_DEADLOCK);
+  CHECK(acquire(f.client, parent, true, 500, &grant) == HG_OK);
+  CHECK(hg_release(f.client, grant.permit, HG_OUTCOME_DONE, NULL, WAIT_MS) == HG_OK);
+  CHECK(hg_release(f.client, parent, HG_OUTCOME_DONE, NULL, WAIT_MS) == HG_OK);
+  CHECK_EQ(fixture_usage(&f).reserved, 0);
+  fixture_close(&f);
+}
+
 // Each thread holds a permit and asks for another one without an end; one that hears WOULD_DEADLOCK gives up its own.
 #define THREADS 4
 #define ROUNDS 50

@@ -58,6 +58,18 @@ def test_orphans_by_policy():
                 equal((found["totalUsed"], found["reserved"], orphans(here)), (70, 0, []), policy)
 
 
+def test_call_that_still_runs_is_settled_by_who_made_it():
+    with place() as here, runtime(here.config) as served:
+        permit = served.acquire("acquire 900 one")
+        _, err = headgate("settle", "--config", here.config, permit, "5", code=1)
+        assert permit in err and "still open" in err, err
+        found = status("--config", here.config)
+        equal((found["openPermits"], found["reserved"], found["totalUsed"]), (1, 900, 0))
+        served.tell(f"settle {permit} 77")
+        found = status("--config", here.config)
+        equal((found["openPermits"], found["reserved"], found["totalUsed"]), (0, 0, 77))
+
+
 def test_what_settle_refuses():
     with place() as here:
         _, err = headgate("settle", "--config", here.config, "xyz", "5", code=2)

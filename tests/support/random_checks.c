@@ -44,7 +44,8 @@ static bool on_path(const struct random_world *w, uint32_t budget, uint32_t leaf
 }
 
 static bool is_waiting(const struct random_world *w, const struct wish *wish) {
-  return wish->waits && wish->state == WISH_OPEN && !wish->unwanted && !wish->left && wish->deadline > w->time;
+  return wish->waits && wish->state == WISH_OPEN && !wish->refused && !wish->unwanted && !wish->left &&
+         wish->deadline > w->time;
 }
 
 // Does somebody wait for the budget, with no word of room since?
@@ -77,7 +78,16 @@ static void watch_verdict(struct random_world *w, const struct hg_reserved_messa
   w->totals->nevers += answer->verdict == HG_VERDICT_NEVER;
 }
 
+// What the scheduler has refused does not wait, though its client has not heard of it.
+static void note_refusals(struct random_world *w) {
+  for (size_t i = 0; i < w->world.scheduler.sent[HG_PORT_CLIENTS].count; i++) {
+    const struct hg_message message = hg_test_peek(&w->world.scheduler, HG_PORT_CLIENTS, i);
+    if (message.kind == HG_REFUSED) w->wishes[message.as.refused.request].refused = true;
+  }
+}
+
 void hg_random_watch(struct random_world *w) {
+  note_refusals(w);
   const size_t waiting = w->world.tracker.sent[HG_PORT_DECISIONS].count;
   for (; w->watched < waiting; w->watched++) {
     const struct hg_message message = hg_test_peek(&w->world.tracker, HG_PORT_DECISIONS, w->watched);

@@ -32,6 +32,7 @@ struct wish {
   bool leased;   // its permit may become an orphan while its client is there
   bool unwanted; // cancelled
   bool given_up; // and its grant with it
+  bool refused;  // whether or not its client has heard of it
   bool left;     // its client, or the whole runtime, is gone
   bool waits;    // the tracker said so
   uint32_t waits_for;

@@ -1,5 +1,5 @@
 // labels: budget
-// Clients that hold slots and wait for more: who can never be served hears so, and nobody else does.
+// Clients that hold permits and wait for more: who can never be served hears so, and nobody else does.
 #include "scheduler_fixture.h"
 
 #define CAROL 13
@@ -55,11 +55,47 @@ TEST(scheduler_deadlock, one_that_can_do_something_else_is_not_waiting) {
   wait_for(&f, ALICE, 4);
   CHECK(asks_nothing(&f));
   CHECK(clients_hear_nothing(&f));
-  acquire_as(&f, BOB, (struct wish){.request = 5, .waits = true, .parent = 2}); // in a slot that it has
-  expect_asked(&f, 5, 0);
-  answer(&f, 5, HG_VERDICT_WAIT, 0, 0);
+  wait_for(&f, BOB, 5);
+  expect_deadlock(&f, BOB, 5);
+  end(&f);
+}
+
+// A free slot is of no use where the tokens are all promised to clients that wait.
+TEST(scheduler_deadlock, tokens_that_only_those_who_wait_could_free) {
+  struct fixture f;
+  begin(&f, 8);
+  start(&f);
+  run_task_of(&f, ALICE, 1);
+  run_task_of(&f, BOB, 2);
+  acquire_as(&f, CAROL, (struct wish){.request = 3}); // holds nothing, and may do something else
+  expect_asked(&f, 3, 0);
+  answer(&f, 3, HG_VERDICT_WAIT, 0, 0);
+  wait_for(&f, ALICE, 4); // behind it
   CHECK(asks_nothing(&f));
+  CHECK(clients_hear_nothing(&f));                                              // BOB may settle
+  acquire_as(&f, BOB, (struct wish){.request = 5, .waits = true, .parent = 2}); // in the slot that it has
+  expect_asked(&f, 5, 1);
+  answer(&f, 5, HG_VERDICT_WAIT, 0, 0);
+  expect_deadlock(&f, BOB, 5);
+  finish_task(&f, BOB, 2);
+  expect_deadlock(&f, ALICE, 4);
+  finish_task(&f, ALICE, 1);
+  room(&f, 0);
+  expect_asked(&f, 3, 2);
   CHECK(clients_hear_nothing(&f));
+  end(&f);
+}
+
+TEST(scheduler_deadlock, nested_work_that_waits_for_tokens_holds_its_parent) {
+  struct fixture f;
+  begin(&f, 2);
+  start(&f);
+  run_task_of(&f, ALICE, 1);
+  acquire_as(&f, ALICE, (struct wish){.request = 2, .waits = true, .parent = 1});
+  expect_asked(&f, 2, 0);
+  CHECK(clients_hear_nothing(&f)); // it may be granted
+  answer(&f, 2, HG_VERDICT_WAIT, 0, 0);
+  expect_deadlock(&f, ALICE, 2);
   end(&f);
 }
 
@@ -116,19 +152,6 @@ TEST(scheduler_deadlock, a_throttle_takes_the_last_other_slot_away) {
   finish_task(&f, BOB, 2);
   expect_deadlock(&f, ALICE, 3);
   end(&f);
-
-  begin(&f, 2);
-  start(&f);
-  run_task(&f, 1);
-  acquire_as(&f, CAROL, (struct wish){.request = 2});
-  expect_asked(&f, 2, 0);
-  answer(&f, 2, HG_VERDICT_WAIT, 0, 0);
-  wait_for(&f, ALICE, 3); // waits behind it, with a free slot
-  CHECK(asks_nothing(&f));
-  CHECK(clients_hear_nothing(&f));
-  cross(&f, 0, true);
-  expect_deadlock(&f, ALICE, 3);
-  end(&f);
 }
 
 static void set_max(struct fixture *f, uint32_t count) {
@@ -155,15 +178,17 @@ TEST(scheduler_deadlock, a_raise_on_its_way_counts_and_a_lower_maximum_is_judged
   set_max(&f, 2);
   wait_for(&f, ALICE, 2);
   expect_asked(&f, 2, 0);
-  max_is_noted(&f);
   answer(&f, 2, HG_VERDICT_WAIT, 0, 0);
   CHECK(asks_nothing(&f));
-  CHECK(clients_hear_nothing(&f)); // it waits for tokens, and a slot is free
+  CHECK(clients_hear_nothing(&f)); // the raise is under way
+  max_is_noted(&f);
+  expect_deadlock(&f, ALICE, 2); // it waits for tokens, whatever the slots
   set_max(&f, 1);
+  wait_for(&f, ALICE, 3);
   hg_test_flush(&f.scheduler);
   CHECK(clients_hear_nothing(&f));
   max_is_noted(&f);
-  expect_deadlock(&f, ALICE, 2);
+  expect_deadlock(&f, ALICE, 3);
   end(&f);
 }
 
