@@ -63,6 +63,7 @@ struct hg_result {
   const char *request_id; // the provider's, from x-request-id / request-id; NULL
   const char *body;       // the answer; embedded as it is (white space outside strings removed) when it is JSON, else
   size_t body_len;        // as a JSON string; at most HG_BODY_MAX; 0: null
+  bool body_is_json;      // as somebody checked; else it is looked at
   const char *error_code; // NULL: none
   const char *error_message; // cut after HG_ERROR_TEXT_MAX bytes, as request_id is after HG_LABEL_MAX
   uint64_t line_number;      // in the batch file, printed inside the error; 0: none

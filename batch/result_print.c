@@ -78,10 +78,11 @@ static hg_err add_compact(struct hg_text_buffer *out, const char *text, size_t l
   return HG_OK;
 }
 
-static hg_err add_body(struct hg_text_buffer *out, const char *body, size_t len) {
-  if (!body || len == 0) return hg_text_buffer_add_text(out, "null");
+static hg_err add_body(struct hg_text_buffer *out, const struct hg_result *result) {
+  if (!result->body || result->body_len == 0) return hg_text_buffer_add_text(out, "null");
   struct hg_json root;
-  return hg_json_check(body, len, &root, NULL) ? add_string(out, body, len) : add_compact(out, root.at, root.len);
+  const bool json = result->body_is_json || !hg_json_check(result->body, result->body_len, &root, NULL);
+  return json ? add_compact(out, result->body, result->body_len) : add_string(out, result->body, result->body_len);
 }
 
 static hg_err add_response(struct hg_text_buffer *out, const struct hg_result *result) {
@@ -91,7 +92,7 @@ static hg_err add_response(struct hg_text_buffer *out, const struct hg_result *r
   hg_err err = hg_text_buffer_add_text(out, head);
   if (!err) err = add_text_or_null(out, result->request_id, HG_LABEL_MAX);
   if (!err) err = hg_text_buffer_add_text(out, ",\"body\":");
-  if (!err) err = add_body(out, result->body, result->body_len);
+  if (!err) err = add_body(out, result);
   return err ? err : hg_text_buffer_add_text(out, "}");
 }
 

@@ -5,7 +5,6 @@
 #include "cli/run_signals.h"
 #include "runner/retry.h"
 #include "runner/task_runner.h"
-#include "usage/usage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,30 +43,34 @@ static bool never_left(const struct hg_result_line *line) {
   return strcmp(line->error_code, "invalid_request") == 0;
 }
 
-static hg_err release(const struct hg_run_orphans *orphans, const struct hg_result_line *line) {
-  char reason[64];
-  if (line->status >= 300) snprintf(reason, sizeof reason, "http_%ld", line->status);
-  else snprintf(reason, sizeof reason, "%s", line->error_code);
-  return hg_release(orphans->client, (hg_permit){line->permit}, HG_OUTCOME_FAILED, reason, ANSWER_MS);
+// As the runner names it.
+static const char *reason_of(const struct hg_result_line *line, char text[32]) {
+  if (line->error_code[0]) return line->error_code;
+  snprintf(text, 32, "http_%ld", line->status);
+  return text;
 }
 
-// As the runner would have settled it at the end of the call.
+static hg_err release(const struct hg_run_orphans *orphans, const struct hg_result_line *line) {
+  char reason[32];
+  return hg_release(orphans->client, (hg_permit){line->permit}, HG_OUTCOME_FAILED, reason_of(line, reason), ANSWER_MS);
+}
+
+// As the runner would have settled it at the end of the call. Which endpoint answered changes no cost.
 static hg_err settle(const struct hg_run_orphans *orphans, const hg_orphan *orphan, const struct hg_result_line *line) {
   const struct hg_http_end end = {
       .kind = HG_HTTP_ANSWERED, .left = true, .status = line->status, .body = line->body, .body_len = line->body_len};
-  const bool success = line->status >= 200 && line->status <= 299;
-  struct hg_usage_found found = {.report = HG_USAGE_REPORT_INIT};
+  struct hg_usage_found found;
   struct hg_judgement judgement;
-  const hg_err usage = success ? hg_usage_find(line->body ? line->body : "", line->body_len, &found) : HG_OK;
-  hg_judge(&end, usage, &judgement);
+  hg_judge(&end, HG_ENDPOINT_OTHER, &found, &judgement);
   if (judgement.cost == HG_COST_NOTHING) return release(orphans, line);
   if (judgement.cost == HG_COST_WHOLE) {
     found.report.tokens = orphan->tokens;
     found.report.source = HG_SOURCE_ESTIMATED;
   }
+  char reason[32];
   if (!line->succeeded) {
     found.report.outcome = HG_OUTCOME_FAILED;
-    found.report.reason = line->error_code;
+    found.report.reason = reason_of(line, reason);
   }
   return hg_settle(orphans->client, orphan->permit, &found.report, ANSWER_MS);
 }

@@ -398,8 +398,9 @@ HG_CHECKED hg_err hg_run(hg_client *, const hg_task *, hg_ticket *out);
 /* Reads the usage out of a provider's answer (the JSON body of `len` bytes): OpenAI chat completions, responses,
  * completions and embeddings and what is compatible with them, Anthropic messages. The shape is recognised from the
  * body. Fills in tokens, the parts, source, and clears model and response_id (they would point into freed memory).
- * HG_ERR_NO_USAGE: none there, null, or a hostile value. HG_ERR_PROTOCOL: not JSON. In both cases `out` says
- * HG_SOURCE_MISSING, so that an ignored error is never an exact 0. HG_ERR_INVALID: a NULL, or a `size` that is too small. */
+ * HG_ERR_NO_USAGE: none there, null, or a hostile value. HG_ERR_PROTOCOL: not JSON, or nested deeper than 256 levels. In
+ * both cases `out` says HG_SOURCE_MISSING, so that an ignored error is never an exact 0. HG_ERR_INVALID: a NULL, or a
+ * `size` that is too small. */
 HG_CHECKED hg_err hg_usage_from_response(const char *body, size_t len, hg_usage_report *out);
 
 /* ---------------------------------------------------------------------------------------------- events */

@@ -10,9 +10,10 @@ enum hg_http_kind {
   HG_HTTP_ANSWERED,      // a whole answer with a status
   HG_HTTP_NO_CONNECTION, // nothing of the request was sent
   HG_HTTP_TIMED_OUT,
-  HG_HTTP_BROKEN,    // the connection ended before the answer did, or what came is not HTTP
-  HG_HTTP_TOO_LARGE, // the answer is longer than HG_BODY_MAX
-  HG_HTTP_CUT        // ended from this side
+  HG_HTTP_BROKEN,     // the connection ended before the answer did, or what came is not HTTP
+  HG_HTTP_TOO_LARGE,  // the answer is longer than HG_BODY_MAX
+  HG_HTTP_UNREADABLE, // a good answer whose Content-Encoding can't be undone
+  HG_HTTP_CUT         // ended from this side
 };
 
 // How a call ended. Pointers are valid during the callback.

@@ -168,8 +168,16 @@ void hg_http_call_rest(struct hg_http_call *call) {
 
 // ---------------------------------------------------------------------------------------------- the end
 
+static long status_of(const struct hg_http_call *call) {
+  long status = 0;
+  curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+  return status;
+}
+
+// A bad status says enough without its body.
 static enum hg_http_kind kind_of(const struct hg_http_call *call, CURLcode code) {
   if (code == CURLE_OK) return HG_HTTP_ANSWERED;
+  if (code == CURLE_BAD_CONTENT_ENCODING) return status_of(call) < 300 ? HG_HTTP_UNREADABLE : HG_HTTP_ANSWERED;
   if (call->too_large || code == CURLE_FILESIZE_EXCEEDED) return HG_HTTP_TOO_LARGE;
   if (code == CURLE_OPERATION_TIMEDOUT && call->starts > 0) return HG_HTTP_TIMED_OUT;
   return call->starts > 0 ? HG_HTTP_BROKEN : HG_HTTP_NO_CONNECTION;
@@ -204,11 +212,11 @@ static int64_t read_retry_after(const struct hg_http_call *call) {
   return seconds ? hg_retry_after_ms(seconds, (int64_t)time(NULL)) : -1;
 }
 
-static void read_answer(const struct hg_http_call *call, struct hg_http_end *out) {
-  curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &out->status);
-  const size_t mark = hg_json_mark(call->body, call->body_len);
-  out->body = call->body_len > mark ? call->body + mark : NULL;
-  out->body_len = call->body_len - mark;
+static void read_answer(const struct hg_http_call *call, size_t body_len, struct hg_http_end *out) {
+  out->status = status_of(call);
+  const size_t mark = hg_json_mark(call->body, body_len);
+  out->body = body_len > mark ? call->body + mark : NULL;
+  out->body_len = body_len - mark;
   if (out->status >= 400) out->retry_after_ms = read_retry_after(call);
   const char *id = header(call, "x-request-id");
   if (!id) id = header(call, "request-id");
@@ -218,7 +226,7 @@ static void read_answer(const struct hg_http_call *call, struct hg_http_end *out
 void hg_http_call_end(struct hg_http_call *call, CURLcode code, struct hg_http_end *out) {
   *out = (struct hg_http_end){.kind = kind_of(call, code), .left = call->starts > 0, .retry_after_ms = -1};
   if (out->kind == HG_HTTP_ANSWERED) {
-    read_answer(call, out);
+    read_answer(call, code == CURLE_OK ? call->body_len : 0, out);
     return;
   }
   const char *detail = call->detail[0] ? call->detail : curl_easy_strerror(code);

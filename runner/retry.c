@@ -1,23 +1,11 @@
 // Judges how attempts end.
 #include "runner/retry.h"
 
-#include "providers/answer.h"
-#include "usage/json_scan.h"
+#include "providers/fault.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-
-// The providers' code of an error answer: error.code, or error.type where there is no code.
-static bool is_quota(const struct hg_http_end *end) {
-  struct hg_json root;
-  if (end->status != 429 || !end->body || hg_json_check(end->body, end->body_len, &root, NULL)) return false;
-  struct hg_json_field outer[] = {{.name = "error"}};
-  hg_json_pick(&root, outer, 1);
-  struct hg_json_field inner[] = {{.name = "code"}, {.name = "type"}};
-  hg_json_pick(&outer[0].value, inner, 2);
-  return hg_json_is(&inner[0].value, "insufficient_quota") || hg_json_is(&inner[1].value, "insufficient_quota");
-}
 
 // What a server says to everything that comes to a wrong URL: not there, another place, not this way.
 static bool says_wrong_url(long status) {
@@ -25,56 +13,65 @@ static bool says_wrong_url(long status) {
 }
 
 static void judge_as(long status, bool quota, struct hg_judgement *out) {
-  out->cost = HG_COST_NOTHING;
+  // A gateway that lost its upstream, or gave up waiting for it, says nothing about what was worked on behind it.
+  const bool lost = status == 502 || status == 504 || status == 524;
   out->access = quota || status == 401 || status == 402 || status == 403 || status == 407 || says_wrong_url(status);
   out->retry = !out->access && (status == 408 || status == 409 || status == 429 || status >= 500);
-  // A gateway that lost its upstream, or gave up waiting for it, says nothing about what was worked on behind it.
-  out->unknown = status == 502 || status == 504 || status == 524;
-  if (out->unknown) out->cost = HG_COST_WHOLE;
-  out->unserved = out->access || out->unknown;
+  out->unknown = lost;
+  out->unserved = out->access || lost;
   out->served = !out->unserved && !out->retry;
 }
 
-static void judge_status(const struct hg_http_end *end, struct hg_judgement *out) {
+static void judge_status(const struct hg_http_end *end, const struct hg_answer *answer, struct hg_judgement *out) {
   const long status = end->status;
-  const bool quota = is_quota(end);
+  const bool quota = status == 429 && hg_answer_is_quota(answer);
   judge_as(status, quota, out);
   out->code = quota ? "insufficient_quota" : "http_error";
   snprintf(out->message, sizeof out->message, "the provider answered HTTP %ld%s", status,
            status >= 300 && status <= 399 ? ", a redirect, which is not followed; correct the base URL" : "");
+  hg_answer_words(answer, out->said, sizeof out->said);
 }
 
-// An error inside a good status is judged as the status that it should have come with, but for what it cost: usage that
-// it tells of is counted, and what shows work without figures may have been billed.
-static void judge_fault(const struct hg_http_end *end, hg_err usage, const struct hg_answer_fault *fault,
-                        struct hg_judgement *out) {
+// An error inside a good status is judged as the status that it should have come with; what shows work may have been
+// billed.
+static void judge_fault(const struct hg_http_end *end, const struct hg_answer_fault *fault, struct hg_judgement *out) {
   judge_as(fault->status, fault->quota, out);
-  if (usage == HG_OK) {
-    out->cost = HG_COST_USAGE;
-    out->unknown = false;
-  } else if (fault->worked) {
-    out->cost = HG_COST_WHOLE;
-    out->unknown = true;
-  }
+  out->unknown |= fault->worked;
   out->code = fault->quota ? "insufficient_quota" : "error_in_answer";
   snprintf(out->message, sizeof out->message, "HTTP %ld with an error in it%s%.*s", end->status,
            fault->text[0] ? ": " : "", HG_FAULT_TEXT_MAX, fault->text);
 }
 
-static void judge_success(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out) {
+// Somebody answered, but not what was asked.
+static void judge_none(const struct hg_http_end *end, const char *what, const char *why, struct hg_judgement *out) {
+  out->unknown = out->retry = out->unserved = true;
+  out->code = "invalid_response";
+  snprintf(out->message, sizeof out->message, "HTTP %ld with a body of %zu bytes that %s: %.*s", end->status,
+           end->body_len, what, HG_FAULT_TEXT_MAX, why);
+}
+
+static void judge_success(const struct hg_http_end *end, const struct hg_answer *answer, enum hg_endpoint endpoint,
+                          struct hg_judgement *out) {
   struct hg_answer_fault fault;
-  if (usage == HG_ERR_PROTOCOL) {
-    out->cost = HG_COST_WHOLE;
-    out->unknown = out->retry = out->unserved = true;
-    out->code = "invalid_response";
-    snprintf(out->message, sizeof out->message, "HTTP %ld with a body of %zu bytes that is not JSON", end->status,
-             end->body_len);
-  } else if (hg_answer_is_fault(end->body, end->body_len, &fault)) {
-    judge_fault(end, usage, &fault, out);
-  } else {
-    out->success = out->served = true;
-    out->cost = usage == HG_OK ? HG_COST_USAGE : HG_COST_WHOLE;
+  switch (hg_answer_kind_of(answer, endpoint, &fault)) {
+  case HG_ANSWER_RESULT: out->success = out->served = true; break;
+  case HG_ANSWER_FAULT: judge_fault(end, &fault, out); break;
+  case HG_ANSWER_NONE:
+    judge_none(end, answer->fault ? "can't be read as JSON" : "is not an answer", fault.text, out);
+    break;
   }
+}
+
+static void judge_answer(const struct hg_http_end *end, enum hg_endpoint endpoint, struct hg_usage_found *found,
+                         struct hg_judgement *out) {
+  struct hg_answer answer;
+  hg_answer_read(end->body, end->body_len, &answer);
+  if (end->status >= 200 && end->status <= 299) judge_success(end, &answer, endpoint, out);
+  else judge_status(end, &answer, out);
+  out->cost = out->success || out->unknown ? HG_COST_WHOLE : HG_COST_NOTHING;
+  if (hg_usage_find(&answer, found) != HG_OK) return;
+  out->cost = HG_COST_USAGE;
+  out->unknown = out->retry && found->report.tokens > 0; // billed, for nothing
 }
 
 // To call again before the time would be refused again, and to wait for hours would keep whoever watches from deciding.
@@ -98,12 +95,14 @@ static void judge_broken(const struct hg_http_end *end, const char *code, const 
   snprintf(out->message, sizeof out->message, "%.40s%s%.110s", message, end->detail[0] ? ": " : "", end->detail);
 }
 
-void hg_judge(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out) {
+void hg_judge(const struct hg_http_end *end, enum hg_endpoint endpoint, struct hg_usage_found *found,
+              struct hg_judgement *out) {
+  static const hg_usage_report nothing = HG_USAGE_REPORT_INIT;
+  found->report = nothing;
   *out = (struct hg_judgement){.cost = HG_COST_NOTHING};
   switch (end->kind) {
   case HG_HTTP_ANSWERED:
-    if (end->status >= 200 && end->status <= 299) judge_success(end, usage, out);
-    else judge_status(end, out);
+    judge_answer(end, endpoint, found, out);
     judge_pause(end, out);
     break;
   case HG_HTTP_NO_CONNECTION: judge_broken(end, "connection_failed", "no connection", out); break;
@@ -112,6 +111,10 @@ void hg_judge(const struct hg_http_end *end, hg_err usage, struct hg_judgement *
   case HG_HTTP_TOO_LARGE: // and would be so again
     judge_broken(end, "invalid_response", "the answer is too long", out);
     out->retry = out->unserved = false;
+    break;
+  case HG_HTTP_UNREADABLE: // and the next one would be packed in the same way
+    judge_broken(end, "invalid_response", "the answer can't be decoded", out);
+    out->retry = false;
     break;
   case HG_HTTP_CUT:
     judge_broken(end, "cancelled", "cut off by an interrupt", out);

@@ -4,7 +4,9 @@
 #define HG_RETRY_H
 
 #include "headgate.h"
+#include "providers/request.h"
 #include "runner/http.h"
+#include "usage/usage.h"
 
 #define HG_BACKOFF_BASE_MS 500
 #define HG_BACKOFF_MAX_MS (60 * 1000)
@@ -24,26 +26,27 @@ struct hg_judgement {
   enum hg_cost cost;
   bool success;      // the answer is a result
   bool retry;        // another try may end otherwise
-  bool unknown;      // the request left and no whole answer came back
+  bool unknown;      // it was billed, or may have been, and nothing came of it: another try pays once more
   bool access;       // the key, the model or the URL is wrong, or the account is empty
   bool served;       // the provider worked on it: a result, or a refusal of this very request
   bool unserved;     // nobody let it in, or no answer came; what is neither (too busy, an error) says nothing
   bool later;        // it may be called again when this run is over: the pause that it asks for is too long
   const char *code;  // for the errors file; NULL: success
   char message[160]; // for a person; "" on success
+  char said[300];    // an answer with a bad status: the provider's own words; "" for none
 };
 
-// `usage` is what hg_usage_find said of a whole 2xx body; anything else is ignored for other ends.
-// A 5xx costs nothing: the provider answered, and its answer is that it did no work. An error inside a 2xx is a failure
-// of the kind that its own code or type names.
-void hg_judge(const struct hg_http_end *end, hg_err usage, struct hg_judgement *out);
+// Reads a whole answer once: what it used goes into `found`, which says nothing of other ends. Usage is charged
+// whatever the status; a failure that tells of none costs nothing, as the provider answered that it did no work, but
+// for those that say nothing about it. An error inside a 2xx is a failure of the kind that its own code or type names.
+void hg_judge(const struct hg_http_end *end, enum hg_endpoint endpoint, struct hg_usage_found *found,
+              struct hg_judgement *out);
 
 struct hg_retry_limits {
   uint32_t max_attempts;          // of one line, all kinds together
-  uint32_t retry_unknown_outcome; // of one line: tries after an attempt whose outcome is unknown
+  uint32_t retry_unknown_outcome; // of one line: tries after an attempt that was unknown
 };
-// Whether the line is tried again after `attempts` attempts, of which `unknown` had no known outcome, this one
-// included.
+// Whether the line is tried again after `attempts` attempts, of which `unknown` were unknown, this one included.
 bool hg_may_retry(const struct hg_retry_limits *limits, const struct hg_judgement *judgement, uint32_t attempts,
                   uint32_t unknown);
 

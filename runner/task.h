@@ -22,7 +22,7 @@
   X(PAUSING, "tries again soon, with the same permit")                                                                 \
   X(BACKING_OFF, "tries again later, with a new permit")                                                               \
   X(PARKED, "was not let in; tries again when somebody was")                                                           \
-  X(HELD, "failed, unserved; its failure is written when another is served, left when nobody is")                      \
+  X(HELD, "failed, unserved; its failure is written when a later call is served, left when none is")                   \
   X(GONE, "ended")
 
 enum hg_task_state {
@@ -39,9 +39,11 @@ struct hg_run_task {
   struct hg_run_task *older, *newer; // all tasks
   struct hg_run_task *next;          // in a list; a task is in one at most
   enum hg_task_state state;
-  uint32_t attempts, unknown; // so far; of these, those without a known outcome
+  uint32_t attempts, unknown; // so far; of these, those that were unknown
   bool cancelled;             // the acquire was asked to come back
   int64_t due_ms;             // PAUSING, BACKING_OFF
+  uint64_t unserved_before;   // lines that had ended unserved when its last call was sent
+  uint64_t unserved;          // which of those it is itself, counted from 1; HELD and on the way there
 
   const char *custom_id, *path, *budget; // behind the struct; budget may be NULL
   uint64_t id_hash, line_number;

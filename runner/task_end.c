@@ -1,8 +1,6 @@
 // What the end of a call means for its task: a result, another try, or the end of the run.
 #include "runner/task_private.h"
 
-#include "usage/json_scan.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,7 +65,8 @@ static void describe(struct hg_run_task *task, const struct hg_http_end *end, co
   memcpy(task->request_id, end->request_id, sizeof task->request_id);
   task->result = (struct hg_result){.status = answered ? end->status : 0,
                                     .body = answered ? end->body : NULL,
-                                    .body_len = answered ? end->body_len : 0};
+                                    .body_len = answered ? end->body_len : 0,
+                                    .body_is_json = judgement->success};
 }
 
 static void retry(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end) {
@@ -95,27 +94,11 @@ void hg_runner_let_in(struct hg_runner *runner) {
   }
 }
 
-// The provider's own words: error.message, or what it says as a plain "message" or "detail".
-static void provider_message(const struct hg_http_end *end, char *out, size_t capacity) {
-  struct hg_json root;
-  out[0] = '\0';
-  if (!end->body || hg_json_check(end->body, end->body_len, &root, NULL)) return;
-  struct hg_json_field outer[] = {{.name = "error"}, {.name = "message"}, {.name = "detail"}};
-  hg_json_pick(&root, outer, 3);
-  struct hg_json_field inner[] = {{.name = "message"}};
-  hg_json_pick(&outer[0].value, inner, 1);
-  const struct hg_json *said[] = {&inner[0].value, &outer[0].value, &outer[1].value, &outer[2].value};
-  for (size_t i = 0; i < 4 && !out[0]; i++)
-    hg_json_show(said[i], out, capacity);
-}
-
 static void remember_refusal(struct hg_runner *runner, const struct hg_run_task *task, const struct hg_http_end *end,
                              const struct hg_judgement *judgement) {
   runner->counts.refused_endpoint = task->prepared.endpoint;
-  char said[300] = "";
-  if (end->status >= 300) provider_message(end, said, sizeof said); // else the judgement has its words
-  snprintf(runner->turned_away_text, sizeof runner->turned_away_text, "%s%s%s", judgement->message, said[0] ? ": " : "",
-           said);
+  snprintf(runner->turned_away_text, sizeof runner->turned_away_text, "%s%s%s", judgement->message,
+           judgement->said[0] ? ": " : "", judgement->said);
   runner->counts.refused_status = end->kind == HG_HTTP_ANSWERED ? end->status : 0;
   runner->counts.out_of_quota = end->status == 402 || strcmp(judgement->code, "insufficient_quota") == 0;
 }
@@ -152,11 +135,12 @@ static bool keep_answer(struct hg_run_task *task, const struct hg_http_end *end)
   return task->answer != NULL;
 }
 
-// Whether the line or the provider is to blame is told by what becomes of the lines behind it. The permit is closed in
-// the meantime: a line that waits for others must not keep the slot that they need.
+// Whether the line or the provider is to blame is told by what becomes of the calls that are sent from now on. The
+// permit is closed in the meantime: a line that waits for others must not keep the slot that they need.
 static void end_unserved(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
                          const struct hg_judgement *judgement) {
   runner->unserved_row++;
+  task->unserved = ++runner->unserved;
   remember_refusal(runner, task, end, judgement);
   describe(task, end, judgement);
   if (keep_answer(task, end)) {
@@ -167,9 +151,28 @@ static void end_unserved(struct hg_runner *runner, struct hg_run_task *task, con
   }
 }
 
-void hg_runner_write_held(struct hg_runner *runner) {
-  for (struct hg_run_task *task; (task = hg_task_list_pop(&runner->held)) != NULL;)
-    hg_runner_write(runner, task);
+void hg_runner_hold(struct hg_runner *runner, struct hg_run_task *task) {
+  hg_runner_move(runner, task, HG_TASK_HELD);
+  hg_task_list_push(&runner->held, task);
+  if (task->unserved <= runner->cleared) hg_runner_write_held(runner, runner->cleared);
+}
+
+void hg_runner_write_held(struct hg_runner *runner, uint64_t last) {
+  struct hg_task_list held = runner->held;
+  runner->held = (struct hg_task_list){NULL, NULL};
+  for (struct hg_run_task *task; (task = hg_task_list_pop(&held)) != NULL;) {
+    if (task->unserved <= last) hg_runner_write(runner, task);
+    else hg_task_list_push(&runner->held, task);
+  }
+}
+
+// A call that had been sent before a refusal came proves nothing about it: it was only slower.
+static void note_served(struct hg_runner *runner, const struct hg_run_task *task) {
+  runner->unserved_row = 0;
+  runner->counts.served_before = true;
+  if (task->unserved_before <= runner->cleared) return;
+  runner->cleared = task->unserved_before;
+  hg_runner_write_held(runner, runner->cleared);
 }
 
 // ---------------------------------------------------------------------------------------------- the end
@@ -179,12 +182,7 @@ static void go_by(struct hg_runner *runner, struct hg_run_task *task, const stru
   task->unknown += judgement->unknown;
   charge(runner, task, judgement);
   if (end->kind == HG_HTTP_ANSWERED && !judgement->access) hg_runner_let_in(runner);
-
-  if (judgement->served) {
-    runner->unserved_row = 0;
-    runner->counts.served_before = true;
-    hg_runner_write_held(runner);
-  }
+  if (judgement->served) note_served(runner, task);
 
   const bool again = hg_may_retry(&runner->limits, judgement, task->attempts, task->unknown);
   if (judgement->success) {
@@ -207,30 +205,28 @@ static void go_by(struct hg_runner *runner, struct hg_run_task *task, const stru
 
 // Whatever is told of a failed call (a sentence, a line of the errors file) is taken from its answer, and a provider
 // may repeat the key in it. The copy, if one was needed, is the caller's to free.
-static char *cover(struct hg_runner *runner, hg_err usage, struct hg_http_end *end, struct hg_judgement *judgement) {
+static char *cover(struct hg_runner *runner, struct hg_run_task *task, struct hg_http_end *end,
+                   struct hg_judgement *judgement) {
   char *hidden = NULL;
   if (runner->io.hide_keys(runner->io.context, end->body, end->body_len, &hidden) != HG_OK) {
     end->body = NULL;
     end->body_len = 0;
     hg_copy_text(judgement->message, sizeof judgement->message, "no memory for what the provider says");
+    judgement->said[0] = '\0';
   } else if (hidden) {
     end->body = hidden;
-    hg_judge(end, usage, judgement); // its message quotes the answer
+    hg_judge(end, task->prepared.endpoint, &task->found, judgement); // its texts quote the answer
   }
   return hidden;
 }
 
 // A result is the provider's, byte for byte.
 void hg_runner_end(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end) {
-  const bool good = end->kind == HG_HTTP_ANSWERED && end->status >= 200 && end->status <= 299;
-  static const hg_usage_report nothing = HG_USAGE_REPORT_INIT;
-  task->found.report = nothing;
-  const hg_err usage = good ? hg_usage_find(end->body ? end->body : "", end->body_len, &task->found) : HG_OK;
   struct hg_judgement judgement;
-  hg_judge(end, usage, &judgement);
+  hg_judge(end, task->prepared.endpoint, &task->found, &judgement);
   struct hg_http_end shown = *end;
   const bool tells = end->kind == HG_HTTP_ANSWERED && !judgement.success && end->body_len > 0;
-  char *hidden = tells ? cover(runner, usage, &shown, &judgement) : NULL;
+  char *hidden = tells ? cover(runner, task, &shown, &judgement) : NULL;
   go_by(runner, task, &shown, &judgement);
   free(hidden);
 }

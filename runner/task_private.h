@@ -26,6 +26,8 @@ struct hg_runner {
   bool ledger_lost, results_lost;
 
   uint32_t unserved_row; // lines that ended unserved since one was served
+  uint64_t unserved;     // all that did
+  uint64_t cleared;      // of these, up to this one: a call that was sent later was served, so the lines are to blame
   bool admitted;         // somebody was let in: key, model and route are right
   uint32_t turned_away;  // until then: how often somebody was not
   char turned_away_text[HG_ERROR_TEXT_MAX + 1];
@@ -79,7 +81,9 @@ void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, 
 
 // task_end.c
 void hg_runner_let_in(struct hg_runner *runner); // the parked ones try again
-void hg_runner_write_held(struct hg_runner *runner);
+// HELD: the line is written if it is to blame, or waits for that to be known.
+void hg_runner_hold(struct hg_runner *runner, struct hg_run_task *task);
+void hg_runner_write_held(struct hg_runner *runner, uint64_t last); // those up to the last one
 void hg_runner_end(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end);
 
 #endif

@@ -263,7 +263,7 @@ static void judge_row(struct hg_runner *runner) {
     hg_runner_stop(runner, HG_STOP_ACCESS, "%u requests in a row were not served, whatever was tried; the last: %s",
                    runner->unserved_row, runner->turned_away_text);
   else if (in_state[HG_TASK_PARKED] == 0 && only_waits_for_others(runner))
-    hg_runner_write_held(runner); // there is nobody left to tell more
+    hg_runner_write_held(runner, runner->unserved); // there is nobody left to tell more
 }
 
 static int64_t earliest(int64_t left, int64_t right) {

@@ -127,6 +127,7 @@ static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
   } else {
     hg_runner_move(runner, task, HG_TASK_CALLING);
     task->attempts++;
+    task->unserved_before = runner->unserved;
     runner->counts.calls++;
     runner->counts.capped += lowered->body != NULL;
     if (runner->probe_until_ms == INT64_MAX) runner->probe_until_ms = runner->now_ms + HG_PROBE_MS;
@@ -238,9 +239,7 @@ static void go_on(struct hg_runner *runner, struct hg_run_task *task) {
   if (ends || runner->stop != HG_STOP_NONE) {
     hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);
   } else if (task->after == HG_NEXT_HOLD) {
-    hg_runner_move(runner, task, HG_TASK_HELD);
-    hg_task_list_push(&runner->held, task);
-    if (runner->unserved_row == 0) hg_runner_write_held(runner); // one was served in the meantime
+    hg_runner_hold(runner, task);
   } else if (task->after == HG_NEXT_PARK && !runner->admitted) {
     hg_runner_move(runner, task, HG_TASK_PARKED);
     hg_task_list_push(&runner->parked, task);

@@ -7,6 +7,9 @@
 #include <assert.h>
 #include <string.h>
 
+#define TEXT(number) TEXT_OF(number)
+#define TEXT_OF(number) #number
+
 struct scanner {
   const char *at, *end;
   const char *fault; // what is wrong at `at`
@@ -166,7 +169,8 @@ static bool check_value(struct scanner *s) {
     skip_space(s);
     const char c = peek(s);
     if (c == '{' || c == '[') {
-      if (depth == HG_JSON_DEPTH_MAX) return fail(s, "values are nested too deep");
+      if (depth == HG_JSON_DEPTH_MAX)
+        return fail(s, "values are nested deeper than " TEXT(HG_JSON_DEPTH_MAX) " levels");
       closing[depth++] = c == '{' ? '}' : ']';
       s->at++;
       skip_space(s);
@@ -210,6 +214,9 @@ static const char *skip_string(const char *at, const char *end) {
   }
 }
 
+// What matters on the way through a container; all else is stepped over.
+static const bool structural[256] = {['"'] = true, ['{'] = true, ['['] = true, ['}'] = true, [']'] = true};
+
 static const char *skip_value(const char *at, const char *end) {
   if (*at == '"') return skip_string(at, end);
   if (*at != '{' && *at != '[') {
@@ -219,13 +226,14 @@ static const char *skip_value(const char *at, const char *end) {
   }
   size_t depth = 0;
   do {
-    const char c = *at;
-    if (c == '"') {
+    while (!structural[(unsigned char)*at])
+      at++;
+    if (*at == '"') {
       at = skip_string(at, end);
       continue;
     }
-    if (c == '{' || c == '[') depth++;
-    if (c == '}' || c == ']') depth--;
+    if (*at == '{' || *at == '[') depth++;
+    else depth--;
     at++;
   } while (depth > 0);
   return at;

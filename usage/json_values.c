@@ -36,6 +36,7 @@ static const char *decode_escape(const char *at, uint32_t *code) {
 bool hg_json_is(const struct hg_json *value, const char *text) {
   if (value->type != HG_JSON_STRING) return false;
   const char *at = value->at + 1, *end = value->at + value->len - 1;
+  if (at < end && *at != *text && *at != '\\') return false; // as nearly always
   if (!memchr(at, '\\', (size_t)(end - at)))
     return strncmp(at, text, (size_t)(end - at)) == 0 && text[end - at] == '\0';
   for (; at < end && *text; text++) {

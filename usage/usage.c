@@ -2,8 +2,6 @@
 // the shape: OpenAI's cached tokens are inside the prompt's, Anthropic's are beside the input's.
 #include "usage/usage.h"
 
-#include "usage/json_scan.h"
-
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -123,7 +121,10 @@ static const char *read_openai(const struct hg_json_field *fields, hg_usage_repo
 }
 
 // NULL, or why the usage is missing.
-static const char *read_usage(const struct hg_json *usage, bool is_message, bool is_error, hg_usage_report *report) {
+static const char *read_usage(const struct hg_answer *answer, hg_usage_report *report) {
+  const struct hg_json *usage = hg_answer_member(answer, HG_ANSWER_USAGE);
+  const bool is_error = !hg_json_is_absent(hg_answer_member(answer, HG_ANSWER_ERROR));
+  if (answer->root.type != HG_JSON_OBJECT) return "the answer is not a JSON object";
   if (usage->type == HG_JSON_NONE && is_error) return "the answer is an error and has no usage";
   if (usage->type == HG_JSON_NONE) return "the answer has no usage";
   if (usage->type == HG_JSON_NULL) return "the usage is null";
@@ -135,43 +136,36 @@ static const char *read_usage(const struct hg_json *usage, bool is_message, bool
   // Proxies add Anthropic's cache members to a chat usage whose prompt already has them: so the prompt decides first.
   const bool anthropic =
       hg_json_is_absent(&fields[PROMPT].value) &&
-      (is_message || fields[CACHE_WRITE].value.type != HG_JSON_NONE || fields[CACHE_READ].value.type != HG_JSON_NONE);
+      (hg_json_is(hg_answer_member(answer, HG_ANSWER_TYPE), "message") ||
+       fields[CACHE_WRITE].value.type != HG_JSON_NONE || fields[CACHE_READ].value.type != HG_JSON_NONE);
   const char *reason = anthropic ? read_anthropic(fields, report) : read_openai(fields, report);
   if (!reason) drop_impossible_parts(report);
   return reason;
 }
 
-hg_err hg_usage_find(const char *body, size_t len, struct hg_usage_found *out) {
+static void copy_label(const struct hg_json *value, char text[HG_LABEL_MAX + 1], const char **out) {
+  if (hg_json_copy(value, text, HG_LABEL_MAX + 1) && text[0]) *out = text;
+}
+
+hg_err hg_usage_find(const struct hg_answer *answer, struct hg_usage_found *out) {
   const hg_usage_report unknown = HG_USAGE_REPORT_INIT;
-  *out = (struct hg_usage_found){.report = unknown};
+  *out = (struct hg_usage_found){.report = unknown, .reason = answer->fault};
   out->report.source = HG_SOURCE_MISSING;
-  struct hg_json root;
-  const size_t mark = hg_json_mark(body, len);
-  out->reason = len > HG_BODY_MAX ? "the answer is over 16 MiB" : hg_json_check(body + mark, len - mark, &root, NULL);
-  if (out->reason) return HG_ERR_PROTOCOL;
-  if (root.type != HG_JSON_OBJECT) {
-    out->reason = "the answer is not a JSON object";
-    return HG_ERR_NO_USAGE;
-  }
-  enum { ID, MODEL, USAGE, TYPE, ERROR };
-  struct hg_json_field fields[] = {
-      {.name = "id"}, {.name = "model"}, {.name = "usage"}, {.name = "type"}, {.name = "error"}};
-  hg_json_pick(&root, fields, COUNT(fields));
+  if (answer->fault) return HG_ERR_PROTOCOL;
   hg_usage_report report = unknown;
-  out->reason = read_usage(&fields[USAGE].value, hg_json_is(&fields[TYPE].value, "message"),
-                           !hg_json_is_absent(&fields[ERROR].value), &report);
+  out->reason = read_usage(answer, &report);
   if (!out->reason) out->report = report;
-  if (hg_json_copy(&fields[ID].value, out->response_id, sizeof out->response_id) && out->response_id[0])
-    out->report.response_id = out->response_id;
-  if (hg_json_copy(&fields[MODEL].value, out->model, sizeof out->model) && out->model[0])
-    out->report.model = out->model;
+  copy_label(hg_answer_member(answer, HG_ANSWER_ID), out->response_id, &out->report.response_id);
+  copy_label(hg_answer_member(answer, HG_ANSWER_MODEL), out->model, &out->report.model);
   return out->reason ? HG_ERR_NO_USAGE : HG_OK;
 }
 
 hg_err hg_usage_from_response(const char *body, size_t len, hg_usage_report *out) {
   if (!out || out->size < sizeof *out || (!body && len > 0)) return HG_ERR_INVALID;
+  struct hg_answer answer;
   struct hg_usage_found found;
-  const hg_err err = hg_usage_find(body ? body : "", len, &found);
+  hg_answer_read(body, len, &answer);
+  const hg_err err = hg_usage_find(&answer, &found);
   found.report.size = out->size;
   found.report.task_id = out->task_id;
   found.report.budget = out->budget;

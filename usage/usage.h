@@ -4,6 +4,7 @@
 
 #include "headgate.h"
 #include "schemas/limits.h"
+#include "usage/answer.h"
 
 struct hg_usage_found {
   hg_usage_report report; // model and response_id point into the two buffers below, or are NULL
@@ -12,8 +13,8 @@ struct hg_usage_found {
   const char *reason; // why the usage is missing, a static text; NULL when it is there
 };
 
-// Fills in `out` from a whole JSON answer. HG_OK: the usage is exact. HG_ERR_NO_USAGE: missing, with a reason (model
-// and response id are filled in where they could be read). HG_ERR_PROTOCOL: the body is not JSON.
-hg_err hg_usage_find(const char *body, size_t len, struct hg_usage_found *out);
+// HG_OK: the usage is exact. HG_ERR_NO_USAGE: missing, with a reason (model and response id are filled in where they
+// could be read). HG_ERR_PROTOCOL: the answer can't be read.
+hg_err hg_usage_find(const struct hg_answer *answer, struct hg_usage_found *out);
 
 #endif

@@ -22,6 +22,7 @@ WAYS = {"chunked",        # Transfer-Encoding: chunked, in pieces of odd sizes, 
         "early-hints",    # an interim answer before the real one
         "gzip",           # compressed where the client accepts it
         "gzip-always",    # compressed whatever the client accepts
+        "zebra",          # in a Content-Encoding that nobody knows
         "huge",           # 17 MiB of white space behind the JSON
         "bom",            # a byte-order mark before the JSON
         "pretty",         # indented, with CRLF, white space before and behind
@@ -164,6 +165,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             headers["Content-Encoding"] = "gzip"
             body = gzip.compress(body)
             self.server.compressed += 1
+        if "zebra" in ways:
+            headers["Content-Encoding"] = "zebra"
         return body, headers
 
     @staticmethod

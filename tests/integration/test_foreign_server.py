@@ -145,6 +145,27 @@ def test_the_length_of_an_answer_is_that_of_its_text():
         equal((summary["run"]["calls"], summary["run"]["estimated"]), (1, 1), "calls, estimated")
 
 
+def test_an_answer_that_cannot_be_decoded_is_charged_and_not_called_again():
+    """Five lines are too few to tell that the server answers nobody so; thirty are enough, and are left."""
+    for lines, code, stopped, failures in ((5, 1, "none", {"invalid_response": 5}), (30, 2, "access", {})):
+        with foreign("zebra") as server, place(lines) as here:
+            summary, _ = here.run("--limit", "1M", "--max-concurrency", 1, "--base-url", server.url, code=code)
+            check(server, here, summary, exact=False)
+            equal((summary["stopped"], summary["requests"]["failures"]), (stopped, failures))
+            calls = sum(server.seen.values())
+            equal((summary["run"]["calls"], summary["run"]["estimated"], summary["run"]["retries"]), (calls, calls, 0))
+            assert calls == 5 if lines == 5 else 20 <= calls < 30, calls
+            for failure in here.failures():
+                assert "can't be decoded" in failure["error"]["message"], failure
+
+
+def test_a_bad_status_that_cannot_be_decoded_keeps_its_meaning():
+    with foreign("zebra", prefix="/elsewhere") as server, place(40) as here:
+        summary, _ = here.run("--limit", "1M", "--base-url", server.url, code=2)
+        equal((summary["stopped"], summary["requests"]["failed"], summary["budget"]["totalUsed"]), ("access", 0, 0))
+        assert "HTTP 404" in summary["reason"], summary
+
+
 # ------------------------------------------------------------------------------------------------ where it is served
 
 

@@ -103,6 +103,26 @@ TEST(http, status_and_retry_after) {
   http_server_stop(&server);
 }
 
+TEST(http, encodings_that_nobody_can_undo) {
+  struct http_server server;
+  http_server_start(&server);
+  static const char *const paths[] = {"/zebra/ok", "/gzip"};
+  for (unsigned i = 0; i < 2; i++) {
+    struct ending ending = one_call(&server, paths[i], 20000);
+    CHECK_EQ(ending.end.kind, HG_HTTP_UNREADABLE);
+    CHECK(ending.end.left && ending.end.body_len == 0);
+    CHECK(ending.end.detail[0] != '\0');
+    free(ending.body);
+  }
+  struct ending busy = one_call(&server, "/zebra/busy", 20000); // the status and its headers say enough
+  CHECK_EQ(busy.end.kind, HG_HTTP_ANSWERED);
+  CHECK_EQ(busy.end.status, 429);
+  CHECK_EQ(busy.end.retry_after_ms, 7000);
+  CHECK(busy.end.body == NULL && busy.end.body_len == 0);
+  free(busy.body);
+  http_server_stop(&server);
+}
+
 TEST(http, cut_answer_had_left) {
   struct http_server server;
   http_server_start(&server);

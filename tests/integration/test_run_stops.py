@@ -228,14 +228,14 @@ def test_fresh_keeps_the_old_results_aside():
 
 def test_failures_written_before_a_crash_settle_their_calls():
     with sim("--latency-ms", 30000) as slow, sim() as server, place(10) as here:
-        process = here.start("--limit", "10M", "--max-concurrency", 6, "--base-url", slow.url)
-        wait_until(lambda: slow.stats()["in_flight"] >= 6, "six calls in flight")
+        process = here.start("--limit", "10M", "--max-concurrency", 7, "--base-url", slow.url)
+        wait_until(lambda: slow.stats()["in_flight"] >= 7, "seven calls in flight")
         process.kill()
         process.communicate()
         with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
             permits = ledger.execute("SELECT id, tokens, task_id FROM reservation WHERE state = 'open'").fetchall()
             [(ledger_id,)] = ledger.execute("SELECT value FROM meta WHERE key = 'ledger_id'")
-        equal(len(permits), 6, "open permits")
+        equal(len(permits), 7, "open permits")
         mark = ledger_id.replace("-", "")[:16]
 
         def failure(place, status, code, body=None, custom_id=None, mark=mark):
@@ -253,12 +253,13 @@ def test_failures_written_before_a_crash_settle_their_calls():
             failure(4, 400, None, mark="0123456789abcdef"),      # of another ledger, which gave the same number
             failure(5, 200, "error_in_answer", {"error": "no", "usage": {"total_tokens": 7, "prompt_tokens": 7,
                                                                          "completion_tokens": 0}}),
+            failure(6, 500, None, {"error": "no", "usage": {"total_tokens": 9}}), # what it tells of
             failure(0, 400, None)[:60]]))                        # torn
         summary, said = here.run("--limit", "10M", "--base-url", server.url)
-        equal((summary["orphansSettled"], summary["orphansCharged"]), (4, 2), said)
+        equal((summary["orphansSettled"], summary["orphansCharged"]), (5, 2), said)
         equal(summary["orphansTokens"], permits[2][1] + permits[4][1])
         stats = here.check(server, summary, done=10)
-        equal(summary["budget"]["totalUsed"], stats["tokens"] + 7 + sum(permits[place][1] for place in (1, 2, 4)))
+        equal(summary["budget"]["totalUsed"], stats["tokens"] + 7 + 9 + sum(permits[place][1] for place in (1, 2, 4)))
         assert not here.errors.exists()
 
 

@@ -62,6 +62,13 @@ static bool answer(const struct http_connection *connection, const char *path, c
     snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", len);
     return send_text(fd, head) && send_all(fd, request, len);
   }
+  if (strncmp(path, "/zebra/ok", 9) == 0)
+    return send_text(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: zebra\r\nContent-Length: 2\r\n\r\n{}");
+  if (strncmp(path, "/zebra", 6) == 0)
+    return send_text(fd,
+                     "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Encoding: zebra\r\nContent-Length: 2\r\n\r\n{}");
+  if (strncmp(path, "/gzip", 5) == 0)
+    return send_text(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 12\r\n\r\nis no gzip, no");
   if (strncmp(path, "/busy", 5) == 0)
     return send_text(fd, "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nRequest-Id: other\r\nContent-Length: 2\r\n\r\n{}");
   if (strncmp(path, "/redirect", 9) == 0)

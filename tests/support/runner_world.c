@@ -55,7 +55,7 @@ static hg_err finish(void *context, uint64_t id_hash, bool success, const struct
   CHECK_STR(result->custom_id, line->custom_id);
   CHECK(line->handed_out && !line->in_group && !line->durable && !line->failed && !line->left);
   CHECK(success == (result->status >= 200 && result->status <= 299 && !result->error_code));
-  CHECK(success == line->succeeded);
+  CHECK(success == line->succeeded && result->body_is_json == success);
   CHECK(result->status != 0 || result->error_code != NULL);
   CHECK((result->status != 0) == (result->body_len > 0));
   if (result->status != 0) CHECK(world_checksum(result->body, result->body_len) == line->answer);

@@ -24,11 +24,15 @@ enum fate {
   FATE_QUOTA,       // 429 insufficient_quota
   FATE_BUSY,        // 429 with Retry-After
   FATE_ERROR,       // 500
+  FATE_PAID_ERROR,  // 500 that tells of usage
   FATE_SAID_BUSY,   // 200 with an error in it
+  FATE_BAD_CHOICE,  // 200 with an error in its choice, and usage
   FATE_REFUSED,     // no connection
   FATE_BROKEN,
   FATE_TIMEOUT,
   FATE_MALFORMED,
+  FATE_HOLLOW, // 200 without choices
+  FATE_UNREADABLE,
   FATE_COUNT
 };
 

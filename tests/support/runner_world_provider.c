@@ -49,33 +49,44 @@ bool world_call_cut(void *context, void *handle) {
   return left;
 }
 
-static void describe_end(struct world *world, enum fate fate, struct world_permit *permit, char *body, size_t capacity,
-                         struct hg_http_end *end) {
-  static const long status[FATE_COUNT] = {200, 200, 200, 400, 401, 404, 429, 429, 500, 200, 0, 0, 0, 200};
-  const int64_t output = fate == FATE_OVER_CAP ? permit->tokens : 1 + world_below(world, 8);
+#define USAGE "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64 "}"
+
+static void describe_body(enum fate fate, int64_t output, char *body, size_t capacity) {
   const int64_t total = 10 + output;
-  *end = (struct hg_http_end){.status = status[fate], .left = true, .retry_after_ms = -1, .body = body};
-  if (status[fate] == 0)
-    end->kind =
-        fate == FATE_REFUSED ? HG_HTTP_NO_CONNECTION : (fate == FATE_TIMEOUT ? HG_HTTP_TIMED_OUT : HG_HTTP_BROKEN);
-  end->left = fate != FATE_REFUSED;
-  if (fate == FATE_BUSY) end->retry_after_ms = world->retry_after_ms;
+  const bool whole = fate == FATE_OK || fate == FATE_OVER_CAP;
   snprintf(body, capacity, "{\"error\":{\"message\":\"no\",\"code\":\"%s\"}}",
            fate == FATE_QUOTA       ? "insufficient_quota"
            : fate == FATE_SAID_BUSY ? "rate_limit_exceeded"
                                     : "some_error");
-  if (fate == FATE_OK || fate == FATE_OVER_CAP)
-    snprintf(body, capacity,
-             "{\"id\":\"r\",\"model\":\"m\",\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":%" PRId64
-             ",\"total_tokens\":%" PRId64 "}}",
-             output, total);
-  if (fate == FATE_NO_USAGE) snprintf(body, capacity, "{\"id\":\"r\"}");
+  if (whole) snprintf(body, capacity, "{\"id\":\"r\",\"model\":\"m\",\"choices\":[{}]," USAGE "}", output, total);
+  if (fate == FATE_PAID_ERROR) snprintf(body, capacity, "{\"error\":\"it broke\"," USAGE "}", output, total);
+  if (fate == FATE_BAD_CHOICE)
+    snprintf(body, capacity, "{\"choices\":[{\"finish_reason\":\"error\"}]," USAGE "}", output, total);
+  if (fate == FATE_NO_USAGE) snprintf(body, capacity, "{\"id\":\"r\",\"choices\":[{}]}");
   if (fate == FATE_MALFORMED) snprintf(body, capacity, "{\"id\":\"r\",");
+  if (fate == FATE_HOLLOW) snprintf(body, capacity, "{\"detail\":\"nobody is here\"}");
+}
+
+static void describe_end(struct world *world, enum fate fate, struct world_permit *permit, char *body, size_t capacity,
+                         struct hg_http_end *end) {
+  static const long status[FATE_COUNT] = {
+      [FATE_OK] = 200,     [FATE_NO_USAGE] = 200,   [FATE_OVER_CAP] = 200,  [FATE_BAD_REQUEST] = 400,
+      [FATE_KEY] = 401,    [FATE_ROUTE] = 404,      [FATE_QUOTA] = 429,     [FATE_BUSY] = 429,
+      [FATE_ERROR] = 500,  [FATE_PAID_ERROR] = 500, [FATE_SAID_BUSY] = 200, [FATE_BAD_CHOICE] = 200,
+      [FATE_HOLLOW] = 200, [FATE_MALFORMED] = 200}; // of the others there is none
+  static const enum hg_http_kind kind[FATE_COUNT] = {[FATE_REFUSED] = HG_HTTP_NO_CONNECTION,
+                                                     [FATE_BROKEN] = HG_HTTP_BROKEN,
+                                                     [FATE_TIMEOUT] = HG_HTTP_TIMED_OUT,
+                                                     [FATE_UNREADABLE] = HG_HTTP_UNREADABLE};
+  const int64_t output = fate == FATE_OVER_CAP ? permit->tokens : 1 + world_below(world, 8);
+  describe_body(fate, output, body, capacity);
+  *end = (struct hg_http_end){
+      .kind = kind[fate], .status = status[fate], .left = fate != FATE_REFUSED, .retry_after_ms = -1, .body = body};
+  if (fate == FATE_BUSY) end->retry_after_ms = world->retry_after_ms;
   end->body_len = end->kind == HG_HTTP_ANSWERED ? strlen(body) : 0;
-  const bool whole = fate == FATE_OK || fate == FATE_OVER_CAP;
-  const bool unknown = fate == FATE_BROKEN || fate == FATE_TIMEOUT || fate == FATE_MALFORMED;
-  permit->charged = whole || unknown || fate == FATE_NO_USAGE;
-  permit->cost = whole ? total : permit->tokens;
+  const bool told = strstr(body, "total_tokens") != NULL;
+  permit->charged = told || fate == FATE_NO_USAGE || fate >= FATE_BROKEN;
+  permit->cost = told ? 10 + output : permit->tokens;
 }
 
 void world_end_call(struct world *world, unsigned place) {
@@ -87,7 +98,7 @@ void world_end_call(struct world *world, unsigned place) {
   describe_end(world, fate, &world->permits[line->permit - 1], body, sizeof body, &end);
   forget_call(world, place);
   line->answer = world_checksum(body, end.body_len);
-  line->unserved = fate == FATE_KEY || fate == FATE_ROUTE || (fate >= FATE_REFUSED && fate <= FATE_MALFORMED);
+  line->unserved = fate == FATE_KEY || fate == FATE_ROUTE || fate >= FATE_REFUSED;
   line->succeeded = fate == FATE_OK || fate == FATE_NO_USAGE || fate == FATE_OVER_CAP;
   hg_runner_called(world->runner, ended.tag, &end, world->now_ms);
   memset(body, '?', sizeof body); // the runner must not hold on to it

@@ -291,6 +291,7 @@ TEST(batch_line, random_results_round_trip) {
                                      .status = (long)(100 * test_random(&random, 6)),
                                      .body = body,
                                      .body_len = strlen(body),
+                                     .body_is_json = tree && test_random(&random, 2),
                                      .error_code = test_random(&random, 2) ? "invalid_response" : NULL,
                                      .error_message = id};
     struct hg_text_buffer out = {0};

@@ -68,7 +68,9 @@ TEST(json_scan, depth_is_bounded) {
   for (int depth = HG_JSON_DEPTH_MAX; depth <= HG_JSON_DEPTH_MAX + 1; depth++) {
     memset(text, '[', (size_t)depth);
     memset(text + depth, ']', (size_t)depth);
-    CHECK_EQ(check_copy(text, 2 * (size_t)depth) == NULL, depth == HG_JSON_DEPTH_MAX);
+    const char *fault = check_copy(text, 2 * (size_t)depth);
+    CHECK_EQ(fault == NULL, depth == HG_JSON_DEPTH_MAX);
+    if (fault) CHECK_STR(fault, "values are nested deeper than 256 levels");
   }
 }
 

@@ -4,65 +4,105 @@
 #include "runner/retry.h"
 #include "support/test.h"
 
-static struct hg_judgement judge(enum hg_http_kind kind, bool left, long status, const char *body, hg_err usage) {
+#define USAGE "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}"
+
+static struct hg_usage_found found; // of the last judgement
+
+static struct hg_judgement judge(enum hg_http_kind kind, bool left, long status, const char *body) {
   const struct hg_http_end end = {
       .kind = kind, .left = left, .status = status, .body = body, .body_len = strlen(body), .retry_after_ms = -1};
   struct hg_judgement judgement;
-  hg_judge(&end, usage, &judgement);
+  memset(&found, 0xAA, sizeof found);
+  hg_judge(&end, HG_ENDPOINT_CHAT, &found, &judgement);
   return judgement;
 }
 
-static struct hg_judgement answer(long status, const char *body, hg_err usage) {
-  return judge(HG_HTTP_ANSWERED, true, status, body, usage);
+static struct hg_judgement answer(long status, const char *body) {
+  return judge(HG_HTTP_ANSWERED, true, status, body);
 }
 
 TEST(retry, whole_answers) {
-  struct hg_judgement good = answer(200, "{}", HG_OK);
+  struct hg_judgement good = answer(200, "{\"id\":\"c1\",\"choices\":[{}]," USAGE "}");
   CHECK(good.success && !good.retry && !good.unknown && !good.access);
   CHECK_EQ(good.cost, HG_COST_USAGE);
   CHECK(good.code == NULL);
   CHECK_STR(good.message, "");
-  good = answer(201, "{}", HG_ERR_NO_USAGE);
+  CHECK_EQ(found.report.tokens, 7);
+  CHECK_STR(found.report.response_id, "c1");
+  good = answer(201, "{\"choices\":[{}]}");
   CHECK(good.success && !good.unknown);
   CHECK_EQ(good.cost, HG_COST_WHOLE);
 }
 
-TEST(retry, malformed_answer_is_an_unknown_outcome) {
-  const struct hg_judgement bad = answer(200, "{\"id\":", HG_ERR_PROTOCOL);
-  CHECK(!bad.success && bad.unknown && bad.retry && bad.unserved && !bad.served);
-  CHECK_EQ(bad.cost, HG_COST_WHOLE);
-  CHECK_STR(bad.code, "invalid_response");
+TEST(retry, answer_that_is_none_is_an_unknown_outcome) {
+  static const struct {
+    const char *body, *message;
+  } bodies[] = {
+      {"{\"id\":", "HTTP 200 with a body of 6 bytes that can't be read as JSON: the text ends too early"},
+      {"", "HTTP 200 with a body of 0 bytes that can't be read as JSON: the text ends too early"},
+      {"{}", "HTTP 200 with a body of 2 bytes that is not an answer: it has no array of choices"},
+      {"null", "HTTP 200 with a body of 4 bytes that is not an answer: it has no array of choices"},
+      {"{\"detail\":\"x\"}", "HTTP 200 with a body of 14 bytes that is not an answer: it has no array of choices"}};
+  for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+    const struct hg_judgement bad = answer(200, bodies[i].body);
+    CHECK(!bad.success && bad.unknown && bad.retry && bad.unserved && !bad.served && !bad.access);
+    CHECK_EQ(bad.cost, HG_COST_WHOLE);
+    CHECK_STR(bad.code, "invalid_response");
+    CHECK_STR(bad.message, bodies[i].message);
+  }
+  const struct hg_judgement told = answer(200, "{" USAGE "}");
+  CHECK(!told.success && told.unknown && told.retry && told.unserved);
+  CHECK_EQ(told.cost, HG_COST_USAGE);
+  CHECK_EQ(found.report.tokens, 7);
+}
+
+TEST(retry, json_that_is_nested_too_deep_is_called_so) {
+  char body[600];
+  memset(body, '[', 300);
+  memset(body + 300, ']', 299);
+  body[599] = '\0';
+  CHECK_STR(answer(200, body).message,
+            "HTTP 200 with a body of 599 bytes that can't be read as JSON: values are nested deeper than 256 levels");
 }
 
 TEST(retry, an_error_inside_a_200_is_judged_by_its_own_words) {
-  static const char busy[] = "{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"slow down\"}}",
-                    refused[] = "{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no\"}}",
-                    worked[] = "{\"choices\":[{}],\"error\":{\"code\":502,\"message\":\"gone\"}}";
-  struct hg_judgement judgement = answer(200, busy, HG_ERR_NO_USAGE);
+  struct hg_judgement judgement =
+      answer(200, "{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"slow down\"}}");
   CHECK(!judgement.success && judgement.retry && !judgement.unknown);
   CHECK_EQ(judgement.cost, HG_COST_NOTHING);
   CHECK_STR(judgement.code, "error_in_answer");
   CHECK_STR(judgement.message, "HTTP 200 with an error in it: rate_limit_exceeded: slow down");
-  judgement = answer(200, busy, HG_OK); // it tells of usage
-  CHECK(!judgement.success && judgement.retry);
-  CHECK_EQ(judgement.cost, HG_COST_USAGE);
-  judgement = answer(200, refused, HG_ERR_NO_USAGE);
+  judgement = answer(200, "{\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no\"}}");
   CHECK(!judgement.success && !judgement.retry && judgement.served && !judgement.access);
   CHECK_EQ(judgement.cost, HG_COST_NOTHING);
-  judgement = answer(200, worked, HG_ERR_NO_USAGE); // probably billed
+  judgement = answer(200, "{\"choices\":[{}],\"error\":{\"code\":500,\"message\":\"gone\"}}"); // probably billed
   CHECK(!judgement.success && judgement.retry && judgement.unknown);
   CHECK_EQ(judgement.cost, HG_COST_WHOLE);
-  judgement = answer(200, worked, HG_OK);
-  CHECK(!judgement.success && judgement.retry && !judgement.unknown);
-  CHECK_EQ(judgement.cost, HG_COST_USAGE);
-  judgement = answer(200, "{\"error\":{\"type\":\"insufficient_quota\"}}", HG_ERR_NO_USAGE);
+  judgement = answer(200, "{\"error\":{\"type\":\"insufficient_quota\"}}");
   CHECK(!judgement.success && !judgement.retry && judgement.access);
   CHECK_STR(judgement.code, "insufficient_quota");
 }
 
+TEST(retry, an_error_inside_a_choice_is_one_in_the_answer) {
+  static const char *const bodies[] = {"{\"choices\":[]}", "{\"choices\":[{\"finish_reason\":\"error\"}]}",
+                                       "{\"choices\":[{\"error\":{\"code\":502,\"message\":\"x\"}}]}"};
+  for (size_t i = 0; i < 3; i++) {
+    struct hg_judgement judgement = answer(200, bodies[i]);
+    CHECK(!judgement.success && judgement.retry && judgement.unknown);
+    CHECK_EQ(judgement.cost, HG_COST_WHOLE);
+    CHECK_STR(judgement.code, "error_in_answer");
+    char body[200];
+    snprintf(body, sizeof body, "%.*s," USAGE "}", (int)strlen(bodies[i]) - 1, bodies[i]);
+    judgement = answer(200, body);
+    CHECK(!judgement.success && judgement.retry && judgement.unknown);
+    CHECK_EQ(judgement.cost, HG_COST_USAGE);
+    CHECK_EQ(found.report.tokens, 7);
+  }
+}
+
 TEST(retry, every_status) {
   for (long status = 300; status < 600; status++) {
-    const struct hg_judgement judgement = answer(status, "{}", HG_OK);
+    const struct hg_judgement judgement = answer(status, "{}");
     const bool url = status < 400 || status == 404 || status == 405 || status == 410 || status == 501;
     const bool again = status == 408 || status == 409 || status == 429 || (status >= 500 && !url);
     const bool behind = status == 502 || status == 504 || status == 524; // a gateway that lost its upstream
@@ -74,7 +114,30 @@ TEST(retry, every_status) {
     CHECK_EQ(judgement.served, !judgement.unserved && !again); // too busy, or an error: neither
     CHECK(judgement.message[0] != '\0');
   }
-  CHECK(strstr(answer(302, "", HG_OK).message, "redirect") != NULL);
+  CHECK(strstr(answer(302, "").message, "redirect") != NULL);
+}
+
+// Whatever the status: what the provider says that it used is charged, and what was used in vain is not used again and
+// again.
+TEST(retry, usage_of_every_status) {
+  for (long status = 200; status < 600; status++) {
+    const struct hg_judgement plain = answer(status, "{\"error\":\"no\"}");
+    const struct hg_judgement judgement = answer(status, "{\"error\":\"no\"," USAGE "}");
+    CHECK_EQ(judgement.cost, HG_COST_USAGE);
+    CHECK_EQ(found.report.tokens, 7);
+    CHECK_EQ(found.report.source, HG_SOURCE_EXACT);
+    CHECK(judgement.retry == plain.retry && judgement.access == plain.access && judgement.served == plain.served &&
+          judgement.unserved == plain.unserved);
+    CHECK_EQ(judgement.unknown, judgement.retry);
+    const struct hg_judgement free = answer(status, "{\"error\":\"no\",\"usage\":{\"total_tokens\":0}}");
+    CHECK(free.cost == HG_COST_USAGE && found.report.tokens == 0 && !free.unknown);
+  }
+}
+
+TEST(retry, words_of_a_bad_status) {
+  CHECK_STR(answer(403, "{\"error\":{\"message\":\"not for you\"}}").said, "not for you");
+  CHECK_STR(answer(403, "<html>").said, "");
+  CHECK_STR(answer(200, "{\"error\":{\"message\":\"not for you\"}}").said, ""); // the message has them
 }
 
 TEST(retry, out_of_quota_is_no_rate_limit) {
@@ -83,13 +146,13 @@ TEST(retry, out_of_quota_is_no_rate_limit) {
   static const char *const others[] = {"{\"error\":{\"code\":\"rate_limit_exceeded\"}}", "{\"error\":\"busy\"}", "[]",
                                        "insufficient_quota", ""};
   for (size_t i = 0; i < 2; i++) {
-    const struct hg_judgement judgement = answer(429, quota[i], HG_OK);
+    const struct hg_judgement judgement = answer(429, quota[i]);
     CHECK(judgement.access && !judgement.retry);
     CHECK_STR(judgement.code, "insufficient_quota");
-    CHECK(!answer(400, quota[i], HG_OK).access); // only a 429 says it
+    CHECK(!answer(400, quota[i]).access); // only a 429 says it
   }
   for (size_t i = 0; i < 5; i++) {
-    const struct hg_judgement judgement = answer(429, others[i], HG_OK);
+    const struct hg_judgement judgement = answer(429, others[i]);
     CHECK(!judgement.access && judgement.retry);
   }
 }
@@ -98,28 +161,28 @@ TEST(retry, what_had_left_is_charged) {
   static const struct {
     enum hg_http_kind kind;
     const char *code;
-    bool retry;
-  } kinds[] = {{HG_HTTP_TIMED_OUT, "request_timeout", true},
-               {HG_HTTP_BROKEN, "connection_failed", true},
-               {HG_HTTP_TOO_LARGE, "invalid_response", false},
-               {HG_HTTP_NO_CONNECTION, "connection_failed", true},
-               {HG_HTTP_CUT, "cancelled", false}};
+    bool retry, unserved; // one that is too long, or cut from this side, says nothing
+  } kinds[] = {
+      {HG_HTTP_TIMED_OUT, "request_timeout", true, true},       {HG_HTTP_BROKEN, "connection_failed", true, true},
+      {HG_HTTP_TOO_LARGE, "invalid_response", false, false},    {HG_HTTP_UNREADABLE, "invalid_response", false, true},
+      {HG_HTTP_NO_CONNECTION, "connection_failed", true, true}, {HG_HTTP_CUT, "cancelled", false, false}};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     for (int left = 0; left < 2; left++) {
-      const struct hg_judgement judgement = judge(kinds[i].kind, left, 0, "", HG_OK);
+      const struct hg_judgement judgement = judge(kinds[i].kind, left, 0, "");
       CHECK_EQ(judgement.cost, left ? HG_COST_WHOLE : HG_COST_NOTHING);
       CHECK_EQ(judgement.unknown, left);
       CHECK_EQ(judgement.retry, kinds[i].retry);
       CHECK_STR(judgement.code, kinds[i].code);
       CHECK(!judgement.success && !judgement.access && !judgement.served);
-      CHECK_EQ(judgement.unserved, kinds[i].retry); // one that is too long, or cut from this side, says nothing
+      CHECK_EQ(judgement.unserved, kinds[i].unserved);
+      CHECK_EQ(found.report.tokens, 0);
     }
 }
 
 TEST(retry, attempts_are_bounded) {
   const struct hg_retry_limits limits = {.max_attempts = 3, .retry_unknown_outcome = 1};
-  const struct hg_judgement busy = answer(429, "{}", HG_OK), refused = answer(400, "{}", HG_OK),
-                            broken = judge(HG_HTTP_BROKEN, true, 0, "", HG_OK);
+  const struct hg_judgement busy = answer(429, "{}"), refused = answer(400, "{}"),
+                            broken = judge(HG_HTTP_BROKEN, true, 0, "");
   CHECK(hg_may_retry(&limits, &busy, 1, 0));
   CHECK(hg_may_retry(&limits, &busy, 2, 0));
   CHECK(!hg_may_retry(&limits, &busy, 3, 0));
@@ -149,7 +212,7 @@ TEST(retry, a_longer_pause_than_a_run_makes_is_none) {
       struct hg_http_end end = {
           .kind = HG_HTTP_ANSWERED, .left = true, .status = statuses[j], .retry_after_ms = asked[i]};
       struct hg_judgement judgement;
-      hg_judge(&end, HG_OK, &judgement);
+      hg_judge(&end, HG_ENDPOINT_CHAT, &found, &judgement);
       const bool retried = statuses[j] >= 429, later = retried && i > 0;
       CHECK_EQ(judgement.later, later);
       CHECK_EQ(judgement.retry, retried && !later);

@@ -14,8 +14,9 @@ static uint64_t gone_after;
 static enum fate gone_fate;
 
 static enum fate mixed(struct world *world, unsigned line, unsigned attempt) {
-  static const enum fate common[] = {FATE_BAD_REQUEST, FATE_BUSY,      FATE_ERROR,    FATE_REFUSED,  FATE_BROKEN,
-                                     FATE_TIMEOUT,     FATE_MALFORMED, FATE_NO_USAGE, FATE_SAID_BUSY};
+  static const enum fate common[] = {FATE_BAD_REQUEST, FATE_BUSY,      FATE_ERROR,     FATE_REFUSED,   FATE_BROKEN,
+                                     FATE_TIMEOUT,     FATE_MALFORMED, FATE_NO_USAGE,  FATE_SAID_BUSY, FATE_PAID_ERROR,
+                                     FATE_BAD_CHOICE,  FATE_HOLLOW,    FATE_UNREADABLE};
   (void)line, (void)attempt;
   if (world->calls_total > gone_after) return gone_fate;
   if (world_below(world, 100) < 60) return FATE_OK;
@@ -35,9 +36,10 @@ static void random_world(uint64_t seed) {
     char *cap = strstr(world->lines[i].body, "\"max_tokens\":") + 13;
     if (cap[2] != ',') memcpy(cap, "999", 3); // the others, of two digits, can't be cut down
   }
-  static const enum fate ways[] = {FATE_KEY, FATE_ROUTE, FATE_REFUSED, FATE_BROKEN, FATE_TIMEOUT, FATE_MALFORMED};
+  static const enum fate ways[] = {FATE_KEY,     FATE_ROUTE,     FATE_REFUSED, FATE_BROKEN,
+                                   FATE_TIMEOUT, FATE_MALFORMED, FATE_HOLLOW,  FATE_UNREADABLE};
   gone_after = world_below(world, 3) == 0 ? world_below(world, 150) : UINT64_MAX;
-  gone_fate = ways[world_below(world, 6)];
+  gone_fate = ways[world_below(world, 8)];
   world_open(world, world->slots);
   const unsigned interrupt_after = world_below(world, 3) == 0 ? world_below(world, 2000) : UINT32_MAX;
   const bool cuts = world_below(world, 2) == 0;

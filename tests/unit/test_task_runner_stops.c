@@ -109,8 +109,10 @@ TEST(task_runner_stops, provider_that_goes_away_stops_the_run) {
     enum fate fate;
     unsigned slots, tries;
     long status;
-  } ways[] = {{FATE_REFUSED, 4, 5, 0}, {FATE_KEY, 4, 1, 401},   {FATE_KEY, 64, 1, 401},   {FATE_BROKEN, 4, 2, 0},
-              {FATE_TIMEOUT, 1, 2, 0}, {FATE_ROUTE, 1, 1, 404}, {FATE_REFUSED, 64, 5, 0}, {FATE_MALFORMED, 4, 2, 200}};
+  } ways[] = {{FATE_REFUSED, 4, 5, 0},   {FATE_KEY, 4, 1, 401},       {FATE_KEY, 64, 1, 401},
+              {FATE_BROKEN, 4, 2, 0},    {FATE_TIMEOUT, 1, 2, 0},     {FATE_ROUTE, 1, 1, 404},
+              {FATE_REFUSED, 64, 5, 0},  {FATE_MALFORMED, 4, 2, 200}, {FATE_HOLLOW, 4, 2, 200},
+              {FATE_UNREADABLE, 4, 1, 0}};
   for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
     const unsigned slots = ways[i].slots;
     struct world *world = world_new(30 + i, 400, 10000000, slots);
@@ -138,7 +140,8 @@ static enum fate bad_block(struct world *world, unsigned line, unsigned attempt)
 }
 
 TEST(task_runner_stops, one_less_than_a_row_of_bad_lines_fails_them_only) {
-  static const enum fate fates[] = {FATE_ROUTE, FATE_KEY, FATE_REFUSED, FATE_BROKEN, FATE_TIMEOUT, FATE_MALFORMED};
+  static const enum fate fates[] = {FATE_ROUTE,   FATE_KEY,       FATE_REFUSED, FATE_BROKEN,
+                                    FATE_TIMEOUT, FATE_MALFORMED, FATE_HOLLOW,  FATE_UNREADABLE};
   for (size_t i = 0; i < sizeof fates / sizeof *fates; i++) {
     struct world *world = world_new(40 + i, 100, 10000000, 4);
     gone_fate = fates[i];

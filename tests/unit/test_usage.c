@@ -6,6 +6,12 @@
 
 #define U HG_UNKNOWN
 
+static hg_err find(const char *body, size_t len, struct hg_usage_found *found) {
+  struct hg_answer answer;
+  hg_answer_read(body, len, &answer);
+  return hg_usage_find(&answer, found);
+}
+
 struct row {
   const char *body;
   int64_t total, input, output, cached, cache_write, reasoning;
@@ -80,7 +86,7 @@ TEST(usage, shapes) {
   for (size_t i = 0; i < sizeof exact / sizeof *exact; i++) {
     struct hg_usage_found found;
     fprintf(stderr, "row %zu\n", i);
-    CHECK_EQ(hg_usage_find(exact[i].body, strlen(exact[i].body), &found), HG_OK);
+    CHECK_EQ(find(exact[i].body, strlen(exact[i].body), &found), HG_OK);
     CHECK(found.reason == NULL);
     CHECK_EQ(found.report.source, HG_SOURCE_EXACT);
     CHECK_EQ(found.report.tokens, exact[i].total);
@@ -120,7 +126,7 @@ TEST(usage, missing_is_neither_zero_nor_one) {
   for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
     struct hg_usage_found found;
     fprintf(stderr, "row %zu\n", i);
-    CHECK_EQ(hg_usage_find(missing[i].body, strlen(missing[i].body), &found), HG_ERR_NO_USAGE);
+    CHECK_EQ(find(missing[i].body, strlen(missing[i].body), &found), HG_ERR_NO_USAGE);
     CHECK_EQ(found.report.source, HG_SOURCE_MISSING);
     CHECK_EQ(found.report.input_tokens, HG_UNKNOWN);
     CHECK(found.reason && strstr(found.reason, missing[i].reason));
@@ -132,24 +138,24 @@ TEST(usage, what_is_not_json) {
                                        "{\"usage\":{\"total_tokens\":NaN}}"};
   for (size_t i = 0; i < 4; i++) {
     struct hg_usage_found found;
-    CHECK_EQ(hg_usage_find(bodies[i], strlen(bodies[i]), &found), HG_ERR_PROTOCOL);
+    CHECK_EQ(find(bodies[i], strlen(bodies[i]), &found), HG_ERR_PROTOCOL);
     CHECK(found.reason && found.report.source == HG_SOURCE_MISSING);
   }
   struct hg_usage_found found;
-  CHECK_EQ(hg_usage_find("{}", (size_t)HG_BODY_MAX + 1, &found), HG_ERR_PROTOCOL);
+  CHECK_EQ(find("{}", (size_t)HG_BODY_MAX + 1, &found), HG_ERR_PROTOCOL);
 }
 
 TEST(usage, model_and_id) {
   struct hg_usage_found found;
   const char *body = "{\"id\":\"chatcmpl-\\u00e9\",\"model\":\"gpt-4o\",\"usage\":null}";
-  CHECK_EQ(hg_usage_find(body, strlen(body), &found), HG_ERR_NO_USAGE);
+  CHECK_EQ(find(body, strlen(body), &found), HG_ERR_NO_USAGE);
   CHECK_STR(found.report.response_id, "chatcmpl-\xc3\xa9");
   CHECK_STR(found.report.model, "gpt-4o");
   char text[400], id[HG_LABEL_MAX + 2];
   memset(id, 'x', sizeof id);
   id[HG_LABEL_MAX + 1] = '\0'; // one too long: a cut id would name nothing
   snprintf(text, sizeof text, "{\"id\":\"%s\",\"model\":7,\"usage\":{\"total_tokens\":1}}", id);
-  CHECK_EQ(hg_usage_find(text, strlen(text), &found), HG_OK);
+  CHECK_EQ(find(text, strlen(text), &found), HG_OK);
   CHECK(!found.report.response_id && !found.report.model);
 }
 
