@@ -21,7 +21,7 @@ const char *hg_stop_name(enum hg_stop stop) {
 }
 
 int hg_summary_exit(const struct hg_summary *summary) {
-  if (summary->not_durable) return 4;
+  if (summary->not_durable || summary->figures.run.unsettled > 0) return 4;
   switch (summary->stop) {
   case HG_STOP_LEDGER:
   case HG_STOP_RESULTS: return 4;
@@ -86,8 +86,6 @@ static void print_tokens(const struct table *table, const struct hg_run_figures 
   if (figures->run.estimated > 0)
     fprintf(table->to, "%s%s charged in full as estimates", table->dot, count(&number, figures->run.estimated));
   if (figures->overruns > 0) fprintf(table->to, "%s%s overruns", table->dot, count(&number, figures->overruns));
-  if (figures->run.unsettled > 0)
-    fprintf(table->to, "%s%s not settled", table->dot, count(&number, figures->run.unsettled));
   fputc('\n', table->to);
   if (figures->run.capped > 0)
     fprintf(table->to, "           %s calls were sent with a lower output cap, that of what the budget had left\n",
@@ -95,6 +93,19 @@ static void print_tokens(const struct table *table, const struct hg_run_figures 
   if (figures->run.unbounded > 0)
     fprintf(table->to, "           %s requests had no provable bound: the limit was not provable\n",
             count(&number, figures->run.unbounded));
+}
+
+static void print_unsettled(const struct table *table, const struct hg_runner_counts *run) {
+  struct hg_figure number;
+  if (run->unsettled == 0) return;
+  fprintf(table->to, "unsettled  %s call%s not settled as %s should be", count(&number, run->unsettled),
+          run->unsettled == 1 ? " was" : "s were", run->unsettled == 1 ? "it" : "they");
+  if (run->recorded_tokens > 0)
+    fprintf(table->to, "%s%s tokens recorded beside what others said, perhaps counted twice", table->dot,
+            hg_figure_count(run->recorded_tokens).text);
+  if (run->uncounted_tokens > 0)
+    fprintf(table->to, "%s%s tokens not counted", table->dot, hg_figure_count(run->uncounted_tokens).text);
+  fputc('\n', table->to);
 }
 
 static void print_orphans(const struct table *table, const struct hg_run_figures *figures) {
@@ -150,6 +161,7 @@ bool hg_summary_print(const struct hg_summary *summary, bool utf8, FILE *to) {
   const struct table table = {to, utf8 ? " · " : ", "};
   print_requests(&table, &summary->figures);
   print_tokens(&table, &summary->figures, summary->stop == HG_STOP_LEDGER);
+  print_unsettled(&table, &summary->figures.run);
   print_orphans(&table, &summary->figures);
   print_throttle(&table, &summary->figures);
   print_time(&table, &summary->figures);
@@ -196,13 +208,15 @@ static json_t *budget_json(const struct hg_run_figures *figures) {
 
 static json_t *run_json(const struct hg_run_figures *figures) {
   const struct hg_runner_counts *run = &figures->run;
-  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:o s:I s:I s:I}", "tokens", (json_int_t)run->tokens,
-                   "inputTokens", (json_int_t)run->input_tokens, "outputTokens", (json_int_t)run->output_tokens,
-                   "calls", json_of(run->calls), "retries", json_of(run->retries), "estimated", json_of(run->estimated),
-                   "capIgnored", json_of(run->cap_ignored), "capped", json_of(run->capped), "unbounded",
-                   json_of(run->unbounded), "unsettled", json_of(run->unsettled), "overruns",
-                   json_of(figures->overruns), "throttles", (json_int_t)figures->throttles, "throttledMs",
-                   (json_int_t)(figures->throttled_us / 1000), "elapsedMs", (json_int_t)figures->elapsed_ms);
+  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:I s:I s:o s:I s:I s:I}", "tokens",
+                   (json_int_t)run->tokens, "inputTokens", (json_int_t)run->input_tokens, "outputTokens",
+                   (json_int_t)run->output_tokens, "calls", json_of(run->calls), "retries", json_of(run->retries),
+                   "estimated", json_of(run->estimated), "capIgnored", json_of(run->cap_ignored), "capped",
+                   json_of(run->capped), "unbounded", json_of(run->unbounded), "unsettled", json_of(run->unsettled),
+                   "recordedTokens", (json_int_t)run->recorded_tokens, "uncountedTokens",
+                   (json_int_t)run->uncounted_tokens, "overruns", json_of(figures->overruns), "throttles",
+                   (json_int_t)figures->throttles, "throttledMs", (json_int_t)(figures->throttled_us / 1000),
+                   "elapsedMs", (json_int_t)figures->elapsed_ms);
 }
 
 // The percent has two decimals; with as many digits as it has at most, no trace of its binary form shows.

@@ -178,6 +178,11 @@ TEST(summary, exit_codes) {
   summary = summary_of(all_done());
   summary.not_durable = true;
   CHECK_EQ(hg_summary_exit(&summary), 4);
+  summary = summary_of(all_done());
+  summary.figures.run.unsettled = 1;
+  CHECK_EQ(hg_summary_exit(&summary), 4);
+  summary.stop = HG_STOP_INTERRUPT; // whatever else it says
+  CHECK_EQ(hg_summary_exit(&summary), 4);
 }
 
 TEST(summary, lines_that_were_never_read_are_left) {
@@ -206,6 +211,18 @@ static const char *table_of(const struct hg_summary *summary) {
   CHECK(to != NULL && hg_summary_print(summary, true, to));
   fclose(to);
   return text;
+}
+
+// Of the one line that is printed.
+static json_t *json_of(const struct hg_summary *summary) {
+  char text[8192];
+  FILE *to = fmemopen(text, sizeof text, "w");
+  CHECK(to != NULL && hg_summary_print_json(summary, to));
+  fclose(to);
+  CHECK(strchr(text, '\n') == text + strlen(text) - 1);
+  json_t *json = json_loads(text, 0, NULL);
+  CHECK(json != NULL);
+  return json;
 }
 
 TEST(summary, table) {
@@ -243,6 +260,24 @@ TEST(summary, table) {
   CHECK(strstr(full, "errors     results.errors.jsonl\n") != NULL);
 }
 
+TEST(summary, what_was_not_settled) {
+  struct hg_summary summary = summary_of(all_done());
+  CHECK(strstr(table_of(&summary), "unsettled") == NULL);
+  summary.figures.run.unsettled = 3;
+  CHECK(strstr(table_of(&summary), "unsettled  3 calls were not settled as they should be\n") != NULL);
+  summary.figures.run.recorded_tokens = 1234;
+  summary.figures.run.uncounted_tokens = 56;
+  CHECK(strstr(table_of(&summary),
+               "unsettled  3 calls were not settled as they should be · 1,234 tokens recorded beside "
+               "what others said, perhaps counted twice · 56 tokens not counted\n") != NULL);
+  json_t *json = json_of(&summary), *run = json_object_get(json, "run");
+  CHECK_EQ(json_integer_value(json_object_get(json, "exit")), 4);
+  CHECK_EQ(json_integer_value(json_object_get(run, "unsettled")), 3);
+  CHECK_EQ(json_integer_value(json_object_get(run, "recordedTokens")), 1234);
+  CHECK_EQ(json_integer_value(json_object_get(run, "uncountedTokens")), 56);
+  json_decref(json);
+}
+
 TEST(summary, json_shows_every_percent_with_two_decimals_at_most) {
   struct hg_summary summary = summary_of(all_done());
   const uint32_t some[] = {0, 1, 895, 9050, 10001, UINT32_MAX - 1};
@@ -269,13 +304,7 @@ TEST(summary, json_is_one_line_whatever_the_texts_hold) {
   summary.results = "r\xff.jsonl"; // no UTF-8
   summary.go_on = "headgate run 'a\xff'";
   summary.figures.run.failures[0] = (struct hg_failure_kind){"http_400", 2};
-  char text[8192];
-  FILE *to = fmemopen(text, sizeof text, "w");
-  CHECK(to != NULL && hg_summary_print_json(&summary, to));
-  fclose(to);
-  CHECK(strchr(text, '\n') == text + strlen(text) - 1);
-  json_t *json = json_loads(text, 0, NULL);
-  CHECK(json != NULL);
+  json_t *json = json_of(&summary);
   CHECK_EQ(json_integer_value(json_object_get(json, "exit")), 2);
   CHECK_STR(json_string_value(json_object_get(json, "reason")), summary.stop_text);
   CHECK_STR(json_string_value(json_object_get(json, "results")), "r?.jsonl");
