@@ -201,7 +201,7 @@ static int summarise(struct run *run, bool looped) {
   summary.stop = hg_loop_result(run->loop, &summary.figures, &summary.stop_text);
   if (!looped && summary.stop == HG_STOP_NONE) summary.stop = HG_STOP_LEDGER;
   const bool lost = summary.stop == HG_STOP_LEDGER; // then the runtime answers nothing
-  hg_run_orphans_count(&run->orphans, run->name, &summary.figures);
+  hg_run_orphans_count(&run->orphans, run->name, &summary.figures.orphans);
   summary.errors = hg_batch_errors_path(run->batch);
   if (hg_lines_left(&summary.figures) > 0 || !summary.figures.run.input_ended)
     go_on = hg_go_on_command(run->flags, run->config, lost ? NULL : run->client, &summary.figures.run);

@@ -109,14 +109,19 @@ static void print_unsettled(const struct table *table, const struct hg_runner_co
 }
 
 static void print_orphans(const struct table *table, const struct hg_run_figures *figures) {
+  static const char *const outcomes[] = {[HG_ASSUMED_CHARGED] = "stay charged",
+                                         [HG_ASSUMED_KEPT] = "stay reserved",
+                                         [HG_ASSUMED_RELEASED] = "were given back"};
+  const struct hg_run_orphans_figures *orphans = &figures->orphans;
   struct hg_figure number;
-  if (figures->orphans_settled > 0)
+  if (orphans->settled > 0)
     fprintf(table->to, "before     %s calls of an interrupted run settled from their results\n",
-            count(&number, figures->orphans_settled));
-  if (figures->orphans_charged > 0)
-    fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s tokens stay %s\n",
-            count(&number, figures->orphans_charged), hg_figure_count(figures->orphans_tokens).text,
-            figures->orphans_kept ? "reserved" : "charged");
+            count(&number, orphans->settled));
+  for (enum hg_assumed assumed = HG_ASSUMED_CHARGED; assumed < HG_ASSUMPTIONS; assumed++)
+    if (orphans->assumed[assumed].calls > 0)
+      fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s tokens %s\n",
+              count(&number, orphans->assumed[assumed].calls), hg_figure_count(orphans->assumed[assumed].tokens).text,
+              outcomes[assumed]);
 }
 
 static void print_throttle(const struct table *table, const struct hg_run_figures *figures) {
@@ -219,19 +224,29 @@ static json_t *run_json(const struct hg_run_figures *figures) {
                    "elapsedMs", (json_int_t)figures->elapsed_ms);
 }
 
+static json_t *assumed_json(const struct hg_assumed_figures *assumed) {
+  return json_pack("{s:o s:I}", "calls", json_of(assumed->calls), "tokens", (json_int_t)assumed->tokens);
+}
+
+static json_t *orphans_json(const struct hg_run_orphans_figures *orphans) {
+  return json_pack("{s:o s:o s:o s:o}", "settled", json_of(orphans->settled), "charged",
+                   assumed_json(&orphans->assumed[HG_ASSUMED_CHARGED]), "kept",
+                   assumed_json(&orphans->assumed[HG_ASSUMED_KEPT]), "released",
+                   assumed_json(&orphans->assumed[HG_ASSUMED_RELEASED]));
+}
+
 // The percent has two decimals; with as many digits as it has at most, no trace of its binary form shows.
 #define JSON_FORM (JSON_COMPACT | JSON_REAL_PRECISION(12))
 
 bool hg_summary_print_json(const struct hg_summary *summary, FILE *to) {
   const struct hg_run_figures *figures = &summary->figures;
   json_t *all = json_pack(
-      "{s:i s:s s:o s:s s:o s:o s:o s:o s:o s:o s:s s:I s:I s:o s:o s:I}", "exit", hg_summary_exit(summary), "stopped",
+      "{s:i s:s s:o s:s s:o s:o s:o s:o s:o s:o s:s s:I s:I s:o}", "exit", hg_summary_exit(summary), "stopped",
       hg_stop_name(summary->stop), "reason", json_of_text(summary->stop_text), "hint", summary->hint, "goOn",
       json_of_text(summary->go_on), "results", json_of_text(summary->results), "errors", json_of_text(summary->errors),
       "requests", requests_json(figures), "budget", budget_json(figures), "run", run_json(figures), "shortBudget",
       figures->run.short_budget, "smallestNeed", (json_int_t)figures->run.smallest_need, "leftNeed",
-      (json_int_t)figures->run.left_need, "orphansSettled", json_of(figures->orphans_settled), "orphansCharged",
-      json_of(figures->orphans_charged), "orphansTokens", (json_int_t)figures->orphans_tokens);
+      (json_int_t)figures->run.left_need, "orphans", orphans_json(&figures->orphans));
   const bool printed = all && json_dumpf(all, to, JSON_FORM) == 0 && fputc('\n', to) != EOF && fflush(to) == 0;
   json_decref(all);
   return printed;
