@@ -16,6 +16,12 @@ struct hg_run_orphans_figures {
   } assumed[HG_ASSUMPTIONS]; // the others
 };
 
+// Calls in the files of results and errors that are in the budget of another ledger.
+struct hg_other_ledger {
+  uint64_t calls;
+  int64_t tokens; // by their answers: at least
+};
+
 struct hg_run_figures {
   struct hg_runner_counts run;
   struct hg_batch_counts batch;
@@ -29,6 +35,7 @@ struct hg_run_figures {
   int64_t throttled_us;
   uint64_t overruns; // BUDGET_OVERRUN events
   struct hg_run_orphans_figures orphans;
+  struct hg_other_ledger other_ledger;
 };
 
 uint64_t hg_lines_done(const struct hg_run_figures *figures);

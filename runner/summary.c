@@ -124,6 +124,14 @@ static void print_orphans(const struct table *table, const struct hg_run_figures
               outcomes[assumed]);
 }
 
+static void print_other_ledger(const struct table *table, const struct hg_other_ledger *other) {
+  struct hg_figure number;
+  if (other->calls > 0)
+    fprintf(table->to,
+            "elsewhere  %s tokens of %s earlier calls are in the budget of another ledger, not in this one\n",
+            hg_figure_count(other->tokens).text, count(&number, other->calls));
+}
+
 static void print_throttle(const struct table *table, const struct hg_run_figures *figures) {
   if (figures->throttles == 0) return;
   const uint32_t most = figures->queue.max_concurrency;
@@ -168,6 +176,7 @@ bool hg_summary_print(const struct hg_summary *summary, bool utf8, FILE *to) {
   print_tokens(&table, &summary->figures, summary->stop == HG_STOP_LEDGER);
   print_unsettled(&table, &summary->figures.run);
   print_orphans(&table, &summary->figures);
+  print_other_ledger(&table, &summary->figures.other_ledger);
   print_throttle(&table, &summary->figures);
   print_time(&table, &summary->figures);
   print_end(&table, summary);
@@ -241,12 +250,13 @@ static json_t *orphans_json(const struct hg_run_orphans_figures *orphans) {
 bool hg_summary_print_json(const struct hg_summary *summary, FILE *to) {
   const struct hg_run_figures *figures = &summary->figures;
   json_t *all = json_pack(
-      "{s:i s:s s:o s:s s:o s:o s:o s:o s:o s:o s:s s:I s:I s:o}", "exit", hg_summary_exit(summary), "stopped",
-      hg_stop_name(summary->stop), "reason", json_of_text(summary->stop_text), "hint", summary->hint, "goOn",
+      "{s:i s:s s:o s:s s:o s:o s:o s:o s:o s:o s:s s:I s:I s:o s:{s:o s:I}}", "exit", hg_summary_exit(summary),
+      "stopped", hg_stop_name(summary->stop), "reason", json_of_text(summary->stop_text), "hint", summary->hint, "goOn",
       json_of_text(summary->go_on), "results", json_of_text(summary->results), "errors", json_of_text(summary->errors),
       "requests", requests_json(figures), "budget", budget_json(figures), "run", run_json(figures), "shortBudget",
       figures->run.short_budget, "smallestNeed", (json_int_t)figures->run.smallest_need, "leftNeed",
-      (json_int_t)figures->run.left_need, "orphans", orphans_json(&figures->orphans));
+      (json_int_t)figures->run.left_need, "orphans", orphans_json(&figures->orphans), "otherLedger", "calls",
+      json_of(figures->other_ledger.calls), "tokens", (json_int_t)figures->other_ledger.tokens);
   const bool printed = all && json_dumpf(all, to, JSON_FORM) == 0 && fputc('\n', to) != EOF && fflush(to) == 0;
   json_decref(all);
   return printed;

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 
 from cli_harness import equal, headgate, main, status
-from run_harness import WAIT_S, killed_run, orphans, place, sim
+from run_harness import WAIT_S, chat_line, dry_run, killed_run, orphans, place, sim
 
 
 def reservations(ledger):
@@ -57,6 +57,39 @@ def test_kinds_are_told_apart():
         summary, said = here.run(*flags, "--base-url", server.url, code=3)
         equal(summary["orphans"], orphans(charged=(2, two), kept=(2, two)))
         assert f"{two:,} tokens stay charged" in said and f"{two:,} tokens stay reserved" in said, said
+
+
+# ------------------------------------------------------------------------------------------------ results without their ledger
+
+
+def told(calls, tokens, ledger):
+    return (f"results.jsonl: another ledger counted {calls} of its calls, which used {tokens:,} tokens by their answers; "
+            f"{ledger} does not have them")
+
+
+def test_results_of_another_ledger_are_told():
+    with sim() as server, place(20) as here:
+        flags, ledger = ["--limit", "10M", "--base-url", server.url], here.folder / "results.db"
+        nothing = {"calls": 0, "tokens": 0}
+        for done in (20, 0):
+            summary, said = here.run(*flags)
+            equal((summary["requests"]["doneNow"], summary["otherLedger"], said), (done, nothing, ""))
+        used = summary["budget"]["totalUsed"]
+        ledger.unlink()
+        _, said = dry_run(here, "10M")
+        assert told(20, used, ledger) in said, said
+        here.write(here.lines + [chat_line(20)])
+        summary, said = here.run(*flags)
+        equal(summary["otherLedger"], {"calls": 20, "tokens": used})
+        assert told(20, used, ledger) in said, said
+        assert summary["budget"]["totalUsed"] < used, summary
+        elsewhere = ["--config", here.config(10_000_000, ledger={"path": "third.db"}), "--base-url", server.url]
+        said = table(here, *elsewhere)
+        assert told(21, used + summary["budget"]["totalUsed"], here.folder / "third.db") in said, said
+        assert "elsewhere " in said, said
+        summary, said = here.run(*elsewhere, "--fresh") # who starts anew knows it
+        equal((summary["requests"]["doneNow"], summary["otherLedger"]), (21, nothing))
+        assert "another ledger" not in said, said
 
 
 if __name__ == "__main__":

@@ -261,6 +261,18 @@ TEST(summary, table) {
   CHECK(strstr(full, "errors     results.errors.jsonl\n") != NULL);
 }
 
+TEST(summary, what_another_ledger_counted) {
+  struct hg_summary summary = summary_of(all_done());
+  CHECK(strstr(table_of(&summary), "elsewhere") == NULL);
+  summary.figures.other_ledger = (struct hg_other_ledger){7, 1234};
+  CHECK(strstr(table_of(&summary), "elsewhere  1,234 tokens of 7 earlier calls are in the budget of another ledger") !=
+        NULL);
+  json_t *json = json_of(&summary), *other = json_object_get(json, "otherLedger");
+  CHECK_EQ(json_integer_value(json_object_get(other, "calls")), 7);
+  CHECK_EQ(json_integer_value(json_object_get(other, "tokens")), 1234);
+  json_decref(json);
+}
+
 TEST(summary, what_was_not_settled) {
   struct hg_summary summary = summary_of(all_done());
   CHECK(strstr(table_of(&summary), "unsettled") == NULL);
