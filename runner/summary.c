@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include <string.h>
 
+#define SHOWN_US_MIN 50000 // less is "0.0 s"
+
 const char *hg_stop_name(enum hg_stop stop) {
   switch (stop) {
   case HG_STOP_NONE: return "none";
@@ -133,7 +135,7 @@ static void print_other_ledger(const struct table *table, const struct hg_other_
 }
 
 static void print_throttle(const struct table *table, const struct hg_run_figures *figures) {
-  if (figures->throttles == 0) return;
+  if (figures->throttles == 0 || figures->throttled_us < SHOWN_US_MIN) return;
   const uint32_t most = figures->queue.max_concurrency;
   fprintf(table->to, "throttle   %" PRIu32 " time%s, %s in all with %" PRIu32 " at a time", figures->throttles,
           figures->throttles == 1 ? "" : "s", hg_figure_time(figures->throttled_us / 1000).text,

@@ -261,6 +261,15 @@ TEST(summary, table) {
   CHECK(strstr(full, "errors     results.errors.jsonl\n") != NULL);
 }
 
+TEST(summary, throttle_that_took_no_time_is_not_shown) {
+  struct hg_summary summary = summary_of(all_done());
+  summary.figures.throttles = 1;
+  summary.figures.throttled_us = 49999;
+  CHECK(strstr(table_of(&summary), "throttle") == NULL);
+  summary.figures.throttled_us = 50000;
+  CHECK(strstr(table_of(&summary), "throttle   1 time, 0.1 s in all") != NULL);
+}
+
 TEST(summary, what_another_ledger_counted) {
   struct hg_summary summary = summary_of(all_done());
   CHECK(strstr(table_of(&summary), "elsewhere") == NULL);
