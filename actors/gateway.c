@@ -212,7 +212,8 @@ static void report(struct gateway *gateway, struct asked *asked, struct hg_outbo
   report->running = queue->running;
   report->waiting = queue->waiting;
   if (queue->blocked) report->waits_for = hg_text_of(gateway->config->budgets[queue->budget].name);
-  report->waits_for_throttle = queue->blocked && queue->throttled;
+  const bool fewer_slots = queue->effective_concurrency < queue->max_concurrency; // as a throttle is closed
+  report->waits_for_throttle = queue->blocked ? queue->throttled : queue->waiting && fewer_slots;
   report->needed = queue->needed;
   report->seq = usage->seq;
   report->live = true;

@@ -82,11 +82,16 @@ static hg_err open_input(struct hg_batch *batch, hg_error *why) {
 }
 
 // A line of the results or of the errors that an earlier run left.
-static hg_err tell_orphan(void *context, const struct hg_result_line *line) {
+static hg_err tell_line(void *context, const struct hg_result_line *line) {
   const struct hg_batch *batch = context;
   const struct hg_batch_options *options = &batch->options;
   if (options->is_stopped && options->is_stopped(options->context)) return HG_ERR_CANCELLED;
-  if (!options->on_orphan || !batch->orphans || line->permit == 0 || line->ledger != options->ledger) return HG_OK;
+  if (line->permit == 0) return HG_OK;
+  if (line->ledger != options->ledger) {
+    if (options->on_other_ledger) options->on_other_ledger(options->context, line);
+    return HG_OK;
+  }
+  if (!options->on_orphan || !batch->orphans) return HG_OK;
   if (!bsearch(&line->permit, batch->orphans, options->orphan_count, sizeof *batch->orphans, compare_permits))
     return HG_OK;
   return options->on_orphan(options->context, line);
@@ -95,7 +100,7 @@ static hg_err tell_orphan(void *context, const struct hg_result_line *line) {
 // One line of the results file. Of several for one custom_id (--changed redo) the last one counts.
 static hg_err learn_result(void *context, const struct hg_result_line *line) {
   struct hg_batch *batch = context;
-  hg_err err = tell_orphan(context, line);
+  hg_err err = tell_line(context, line);
   if (err || !line->succeeded || batch->options.fresh) return err;
   const struct hg_line_entry entry = {line->request_hash_stored, HG_LINE_UNSEEN};
   const uint64_t id_hash = hg_id_hash(batch->key, line->custom_id);
@@ -112,7 +117,7 @@ static void pass_note(void *context, const char *text) {
 
 // Whoever only looks is not told of old failures: they are there to be read.
 static hg_err open_results(struct hg_batch *batch, hg_error *why) {
-  const struct hg_results_visitor results = {learn_result, pass_note, batch}, errors = {tell_orphan, NULL, batch};
+  const struct hg_results_visitor results = {learn_result, pass_note, batch}, errors = {tell_line, NULL, batch};
   if (batch->options.look_only && !batch->output) return HG_OK;
   if (batch->options.look_only) return hg_results_file_look(batch->output, &results, why);
   const hg_err err = hg_results_file_open(batch->output, batch->options.fresh, &results, &batch->results, why);

@@ -28,6 +28,8 @@ struct hg_batch_options {
   const uint64_t *orphans;
   size_t orphan_count;
   hg_err (*on_orphan)(void *context, const struct hg_result_line *line);
+  // Called likewise for each line whose permit another ledger gave; or NULL.
+  void (*on_other_ledger)(void *context, const struct hg_result_line *line);
   void (*on_note)(void *context, const char *text); // a sentence for a person, such as what was repaired; or NULL
   bool (*is_stopped)(
       void *context); // asked at each line that the opening reads: true ends it (HG_ERR_CANCELLED); or NULL

@@ -18,7 +18,8 @@ static hg_err change_live(const struct hg_site *site, const struct hg_change *ch
   if (err != HG_OK) return hg_cli_fail(why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
   err = change->live(change->context, &control, hg_clock_now().monotonic_us + DURABLE_WITHIN_MS * INT64_C(1000), why);
   hg_control_close(&control);
-  return err == HG_ERR_TIMEOUT && hg_site_holder(site, &holder) != HG_OK ? HG_ERR_NO_RUNTIME : err;
+  if (err == HG_ERR_TIMEOUT && hg_site_holder(site, &holder) != HG_OK) return HG_ERR_NO_RUNTIME;
+  return hg_site_explain(site, err, why);
 }
 
 // What was said last of "default" may come from a --limit: opening with another figure would count as a change, and the

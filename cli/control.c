@@ -287,10 +287,11 @@ hg_err hg_site_status(struct hg_site *site, const char *budget, struct hg_contro
     }
     const hg_err err = status_of_ledger(site, budget, report, why);
     if (err != HG_ERR_LEDGER_IN_USE) return err;
-    if (asked == HG_ERR_TIMEOUT)
-      return hg_cli_fail(
-          why, HG_ERR_TIMEOUT, "the runtime (pid %lld) holds \"%s\" but did not answer on %s within %d s",
-          (long long)holder.pid, site->config->ledger_path, holder.control, HG_CONTROL_PATIENCE_MS / 1000);
+    if (asked == HG_ERR_TIMEOUT) {
+      hg_cli_fail(why, asked, "the runtime (pid %lld) holds \"%s\" but did not answer on %s within %d s",
+                  (long long)holder.pid, site->config->ledger_path, holder.control, HG_CONTROL_PATIENCE_MS / 1000);
+      return hg_site_explain(site, asked, why);
+    }
     if (hg_clock_now().monotonic_us >= deadline) return err;
     clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
   }

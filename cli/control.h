@@ -54,6 +54,10 @@ hg_err hg_control_do(struct hg_control *control, struct hg_message *command, con
 hg_err hg_control_ask(struct hg_control *control, struct hg_message *question, enum hg_kind wanted, int64_t deadline_us,
                       struct hg_message *answer, hg_error *why);
 
+// Behind a question that timed out (any other `err` comes back as it is): whether the runtime waits for a ledger that
+// it can't write. Then it says so in `why` and returns HG_ERR_STORE.
+hg_err hg_site_explain(const struct hg_site *site, hg_err err, hg_error *why);
+
 // The figures of a budget as a STATUS_REPORT: from the runtime, or from the ledger when none lives (live: false).
 // `control` is not opened yet and the caller's to close; `budget` must live as long as the report.
 hg_err hg_site_status(struct hg_site *site, const char *budget, struct hg_control *control, struct hg_message *report,

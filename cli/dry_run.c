@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/control.h"
+#include "cli/run_other_ledger.h"
 #include "providers/request.h"
 
 #include <inttypes.h>
@@ -22,6 +23,8 @@ struct costs {
   const struct hg_config *config;
   struct hg_site site;
   bool live;                     // a runtime holds the ledger: it is asked
+  bool new_ledger;               // there is none yet
+  struct hg_other_ledger other;  // what the results say of the one that there was
   struct hg_ledger_budget *held; // by budget: how it stands; name "": not asked yet
   int64_t *needs;                // by budget: what the lines that it pays for may cost at most
   bool overflow;                 // a sum passes HG_TOKENS_MAX
@@ -50,6 +53,7 @@ static hg_err read_ledger(struct costs *costs, hg_error *why) {
   hg_err err = hg_places_of(costs->config->ledger_path, getenv("XDG_RUNTIME_DIR"), &costs->site.places, why);
   if (!err) err = hg_ledger_read_budgets(costs->config, &costs->site.places, GLANCE_MS, costs->held, why);
   costs->live = err == HG_ERR_LEDGER_IN_USE;
+  costs->new_ledger = err == HG_ERR_EMPTY;
   for (uint32_t i = 0; err == HG_ERR_EMPTY && i < costs->config->budget_count; i++) {
     costs->held[i] = (struct hg_ledger_budget){.is_new = true};
     memcpy(costs->held[i].name, costs->config->budgets[i].name, sizeof costs->held[i].name);
@@ -222,6 +226,12 @@ static int end(const struct costs *costs, const struct hg_batch_counts *counts) 
 
 // ---------------------------------------------------------------------------------------------- all of it
 
+// Which ledger it is that exists, only a run knows.
+static void on_other_ledger(void *context, const struct hg_result_line *line) {
+  struct costs *costs = context;
+  if (costs->new_ledger && !costs->flags->fresh) hg_run_other_ledger_add(&costs->other, line);
+}
+
 static int look(struct costs *costs) {
   const struct hg_run_flags *flags = costs->flags;
   const struct hg_batch_options options = {.input = flags->input,
@@ -230,6 +240,7 @@ static int look(struct costs *costs) {
                                            .fresh = flags->fresh,
                                            .changed = flags->changed,
                                            .model = flags->model,
+                                           .on_other_ledger = on_other_ledger,
                                            .on_note = tell,
                                            .context = costs};
   struct hg_batch *batch = NULL;
@@ -238,6 +249,7 @@ static int look(struct costs *costs) {
   hg_err err = read_ledger(costs, &why);
   if (!err && !costs->held[0].name[0]) err = ask_runtime(costs, 0, &why); // it is told in any case
   if (!err) err = hg_batch_open(&options, &batch, &why);
+  if (!err && flags->output) hg_run_other_ledger_tell(&costs->other, flags->output, costs->config->ledger_path);
   if (!err) err = add_lines(costs, batch, &why);
   why.code = err;
   if (!err) hg_batch_count(batch, &counts);

@@ -29,6 +29,8 @@ static void access_hint(const struct hg_target *target, const struct hg_runner_c
 
 void hg_run_hint(const struct hg_target *target, const struct hg_summary *summary, char *out, size_t room) {
   static const char lost[] = "mend that and run the command below: what was answered is kept and not called again";
+  static const char unsettled[] = "compare the rows of these calls in the journal with what the provider billed; "
+                                  "headgate correct adds or gives back";
   out[0] = '\0';
   switch (summary->stop) {
   case HG_STOP_ACCESS: access_hint(target, &summary->figures.run, out, room); break;
@@ -40,4 +42,5 @@ void hg_run_hint(const struct hg_target *target, const struct hg_summary *summar
   case HG_STOP_CHANGED:
   case HG_STOP_INPUT: break;
   }
+  if (!out[0] && summary->figures.run.unsettled > 0) snprintf(out, room, "%s", unsettled);
 }

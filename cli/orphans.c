@@ -90,7 +90,7 @@ static int list_orphans(const char *config, const char *ledger, bool json) {
   struct source source = {.site = &site, .live = hg_site_holder(&site, &holder) == HG_OK};
   hg_err err = source.live ? hg_control_open(&source.control, holder.control) : HG_OK;
   if (err != HG_OK) hg_cli_fail(&why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
-  else err = list(&source, json, &why);
+  else err = hg_site_explain(&site, list(&source, json, &why), &why);
   hg_control_close(&source.control);
   hg_site_close(&site);
   return err == HG_OK ? HG_EXIT_DONE : hg_cli_exit("orphans", &why);

@@ -5,6 +5,7 @@
 #include "batch/line_reader.h"
 #include "cli/control.h"
 #include "cli/run_orphans.h"
+#include "cli/run_other_ledger.h"
 #include "cli/run_signals.h"
 #include "runner/loop.h"
 #include "runner/progress.h"
@@ -36,6 +37,7 @@ struct run {
   uint64_t ledger;               // its mark
   char name[HG_TASK_ID_MAX + 1]; // of the run: the base name of its results
   struct hg_run_orphans orphans;
+  struct hg_other_ledger other_ledger;
   hg_error why;    // of what ends the run before it begins
   bool live, utf8; // the progress line
   unsigned shown;  // columns of the line that stands there
@@ -140,6 +142,11 @@ static hg_err on_orphan(void *context, const struct hg_result_line *line) {
   return hg_run_orphans_settle(&run->orphans, line, &run->why);
 }
 
+static void on_other_ledger(void *context, const struct hg_result_line *line) {
+  struct run *run = context;
+  if (!run->flags->fresh) hg_run_other_ledger_add(&run->other_ledger, line);
+}
+
 static bool is_stopped(void *context) {
   (void)context;
   return hg_run_signals_came();
@@ -160,6 +167,7 @@ static hg_err open_batch(struct run *run) {
                                            .orphans = permits,
                                            .orphan_count = orphans,
                                            .on_orphan = on_orphan,
+                                           .on_other_ledger = on_other_ledger,
                                            .on_note = on_note,
                                            .is_stopped = is_stopped,
                                            .context = run};
@@ -201,7 +209,8 @@ static int summarise(struct run *run, bool looped) {
   summary.stop = hg_loop_result(run->loop, &summary.figures, &summary.stop_text);
   if (!looped && summary.stop == HG_STOP_NONE) summary.stop = HG_STOP_LEDGER;
   const bool lost = summary.stop == HG_STOP_LEDGER; // then the runtime answers nothing
-  hg_run_orphans_count(&run->orphans, run->name, &summary.figures);
+  hg_run_orphans_count(&run->orphans, run->name, &summary.figures.orphans);
+  summary.figures.other_ledger = run->other_ledger;
   summary.errors = hg_batch_errors_path(run->batch);
   if (hg_lines_left(&summary.figures) > 0 || !summary.figures.run.input_ended)
     go_on = hg_go_on_command(run->flags, run->config, lost ? NULL : run->client, &summary.figures.run);
@@ -236,6 +245,7 @@ static hg_err open_all(struct run *run, struct hg_config **config) {
   if (!err) err = hg_run_orphans_list(&run->orphans, why);
   if (!err) err = open_batch(run);
   if (!err) hg_run_orphans_tell(&run->orphans, run->flags, run->config);
+  if (!err) hg_run_other_ledger_tell(&run->other_ledger, run->flags->output, run->config->ledger_path);
   return err ? err : open_loop(run, sockets_max, why);
 }
 

@@ -32,7 +32,7 @@ static const char usage[] =
     "  --changed WHAT         a request that changed since it succeeded: stop (default), redo or keep\n"
     "Exit: 0 all done, 1 some requests failed, 2 wrong flags, configuration, key, URL or input, something that the\n"
     "system refuses (an address in use), or nobody serves any more, 3 the budget ended first, 4 the ledger or the\n"
-    "results can't be written, 130 interrupted.\n";
+    "results can't be written, or calls were not settled as they should be, 130 interrupted.\n";
 
 enum flag {
   NO_FLAG = 1,

@@ -111,55 +111,53 @@ hg_err hg_run_orphans_settle(struct hg_run_orphans *orphans, const struct hg_res
 
 // ---------------------------------------------------------------------------------------------- telling
 
-// What holds of an orphan until somebody knows better.
-enum assumed { ALL_USED, STILL_RESERVED, NOTHING_USED, ASSUMPTIONS };
-
-static enum assumed assumed_of(const hg_orphan *orphan) {
-  if (orphan->kept) return STILL_RESERVED;
-  return orphan->charged > 0 ? ALL_USED : NOTHING_USED;
+static enum hg_assumed assumed_of(const hg_orphan *orphan) {
+  if (orphan->kept) return HG_ASSUMED_KEPT;
+  return orphan->charged > 0 ? HG_ASSUMED_CHARGED : HG_ASSUMED_RELEASED;
 }
 
-static uint64_t add_up(const struct hg_run_orphans *orphans, enum assumed assumed, int64_t *tokens) {
-  uint64_t count = 0;
-  *tokens = 0;
+static bool is_of_run(const hg_orphan *orphan, const char *run_name) {
+  const size_t len = strlen(run_name);
+  return strncmp(orphan->task_id, run_name, len) == 0 && orphan->task_id[len] == '/';
+}
+
+// Those whose process died last; older ones were told when they became orphans. `run_name` NULL: of all runs.
+static void add_up(const struct hg_run_orphans *orphans, const char *run_name,
+                   struct hg_assumed_figures out[HG_ASSUMPTIONS]) {
+  memset(out, 0, HG_ASSUMPTIONS * sizeof *out);
   for (size_t i = 0; i < orphans->count; i++) {
     const hg_orphan *orphan = &orphans->list[i];
-    if (!orphan->at_opening || assumed_of(orphan) != assumed) continue;
-    count++;
-    *tokens += orphan->tokens;
+    if (!orphan->at_opening || (run_name && !is_of_run(orphan, run_name))) continue;
+    struct hg_assumed_figures *assumed = &out[assumed_of(orphan)];
+    assumed->calls++;
+    assumed->tokens += orphan->tokens;
   }
-  return count;
 }
 
 // The tracker keeps one that there is no room to charge, whatever the policy says: so there may be several kinds.
 void hg_run_orphans_tell(const struct hg_run_orphans *orphans, const struct hg_run_flags *flags,
                          const struct hg_config *config) {
-  static const char *const outcomes[] = {[ALL_USED] = "tokens stay charged, the most that it can be",
-                                         [STILL_RESERVED] = "tokens stay reserved, the most that it can be",
-                                         [NOTHING_USED] = "reserved tokens were given back, which may be too much"};
-  for (enum assumed assumed = ALL_USED; assumed < ASSUMPTIONS; assumed++) {
-    int64_t tokens;
-    const uint64_t count = add_up(orphans, assumed, &tokens);
+  static const char *const outcomes[] = {[HG_ASSUMED_CHARGED] = "tokens stay charged, the most that it can be",
+                                         [HG_ASSUMED_KEPT] = "tokens stay reserved, the most that it can be",
+                                         [HG_ASSUMED_RELEASED] =
+                                             "reserved tokens were given back, which may be too much"};
+  struct hg_assumed_figures figures[HG_ASSUMPTIONS];
+  add_up(orphans, NULL, figures);
+  for (enum hg_assumed assumed = HG_ASSUMED_CHARGED; assumed < HG_ASSUMPTIONS; assumed++) {
+    const uint64_t count = figures[assumed].calls;
     if (count == 0) continue;
     char text[2 * HG_ERROR_TEXT_MAX];
     char *command = hg_orphans_command(flags, config);
     snprintf(text, sizeof text, "%s call%s open when the last run died, and nobody knows what %s used: %s %s; see %s",
              hg_figure_count((int64_t)count).text, count == 1 ? " was" : "s were", count == 1 ? "it" : "they",
-             hg_figure_count(tokens).text, outcomes[assumed], command ? command : "headgate orphans");
+             hg_figure_count(figures[assumed].tokens).text, outcomes[assumed], command ? command : "headgate orphans");
     free(command);
     hg_run_say(text);
   }
 }
 
-// Those of this run whose process died last; older ones were told when they became orphans.
-void hg_run_orphans_count(const struct hg_run_orphans *orphans, const char *run_name, struct hg_run_figures *figures) {
-  const size_t len = strlen(run_name);
-  figures->orphans_settled = orphans->settled;
-  for (size_t i = 0; i < orphans->count; i++) {
-    const hg_orphan *orphan = &orphans->list[i];
-    if (!orphan->at_opening || strncmp(orphan->task_id, run_name, len) != 0 || orphan->task_id[len] != '/') continue;
-    figures->orphans_charged++;
-    figures->orphans_kept = orphan->kept;
-    figures->orphans_tokens += orphan->kept ? orphan->tokens : orphan->charged;
-  }
+void hg_run_orphans_count(const struct hg_run_orphans *orphans, const char *run_name,
+                          struct hg_run_orphans_figures *out) {
+  out->settled = orphans->settled;
+  add_up(orphans, run_name, out->assumed);
 }

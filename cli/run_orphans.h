@@ -24,7 +24,8 @@ hg_err hg_run_orphans_settle(struct hg_run_orphans *orphans, const struct hg_res
 void hg_run_orphans_tell(const struct hg_run_orphans *orphans, const struct hg_run_flags *flags,
                          const struct hg_config *config);
 
-// What the summary tells.
-void hg_run_orphans_count(const struct hg_run_orphans *orphans, const char *run_name, struct hg_run_figures *figures);
+// What the summary tells: those of this run only.
+void hg_run_orphans_count(const struct hg_run_orphans *orphans, const char *run_name,
+                          struct hg_run_orphans_figures *out);
 
 #endif

@@ -83,7 +83,8 @@ static void print_queue(const struct hg_status_report_message *report) {
          report->effective_concurrency, report->max_concurrency, report->waiting);
   if (!report->waiting) return;
   if (!report->waits_for.size) {
-    printf(LABEL "a free slot\n", "waits for");
+    printf(LABEL "%s\n", "waits for",
+           report->waits_for_throttle ? "the throttle to open, or a free slot" : "a free slot");
     return;
   }
   printf(LABEL "%s of budget %.*s; needs %s", "waits for", report->waits_for_throttle ? "the throttle" : "tokens",

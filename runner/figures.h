@@ -5,6 +5,23 @@
 #include "batch/batch.h"
 #include "runner/task_runner.h"
 
+// What holds of a call that nobody settled, until somebody knows what it used.
+enum hg_assumed { HG_ASSUMED_CHARGED, HG_ASSUMED_KEPT, HG_ASSUMED_RELEASED, HG_ASSUMPTIONS };
+
+struct hg_run_orphans_figures {
+  uint64_t settled; // calls of an earlier run, settled late from their result lines
+  struct hg_assumed_figures {
+    uint64_t calls;
+    int64_t tokens;
+  } assumed[HG_ASSUMPTIONS]; // the others
+};
+
+// Calls in the files of results and errors that are in the budget of another ledger.
+struct hg_other_ledger {
+  uint64_t calls;
+  int64_t tokens; // by their answers: at least
+};
+
 struct hg_run_figures {
   struct hg_runner_counts run;
   struct hg_batch_counts batch;
@@ -16,11 +33,9 @@ struct hg_run_figures {
   int64_t tokens_per_second; // lately
   uint32_t throttles;        // how often the throttle closed, or was closed at the start
   int64_t throttled_us;
-  uint64_t overruns;        // BUDGET_OVERRUN events
-  uint64_t orphans_settled; // calls of an earlier run, settled late from their result lines
-  uint64_t orphans_charged; // calls of an earlier run that stay charged in full: nobody knows what they used
-  int64_t orphans_tokens;
-  bool orphans_kept; // they are not charged but stay reserved, as the configuration wants it
+  uint64_t overruns; // BUDGET_OVERRUN events
+  struct hg_run_orphans_figures orphans;
+  struct hg_other_ledger other_ledger;
 };
 
 uint64_t hg_lines_done(const struct hg_run_figures *figures);

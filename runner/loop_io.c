@@ -40,6 +40,10 @@ static hg_err release(void *context, hg_permit permit, hg_outcome outcome, const
   return hg_release_start(((struct hg_loop *)context)->options.client, permit, outcome, reason, out);
 }
 
+static hg_err record(void *context, const hg_usage_report *used, hg_ticket *out) {
+  return hg_record_usage_start(((struct hg_loop *)context)->options.client, used, out);
+}
+
 static hg_err cancel(void *context, hg_ticket ticket) {
   return hg_cancel(((struct hg_loop *)context)->options.client, ticket);
 }
@@ -111,6 +115,7 @@ struct hg_runner_io hg_loop_io(struct hg_loop *loop) {
                                .acquire = acquire,
                                .settle = settle,
                                .release = release,
+                               .record = record,
                                .cancel = cancel,
                                .call = call,
                                .cut = cut,

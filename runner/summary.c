@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include <string.h>
 
+#define SHOWN_US_MIN 50000 // less is "0.0 s"
+
 const char *hg_stop_name(enum hg_stop stop) {
   switch (stop) {
   case HG_STOP_NONE: return "none";
@@ -21,7 +23,7 @@ const char *hg_stop_name(enum hg_stop stop) {
 }
 
 int hg_summary_exit(const struct hg_summary *summary) {
-  if (summary->not_durable) return 4;
+  if (summary->not_durable || summary->figures.run.unsettled > 0) return 4;
   switch (summary->stop) {
   case HG_STOP_LEDGER:
   case HG_STOP_RESULTS: return 4;
@@ -86,8 +88,6 @@ static void print_tokens(const struct table *table, const struct hg_run_figures 
   if (figures->run.estimated > 0)
     fprintf(table->to, "%s%s charged in full as estimates", table->dot, count(&number, figures->run.estimated));
   if (figures->overruns > 0) fprintf(table->to, "%s%s overruns", table->dot, count(&number, figures->overruns));
-  if (figures->run.unsettled > 0)
-    fprintf(table->to, "%s%s not settled", table->dot, count(&number, figures->run.unsettled));
   fputc('\n', table->to);
   if (figures->run.capped > 0)
     fprintf(table->to, "           %s calls were sent with a lower output cap, that of what the budget had left\n",
@@ -97,19 +97,45 @@ static void print_tokens(const struct table *table, const struct hg_run_figures 
             count(&number, figures->run.unbounded));
 }
 
-static void print_orphans(const struct table *table, const struct hg_run_figures *figures) {
+static void print_unsettled(const struct table *table, const struct hg_runner_counts *run) {
   struct hg_figure number;
-  if (figures->orphans_settled > 0)
+  if (run->unsettled == 0) return;
+  fprintf(table->to, "unsettled  %s call%s not settled as %s should be", count(&number, run->unsettled),
+          run->unsettled == 1 ? " was" : "s were", run->unsettled == 1 ? "it" : "they");
+  if (run->recorded_tokens > 0)
+    fprintf(table->to, "%s%s tokens recorded beside what others said, perhaps counted twice", table->dot,
+            hg_figure_count(run->recorded_tokens).text);
+  if (run->uncounted_tokens > 0)
+    fprintf(table->to, "%s%s tokens not counted", table->dot, hg_figure_count(run->uncounted_tokens).text);
+  fputc('\n', table->to);
+}
+
+static void print_orphans(const struct table *table, const struct hg_run_figures *figures) {
+  static const char *const outcomes[] = {[HG_ASSUMED_CHARGED] = "stay charged",
+                                         [HG_ASSUMED_KEPT] = "stay reserved",
+                                         [HG_ASSUMED_RELEASED] = "were given back"};
+  const struct hg_run_orphans_figures *orphans = &figures->orphans;
+  struct hg_figure number;
+  if (orphans->settled > 0)
     fprintf(table->to, "before     %s calls of an interrupted run settled from their results\n",
-            count(&number, figures->orphans_settled));
-  if (figures->orphans_charged > 0)
-    fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s tokens stay %s\n",
-            count(&number, figures->orphans_charged), hg_figure_count(figures->orphans_tokens).text,
-            figures->orphans_kept ? "reserved" : "charged");
+            count(&number, orphans->settled));
+  for (enum hg_assumed assumed = HG_ASSUMED_CHARGED; assumed < HG_ASSUMPTIONS; assumed++)
+    if (orphans->assumed[assumed].calls > 0)
+      fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s tokens %s\n",
+              count(&number, orphans->assumed[assumed].calls), hg_figure_count(orphans->assumed[assumed].tokens).text,
+              outcomes[assumed]);
+}
+
+static void print_other_ledger(const struct table *table, const struct hg_other_ledger *other) {
+  struct hg_figure number;
+  if (other->calls > 0)
+    fprintf(table->to,
+            "elsewhere  %s tokens of %s earlier calls are in the budget of another ledger, not in this one\n",
+            hg_figure_count(other->tokens).text, count(&number, other->calls));
 }
 
 static void print_throttle(const struct table *table, const struct hg_run_figures *figures) {
-  if (figures->throttles == 0) return;
+  if (figures->throttles == 0 || figures->throttled_us < SHOWN_US_MIN) return;
   const uint32_t most = figures->queue.max_concurrency;
   fprintf(table->to, "throttle   %" PRIu32 " time%s, %s in all with %" PRIu32 " at a time", figures->throttles,
           figures->throttles == 1 ? "" : "s", hg_figure_time(figures->throttled_us / 1000).text,
@@ -150,7 +176,9 @@ bool hg_summary_print(const struct hg_summary *summary, bool utf8, FILE *to) {
   const struct table table = {to, utf8 ? " · " : ", "};
   print_requests(&table, &summary->figures);
   print_tokens(&table, &summary->figures, summary->stop == HG_STOP_LEDGER);
+  print_unsettled(&table, &summary->figures.run);
   print_orphans(&table, &summary->figures);
+  print_other_ledger(&table, &summary->figures.other_ledger);
   print_throttle(&table, &summary->figures);
   print_time(&table, &summary->figures);
   print_end(&table, summary);
@@ -196,13 +224,26 @@ static json_t *budget_json(const struct hg_run_figures *figures) {
 
 static json_t *run_json(const struct hg_run_figures *figures) {
   const struct hg_runner_counts *run = &figures->run;
-  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:o s:I s:I s:I}", "tokens", (json_int_t)run->tokens,
-                   "inputTokens", (json_int_t)run->input_tokens, "outputTokens", (json_int_t)run->output_tokens,
-                   "calls", json_of(run->calls), "retries", json_of(run->retries), "estimated", json_of(run->estimated),
-                   "capIgnored", json_of(run->cap_ignored), "capped", json_of(run->capped), "unbounded",
-                   json_of(run->unbounded), "unsettled", json_of(run->unsettled), "overruns",
-                   json_of(figures->overruns), "throttles", (json_int_t)figures->throttles, "throttledMs",
-                   (json_int_t)(figures->throttled_us / 1000), "elapsedMs", (json_int_t)figures->elapsed_ms);
+  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:I s:I s:o s:I s:I s:I}", "tokens",
+                   (json_int_t)run->tokens, "inputTokens", (json_int_t)run->input_tokens, "outputTokens",
+                   (json_int_t)run->output_tokens, "calls", json_of(run->calls), "retries", json_of(run->retries),
+                   "estimated", json_of(run->estimated), "capIgnored", json_of(run->cap_ignored), "capped",
+                   json_of(run->capped), "unbounded", json_of(run->unbounded), "unsettled", json_of(run->unsettled),
+                   "recordedTokens", (json_int_t)run->recorded_tokens, "uncountedTokens",
+                   (json_int_t)run->uncounted_tokens, "overruns", json_of(figures->overruns), "throttles",
+                   (json_int_t)figures->throttles, "throttledMs", (json_int_t)(figures->throttled_us / 1000),
+                   "elapsedMs", (json_int_t)figures->elapsed_ms);
+}
+
+static json_t *assumed_json(const struct hg_assumed_figures *assumed) {
+  return json_pack("{s:o s:I}", "calls", json_of(assumed->calls), "tokens", (json_int_t)assumed->tokens);
+}
+
+static json_t *orphans_json(const struct hg_run_orphans_figures *orphans) {
+  return json_pack("{s:o s:o s:o s:o}", "settled", json_of(orphans->settled), "charged",
+                   assumed_json(&orphans->assumed[HG_ASSUMED_CHARGED]), "kept",
+                   assumed_json(&orphans->assumed[HG_ASSUMED_KEPT]), "released",
+                   assumed_json(&orphans->assumed[HG_ASSUMED_RELEASED]));
 }
 
 // The percent has two decimals; with as many digits as it has at most, no trace of its binary form shows.
@@ -211,13 +252,13 @@ static json_t *run_json(const struct hg_run_figures *figures) {
 bool hg_summary_print_json(const struct hg_summary *summary, FILE *to) {
   const struct hg_run_figures *figures = &summary->figures;
   json_t *all = json_pack(
-      "{s:i s:s s:o s:s s:o s:o s:o s:o s:o s:o s:s s:I s:I s:o s:o s:I}", "exit", hg_summary_exit(summary), "stopped",
-      hg_stop_name(summary->stop), "reason", json_of_text(summary->stop_text), "hint", summary->hint, "goOn",
+      "{s:i s:s s:o s:s s:o s:o s:o s:o s:o s:o s:s s:I s:I s:o s:{s:o s:I}}", "exit", hg_summary_exit(summary),
+      "stopped", hg_stop_name(summary->stop), "reason", json_of_text(summary->stop_text), "hint", summary->hint, "goOn",
       json_of_text(summary->go_on), "results", json_of_text(summary->results), "errors", json_of_text(summary->errors),
       "requests", requests_json(figures), "budget", budget_json(figures), "run", run_json(figures), "shortBudget",
       figures->run.short_budget, "smallestNeed", (json_int_t)figures->run.smallest_need, "leftNeed",
-      (json_int_t)figures->run.left_need, "orphansSettled", json_of(figures->orphans_settled), "orphansCharged",
-      json_of(figures->orphans_charged), "orphansTokens", (json_int_t)figures->orphans_tokens);
+      (json_int_t)figures->run.left_need, "orphans", orphans_json(&figures->orphans), "otherLedger", "calls",
+      json_of(figures->other_ledger.calls), "tokens", (json_int_t)figures->other_ledger.tokens);
   const bool printed = all && json_dumpf(all, to, JSON_FORM) == 0 && fputc('\n', to) != EOF && fflush(to) == 0;
   json_decref(all);
   return printed;

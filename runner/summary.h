@@ -17,7 +17,7 @@ struct hg_summary {
 };
 
 // 0 all done, 1 some failed, 2 stopped by key, input or configuration, 3 the budget ended first, 4 ledger or results
-// can't be written, 130 interrupted.
+// can't be written, or what calls used was not settled as it should be, 130 interrupted. 4 is told before all others.
 int hg_summary_exit(const struct hg_summary *summary);
 
 // False: it can't be written.

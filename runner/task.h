@@ -57,6 +57,7 @@ struct hg_run_task {
 
   // The end of the last attempt.
   bool settles; // or else the permit is released
+  bool records; // others have ended the permit: what was used is recorded instead
   hg_outcome outcome;
   enum hg_task_next after;
   char reason[48];             // for the journal

@@ -63,6 +63,7 @@ void hg_runner_adopt(struct hg_runner *runner, struct hg_run_task *task) {
 void hg_runner_drop(struct hg_runner *runner, struct hg_run_task *task, bool left) {
   hg_runner_move(runner, task, HG_TASK_GONE);
   runner->in_state[HG_TASK_GONE]--;
+  if (task->records) runner->counts.uncounted_tokens += task->found.report.tokens; // the ledger was lost before
   if (left) {
     runner->io.leave(runner->io.context, task->id_hash);
     runner->counts.left++;

@@ -39,6 +39,7 @@ struct hg_runner_io {
   hg_err (*acquire)(void *context, const hg_request *request, hg_ticket *out);
   hg_err (*settle)(void *context, hg_permit permit, const hg_usage_report *used, hg_ticket *out);
   hg_err (*release)(void *context, hg_permit permit, hg_outcome outcome, const char *reason, hg_ticket *out);
+  hg_err (*record)(void *context, const hg_usage_report *used, hg_ticket *out);
   hg_err (*cancel)(void *context, hg_ticket ticket);
   // http.h. `tag` comes back through hg_runner_called; *handle is for `cut`, which tells whether the request had left.
   hg_err (*call)(void *context, const char *path, enum hg_endpoint endpoint, const char *body, size_t body_len,
@@ -83,9 +84,12 @@ struct hg_runner_counts {
     char budget[HG_BUDGET_NAME_MAX + 1]; // which pays for lines that are left for budget
     int64_t need;                        // what these would reserve in all; 0: no further place is used
   } left_budgets[HG_LEFT_BUDGETS_MAX];   // those of further budgets are in left_need only
-  uint64_t calls, retries, estimated, cap_ignored, unbounded, unsettled;
+  uint64_t calls, retries, estimated, cap_ignored, unbounded;
   uint64_t capped;                             // of the calls: sent with a lower cap than the line asked for
-  int64_t tokens, input_tokens, output_tokens; // settled by this run
+  int64_t tokens, input_tokens, output_tokens; // settled or recorded by this run
+  uint64_t unsettled;       // permits that could not be closed: others had ended them, or the runtime refused
+  int64_t recorded_tokens;  // of `tokens`: recorded beside what others settled, so perhaps counted twice
+  int64_t uncounted_tokens; // what calls used and the runtime refused to count
   struct hg_failure_kind {
     char code[32]; // "http_400", "request_timeout"
     uint64_t count;

@@ -199,22 +199,34 @@ void hg_runner_fail_line(struct hg_runner *runner, struct hg_run_task *task, con
 
 // ---------------------------------------------------------------------------------------------- closing the permit
 
+// Under an id of the permit, so that it counts once however often it is sent.
+static hg_err record(struct hg_runner *runner, struct hg_run_task *task, hg_ticket *ticket) {
+  char task_id[HG_TASK_ID_MAX + 1], usage_id[32];
+  hg_run_task_id(runner->options.run_name, task->custom_id, task_id);
+  snprintf(usage_id, sizeof usage_id, "permit-%016llx", (unsigned long long)task->permit.id);
+  hg_usage_report used = task->found.report;
+  used.task_id = task_id;
+  used.budget = hg_runner_budget_of(runner, task);
+  used.usage_id = usage_id;
+  return runner->io.record(runner->io.context, &used, ticket);
+}
+
+static hg_err end_permit(struct hg_runner *runner, struct hg_run_task *task, hg_ticket *ticket) {
+  const struct hg_runner_io *io = &runner->io;
+  const char *reason = task->reason[0] ? task->reason : NULL;
+  if (!task->settles) return io->release(io->context, task->permit, task->outcome, reason, ticket);
+  task->found.report.outcome = task->outcome;
+  task->found.report.reason = reason;
+  return io->settle(io->context, task->permit, &task->found.report, ticket);
+}
+
 static void close_permit(struct hg_runner *runner, struct hg_run_task *task) {
   if (runner->ledger_lost) {
     hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);
     return;
   }
-  const struct hg_runner_io *io = &runner->io;
-  const char *reason = task->reason[0] ? task->reason : NULL;
   hg_ticket ticket = {0};
-  hg_err err;
-  if (task->settles) {
-    task->found.report.outcome = task->outcome;
-    task->found.report.reason = reason;
-    err = io->settle(io->context, task->permit, &task->found.report, &ticket);
-  } else {
-    err = io->release(io->context, task->permit, task->outcome, reason, &ticket);
-  }
+  const hg_err err = task->records ? record(runner, task, &ticket) : end_permit(runner, task, &ticket);
   if (err == HG_ERR_BUSY) {
     stall(runner, task);
     return;
@@ -233,6 +245,7 @@ void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, 
 static void go_on(struct hg_runner *runner, struct hg_run_task *task) {
   task->permit.id = 0;
   task->granted = 0;
+  task->records = false;
   free(task->lowered.body);
   task->lowered.body = NULL;
   const bool ends = task->after == HG_NEXT_GONE || task->after == HG_NEXT_LEAVE;
@@ -250,29 +263,49 @@ static void go_on(struct hg_runner *runner, struct hg_run_task *task) {
   }
 }
 
-void hg_runner_closed(struct hg_runner *runner, struct hg_run_task *task, hg_err err) {
-  struct hg_runner_counts *counts = &runner->counts;
+static void count_used(struct hg_runner_counts *counts, const struct hg_run_task *task) {
   const hg_usage_report *used = &task->found.report;
-  if (err == HG_OK && task->settles) {
-    counts->tokens += used->tokens;
-    if (used->input_tokens > 0) counts->input_tokens += used->input_tokens;
-    if (used->output_tokens > 0) counts->output_tokens += used->output_tokens;
+  counts->tokens += used->tokens;
+  if (task->records) counts->recorded_tokens += used->tokens;
+  if (used->input_tokens > 0) counts->input_tokens += used->input_tokens;
+  if (used->output_tokens > 0) counts->output_tokens += used->output_tokens;
+}
+
+static void note_unsettled(struct hg_runner *runner, const struct hg_run_task *task, hg_err err) {
+  if (runner->counts.unsettled++ > 0) return; // the summary has their number
+  char note[256];
+  snprintf(note, sizeof note, "permit %016llx could not be settled: %s; see the summary for all such calls",
+           (unsigned long long)task->permit.id, hg_err_text(err));
+  runner->io.note(runner->io.context, note);
+}
+
+// What others said of the call is not known here: to count its usage beside that may count it twice, but never too
+// little. A permit that is still open keeps its reservation, and is an orphan when the run ends.
+static void not_closed(struct hg_runner *runner, struct hg_run_task *task, hg_err err) {
+  const bool gone = err == HG_ERR_CONFLICT || err == HG_ERR_UNKNOWN_PERMIT;
+  if (!task->records) note_unsettled(runner, task, err);
+  if (task->settles && gone && !task->records) {
+    task->records = true;
+    hg_runner_close_permit(runner, task, task->after);
+    return;
+  }
+  if (task->settles) runner->counts.uncounted_tokens += task->found.report.tokens;
+  go_on(runner, task);
+}
+
+void hg_runner_closed(struct hg_runner *runner, struct hg_run_task *task, hg_err err) {
+  if (err == HG_OK) {
+    if (task->settles) count_used(&runner->counts, task);
+    go_on(runner, task);
   } else if (is_loss(err)) {
     lose_ledger(runner, err);
     hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);
-    return;
   } else if (err == HG_ERR_BUSY) {
     hg_runner_move(runner, task, HG_TASK_WANTS_CLOSE);
     stall(runner, task);
-    return;
-  } else if (err) {
-    char note[256];
-    snprintf(note, sizeof note, "permit %016llx could not be settled: %s", (unsigned long long)task->permit.id,
-             hg_err_text(err));
-    counts->unsettled++;
-    runner->io.note(runner->io.context, note);
+  } else {
+    not_closed(runner, task, err);
   }
-  go_on(runner, task);
 }
 
 // ---------------------------------------------------------------------------------------------- one step

@@ -163,6 +163,34 @@ def end_of(follower, code):
     return json.loads(follower.lines[-1])
 
 
+def dry_run(here, limit, code=(0, 3), *flags):
+    process = here.start("--dry-run", "--json", *([f"--limit={limit}"] if limit else []), *flags)
+    out, said = process.communicate(timeout=WAIT_S)
+    assert process.returncode in (code if isinstance(code, tuple) else (code,)), (limit, process.returncode, out, said)
+    return (json.loads(out) if out else None), said
+
+
+def set_limit(here, *words):
+    done = subprocess.run(list(map(str, [HEADGATE, "limit", *words])), capture_output=True, text=True, cwd=here.folder)
+    equal(done.returncode, 0, done.stderr)
+
+
+def orphans(settled=0, **kinds):
+    """What a summary says of the calls of earlier runs: of each kind its calls and their tokens."""
+    said = {kind: dict(zip(("calls", "tokens"), kinds.get(kind, (0, 0)))) for kind in ("charged", "kept", "released")}
+    return {"settled": settled, **said}
+
+
+def killed_run(here, flags, calls, before_it_dies=lambda: None):
+    """A run that dies with so many calls under way, of which nobody will ever hear."""
+    with sim("--latency-ms", 60000) as slow:
+        process = here.start(*flags, "--max-concurrency", calls, "--base-url", slow.url)
+        wait_until(lambda: slow.stats()["in_flight"] >= calls, "calls in flight")
+        before_it_dies()
+        process.kill()
+        process.communicate()
+
+
 def audit(ledger):
     """The total and the journal say the same, and nothing is open."""
     with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:

@@ -6,12 +6,13 @@ What it measures is no matter here, only that it measures: every bench runs to i
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
-from cli_harness import BUILD, HEADGATE, equal, main
+from cli_harness import BUILD, HEADGATE, Skipped, equal, main
 
 BENCH = str(BUILD / "bench" / "headgate-bench")
 KEYS = ["bench", "value", "unit", "limit", "ratio", "peer", "peerRatio", "rounds", "min", "max"]
@@ -82,6 +83,21 @@ def test_a_program_that_does_not_do_its_work_is_no_figure():
         assert out == "" and "exit 5" in said, (out, said)
         out, said = bench(*flags, folder + "/none", code=1)
         assert out == "" and "there is no program" in said, (out, said)
+
+
+def is_sanitized():
+    cache = (BUILD / "CMakeCache.txt").read_text()
+    return not re.search("^HEADGATE_SANITIZE:STRING=$", cache, re.MULTILINE)
+
+
+def test_memory_of_a_run_is_bounded():
+    """A million lines may take 96 MiB: a hundred thousand stay far below, and each line adds next to nothing."""
+    if is_sanitized():
+        raise Skipped("the memory of a sanitizer is not the program's")
+    few, many = (rows("run", "--at-once", 256, "--lines", lines, "--alone", rounds=1)[f"run 256, {lines} lines"]["value"]
+                 for lines in (10_000, 100_000))
+    assert many < 96, f"{many} MiB"
+    assert many - few < 20, f"{few} MiB, then {many} MiB"
 
 
 def test_wrong_flags():

@@ -131,6 +131,22 @@ def test_status_of_a_budget():
         assert "reserach" in err, err
 
 
+def test_status_says_that_a_throttle_keeps_slots():
+    with place() as here, runtime(here.config) as served:
+        served.tell("concurrency 1", "start 1000 a", "start 1000 b")
+        permit = served.acquire("next")
+        found, table = status("--config", here.config), headgate("status", "--config", here.config)
+        equal((found["waiting"], found["waitsFor"], found["waitsForThrottle"]), (1, "", False))
+        assert re.search("waits for +a free slot\n", table), table
+        served.tell("concurrency 4", f"settle {permit} 1000")
+        served.acquire("next")
+        served.tell("record 181000", "start 1000 c")
+        found, table = status("--config", here.config), headgate("status", "--config", here.config)
+        equal((found["effectiveConcurrency"], found["waiting"]), (1, 1))
+        equal((found["waitsFor"], found["waitsForThrottle"]), ("", True))
+        assert re.search("waits for +the throttle to open, or a free slot\n", table), table
+
+
 def test_status_for_people():
     with place() as here, runtime(here.config) as served:
         served.tell("record 101000", "concurrency 2", "start 60000 a", "start 50000 b")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from cli_harness import Skipped, equal, main
+from cli_harness import Skipped, equal, headgate, main, status
 from run_harness import WAIT_S, audit, end_of, place, sim, wait_until, whole_lines
 
 NO_ROOM = "the ledger can't be written"
@@ -84,6 +84,19 @@ def test_full_ledger_disk_is_waited_for():
         check_whole(server, here, summary)
         assert any("written again" in note for note in follower.notes), follower.notes
         equal(summary["requests"]["doneNow"], len(here.lines))
+
+
+def test_who_asks_beside_a_full_disk_hears_of_it():
+    with run_on_a_full_disk() as (_, small, here, follower):
+        words = f'the runtime (pid {follower.process.pid}) can\'t write "{here.ledger}" now, as on a full disk'
+        limit = ["limit", "--ledger", here.ledger, "default", "11M"]
+        for command in (["status", "--ledger", here.ledger], ["orphans", "--ledger", here.ledger], limit):
+            _, said = headgate(*command, code=4)
+            assert words in said, said
+        small.grow()
+        end_of(follower, 0)
+        headgate(*limit)
+        equal(status("--ledger", here.ledger)["hardLimit"], 11_000_000)
 
 
 def test_full_ledger_disk_that_stays_full_ends_the_run():

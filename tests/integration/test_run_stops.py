@@ -16,7 +16,7 @@ import sqlite3
 import sys
 
 from cli_harness import equal, main
-from run_harness import WAIT_S, answered, chat_line, end_of, place, sim, wait_until, whole_lines
+from run_harness import WAIT_S, answered, chat_line, end_of, orphans, place, sim, wait_until, whole_lines
 
 
 # ------------------------------------------------------------------------------------------------ not let in
@@ -178,7 +178,8 @@ def test_kill_then_resume():
         calls = server.stats()["requests"] - stats["requests"]
         equal(calls, 3000 - len(durable), "calls of the last run")
         assert opened, "nothing was open when it died"
-        equal((summary["orphansSettled"], summary["orphansCharged"]), (len(opened & written), len(opened - written)))
+        equal((summary["orphans"]["settled"], summary["orphans"]["charged"]["calls"]),
+              (len(opened & written), len(opened - written)))
 
 
 # ------------------------------------------------------------------------------------------------ resuming
@@ -256,8 +257,7 @@ def test_failures_written_before_a_crash_settle_their_calls():
             failure(6, 500, None, {"error": "no", "usage": {"total_tokens": 9}}), # what it tells of
             failure(0, 400, None)[:60]]))                        # torn
         summary, said = here.run("--limit", "10M", "--base-url", server.url)
-        equal((summary["orphansSettled"], summary["orphansCharged"]), (5, 2), said)
-        equal(summary["orphansTokens"], permits[2][1] + permits[4][1])
+        equal(summary["orphans"], orphans(settled=5, charged=(2, permits[2][1] + permits[4][1])), said)
         stats = here.check(server, summary, done=10)
         equal(summary["budget"]["totalUsed"], stats["tokens"] + 7 + 9 + sum(permits[place][1] for place in (1, 2, 4)))
         assert not here.errors.exists()
@@ -271,11 +271,12 @@ def test_orphans_are_told_once():
         process.communicate()
         flags = ["--limit", "10M", "--base-url", server.url]
         summary, said = here.run(*flags)
-        equal((summary["orphansCharged"], summary["orphansSettled"]), (4, 0))
-        assert summary["orphansTokens"] > 0, summary
+        tokens = summary["orphans"]["charged"]["tokens"]
+        assert tokens > 0, summary
+        equal(summary["orphans"], orphans(charged=(4, tokens)))
         ledger = here.folder / "results.db"
         assert (f"4 calls were open when the last run died, and nobody knows what they used: "
-                f"{summary['orphansTokens']:,} tokens stay charged, the most that it can be; "
+                f"{tokens:,} tokens stay charged, the most that it can be; "
                 f"see headgate orphans --ledger {ledger}\n") in said, said
         equal(said.count("the last run died"), 1, said)
         process = here.start(*flags)

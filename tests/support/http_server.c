@@ -71,6 +71,11 @@ static bool answer(const struct http_connection *connection, const char *path, c
     return send_text(fd, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 12\r\n\r\nis no gzip, no");
   if (strncmp(path, "/busy", 5) == 0)
     return send_text(fd, "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nRequest-Id: other\r\nContent-Length: 2\r\n\r\n{}");
+  if (strncmp(path, "/chat", 5) == 0)
+    return send_text(
+        fd, "HTTP/1.1 200 OK\r\nContent-Length: 153\r\n\r\n"
+            "{\"id\":\"r\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hello\"}}],"
+            "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":20,\"total_tokens\":30}}");
   if (strncmp(path, "/redirect", 9) == 0)
     return send_text(fd, "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n");
   if (strncmp(path, "/cut", 4) == 0) send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"half\":");
@@ -85,6 +90,7 @@ static bool serve(struct http_server *server, struct http_connection *connection
   if (!read_request(connection->fd, request, sizeof request)) return false;
   atomic_fetch_add(&server->requests, 1);
   connection->requests++;
+  if (server->on_request) server->on_request(server->context);
   const char *path = strchr(request, ' ');
   return path && answer(connection, path + 1, request);
 }

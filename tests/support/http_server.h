@@ -17,6 +17,8 @@ struct http_server {
   unsigned port;
   pthread_t thread;
   atomic_uint connections, requests;
+  void (*on_request)(void *context); // before a request is answered, in the server's thread; set after the start
+  void *context;
   struct http_connection open[HTTP_CONNECTIONS_MAX];
   unsigned open_count;
 };

@@ -160,6 +160,7 @@ void world_open(struct world *world, uint32_t max_concurrency) {
                                   .acquire = world_acquire,
                                   .settle = world_settle,
                                   .release = world_release,
+                                  .record = world_record,
                                   .cancel = world_cancel,
                                   .call = world_call_start,
                                   .cut = world_call_cut,
@@ -245,6 +246,19 @@ void world_run(struct world *world) {
   }
 }
 
+static void check_what_others_ended(const struct world *world, const struct hg_runner_counts *counts) {
+  uint64_t ended = 0;
+  int64_t recorded = 0;
+  for (unsigned i = 0; i < world->permit_count; i++) {
+    const struct world_permit *permit = &world->permits[i];
+    CHECK(!permit->ended_by_others || permit->recorded == (permit->settled && !world->record_refusal));
+    ended += permit->ended_by_others;
+    if (permit->recorded) recorded += permit->cost;
+  }
+  CHECK_EQ(counts->unsettled, ended);
+  CHECK_EQ(counts->recorded_tokens, recorded);
+}
+
 void world_check_end(struct world *world) {
   struct hg_runner_counts counts;
   hg_runner_count(world->runner, &counts);
@@ -261,8 +275,9 @@ void world_check_end(struct world *world) {
   CHECK_EQ(counts.open, 0);
   CHECK_EQ(counts.calls, world->calls_total);
   CHECK_EQ(counts.capped, world->calls_capped);
-  CHECK_EQ(counts.tokens, world->used);
-  CHECK(world->used <= world->limit || counts.cap_ignored > 0);
+  CHECK_EQ(counts.tokens, world->used - world->used_by_others);
+  CHECK(world->used <= world->limit || counts.cap_ignored > 0 || counts.unsettled > 0);
+  check_what_others_ended(world, &counts);
   CHECK_EQ(world->reserved, 0);
   CHECK_EQ(world->open_permits, 0);
   CHECK_EQ(world->waiting_count, 0);

@@ -5,6 +5,7 @@
 // - a permit is settled only when its result is durable, and at what its last attempt costs
 // - used + reserved stays within the limit, and no more permits are open than there are slots
 // - a retry asks first in line, with the number of its attempt
+// - what was used under a permit that others ended is recorded beside that, once
 #ifndef HG_RUNNER_WORLD_H
 #define HG_RUNNER_WORLD_H
 
@@ -52,6 +53,7 @@ struct world_permit {
   int64_t cost;
   hg_outcome outcome; // how it was closed
   bool settled;
+  bool ended_by_others, recorded; // before it was closed; and its usage beside that
 };
 
 struct world_event { // an acquire that waits, or a completion on its way
@@ -85,8 +87,12 @@ struct world {
   struct world_event waiting[WORLD_QUEUE_MAX], completions[WORLD_QUEUE_MAX];
   unsigned waiting_count, completion_count;
   uint64_t last_ticket;
-  unsigned busy_percent; // of commands that are answered HG_ERR_BUSY
-  hg_err ledger_error;   // every further command fails so
+  unsigned busy_percent;   // of commands that are answered HG_ERR_BUSY
+  hg_err ledger_error;     // every further command fails so
+  unsigned others_percent; // of permits that others have ended when they are closed
+  int64_t used_by_others;  // of `used`: what these said
+  hg_err refusal;          // of every settle and release (the permit stays open), HG_OK: none
+  hg_err record_refusal;   // of every record
 
   struct world_call calls[WORLD_LINES_MAX];
   unsigned call_count, calls_most;

@@ -11,6 +11,7 @@ hg_err world_acquire(void *context, const hg_request *request, hg_ticket *out);
 hg_err world_cancel(void *context, hg_ticket ticket);
 hg_err world_settle(void *context, hg_permit permit, const hg_usage_report *used, hg_ticket *out);
 hg_err world_release(void *context, hg_permit permit, hg_outcome outcome, const char *reason, hg_ticket *out);
+hg_err world_record(void *context, const hg_usage_report *used, hg_ticket *out);
 // Decides about the first in line. False: it has to wait.
 bool world_grant_one(struct world *world);
 bool world_deliver_one(struct world *world); // the oldest completion; false: none

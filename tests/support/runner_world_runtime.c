@@ -108,6 +108,19 @@ bool world_grant_one(struct world *world) {
   return true;
 }
 
+// Others may have ended it in the meantime, and said what they liked: they know nothing of the call.
+static hg_err end_permit(struct world *world, struct world_permit *permit, int64_t tokens) {
+  permit->ended_by_others = world->others_percent > 0 && world_below(world, 100) < world->others_percent;
+  const int64_t said = permit->ended_by_others ? (int64_t)world_below(world, (unsigned)permit->tokens + 1) : tokens;
+  permit->open = false;
+  world->reserved -= permit->tokens;
+  world->used += said;
+  world->open_permits--;
+  if (!permit->ended_by_others) return HG_OK;
+  world->used_by_others += said;
+  return world_below(world, 2) == 0 ? HG_ERR_CONFLICT : HG_ERR_UNKNOWN_PERMIT;
+}
+
 // Both ways to close a permit.
 static hg_err close_permit(struct world *world, hg_permit id, int64_t tokens, bool settled, hg_outcome outcome,
                            hg_ticket *out) {
@@ -121,15 +134,11 @@ static hg_err close_permit(struct world *world, hg_permit id, int64_t tokens, bo
   if (outcome == HG_OUTCOME_DONE) CHECK(line->durable);
   if (outcome == HG_OUTCOME_FAILED) CHECK(line->failed || line->unserved);
   if (outcome == HG_OUTCOME_RETRY) CHECK(!line->durable && !line->failed);
-  permit->open = false;
+  *out = (hg_ticket){++world->last_ticket};
   permit->outcome = outcome;
   permit->settled = settled;
   line->permit = 0;
-  world->reserved -= permit->tokens;
-  world->used += tokens;
-  world->open_permits--;
-  *out = (hg_ticket){++world->last_ticket};
-  complete(world, *out, HG_OK, id.id, 0);
+  complete(world, *out, world->refusal ? world->refusal : end_permit(world, permit, tokens), id.id, 0);
   return HG_OK;
 }
 
@@ -144,6 +153,26 @@ hg_err world_settle(void *context, hg_permit permit, const hg_usage_report *used
 hg_err world_release(void *context, hg_permit permit, hg_outcome outcome, const char *reason, hg_ticket *out) {
   CHECK_EQ(outcome == HG_OUTCOME_FAILED, reason != NULL);
   return close_permit(context, permit, 0, false, outcome, out);
+}
+
+hg_err world_record(void *context, const hg_usage_report *used, hg_ticket *out) {
+  struct world *world = context;
+  const hg_err err = refuse_command(world);
+  if (err) return err;
+  unsigned long long id = 0;
+  CHECK(sscanf(used->usage_id, "permit-%16llx", &id) == 1 && id > 0 && id <= world->permit_count);
+  struct world_permit *permit = &world->permits[id - 1];
+  const struct world_line *line = &world->lines[permit->line];
+  CHECK(permit->ended_by_others && permit->settled && !permit->recorded);
+  CHECK_EQ(used->tokens, permit->cost);
+  CHECK_EQ(used->attempt, line->calls);
+  CHECK_STR(used->task_id + strlen("run/"), line->custom_id);
+  CHECK_STR(used->budget, line->budget[0] ? line->budget : "default");
+  *out = (hg_ticket){++world->last_ticket};
+  permit->recorded = !world->record_refusal;
+  if (permit->recorded) world->used += used->tokens;
+  complete(world, *out, world->record_refusal, 0, 0);
+  return HG_OK;
 }
 
 bool world_deliver_one(struct world *world) {

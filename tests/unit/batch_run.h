@@ -11,7 +11,7 @@ struct run {
   struct scratch scratch;
   char input[PATH_MAX], output[PATH_MAX], errors[PATH_MAX];
   struct hg_batch *batch;
-  unsigned notes, orphans, asked;
+  unsigned notes, orphans, asked, others;
   char orphan_text[256];
   hg_err orphan_error; // what the hearer of orphans answers
 };
@@ -38,9 +38,18 @@ static inline hg_err hear_orphan(void *context, const struct hg_result_line *lin
   return run->orphan_error;
 }
 
+static inline void hear_other_ledger(void *context, const struct hg_result_line *line) {
+  struct run *run = context;
+  run->others += line->permit != 0;
+}
+
 static inline struct hg_batch_options options_of(struct run *run) {
-  return (struct hg_batch_options){
-      .input = run->input, .output = run->output, .on_note = hear_note, .on_orphan = hear_orphan, .context = run};
+  return (struct hg_batch_options){.input = run->input,
+                                   .output = run->output,
+                                   .on_note = hear_note,
+                                   .on_orphan = hear_orphan,
+                                   .on_other_ledger = hear_other_ledger,
+                                   .context = run};
 }
 
 static inline void run_open(struct run *run, enum hg_changed_policy changed, const char *model) {

@@ -44,7 +44,7 @@ TEST(batch_opening, orphans_with_a_line_are_told_before_the_errors_are_emptied) 
 }
 
 // Every ledger gives the same numbers to its first permits.
-TEST(batch_opening, lines_of_another_ledger_tell_of_no_orphan) {
+TEST(batch_opening, lines_of_another_ledger_tell_of_no_orphan_and_are_told_themselves) {
   struct run run;
   const uint64_t orphans[] = {101, 102};
   run_new(&run);
@@ -62,6 +62,7 @@ TEST(batch_opening, lines_of_another_ledger_tell_of_no_orphan) {
     options.ledger = ledgers[i];
     CHECK_EQ(hg_batch_open(&options, &run.batch, NULL), HG_OK);
     CHECK_STR(run.orphan_text, ledgers[i] == 7 ? "101=200{\"t\":1} 102=400{\"t\":1} " : "");
+    CHECK_EQ(run.others, 2); // both files, and none when it is theirs
     if (errors) write_text(run.errors, errors);
     free(errors);
   }

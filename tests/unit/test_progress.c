@@ -178,6 +178,11 @@ TEST(summary, exit_codes) {
   summary = summary_of(all_done());
   summary.not_durable = true;
   CHECK_EQ(hg_summary_exit(&summary), 4);
+  summary = summary_of(all_done());
+  summary.figures.run.unsettled = 1;
+  CHECK_EQ(hg_summary_exit(&summary), 4);
+  summary.stop = HG_STOP_INTERRUPT; // whatever else it says
+  CHECK_EQ(hg_summary_exit(&summary), 4);
 }
 
 TEST(summary, lines_that_were_never_read_are_left) {
@@ -208,6 +213,18 @@ static const char *table_of(const struct hg_summary *summary) {
   return text;
 }
 
+// Of the one line that is printed.
+static json_t *json_of(const struct hg_summary *summary) {
+  char text[8192];
+  FILE *to = fmemopen(text, sizeof text, "w");
+  CHECK(to != NULL && hg_summary_print_json(summary, to));
+  fclose(to);
+  CHECK(strchr(text, '\n') == text + strlen(text) - 1);
+  json_t *json = json_loads(text, 0, NULL);
+  CHECK(json != NULL);
+  return json;
+}
+
 TEST(summary, table) {
   struct hg_summary summary = summary_of(all_done());
   const char *plain = table_of(&summary);
@@ -225,8 +242,9 @@ TEST(summary, table) {
   figures->throttles = 2;
   figures->throttled_us = 41000000;
   figures->throttled_concurrency = 1;
-  figures->orphans_charged = 2;
-  figures->orphans_tokens = 2600;
+  figures->orphans.assumed[HG_ASSUMED_CHARGED] = (struct hg_assumed_figures){2, 2600};
+  figures->orphans.assumed[HG_ASSUMED_KEPT] = (struct hg_assumed_figures){3, 3900};
+  figures->orphans.assumed[HG_ASSUMED_RELEASED] = (struct hg_assumed_figures){4, 5200};
   summary.go_on = "headgate run b.jsonl -o results.jsonl --limit 1009100";
   const char *full = table_of(&summary);
   CHECK(strstr(full, "3 failed (2 http_400, 1 request_timeout)") != NULL);
@@ -235,12 +253,51 @@ TEST(summary, table) {
         strstr(full, "2 times, 41.0 s in all with 1 at a time; with scheduler.throttledConcurrency 4 about 10.3 s") !=
             NULL);
   CHECK(strstr(full, "2 calls of an interrupted run ended unknown: 2,600 tokens stay charged") != NULL);
-  figures->orphans_kept = true;
-  CHECK(strstr(table_of(&summary), "2,600 tokens stay reserved") != NULL);
+  CHECK(strstr(full, "3 calls of an interrupted run ended unknown: 3,900 tokens stay reserved") != NULL);
+  CHECK(strstr(full, "4 calls of an interrupted run ended unknown: 5,200 tokens were given back") != NULL);
   CHECK(strstr(full, "7 requests need more than budget \"default\" has left: the smallest 1,300 tokens, all 9,100") !=
         NULL);
   CHECK(strstr(full, "go on      headgate run b.jsonl -o results.jsonl --limit 1009100\n") != NULL);
   CHECK(strstr(full, "errors     results.errors.jsonl\n") != NULL);
+}
+
+TEST(summary, throttle_that_took_no_time_is_not_shown) {
+  struct hg_summary summary = summary_of(all_done());
+  summary.figures.throttles = 1;
+  summary.figures.throttled_us = 49999;
+  CHECK(strstr(table_of(&summary), "throttle") == NULL);
+  summary.figures.throttled_us = 50000;
+  CHECK(strstr(table_of(&summary), "throttle   1 time, 0.1 s in all") != NULL);
+}
+
+TEST(summary, what_another_ledger_counted) {
+  struct hg_summary summary = summary_of(all_done());
+  CHECK(strstr(table_of(&summary), "elsewhere") == NULL);
+  summary.figures.other_ledger = (struct hg_other_ledger){7, 1234};
+  CHECK(strstr(table_of(&summary), "elsewhere  1,234 tokens of 7 earlier calls are in the budget of another ledger") !=
+        NULL);
+  json_t *json = json_of(&summary), *other = json_object_get(json, "otherLedger");
+  CHECK_EQ(json_integer_value(json_object_get(other, "calls")), 7);
+  CHECK_EQ(json_integer_value(json_object_get(other, "tokens")), 1234);
+  json_decref(json);
+}
+
+TEST(summary, what_was_not_settled) {
+  struct hg_summary summary = summary_of(all_done());
+  CHECK(strstr(table_of(&summary), "unsettled") == NULL);
+  summary.figures.run.unsettled = 3;
+  CHECK(strstr(table_of(&summary), "unsettled  3 calls were not settled as they should be\n") != NULL);
+  summary.figures.run.recorded_tokens = 1234;
+  summary.figures.run.uncounted_tokens = 56;
+  CHECK(strstr(table_of(&summary),
+               "unsettled  3 calls were not settled as they should be · 1,234 tokens recorded beside "
+               "what others said, perhaps counted twice · 56 tokens not counted\n") != NULL);
+  json_t *json = json_of(&summary), *run = json_object_get(json, "run");
+  CHECK_EQ(json_integer_value(json_object_get(json, "exit")), 4);
+  CHECK_EQ(json_integer_value(json_object_get(run, "unsettled")), 3);
+  CHECK_EQ(json_integer_value(json_object_get(run, "recordedTokens")), 1234);
+  CHECK_EQ(json_integer_value(json_object_get(run, "uncountedTokens")), 56);
+  json_decref(json);
 }
 
 TEST(summary, json_shows_every_percent_with_two_decimals_at_most) {
@@ -269,13 +326,7 @@ TEST(summary, json_is_one_line_whatever_the_texts_hold) {
   summary.results = "r\xff.jsonl"; // no UTF-8
   summary.go_on = "headgate run 'a\xff'";
   summary.figures.run.failures[0] = (struct hg_failure_kind){"http_400", 2};
-  char text[8192];
-  FILE *to = fmemopen(text, sizeof text, "w");
-  CHECK(to != NULL && hg_summary_print_json(&summary, to));
-  fclose(to);
-  CHECK(strchr(text, '\n') == text + strlen(text) - 1);
-  json_t *json = json_loads(text, 0, NULL);
-  CHECK(json != NULL);
+  json_t *json = json_of(&summary);
   CHECK_EQ(json_integer_value(json_object_get(json, "exit")), 2);
   CHECK_STR(json_string_value(json_object_get(json, "reason")), summary.stop_text);
   CHECK_STR(json_string_value(json_object_get(json, "results")), "r?.jsonl");

@@ -31,6 +31,7 @@ static void random_world(uint64_t seed) {
   world->busy_percent = world_below(world, 3) == 0 ? 20 : 0;
   world->group_max = 2 + world_below(world, 20);
   world->fate = mixed;
+  world->others_percent = world_below(world, 6) == 0 ? 10 : 0;
   world->llm.may_cap_output = world_below(world, 2) == 0;
   for (unsigned i = 0; i < world->line_count && world->llm.may_cap_output; i++) {
     char *cap = strstr(world->lines[i].body, "\"max_tokens\":") + 13;
@@ -58,7 +59,7 @@ static void random_world(uint64_t seed) {
     }
   }
   if (world_stop(world) != HG_STOP_RESULTS) world_check_end(world);
-  CHECK(world->used <= world->limit);
+  CHECK(world->used <= world->limit || world->others_percent > 0);
   capped += world->calls_capped;
   world_end(world);
 }

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""headgate run and its budget, against llm-sim: python3 test_run_budget.py BUILD_DIR [NAME ...]
+
+Standard library only. What holds in every case: the provider never billed more than the ledger says was used, and the
+ledger never more than the limit; no custom_id has two results; a call that has its result is not made again.
+"""
+import contextlib
+import json
+import shlex
+import sqlite3
+import subprocess
+import sys
+
+from cli_harness import HEADGATE, equal, main
+from run_harness import WAIT_S, chat_line, place, set_limit, sim
+
+
+# ------------------------------------------------------------------------------------------------ inside the limit
+
+
+def test_output_is_capped_to_what_the_budget_has_left():
+    """Without llm.mayCapOutput the fifth call would be left; with it, it is sent with what is free beside its input."""
+    for may_cap, done, capped in ((False, 4, 0), (True, 5, 1)):
+        with sim("--output-fill", 100) as server, place([chat_line(i, max_tokens=2000) for i in range(8)]) as here:
+            config = here.config(10_000, llm={"mayCapOutput": may_cap}, scheduler={"maxConcurrency": 1})
+            summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+            here.check(server, summary, done=done)
+            equal((summary["run"]["capped"], summary["run"]["capIgnored"]), (capped, 0))
+            used = [line["response"]["body"]["usage"]["completion_tokens"] for line in here.results()]
+            equal(used[:4], [2000] * 4)
+            assert all(256 <= tokens < 2000 for tokens in used[4:]), used
+            process = here.start("--config", config, "--base-url", server.url)
+            _, said = process.communicate(timeout=WAIT_S)
+            equal((process.returncode, "lower output cap" in said), (3, False), said)
+
+
+def test_throttle_closes_and_the_run_ends_inside_the_budget():
+    lines = [chat_line(i, max_tokens=400) for i in range(60)]
+    with sim("--output-fill", 100, "--latency-ms", 10) as server, place(lines) as here:
+        config = here.config(20000, scheduler={"maxConcurrency": 4})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        here.check(server, summary)
+        assert summary["budget"]["usagePercent"] >= 90, summary
+        equal((summary["run"]["throttles"], summary["run"]["overruns"]), (1, 0), "throttles, overruns")
+        assert summary["run"]["throttledMs"] > 0, summary
+        check_throttle(here.folder / "headgate.db", limit=20000)
+
+
+def check_throttle(ledger, limit):
+    """From the journal alone: it closed once, in the row that crossed 90 %, and from then on one ran at a time."""
+    with contextlib.closing(sqlite3.connect(ledger)) as db:
+        rows = db.execute("SELECT event, permit, used, from_count, to_count FROM journal ORDER BY seq").fetchall()
+    running, settled, most, closed, after = set(), [0, 0], 0, False, 0
+    for event, permit, used, from_count, to_count in rows:
+        if event == "CONCURRENCY_THROTTLED":
+            equal((closed, from_count, to_count), (False, 4, 1), "the throttle")
+            assert settled[-2] < limit * 0.9 <= settled[-1], settled
+            closed = True
+        elif event == "TOKENS_RESERVED":
+            assert not (closed and running), (permit, running)
+            running.add(permit)
+            most = max(most, len(running))
+            after += closed
+        elif event in ("TOKENS_SETTLED", "TOKENS_RELEASED"):
+            settled.append(used)
+            running.remove(permit)
+    equal((most, closed, running), (4, True, set()), "most at a time, closed, left running")
+    assert after >= 1, "nothing ran under the throttle"
+
+
+def test_budgets_of_lines():
+    lines = [dict(chat_line(i), budget="small") for i in range(3)] + [chat_line(3)]
+    lines.append(dict(chat_line(4), budget="nobody"))
+    with sim() as server, place(lines) as here:
+        config = here.config(100_000, tokenBudget={"budgets": {"small": {"hardLimitTokens": 100}}})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        here.check(server, summary, done=1)
+        equal(summary["requests"]["leftForBudget"], 3)
+        equal(summary["requests"]["failures"], {"unknown_budget": 1})
+        first = shlex.split(summary["goOn"])
+        equal(first[:2], ["headgate", "limit"])
+        assert "small" in first, first
+        _, said = here.run("--config", config, "--base-url", server.url, "--budget", "nobody", code=2)
+        assert "nobody" in said, said
+
+
+def test_cap_that_is_ignored_stops_the_run():
+    with sim("--ignore-cap", "--output-fill", 100) as server, place(50) as here:
+        summary, _ = here.run("--limit", "10M", "--max-concurrency", 2, "--base-url", server.url, code=2)
+        here.check(server, summary)
+        equal(summary["stopped"], "cap_ignored")
+        assert "outputCapField" in summary["hint"], summary
+        assert server.stats()["requests"] <= 2
+
+
+# ------------------------------------------------------------------------------------------------ a limit that is too small
+
+
+def test_limit_too_small_then_the_command_that_goes_on():
+    with sim("--output-fill", 100) as server, place(100) as here:
+        summary, _ = here.run("--limit", "5k", "--max-concurrency", 8, "--base-url", server.url, code=3)
+        stats = here.check(server, summary)
+        equal(summary["budget"]["hardLimit"], 5000)
+        left = summary["requests"]["leftForBudget"]
+        assert 0 < left < 100 and left == 100 - len(here.results()), summary
+        assert summary["smallestNeed"] > summary["budget"]["remaining"], summary
+        assert not here.failures() and (here.folder / "results.db").exists()
+        command = shlex.split(summary["goOn"])
+        equal(command[:2], ["headgate", "run"])
+        done = subprocess.run([HEADGATE, *command[1:]], capture_output=True, text=True, cwd=here.folder,
+                              timeout=WAIT_S)
+        equal(done.returncode, 0, done.stderr)
+        stats = here.check(server, json.loads(done.stdout), done=100)
+        equal((stats["duplicates"], stats["requests"]), (0, 100))
+
+
+def go_on(here, summary):
+    """Runs the command that goes on, in a shell as a person would; the summary of its run."""
+    assert "'" not in HEADGATE
+    command = summary["goOn"].replace("headgate ", f"'{HEADGATE}' ")
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=here.folder, timeout=WAIT_S)
+    equal(done.returncode, 0, f"{command}: {done.stdout}{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_budget_that_is_short_is_named_and_raised():
+    lines = [dict(chat_line(i), budget="evals") for i in range(4)]
+    with sim() as server, place(lines) as here: # the parent is short
+        config = here.config(100, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 100_000}}})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        equal(summary["shortBudget"], "default")
+        process = here.start("--config", config, "--base-url", server.url)
+        _, table = process.communicate(timeout=WAIT_S)
+        assert 'than budget "default" has left' in table, table
+        equal(shlex.split(summary["goOn"])[:5], ["headgate", "limit", "--config", str(config), "default"])
+        assert " evals " not in summary["goOn"], summary
+        here.check(server, go_on(here, summary), done=4)
+    lines += [dict(chat_line(9), budget="other")]
+    with sim() as server, place(lines) as here: # all of them are
+        config = here.config(90, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 80},
+                                                          "other": {"hardLimitTokens": 95}}})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        assert "default" in summary["goOn"] and "evals" in summary["goOn"] and "other" in summary["goOn"], summary
+        here.check(server, go_on(here, summary), done=5)
+
+
+# ------------------------------------------------------------------------------------------------ who says the limit
+
+
+def test_limit_with_a_configuration_changes_the_limit():
+    with sim() as server, place(3) as here:
+        config = here.config(100)
+        here.run("--config", config, "--base-url", server.url, code=3)
+        summary, _ = here.run("--config", config, "--base-url", server.url, "--limit", "50k")
+        here.check(server, summary, done=3)
+        equal(summary["budget"]["hardLimit"], 50000)
+
+
+def limit_of(here, *flags, code=0):
+    summary, said = here.run(*flags, code=code)
+    return summary["budget"]["hardLimit"], said
+
+
+def test_limit_set_by_hand_stays():
+    with sim() as server, place(1) as here:
+        base = ["--base-url", server.url]
+        ledger = ["--ledger", here.folder / "results.db"]
+        equal(limit_of(here, "--limit", "50k", *base), (50_000, ""))
+        set_limit(here, *ledger, "default", "80k")
+        limit, said = limit_of(here, "--limit", "50k", *base)
+        equal(limit, 80_000)
+        assert "80,000" in said and "--limit says 50,000" in said and "headgate limit --ledger " in said, said
+        limit, said = limit_of(here, "--limit", "60k", *base) # says something new
+        equal(limit, 60_000)
+        assert "80,000" in said and "60,000" in said, said
+        equal(limit_of(here, "--limit", "60k", *base), (60_000, "")) # nothing more to tell
+        set_limit(here, *ledger, "default", "10k")
+        equal(limit_of(here, "--limit", "60k", *base)[0], 10_000) # a lower one stays too
+
+
+def test_limit_set_by_hand_stays_with_a_configuration_too():
+    with sim() as server, place(1) as here:
+        config = here.config(100_000, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 1000}}})
+        file = ["--config", config, "--base-url", server.url]
+        equal(limit_of(here, *file, "--limit", "50k"), (50_000, ""))
+        set_limit(here, "--config", config, "default", "80k")
+        set_limit(here, "--config", config, "evals", "2k")
+        limit, said = limit_of(here, *file, "--limit", "50k")
+        equal(limit, 80_000)
+        assert "80,000" in said and "--limit says 50,000" in said, said
+        assert 'budget "evals": its limit of 2,000' in said and "devs.config.json says 1,000" in said, said
+        command = shlex.split(said.partition("To change it: ")[2].splitlines()[0])
+        set_limit(here, *command[2:])
+        equal(limit_of(here, *file, "--limit", "50k")[0], 50_000)
+        equal(limit_of(here, *file)[0], 100_000) # now the file says it
+        set_limit(here, "--config", config, "default", "80k")
+        limit, said = limit_of(here, *file)
+        equal(limit, 80_000)
+        assert "devs.config.json says 100,000" in said, said
+
+
+if __name__ == "__main__":
+    sys.exit(main(dict(globals())))

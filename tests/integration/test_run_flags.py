@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""The flags of headgate run, and what a dry run says: python3 test_run_flags.py BUILD_DIR [NAME ...]
+
+Standard library only.
+"""
+import contextlib
+import os
+import sqlite3
+import sys
+
+from cli_harness import equal, main
+from run_harness import WAIT_S, chat_line, dry_run, place, set_limit, sim, wait_until
+
+
+# ------------------------------------------------------------------------------------------------ flags
+
+
+def test_sizes():
+    good = {"200000": 200000, "200k": 200000, "2M": 2000000, "2_000_000": 2000000, "1.5M": 1500000, "0.001k": 1,
+            "1G": 10**9, "9007199254740991": 2**53 - 1}
+    with place(2) as here:
+        for text, tokens in good.items():
+            summary, _ = dry_run(here, text)
+            equal(summary["hardLimit"], tokens, text)
+        for text in ("0", "-1", "", "abc", "1.5", "1.2345k", "2MM", "1__000", "_1", "1e6", "9007199254740992", "1T",
+                     "9999999999G", " 5", "5 "):
+            _, said = dry_run(here, text, code=2)
+            assert "--limit" in said, (text, said)
+
+
+def test_wrong_usage_says_what_to_do():
+    with place(1) as here:
+        cases = [([], "hardLimitTokens"), (["--limit", "1k", "--progress", "often"], "--progress"),
+                 (["--limit", "1k", "--max-concurrency", "0"], "--max-concurrency"),
+                 (["--limit", "1k", "--bind", "tcp://0.0.0.0:5555"], "loopback|127.0.0.1"),
+                 (["--limit", "1k", "--base-url", "ftp://x"], "no http or https URL"), (["--config", "nowhere.json"], "nowhere.json"),
+                 (["--limit", "1k", "-o", here.folder / "nowhere" / "r.jsonl"], "directory"),
+                 (["--limit", "1k", "-o", here.batch], "batch file")]
+        for flags, word in cases:
+            _, said = here.run(*flags, code=2)
+            assert any(part in said for part in word.split("|")), (flags, said)
+        here.batch.unlink()
+        _, said = here.run("--limit", "1k", code=2)
+        assert "batch.jsonl" in said, said
+
+
+# ------------------------------------------------------------------------------------------------ --dry-run
+
+
+def test_dry_run_says_what_it_may_cost():
+    with sim("--output-fill", 100) as server, place(10) as here:
+        summary, _ = dry_run(here, "10M", code=0)
+        equal((summary["requests"], summary["doneBefore"], summary["invalid"], summary["fits"]), (10, 0, 0, True))
+        equal((summary["totalUsed"], summary["available"]), (0, 10_000_000))
+        small, large = summary["smallestRequest"], summary["largestRequest"]
+        assert 40 < small <= large and 10 * small <= summary["mostTokens"] <= 10 * large, summary
+        equal(dry_run(here, summary["mostTokens"], code=0)[0]["fits"], True)
+        equal(dry_run(here, summary["mostTokens"] - 1, code=3)[0]["fits"], False)
+        equal(sorted(os.listdir(here.folder)), ["batch.jsonl"], "files")
+        done, _ = here.run("--limit", summary["mostTokens"], "--max-concurrency", 10, "--base-url", server.url)
+        assert done["budget"]["totalUsed"] <= summary["mostTokens"]
+        summary, _ = dry_run(here, "10M", code=0)
+        equal((summary["requests"], summary["doneBefore"], summary["mostTokens"]), (0, 10, 0))
+
+
+def test_dry_run_of_the_rest():
+    with sim("--output-fill", 100) as server, place(20) as here:
+        one, _ = dry_run(here, "10M", code=0)
+        limit = one["largestRequest"] + 200
+        run, _ = here.run("--limit", limit, "--base-url", server.url, code=3)
+        done, used = run["requests"]["doneNow"], run["budget"]["totalUsed"]
+        assert 0 < done < 20 and used > 0, run
+        before = {name: (here.folder / name).read_bytes() for name in ("results.jsonl", "batch.jsonl")}
+        rest, _ = dry_run(here, limit, code=3)
+        equal((rest["requests"], rest["doneBefore"], rest["totalUsed"]), (20 - done, done, used))
+        equal(rest["available"], limit - used)
+        assert rest["mostTokens"] < one["mostTokens"] and rest["tooLarge"] > 0 and not rest["fits"], rest
+        enough = used + rest["mostTokens"]
+        equal(dry_run(here, enough - 1, code=3)[0]["fits"], False)
+        equal(dry_run(here, enough, code=0)[0]["fits"], True)
+        set_limit(here, "--ledger", here.folder / "results.db", "default", enough)
+        held, _ = dry_run(here, limit, code=0) # which was said before
+        equal(held["hardLimit"], enough)
+        equal({name: (here.folder / name).read_bytes() for name in before}, before, "files")
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            openings = ledger.execute("SELECT value FROM meta WHERE key = 'opening'").fetchone()[0]
+        equal(openings, 2, "openings: of the run and of the limit")
+        here.check(server, here.run("--limit", enough, "--base-url", server.url)[0], done=20)
+
+
+def test_dry_run_knows_the_budgets():
+    lines = [dict(chat_line(i), budget="evals") for i in range(3)] + [chat_line(3), dict(chat_line(4), budget="none")]
+    with place(lines) as here:
+        config = here.config(1_000_000, tokenBudget={"budgets": {"evals": {"hardLimitTokens": 1000}}})
+        summary, said = dry_run(here, None, 1, "--config", config)
+        equal((summary["requests"], summary["invalid"], summary["shortBudget"], summary["fits"]), (4, 1, "evals", False))
+        assert 'line 5: there is no budget "none"' in said, said
+        process = here.start("--dry-run", "--config", config)
+        table, _ = process.communicate(timeout=WAIT_S)
+        assert "4 to run, 0 done before" in table and 'budget     "evals"' in table and "of 1,000 tokens" in table, table
+
+
+def test_dry_run_beside_a_run():
+    with sim("--latency-ms", 30000) as server, place(5) as here:
+        process = here.start("--limit", "1M", "--base-url", server.url)
+        wait_until(lambda: server.stats()["in_flight"] >= 4, "four calls in flight")
+        summary, _ = dry_run(here, "1M", code=0)
+        assert summary["reserved"] > 0 and summary["available"] == 1_000_000 - summary["reserved"], summary
+        process.kill()
+        process.communicate()
+
+
+if __name__ == "__main__":
+    sys.exit(main(dict(globals())))
