@@ -52,7 +52,7 @@ bool hg_blocks_end(struct hg_blocks *blocks, uint64_t answered, uint32_t *budget
   int64_t barrier;
   struct hg_heap_node *first = hg_heap_first(&blocks->reopening, &barrier);
   if (!first || (uint64_t)barrier > answered) return false;
-  struct hg_block *block = HG_HEAP_HOLDER(first, struct hg_block, in_reopening);
+  struct hg_block *block = HG_HOLDER(first, struct hg_block, in_reopening);
   hg_heap_remove(&blocks->reopening, first);
   drop_waiter(blocks, block);
   block->blocked = false;
@@ -64,7 +64,7 @@ const struct hg_block *hg_blocks_first(const struct hg_blocks *blocks, uint32_t 
   int64_t arrival;
   struct hg_heap_node *first = hg_heap_first(&blocks->waiters, &arrival);
   if (!first) return NULL;
-  const struct hg_block *block = HG_HEAP_HOLDER(first, struct hg_block, in_waiters);
+  const struct hg_block *block = HG_HOLDER(first, struct hg_block, in_waiters);
   *budget = (uint32_t)(block - blocks->at);
   return block;
 }

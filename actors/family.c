@@ -21,21 +21,13 @@ static void part(struct hg_family *child) {
 }
 
 struct hg_family *hg_family_leave(struct hg_family *member) {
-  struct hg_family *parent = member->parent, *heir = NULL, *child;
+  struct hg_family *const parent = member->parent;
+  struct hg_family *heir = parent, *child;
   part(member);
   while ((child = member->first_child)) {
     part(child);
-    if (parent) {
-      hg_family_join(child, parent);
-    } else if (heir) {
-      hg_family_join(child, heir);
-    } else {
-      heir = child;
-    }
+    if (heir) hg_family_join(child, heir);
+    else heir = child;
   }
-  return heir;
-}
-
-void *hg_family_holder(struct hg_family *member, size_t offset) {
-  return member ? (char *)member - offset : NULL;
+  return parent ? NULL : heir;
 }

@@ -3,20 +3,17 @@
 #ifndef HG_FAMILY_H
 #define HG_FAMILY_H
 
-#include <stddef.h>
+#include "actors/holder.h"
 
 // Embedded in what has parents and children; zero: it has neither.
 struct hg_family {
   struct hg_family *parent, *first_child;
   struct hg_family *before, *after; // its siblings
 };
-// What holds a family in its member `family`; NULL for NULL.
-#define HG_FAMILY_HOLDER(member, type) ((type *)hg_family_holder(member, offsetof(type, family)))
 
 void hg_family_join(struct hg_family *child, struct hg_family *parent); // the child must have no parent
 // Takes one out. Its children are its parent's from then on; without a parent the first of them takes its place, and
 // the others are that one's: it is returned, otherwise NULL.
 struct hg_family *hg_family_leave(struct hg_family *member);
-void *hg_family_holder(struct hg_family *member, size_t offset);
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef HG_HEAP_H
 #define HG_HEAP_H
 
+#include "actors/holder.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,8 +19,6 @@ struct hg_heap {
   } * entries;
   uint32_t count, capacity;
 };
-// What holds the heap's node in its member.
-#define HG_HEAP_HOLDER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 bool hg_heap_reserve(struct hg_heap *heap, uint32_t capacity);                  // false: no memory
 void hg_heap_put(struct hg_heap *heap, struct hg_heap_node *node, int64_t key); // room must be reserved; or moves it

@@ -157,7 +157,7 @@ static int64_t expire(struct hg_scheduler *scheduler) {
   int64_t deadline;
   struct hg_heap_node *first;
   while ((first = hg_heap_first(&scheduler->deadlines, &deadline)) && deadline <= scheduler->now.monotonic_us) {
-    struct hg_queued_task *task = HG_HEAP_HOLDER(first, struct hg_queued_task, in_deadlines);
+    struct hg_queued_task *task = HG_HOLDER(first, struct hg_queued_task, in_deadlines);
     if (task->state == HG_TASK_RUNNING) hg_scheduler_end_lease(scheduler, task);
     else hg_scheduler_give_up(scheduler, task, HG_ERR_TIMEOUT);
   }

@@ -52,14 +52,15 @@ static struct hg_queued_task *make_task(struct hg_scheduler *scheduler, hg_peer 
       .task_size = task_id.size,
   };
   if (task_id.size) memcpy(task->task_id, task_id.data, task_id.size);
+  const bool owned = hg_scheduler_own(scheduler, task);
+  if (!owned || !hg_id_map_put(&scheduler->tasks, task->request, task)) {
+    if (owned) hg_scheduler_disown(scheduler, task);
+    free(task);
+    return NULL;
+  }
   struct hg_queued_task *parent = hg_id_map_get(&scheduler->tasks, task->parent);
   if (parent) hg_family_join(&task->family, &parent->family);
-  const bool owned = hg_scheduler_own(scheduler, task);
-  if (owned && hg_id_map_put(&scheduler->tasks, task->request, task)) return task;
-  if (owned) hg_scheduler_disown(scheduler, task);
-  hg_family_leave(&task->family);
-  free(task);
-  return NULL;
+  return task;
 }
 
 static bool set_timers(struct hg_scheduler *scheduler, struct hg_queued_task *task,

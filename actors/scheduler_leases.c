@@ -25,7 +25,7 @@ void hg_scheduler_begin_told_leases(struct hg_scheduler *scheduler) {
   struct hg_heap_node *first;
   while ((first = hg_heap_first(&scheduler->untold, &told_at)) && (uint64_t)told_at <= scheduler->durable) {
     hg_heap_remove(&scheduler->untold, first);
-    arm(scheduler, HG_HEAP_HOLDER(first, struct hg_queued_task, in_untold));
+    arm(scheduler, HG_HOLDER(first, struct hg_queued_task, in_untold));
   }
 }
 

@@ -43,7 +43,7 @@ void hg_scheduler_take_slot(struct hg_scheduler *scheduler, struct hg_queued_tas
 static void give_up_waiting_children(struct hg_scheduler *scheduler, const struct hg_queued_task *task) {
   struct hg_family *next;
   for (struct hg_family *member = task->family.first_child; member; member = next) {
-    struct hg_queued_task *child = HG_FAMILY_HOLDER(member, struct hg_queued_task);
+    struct hg_queued_task *child = HG_HOLDER(member, struct hg_queued_task, family);
     next = member->after;
     if (child->state == HG_TASK_QUEUED) hg_scheduler_give_up(scheduler, child, HG_ERR_UNKNOWN_PERMIT);
     else if (child->state == HG_TASK_ASKED) hg_family_leave(member); // the tracker will say the same

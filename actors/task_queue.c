@@ -66,9 +66,9 @@ struct hg_queued_task *hg_task_queue_first(const struct hg_task_queue *queue) {
     int64_t own, below;
     struct hg_heap_node *task = hg_heap_first(&line->tasks, &own);
     struct hg_heap_node *child = hg_heap_first(&line->children, &below);
-    if (task && own < below) return HG_HEAP_HOLDER(task, struct hg_queued_task, in_line);
+    if (task && own < below) return HG_HOLDER(task, struct hg_queued_task, in_line);
     if (!child) return NULL;
-    line = HG_HEAP_HOLDER(child, struct hg_line, in_parent);
+    line = HG_HOLDER(child, struct hg_line, in_parent);
   }
 }
 
@@ -79,7 +79,7 @@ struct hg_queued_task *hg_task_queue_next_waiting(const struct hg_task_queue *qu
     const struct hg_heap *tasks = &queue->lines[*budget].tasks;
     struct hg_heap_node *first = hg_heap_first(tasks, &arrival);
     *count = (uint32_t)tasks->count;
-    if (first) return HG_HEAP_HOLDER(first, struct hg_queued_task, in_line);
+    if (first) return HG_HOLDER(first, struct hg_queued_task, in_line);
   }
   *count = 0;
   return NULL;

@@ -120,8 +120,9 @@ static void uncount(struct hg_tracker *tracker, struct hg_permit_record *permit)
   const int64_t kept = permit->state == HG_PERMIT_KEPT ? -permit->tokens : 0;
   hg_budgets_count(&tracker->budgets, permit->budget, -1, -(int)permit->slot, kept);
   permit->slot = false;
-  struct hg_permit_record *heir = HG_FAMILY_HOLDER(hg_family_leave(&permit->family), struct hg_permit_record);
-  if (!heir) return;
+  struct hg_family *const left = hg_family_leave(&permit->family);
+  if (!left) return;
+  struct hg_permit_record *heir = HG_HOLDER(left, struct hg_permit_record, family);
   heir->slot = true;
   hg_budgets_count(&tracker->budgets, heir->budget, 0, +1, 0);
 }

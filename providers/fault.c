@@ -58,13 +58,17 @@ static long status_of_word(const struct hg_json *value) {
   return 0;
 }
 
+static bool is_quota(const struct hg_json *code_or_type) {
+  return hg_json_is(code_or_type, "insufficient_quota");
+}
+
 // `error` is an object with a code, a type and a message, or just a text.
 static void read_error(const struct hg_json *error, struct hg_answer_fault *out) {
   struct hg_json_field fields[] = {{.name = "code"}, {.name = "type"}, {.name = "message"}};
   char code[48], message[HG_FAULT_TEXT_MAX];
   hg_json_pick(error, fields, COUNT(fields));
   for (size_t i = 0; i < 2; i++) {
-    out->quota |= hg_json_is(&fields[i].value, "insufficient_quota");
+    out->quota |= is_quota(&fields[i].value);
     if (!out->status) out->status = status_of_word(&fields[i].value);
   }
   if (out->quota) out->status = 429;
@@ -182,7 +186,7 @@ enum hg_answer_kind hg_answer_kind_of(const struct hg_answer *answer, enum hg_en
 bool hg_answer_is_quota(const struct hg_answer *answer) {
   struct hg_json_field fields[] = {{.name = "code"}, {.name = "type"}};
   hg_json_pick(hg_answer_member(answer, HG_ANSWER_ERROR), fields, COUNT(fields));
-  return hg_json_is(&fields[0].value, "insufficient_quota") || hg_json_is(&fields[1].value, "insufficient_quota");
+  return is_quota(&fields[0].value) || is_quota(&fields[1].value);
 }
 
 void hg_answer_words(const struct hg_answer *answer, char *out, size_t capacity) {

@@ -163,7 +163,7 @@ TEST(actor_parts, a_heap_always_knows_its_first) {
     CHECK_EQ(heap.count, count);
     CHECK_EQ(key, least);
     CHECK_EQ(first != NULL, count > 0);
-    if (first) CHECK_EQ(HG_HEAP_HOLDER(first, const struct item, node)->key, least);
+    if (first) CHECK_EQ(HG_HOLDER(first, const struct item, node)->key, least);
   }
   hg_heap_destroy(&heap);
 }
