@@ -282,3 +282,9 @@ void world_check_end(struct world *world) {
   CHECK_EQ(world->open_permits, 0);
   CHECK_EQ(world->waiting_count, 0);
 }
+
+void world_play(struct world *world, uint32_t max_concurrency) {
+  world_open(world, max_concurrency);
+  world_run(world);
+  world_check_end(world);
+}

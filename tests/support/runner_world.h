@@ -131,5 +131,7 @@ struct hg_runner_counts world_counts(const struct world *world);
 enum hg_stop world_stop(const struct world *world);
 // Everything must have come to an end: each line has one fate, no permit is open.
 void world_check_end(struct world *world);
+// Opens, runs, and checks the end.
+void world_play(struct world *world, uint32_t max_concurrency);
 
 #endif

@@ -8,9 +8,7 @@
 
 TEST(task_runner, every_line_is_done_once) {
   struct world *world = world_new(1, 100, 1000000, 8);
-  world_open(world, 8);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 8);
   CHECK_EQ(world_counts(world).done, 100);
   CHECK_EQ(world->calls_total, 100);
   CHECK_EQ(world->calls_most, 8);
@@ -20,9 +18,7 @@ TEST(task_runner, every_line_is_done_once) {
 
 TEST(task_runner, empty_file_ends_at_once) {
   struct world *world = world_new(1, 0, 1000, 4);
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   CHECK_EQ(world->next_turn_ms, world->now_ms);
   world_end(world);
 }
@@ -47,9 +43,7 @@ TEST(task_runner, what_never_fits_is_left) {
   struct world *world = world_new(3, 60, 0, 4);
   for (unsigned i = 0; i < 60; i++) // answers use 11 to 18 tokens each
     if (world_need(world, i) + 100 > world->limit) world->limit = world_need(world, i) + 100;
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   const struct hg_runner_counts counts = world_counts(world);
   CHECK(world->used <= world->limit);
   CHECK(counts.left > 0 && counts.done > 5); // answers use less than they reserve
@@ -71,9 +65,7 @@ TEST(task_runner, what_never_fits_is_left) {
 TEST(task_runner, unknown_budget_fails_the_line) {
   struct world *world = world_new(4, 3, 100000, 4);
   snprintf(world->lines[1].budget, sizeof world->lines[1].budget, "unknown");
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   CHECK_EQ(world_counts(world).failed, 1);
   CHECK_STR(world_counts(world).failures[0].code, "unknown_budget");
   CHECK_EQ(world->lines[1].calls, 0);
@@ -100,9 +92,7 @@ static enum fate first_over_cap(struct world *world, unsigned line, unsigned att
 TEST(task_runner, ignored_cap_stops_new_starts) {
   struct world *world = world_new(5, 50, 1000000, 1);
   world->fate = first_over_cap;
-  world_open(world, 1);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 1);
   CHECK_EQ(world_counts(world).cap_ignored, 1);
   CHECK_EQ(world_stop(world), HG_STOP_CAP);
   CHECK_EQ(world->calls_total, 1);
@@ -128,9 +118,7 @@ static enum fate busy_first(struct world *world, unsigned line, unsigned attempt
 TEST(task_runner, output_is_capped_to_what_is_left) {
   struct world *world = capping_world(7, 60, 0, 8);
   world->limit = 3 * world_need(world, 0) + world_least(world, 59) + 400; // at first three calls and a cut one fit
-  world_open(world, 8);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 8);
   CHECK_EQ(world_counts(world).done, 60);
   CHECK(world->calls_capped > 0 && world->calls_capped < 60);
   world_end(world);
@@ -156,9 +144,7 @@ TEST(task_runner, output_is_capped_anew_with_each_permit) {
 TEST(task_runner, what_cannot_be_cut_down_far_enough_is_left) {
   struct world *world = capping_world(9, 1, 0, 1);
   world->limit = world_least(world, 0) - 1;
-  world_open(world, 1);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 1);
   CHECK_EQ(world_counts(world).left_for_budget, 1);
   CHECK_EQ(world_counts(world).smallest_need, world_least(world, 0));
   CHECK_EQ(world_counts(world).left_need, world_need(world, 0)); // with which nothing has to be cut
@@ -222,9 +208,7 @@ static enum fate always_error(struct world *world, unsigned line, unsigned attem
 TEST(task_runner, attempts_are_bounded_and_cost_nothing) {
   struct world *world = world_new(8, 10, 100000, 4);
   world->fate = always_error;
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   CHECK_EQ(world_counts(world).failed, 10);
   CHECK_STR(world_counts(world).failures[0].code, "http_500");
   CHECK_EQ(world->calls_total, 50);
@@ -243,9 +227,7 @@ TEST(task_runner, unknown_outcomes_are_charged_in_full) {
   for (unsigned i = 0; i < 6; i++)
     whole += world_need(world, i);
   world->fate = always_broken;
-  world_open(world, 2);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 2);
   CHECK_EQ(world_counts(world).failed, 6);
   CHECK_EQ(world->calls_total, 12); // retryUnknownOutcome is 1
   CHECK_EQ(world->used, 2 * whole);
@@ -263,9 +245,7 @@ static enum fate never_usage(struct world *world, unsigned line, unsigned attemp
 TEST(task_runner, answer_without_usage_is_done_and_charged_in_full) {
   struct world *world = world_new(10, 2, 1000000, 2);
   world->fate = never_usage;
-  world_open(world, 2);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 2);
   CHECK_EQ(world_counts(world).done, 2);
   CHECK_EQ(world_counts(world).estimated, 2);
   CHECK_EQ(world->used, world_need(world, 0) + world_need(world, 1));

@@ -10,9 +10,7 @@ TEST(task_runner_intake, names_the_budget_that_is_short_and_the_ones_that_pay) {
   snprintf(world->lines[0].budget, sizeof world->lines[0].budget, "evals");
   snprintf(world->lines[1].budget, sizeof world->lines[1].budget, "evals");
   world->short_budget = "team"; // above "evals"
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   const struct hg_runner_counts counts = world_counts(world);
   CHECK_EQ(counts.left_for_budget, 3);
   CHECK_STR(counts.short_budget, "team");
@@ -33,9 +31,7 @@ TEST(task_runner_intake, more_budgets_than_are_told_apart) {
     snprintf(world->lines[i].budget, sizeof world->lines[i].budget, "b%u", i);
     all += world_need(world, i);
   }
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   const struct hg_runner_counts counts = world_counts(world);
   for (unsigned i = 0; i < HG_LEFT_BUDGETS_MAX; i++)
     told += counts.left_budgets[i].need;
@@ -105,9 +101,7 @@ TEST(task_runner_intake, random_worlds_with_a_quiet_input) {
     struct world *world = world_new(seed, 60, 2000 + 100 * (int64_t)seed, 3);
     world->quiet_percent = 10 + (unsigned)(seed % 80);
     world->busy_percent = seed % 3 == 0 ? 20 : 0;
-    world_open(world, 3);
-    world_run(world);
-    world_check_end(world);
+    world_play(world, 3);
     CHECK_EQ(world->next_line, 60);
     CHECK(world->quiet > 0 && world->used <= world->limit);
     world_end(world);

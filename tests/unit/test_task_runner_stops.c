@@ -16,9 +16,7 @@ static enum fate wrong_key(struct world *world, unsigned line, unsigned attempt)
 TEST(task_runner_stops, wrong_key_stops_after_a_few_calls) {
   struct world *world = world_new(11, 300, 1000000, 64);
   world->fate = wrong_key;
-  world_open(world, 64);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 64);
   CHECK_EQ(world_stop(world), HG_STOP_ACCESS);
   CHECK_EQ(world->calls_total, HG_PROBE_CALLS);
   CHECK_EQ(world_counts(world).failed, 0);
@@ -30,9 +28,7 @@ TEST(task_runner_stops, wrong_key_stops_after_a_few_calls) {
 TEST(task_runner_stops, wrong_key_with_fewer_lines_than_that) {
   struct world *world = world_new(12, 2, 1000000, 1);
   world->fate = wrong_key;
-  world_open(world, 1);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 1);
   CHECK_EQ(world_stop(world), HG_STOP_ACCESS);
   CHECK_EQ(world->calls_total, 2);
   CHECK_EQ(world_counts(world).left, 2);
@@ -47,9 +43,7 @@ static enum fate first_lines_have_no_route(struct world *world, unsigned line, u
 TEST(task_runner_stops, held_back_answers_count_once_somebody_is_let_in) {
   struct world *world = world_new(13, 40, 1000000, 4);
   world->fate = first_lines_have_no_route;
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   CHECK_EQ(world_stop(world), HG_STOP_NONE);
   CHECK_EQ(world_counts(world).failed, 3);
   CHECK_EQ(world_counts(world).done, 37);
@@ -65,9 +59,7 @@ static enum fate quota_later(struct world *world, unsigned line, unsigned attemp
 TEST(task_runner_stops, empty_account_stops_at_any_time) {
   struct world *world = world_new(14, 200, 1000000, 2);
   world->fate = quota_later;
-  world_open(world, 2);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 2);
   CHECK_EQ(world_stop(world), HG_STOP_ACCESS);
   CHECK(world_counts(world).out_of_quota);
   CHECK_EQ(world_counts(world).done, 10);
@@ -84,9 +76,7 @@ static enum fate nobody_there(struct world *world, unsigned line, unsigned attem
 TEST(task_runner_stops, unreachable_provider_stops_the_run) {
   struct world *world = world_new(15, 300, 1000000, 4);
   world->fate = nobody_there;
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   CHECK_EQ(world_stop(world), HG_STOP_ACCESS);
   CHECK_EQ(world_counts(world).refused_status, 0);
   CHECK_EQ(world_counts(world).failed, 0);
@@ -118,9 +108,7 @@ TEST(task_runner_stops, provider_that_goes_away_stops_the_run) {
     struct world *world = world_new(30 + i, 400, 10000000, slots);
     gone_fate = ways[i].fate;
     world->fate = gone_later;
-    world_open(world, slots);
-    world_run(world);
-    world_check_end(world);
+    world_play(world, slots);
     const struct hg_runner_counts counts = world_counts(world);
     CHECK_EQ(world_stop(world), HG_STOP_ACCESS);
     CHECK_EQ(counts.done, FIRST);
@@ -146,9 +134,7 @@ TEST(task_runner_stops, one_less_than_a_row_of_bad_lines_fails_them_only) {
     struct world *world = world_new(40 + i, 100, 10000000, 4);
     gone_fate = fates[i];
     world->fate = bad_block;
-    world_open(world, 4);
-    world_run(world);
-    world_check_end(world);
+    world_play(world, 4);
     CHECK_EQ(world_stop(world), HG_STOP_NONE);
     CHECK_EQ(world_counts(world).failed, HG_UNSERVED_ROW - 1);
     CHECK_EQ(world_counts(world).done, 100 - (HG_UNSERVED_ROW - 1));
@@ -165,9 +151,7 @@ TEST(task_runner_stops, bad_line_at_the_end_fails_alone) {
   for (unsigned lines = 1; lines <= 30; lines += 29) {
     struct world *world = world_new(50 + lines, lines, 10000000, 4);
     world->fate = last_is_bad;
-    world_open(world, 4);
-    world_run(world);
-    world_check_end(world);
+    world_play(world, 4);
     CHECK_EQ(world_stop(world), HG_STOP_NONE);
     CHECK_EQ(world_counts(world).failed, 1);
     CHECK_EQ(world_counts(world).done, lines - 1);
@@ -217,9 +201,7 @@ static enum fate always_error(struct world *world, unsigned line, unsigned attem
 TEST(task_runner_stops, errors_that_the_provider_answers_stop_nothing) {
   struct world *world = world_new(61, 60, 10000000, 4);
   world->fate = always_error;
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   CHECK_EQ(world_stop(world), HG_STOP_NONE);
   CHECK_EQ(world_counts(world).failed, 60);
   world_end(world);
@@ -260,9 +242,7 @@ TEST(task_runner_stops, second_interrupt_cuts_them) {
 TEST(task_runner_stops, changed_line_stops_the_run) {
   struct world *world = world_new(18, 30, 1000000, 4);
   world->input_error = HG_ERR_CONFLICT;
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   const char *text;
   CHECK_EQ(hg_runner_stopped(world->runner, &text), HG_STOP_CHANGED);
   CHECK_STR(text, "the end of the lines");

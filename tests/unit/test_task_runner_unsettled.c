@@ -16,9 +16,7 @@ static int64_t billed_of(const struct world *world) {
 TEST(task_runner_unsettled, what_others_ended_is_recorded_beside_that) {
   struct world *world = world_new(31, 100, 1000000, 8);
   world->others_percent = 100;
-  world_open(world, 8);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 8);
   const struct hg_runner_counts counts = world_counts(world);
   CHECK_EQ(counts.done, 100);
   CHECK_EQ(counts.unsettled, 100);
@@ -40,9 +38,7 @@ TEST(task_runner_unsettled, each_try_is_recorded_under_its_own_permit) {
   world->fate = broken_first;
   world->others_percent = 100;
   world->busy_percent = 30; // records are asked for again
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   CHECK_EQ(world_counts(world).unsettled, 20);
   CHECK_EQ(world_counts(world).recorded_tokens, billed_of(world));
   world_end(world);
@@ -57,9 +53,7 @@ TEST(task_runner_unsettled, what_used_nothing_needs_no_record) {
   struct world *world = world_new(33, 10, 1000000, 4);
   world->fate = bad_request;
   world->others_percent = 100;
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   const struct hg_runner_counts counts = world_counts(world);
   CHECK_EQ(counts.unsettled, 10); // told all the same: somebody may have charged them
   CHECK_EQ(counts.recorded_tokens + counts.uncounted_tokens, 0);
@@ -70,9 +64,7 @@ TEST(task_runner_unsettled, record_that_is_refused_is_told) {
   struct world *world = world_new(34, 10, 1000000, 4);
   world->others_percent = 100;
   world->record_refusal = HG_ERR_RANGE;
-  world_open(world, 4);
-  world_run(world);
-  world_check_end(world);
+  world_play(world, 4);
   const struct hg_runner_counts counts = world_counts(world);
   CHECK_EQ(counts.unsettled, 10);
   CHECK_EQ(counts.uncounted_tokens, billed_of(world));
