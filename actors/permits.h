@@ -14,7 +14,6 @@ enum hg_permit_state {
   HG_PERMIT_KEPT,   // an orphan whose reservation stays
   HG_PERMIT_GUESSED // an orphan that is reserved no longer: `guess` of it counts as used until its late settle
 };
-enum hg_permit_end { HG_PERMIT_SETTLED = 1, HG_PERMIT_RELEASED };
 
 struct hg_permit_record {
   uint64_t id;

@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define BATCHES_MAX HG_FACTS_WINDOW
-#define FINDS_MAX (HG_FINDS_WINDOW + HG_BURST) // the tracker stops listening past the window
+// The tracker stops listening past its window, the scheduler past its own.
+#define FINDS_MAX (HG_FINDS_WINDOW + HG_LATE_WINDOW + 2 * HG_BURST)
 #define TELL_EVERY_US 100000                   // the newest committed seq is repeated to the bus
 #define IDLE_AFTER_US 1000000                  // without facts: time for a checkpoint
 #define RETRY_FIRST_US 10000
@@ -25,9 +26,10 @@ struct batch {
   struct hg_bytes events; // inside the frame
 };
 
-// A question for a usage id that is not answered yet.
+// A question for a usage id, or for a permit, that is not answered yet.
 struct find {
-  uint64_t request;
+  enum hg_kind kind; // HG_FIND_USAGE or HG_FIND_PERMIT
+  uint64_t request, permit;
   char usage_id[HG_LABEL_MAX + 1];
 };
 
@@ -108,11 +110,18 @@ static void keep(struct persister *persister, const struct hg_envelope *in, stru
   persister->waiting++;
 }
 
-static void keep_find(struct persister *persister, const struct hg_find_usage_message *question) {
-  assert(persister->find_count < FINDS_MAX && question->usage_id.size <= HG_LABEL_MAX);
+static void keep_find(struct persister *persister, const struct hg_message *question) {
+  assert(persister->find_count < FINDS_MAX);
   struct find *find = &persister->finds[persister->find_count++];
-  find->request = question->request;
-  hg_text_copy(find->usage_id, sizeof find->usage_id, question->usage_id);
+  find->kind = question->kind;
+  if (question->kind == HG_FIND_PERMIT) {
+    find->request = question->as.find_permit.request;
+    find->permit = question->as.find_permit.permit;
+  } else {
+    assert(question->as.find_usage.usage_id.size <= HG_LABEL_MAX);
+    find->request = question->as.find_usage.request;
+    hg_text_copy(find->usage_id, sizeof find->usage_id, question->as.find_usage.usage_id);
+  }
 }
 
 static void receive(void *self, struct hg_now now, const struct hg_envelope *in, struct hg_outbox *out) {
@@ -120,8 +129,8 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
   (void)now;
   if (in->port == HG_PORT_FACTS && in->message.kind == HG_FACTS) {
     keep(persister, in, out);
-  } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_FIND_USAGE) {
-    keep_find(persister, &in->message.as.find_usage);
+  } else if (in->message.kind == HG_FIND_USAGE || in->message.kind == HG_FIND_PERMIT) {
+    keep_find(persister, &in->message);
   } else if (in->port == HG_PORT_AUDITS && in->message.kind == HG_AUDIT) {
     const char *trouble = persister->degraded ? persister->reason : NULL;
     hg_housekeeping_ask(&persister->house, in->message.as.audit.request, trouble, out);
@@ -217,19 +226,40 @@ static void commit(struct persister *persister, struct hg_now now, struct hg_out
   persister->idle_at = now.monotonic_us + IDLE_AFTER_US;
 }
 
+static hg_err find_usage(struct persister *persister, const struct find *find, struct hg_outbox *out) {
+  struct hg_message found;
+  hg_message_init(&found, HG_USAGE_FOUND);
+  found.as.usage_found.request = find->request;
+  const hg_err err =
+      persister->store.find_usage(persister->store.self, hg_text_of(find->usage_id), &found.as.usage_found.seq,
+                                  &found.as.usage_found.content, &persister->why);
+  if (err == HG_OK) hg_outbox_put(out, HG_PORT_FACTS, 0, &found);
+  return err;
+}
+
+static hg_err find_permit(struct persister *persister, const struct find *find, struct hg_outbox *out) {
+  struct hg_ended_permit ended;
+  const hg_err err = persister->store.find_permit(persister->store.self, find->permit, &ended, &persister->why);
+  if (err != HG_OK) return err;
+  struct hg_message found;
+  hg_message_init(&found, HG_PERMIT_FOUND);
+  found.as.permit_found.request = find->request;
+  found.as.permit_found.end = (uint32_t)ended.end;
+  found.as.permit_found.used = ended.used;
+  found.as.permit_found.reserved = ended.reserved;
+  hg_outbox_put(out, HG_PORT_FACTS, 0, &found);
+  return HG_OK;
+}
+
 // A store that can't be read now is asked again when it has recovered.
 static void answer_finds(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
   size_t answered = 0;
   hg_err err = HG_OK;
-  for (; answered < persister->find_count; answered++) {
+  while (answered < persister->find_count) {
     const struct find *find = &persister->finds[answered];
-    struct hg_message found;
-    hg_message_init(&found, HG_USAGE_FOUND);
-    found.as.usage_found.request = find->request;
-    err = persister->store.find_usage(persister->store.self, hg_text_of(find->usage_id), &found.as.usage_found.seq,
-                                      &found.as.usage_found.content, &persister->why);
+    err = find->kind == HG_FIND_PERMIT ? find_permit(persister, find, out) : find_usage(persister, find, out);
     if (err != HG_OK) break;
-    hg_outbox_put(out, HG_PORT_FACTS, 0, &found);
+    answered++;
   }
   persister->find_count -= answered;
   memmove(persister->finds, persister->finds + answered, persister->find_count * sizeof *persister->finds);

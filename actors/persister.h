@@ -7,12 +7,13 @@
 //
 // When it has time it keeps house (housekeeping.h).
 //
-// Hears: HG_PORT_FACTS (FACTS, FIND_USAGE), HG_PORT_AUDITS (AUDIT), HG_PORT_LIFE (STOP).
+// Hears: HG_PORT_FACTS (FACTS, FIND_USAGE, FIND_PERMIT), HG_PORT_AUDITS (AUDIT), HG_PORT_LIFE (STOP).
 #ifndef HG_PERSISTER_H
 #define HG_PERSISTER_H
 
 #include "actors/actor.h"
 #include "ledger/audit.h"
+#include "ledger/ledger.h"
 
 // The side effects of the persister, with the errors of ledger.h. hg_ledger_* fit; a simulator brings its own.
 struct hg_store {
@@ -21,6 +22,7 @@ struct hg_store {
   hg_err (*recover)(void *self, uint64_t *stored_seq, hg_error *why);
   hg_err (*checkpoint)(void *self, bool idle, hg_error *why);
   hg_err (*find_usage)(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why);
+  hg_err (*find_permit)(void *self, uint64_t permit, struct hg_ended_permit *out, hg_error *why);
   // One portion each; NULL: it has none.
   hg_err (*audit)(void *self, bool anew, uint32_t rows, struct hg_audit_report *out, bool *done, hg_error *why);
   hg_err (*fold)(void *self, int64_t now_utc_us, uint32_t rows, uint64_t *folded, bool *more, hg_error *why);

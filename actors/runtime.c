@@ -114,6 +114,10 @@ static hg_err ledger_find_usage(void *self, struct hg_text usage_id, uint64_t *s
   return hg_ledger_find_usage(self, usage_id, seq, content, why);
 }
 
+static hg_err ledger_find_permit(void *self, uint64_t permit, struct hg_ended_permit *out, hg_error *why) {
+  return hg_ledger_find_permit(self, permit, out, why);
+}
+
 static hg_err ledger_audit(void *self, bool anew, uint32_t rows, struct hg_audit_report *out, bool *done,
                            hg_error *why) {
   return hg_ledger_audit(self, anew, rows, out, done, why);
@@ -130,6 +134,7 @@ static hg_err build(struct hg_runtime *runtime, const struct hg_ledger_state *st
                                  ledger_recover,
                                  ledger_checkpoint,
                                  ledger_find_usage,
+                                 ledger_find_permit,
                                  ledger_audit,
                                  config->keep_days ? ledger_fold : NULL};
   hg_err err = hg_tracker_new(config, state, &runtime->shells[HG_TRACKER_ACTOR].actor);

@@ -1,4 +1,5 @@
-// What the tracker said: grants, refusals, closed permits, room. Its answers come in the order of the questions.
+// What the tracker said: grants, refusals, closed permits, room. Its answers come in the order of the questions, but for
+// those about permits that have no task here.
 // [8_RISKS-REQ-031]
 #include "actors/scheduler_private.h"
 
@@ -87,21 +88,30 @@ static void reserved(struct hg_scheduler *scheduler, const struct hg_reserved_me
   }
 }
 
+static void tell_settled(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_permit_closed_message *answer) {
+  struct hg_message settled;
+  hg_message_init(&settled, HG_SETTLED);
+  settled.as.settled.permit = answer->permit;
+  settled.as.settled.error = answer->error;
+  hg_scheduler_tell_durable(scheduler, peer, &settled);
+}
+
 static void permit_closed(struct hg_scheduler *scheduler, const struct hg_permit_closed_message *answer) {
+  heard_of(scheduler, answer->seq);
+  if (answer->asker) {
+    assert(scheduler->late > 0);
+    scheduler->late--;
+    tell_settled(scheduler, answer->asker, answer);
+    return;
+  }
   const struct hg_question question = hg_scheduler_pop_question(scheduler);
   assert(question.id == answer->permit);
-  heard_of(scheduler, answer->seq);
   struct hg_queued_task *task = hg_id_map_get(&scheduler->tasks, answer->permit);
   if (answer->error == HG_OK && task && task->state == HG_TASK_RUNNING) {
     hg_scheduler_free_slot(scheduler, task);
     hg_scheduler_drop(scheduler, task);
   }
-  if (question.own) return;
-  struct hg_message settled;
-  hg_message_init(&settled, HG_SETTLED);
-  settled.as.settled.permit = answer->permit;
-  settled.as.settled.error = answer->error;
-  hg_scheduler_tell_durable(scheduler, question.peer, &settled);
+  if (!question.own) tell_settled(scheduler, question.peer, answer);
 }
 
 static void max_concurrency_noted(struct hg_scheduler *scheduler, uint64_t seq) {

@@ -142,17 +142,35 @@ static void take_back(struct hg_scheduler *scheduler, hg_peer peer, uint64_t req
   hg_scheduler_give_back(scheduler, task);
 }
 
-// A settle or release goes to the tracker as it came.
-static void pass_on(struct hg_scheduler *scheduler, const struct hg_envelope *in, uint64_t permit) {
-  const bool cut_off = hg_scheduler_is_cut_off(scheduler);
-  if (!cut_off && hg_scheduler_push_question(scheduler, (struct hg_question){.id = permit, .peer = in->peer})) {
-    hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &in->message);
+// Does the answer keep its place in the line of questions? Not when nothing here depends on it: how a permit of an
+// earlier life ended has to be looked up in the ledger, and nobody shall wait behind that.
+static hg_err enter(struct hg_scheduler *scheduler, hg_peer peer, uint64_t permit, uint64_t *asker) {
+  *asker = 0;
+  if (hg_scheduler_is_cut_off(scheduler)) return hg_scheduler_cut_off_error(scheduler);
+  if (hg_id_map_get(&scheduler->tasks, permit)) {
+    const struct hg_question question = {.id = permit, .peer = peer};
+    return hg_scheduler_push_question(scheduler, question) ? HG_OK : HG_ERR_NO_MEMORY;
+  }
+  scheduler->late++;
+  *asker = peer;
+  return HG_OK;
+}
+
+// A settle or release goes to the tracker.
+static void pass_on(struct hg_scheduler *scheduler, const struct hg_envelope *in) {
+  struct hg_message ending = in->message;
+  const bool settles = ending.kind == HG_SETTLE;
+  const uint64_t permit = settles ? ending.as.settle.permit : ending.as.release.permit;
+  uint64_t *asker = settles ? &ending.as.settle.asker : &ending.as.release.asker;
+  const hg_err err = enter(scheduler, in->peer, permit, asker);
+  if (err == HG_OK) {
+    hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &ending);
     return;
   }
   struct hg_message settled;
   hg_message_init(&settled, HG_SETTLED);
   settled.as.settled.permit = permit;
-  settled.as.settled.error = (uint32_t)(cut_off ? hg_scheduler_cut_off_error(scheduler) : HG_ERR_NO_MEMORY);
+  settled.as.settled.error = (uint32_t)err;
   hg_scheduler_tell(scheduler, in->peer, &settled);
 }
 
@@ -233,8 +251,7 @@ static void get_waiting(struct hg_scheduler *scheduler, hg_peer peer, const stru
 void hg_scheduler_from_client(struct hg_scheduler *scheduler, const struct hg_envelope *in) {
   const struct hg_message *message = &in->message;
   if (message->kind == HG_ACQUIRE) acquire_permit(scheduler, in->peer, &message->as.acquire);
-  else if (message->kind == HG_SETTLE) pass_on(scheduler, in, message->as.settle.permit);
-  else if (message->kind == HG_RELEASE) pass_on(scheduler, in, message->as.release.permit);
+  else if (message->kind == HG_SETTLE || message->kind == HG_RELEASE) pass_on(scheduler, in);
   else if (message->kind == HG_RENEW) hg_scheduler_renew(scheduler, in->peer, &message->as.renew);
   else if (message->kind == HG_CANCEL) cancel(scheduler, in->peer, &message->as.cancel);
   else if (message->kind == HG_SET_MAX_CONCURRENCY)

@@ -41,6 +41,7 @@ struct hg_scheduler {
   struct hg_heap untold; // tasks whose lease begins when the row of their grant is durable, by that row
   uint32_t leases;       // tasks that have one
   struct hg_questions questions;
+  uint32_t late; // settles and releases of what has no task here: answered in any order
   struct hg_held held;
   uint64_t asked, answered; // RESERVEs
   uint64_t heard;           // answers that made somebody wait

@@ -231,6 +231,8 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
     hg_tracker_note_store(tracker, &in->message.as.committed);
   } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_USAGE_FOUND) {
     if (tracker->state != HG_TRACKER_STOPPED) hg_tracker_found(tracker, &in->message.as.usage_found);
+  } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_PERMIT_FOUND) {
+    hg_tracker_end_found(tracker, &in->message.as.permit_found);
   } else if (in->port == HG_PORT_FACTS && in->message.kind == HG_AUDITED) {
     if (tracker->state != HG_TRACKER_STOPPED) tell_audit(tracker, &in->message.as.audited);
   } else if (in->port == HG_PORT_LIFE && in->message.kind == HG_STOP) {
@@ -251,12 +253,16 @@ static bool is_full(const struct hg_tracker *tracker) {
   return hg_fact_log_is_full(&tracker->log) && !tracker->store.given_up;
 }
 
+static bool waits_for_finds(const struct hg_tracker *tracker) {
+  return tracker->finds.count > 0 || tracker->end_finds.count > 0;
+}
+
 static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   struct hg_tracker *tracker = self;
   begin_turn(tracker, now, out);
   hg_tracker_answer_peers(tracker);
   if (tracker->state == HG_TRACKER_STOPPING) {
-    const bool drained = !tracker->heard && !is_full(tracker) && tracker->finds.count == 0;
+    const bool drained = !tracker->heard && !is_full(tracker) && !waits_for_finds(tracker);
     if (drained || tracker->stop_now || ++tracker->stop_turns > STOP_TURNS_MAX) tell_stopped(tracker);
   }
   tracker->heard = false;
@@ -264,7 +270,7 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   hg_fact_log_send(&tracker->log, out);
   hg_tracker_tell_durable(tracker);
   if (tracker->state == HG_TRACKER_STOPPED) end(tracker);
-  const bool waits = is_full(tracker) || tracker->finds.count > 0; // for the persister
+  const bool waits = is_full(tracker) || waits_for_finds(tracker); // for the persister
   return tracker->state == HG_TRACKER_STOPPING && !waits ? now.monotonic_us : HG_NEVER;
 }
 
@@ -291,6 +297,7 @@ static void destroy(void *self) {
   }
   hg_id_map_destroy(&tracker->peers);
   hg_id_map_destroy(&tracker->finds);
+  hg_tracker_forget_ends(tracker);
   hg_usage_ids_destroy(&tracker->usage_ids);
   hg_tracker_free_reporters(tracker);
   hg_held_destroy(&tracker->held);

@@ -16,6 +16,7 @@ struct ending {
   uint32_t outcome;
   struct hg_text reason;
   const struct hg_settle_message *settle; // NULL: a release
+  uint64_t asker;
 };
 
 static void tell_task_end(struct hg_tracker *tracker, const struct hg_permit_record *permit, uint32_t outcome,
@@ -127,30 +128,38 @@ static void uncount(struct hg_tracker *tracker, struct hg_permit_record *permit)
   hg_budgets_count(&tracker->budgets, heir->budget, 0, +1, 0);
 }
 
-static void answer_closed(struct hg_tracker *tracker, uint64_t permit, hg_err err) {
+void hg_tracker_answer_closed(struct hg_tracker *tracker, uint64_t permit, uint64_t asker, hg_err err) {
   struct hg_message answer;
   hg_message_init(&answer, HG_PERMIT_CLOSED);
   answer.as.permit_closed.permit = permit;
   answer.as.permit_closed.error = (uint32_t)err;
   answer.as.permit_closed.seq = tracker->log.seq;
+  answer.as.permit_closed.asker = asker;
   hg_outbox_put(tracker->out, HG_PORT_DECISIONS, 0, &answer);
 }
 
-static hg_err check_ending(const struct hg_tracker *tracker, uint64_t id, const struct ending *ending) {
+// The same end again is answered as the first was.
+static void end_again(struct hg_tracker *tracker, uint64_t id, const struct ending *ending) {
   const struct hg_closed_permit *closed = hg_permits_closed(&tracker->permits, id);
-  if (closed) return closed->end == ending->end && closed->tokens == ending->said ? HG_OK : HG_ERR_CONFLICT;
-  return HG_ERR_UNKNOWN_PERMIT;
+  if (closed) {
+    const bool same = closed->end == ending->end && closed->tokens == ending->said;
+    hg_tracker_answer_closed(tracker, id, ending->asker, same ? HG_OK : HG_ERR_CONFLICT);
+  } else if (ending->asker) {
+    hg_tracker_look_up_end(tracker, id, ending->asker, ending->end, ending->said);
+  } else {
+    hg_tracker_answer_closed(tracker, id, 0, HG_ERR_UNKNOWN_PERMIT);
+  }
 }
 
 static void end_permit(struct hg_tracker *tracker, uint64_t id, const struct ending *ending) {
   struct hg_permit_record *permit = hg_permits_get(&tracker->permits, id);
   if (!permit) {
-    answer_closed(tracker, id, check_ending(tracker, id, ending));
+    end_again(tracker, id, ending);
     return;
   }
   const struct change change = change_by_end(tracker, permit, ending->tokens);
   if (!hg_budgets_fit(&tracker->budgets, permit->budget, change.used, change.reserved)) {
-    answer_closed(tracker, id, HG_ERR_RANGE);
+    hg_tracker_answer_closed(tracker, id, ending->asker, HG_ERR_RANGE);
     return;
   }
   const uint32_t leaf = permit->budget;
@@ -161,21 +170,21 @@ static void end_permit(struct hg_tracker *tracker, uint64_t id, const struct end
   tell_over_reservation(tracker, permit, ending);
   hg_tracker_tell_crossings(tracker, leaf, change.used, hg_permit_task(permit));
   hg_permits_close(&tracker->permits, permit, ending->end, ending->said);
-  answer_closed(tracker, id, HG_OK);
+  hg_tracker_answer_closed(tracker, id, ending->asker, HG_OK);
   hg_tracker_settle_path(tracker, leaf, true);
 }
 
 void hg_tracker_settle(struct hg_tracker *tracker, const struct hg_settle_message *settle) {
   if (settle->tokens < 0 || settle->tokens > HG_TOKENS_MAX || settle->outcome > HG_OUTCOME_RETRY ||
       !hg_tracker_labels_fit((struct hg_text){0}, settle->model, settle->response_id)) {
-    answer_closed(tracker, settle->permit, HG_ERR_INVALID);
+    hg_tracker_answer_closed(tracker, settle->permit, settle->asker, HG_ERR_INVALID);
     return;
   }
   // Missing usage is never 0: the worst case is charged, and flagged.
   struct hg_settle_message charged = *settle;
   const struct hg_permit_record *permit = hg_permits_get(&tracker->permits, settle->permit);
   if (settle->orphans_only && permit && permit->state == HG_PERMIT_OPEN) {
-    answer_closed(tracker, settle->permit, HG_ERR_STILL_OPEN);
+    hg_tracker_answer_closed(tracker, settle->permit, settle->asker, HG_ERR_STILL_OPEN);
     return;
   }
   const bool missing = settle->source == HG_SOURCE_MISSING;
@@ -183,17 +192,23 @@ void hg_tracker_settle(struct hg_tracker *tracker, const struct hg_settle_messag
     charged.tokens = permit->tokens;
     charged.source = HG_SOURCE_ESTIMATED;
   }
-  const struct ending ending = {HG_PERMIT_SETTLED, charged.tokens, missing ? HG_USAGE_MISSING : charged.tokens,
-                                charged.outcome,   charged.reason, &charged};
+  const struct ending ending = {.end = HG_PERMIT_SETTLED,
+                                .tokens = charged.tokens,
+                                .said = missing ? HG_USAGE_MISSING : charged.tokens,
+                                .outcome = charged.outcome,
+                                .reason = charged.reason,
+                                .settle = &charged,
+                                .asker = charged.asker};
   end_permit(tracker, charged.permit, &ending);
 }
 
 void hg_tracker_release(struct hg_tracker *tracker, const struct hg_release_message *release) {
   if (release->outcome > HG_OUTCOME_RETRY) {
-    answer_closed(tracker, release->permit, HG_ERR_INVALID);
+    hg_tracker_answer_closed(tracker, release->permit, release->asker, HG_ERR_INVALID);
     return;
   }
-  const struct ending ending = {HG_PERMIT_RELEASED, 0, 0, release->outcome, release->reason, NULL};
+  const struct ending ending = {
+      .end = HG_PERMIT_RELEASED, .outcome = release->outcome, .reason = release->reason, .asker = release->asker};
   end_permit(tracker, release->permit, &ending);
 }
 
@@ -235,6 +250,6 @@ void hg_tracker_abandon(struct hg_tracker *tracker, const struct hg_abandon_mess
   const bool known = permit || hg_permits_closed(&tracker->permits, id);
   const uint32_t leaf = permit ? permit->budget : 0;
   if (open) hg_tracker_orphan(tracker, permit, abandon->expired ? "lease_expired" : "owner_gone");
-  answer_closed(tracker, id, known ? HG_OK : HG_ERR_UNKNOWN_PERMIT);
+  hg_tracker_answer_closed(tracker, id, 0, known ? HG_OK : HG_ERR_UNKNOWN_PERMIT);
   if (open) hg_tracker_settle_path(tracker, leaf, true);
 }

@@ -1,6 +1,6 @@
 // What the files of the tracker share: tracker.c (turns, start and stop), tracker_commands.c (numbered commands and
 // questions of clients), tracker_once.c (usage ids, lasting names), tracker_permits.c (reservations), tracker_endings.c
-// (how they end), tracker_store.c (what is durable). [8_RISKS-REQ-031]
+// (how they end), tracker_late.c (that they ended in an earlier life), tracker_store.c (what is durable). [8_RISKS-REQ-031]
 #ifndef HG_TRACKER_PRIVATE_H
 #define HG_TRACKER_PRIVATE_H
 
@@ -38,6 +38,7 @@ struct hg_tracker {
   struct hg_usage_ids usage_ids;
   struct hg_id_map finds; // request -> message that waits
   uint64_t finds_asked;
+  struct hg_id_map end_finds; // request -> end of a permit that is looked up
   size_t deferred_count;
   struct hg_found_usage found;      // what the ledger said of the command that is decided
   struct hg_tracker_peer *deciding; // whose numbered command is decided; NULL: none
@@ -131,7 +132,16 @@ void hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *me
 void hg_tracker_settle(struct hg_tracker *tracker, const struct hg_settle_message *settle);
 void hg_tracker_release(struct hg_tracker *tracker, const struct hg_release_message *release);
 void hg_tracker_abandon(struct hg_tracker *tracker, const struct hg_abandon_message *abandon);
+void hg_tracker_answer_closed(struct hg_tracker *tracker, uint64_t permit, uint64_t asker, hg_err err);
 void hg_tracker_orphan(struct hg_tracker *tracker, struct hg_permit_record *permit, const char *reason);
+
+// tracker_late.c
+// Asks the ledger how the permit ended, and answers by that.
+void hg_tracker_look_up_end(struct hg_tracker *tracker, uint64_t permit, uint64_t asker, enum hg_permit_end end,
+                            int64_t said);
+void hg_tracker_end_found(struct hg_tracker *tracker, const struct hg_permit_found_message *answer);
+void hg_tracker_give_up_ends(struct hg_tracker *tracker); // the ledger will never answer
+void hg_tracker_forget_ends(struct hg_tracker *tracker);
 
 // Are the names of a report of usage within their bounds?
 bool hg_tracker_labels_fit(struct hg_text task_id, struct hg_text model, struct hg_text response_id);

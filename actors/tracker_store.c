@@ -52,6 +52,7 @@ void hg_tracker_note_store(struct hg_tracker *tracker, const struct hg_committed
     tracker->store.given_up = true;
     hg_held_give_up(&tracker->held, tracker, lose);
     hg_tracker_give_up_finds(tracker);
+    hg_tracker_give_up_ends(tracker);
   }
   if (committed->degraded == tracker->store.degraded) return;
   tracker->store.degraded = committed->degraded;
@@ -79,6 +80,9 @@ void hg_tracker_decide_nothing(struct hg_tracker *tracker, const struct hg_messa
     answer.as.permit_closed.permit = question->kind == HG_SETTLE    ? question->as.settle.permit
                                      : question->kind == HG_RELEASE ? question->as.release.permit
                                                                     : question->as.abandon.permit;
+    answer.as.permit_closed.asker = question->kind == HG_SETTLE    ? question->as.settle.asker
+                                    : question->kind == HG_RELEASE ? question->as.release.asker
+                                                                   : 0;
     answer.as.permit_closed.error = HG_ERR_STORE;
   }
   hg_outbox_put(tracker->out, HG_PORT_DECISIONS, 0, &answer);

@@ -28,6 +28,7 @@ static hg_err prepare_statements(struct hg_ledger *ledger, hg_error *why) {
                                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
       [HG_SQL_CHANGE_RESERVATION] = "UPDATE reservation SET state = coalesce(?2, state), used = used + ?3, seq = ?4, "
                                     "tokens = tokens + ?5 WHERE id = ?1",
+      [HG_SQL_FIND_RESERVATION] = "SELECT state, used, tokens FROM reservation WHERE id = ?1",
       [HG_SQL_NEW_USAGE_ID] = "INSERT INTO usage_id(key, seq, content_hash) VALUES (?1, ?2, ?3)",
       [HG_SQL_FIND_USAGE_ID] = "SELECT seq, content_hash FROM usage_id WHERE key = ?1",
       [HG_SQL_SAVE_REPORTER] = "INSERT INTO reporter(id, last_number) VALUES (?1, ?2) "

@@ -1,4 +1,5 @@
-// What an event does to permits. A permit that is granted and ends in the same transaction is written once.
+// What an event does to permits, and how one ended. A permit that is granted and ends in the same transaction is written
+// once.
 #include "ledger/internal.h"
 
 #include <stdlib.h>
@@ -189,4 +190,25 @@ void hg_reservations_clear(struct hg_ledger *ledger) {
   free(ledger->permits.list);
   free(ledger->permits.slots);
   ledger->permits = (struct hg_permit_changes){0};
+}
+
+static enum hg_permit_end end_of(const char *state) {
+  if (strcmp(state, "settled") == 0) return HG_PERMIT_SETTLED;
+  return strcmp(state, "released") == 0 ? HG_PERMIT_RELEASED : (enum hg_permit_end)0;
+}
+
+hg_err hg_ledger_find_permit(struct hg_ledger *ledger, uint64_t permit, struct hg_ended_permit *out, hg_error *why) {
+  *out = (struct hg_ended_permit){0};
+  if (permit > INT64_MAX) return HG_OK;
+  sqlite3_stmt *find = ledger->statements[HG_SQL_FIND_RESERVATION];
+  sqlite3_bind_int64(find, 1, (int64_t)permit);
+  const int code = sqlite3_step(find);
+  hg_err err = HG_OK;
+  if (code == SQLITE_ROW)
+    *out = (struct hg_ended_permit){.end = end_of((const char *)sqlite3_column_text(find, 0)),
+                                    .used = sqlite3_column_int64(find, 1),
+                                    .reserved = sqlite3_column_int64(find, 2)};
+  else if (code != SQLITE_DONE) err = hg_ledger_judge(ledger, hg_sql_fail(ledger->db, why, "look for a permit"), why);
+  sqlite3_reset(find);
+  return err;
 }

@@ -150,6 +150,9 @@ enum hg_verdict {
   HG_VERDICT_REFUSED = 5    // see error
 };
 
+// How a permit ended.
+enum hg_permit_end { HG_PERMIT_SETTLED = 1, HG_PERMIT_RELEASED };
+
 // Does a REJECTED with this error answer a number that counts? One that does not is to be sent again.
 bool hg_number_was_taken(hg_err err);
 

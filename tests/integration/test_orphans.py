@@ -39,6 +39,14 @@ def test_orphans_are_listed_charged_and_settled_late():
             equal([each["permit"] for each in orphans(here)], [second])
             equal(status("--config", here.config)["totalUsed"], 1900)
         headgate("settle", "--ledger", here.ledger, second, "0")  # no runtime lives
+        # The same again hears what the first heard, in every later life too; it counts once.
+        headgate("settle", "--ledger", here.ledger, second, "0")
+        _, err = headgate("settle", "--ledger", here.ledger, second, "1", code=1)
+        assert "other content" in err, err
+        with runtime(here.config):
+            headgate("settle", "--config", here.config, first, "1200")
+            _, err = headgate("settle", "--config", here.config, first, "1201", code=1)
+            assert "other content" in err, err
         equal(status("--config", here.config)["totalUsed"], 1200)
         equal(headgate("orphans", "--ledger", here.ledger), "no orphans\n")
 

@@ -228,6 +228,14 @@ TEST(runtime, settles_are_idempotent_and_conflicts_are_told) {
   other.tokens = 41;
   CHECK(hg_settle(f.client, permit, &other, WAIT_MS) == HG_ERR_CONFLICT);
   CHECK(hg_settle(f.client, (hg_permit){12345}, &other, WAIT_MS) == HG_ERR_UNKNOWN_PERMIT);
+  const hg_permit released = fixture_acquire(&f, 100);
+  CHECK(hg_release(f.client, released, HG_OUTCOME_DONE, NULL, WAIT_MS) == HG_OK);
+  fixture_reopen(&f);
+  fixture_settle(&f, permit, 40);
+  CHECK(hg_settle(f.client, permit, &other, WAIT_MS) == HG_ERR_CONFLICT);
+  CHECK(hg_release(f.client, released, HG_OUTCOME_DONE, NULL, WAIT_MS) == HG_OK);
+  CHECK(hg_release(f.client, permit, HG_OUTCOME_DONE, NULL, WAIT_MS) == HG_ERR_CONFLICT);
+  CHECK(hg_settle(f.client, (hg_permit){12345}, &other, WAIT_MS) == HG_ERR_UNKNOWN_PERMIT);
   CHECK_EQ(fixture_usage(&f).used, 40);
   fixture_close(&f);
 }

@@ -78,7 +78,7 @@ TEST(vanished_client, a_grant_that_finds_nobody_is_released_and_the_rest_is_canc
   CHECK_EQ(usage.reserved, 0);
   const uint64_t given_back = count_of(&f, "grants_given_back");
   CHECK(given_back >= 1 && given_back <= SLOTS);
-  CHECK(count_of(&f, "answers_undelivered") >= given_back);
+  CHECK(count_of(&f, "answers_undelivered") >= 1); // the others may have been asked for when that one came back
   fixture_close(&f);
 }
 

@@ -161,7 +161,6 @@ static bool may_end_with(const struct hg_sim *sim, const struct hg_sim_wish *wis
   if (err == HG_ERR_INVALID) return wish->invalid > 0;
   // Cancelled and said again, it may have been given back after all.
   if (err == HG_ERR_CONFLICT) return wish->disputed || perhaps_orphan || (wish->sent > 1 && wish->unwanted);
-  if (err == HG_ERR_UNKNOWN_PERMIT) return wish->old; // what ended in an earlier life
   // A correction may have taken away what an orphan's late settle would give back.
   return err == HG_ERR_RANGE && perhaps_orphan;
 }
@@ -172,6 +171,7 @@ static void check_settled(struct hg_sim *sim, const struct hg_settled_message *a
   CHECK(++wish->settled <= wish->settles + wish->invalid); // I8
   CHECK(answer->error == HG_OK || may_end_with(sim, wish, (hg_err)answer->error));
   if (answer->error != HG_OK) return;
+  if (permit->ended_at <= sim->life_began) hg_sim_reach(sim, HG_SIM_ENDED_EARLIER);
   CHECK_EQ(permit->state, HG_MODEL_ENDED);
   CHECK(permit->ended_at <= sim->committed); // I3
   if (!wish->disputed) CHECK_EQ(permit->used, wish->is_release ? 0 : wish->tokens);

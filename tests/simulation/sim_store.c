@@ -49,9 +49,16 @@ static hg_err store_checkpoint(void *self, bool idle, hg_error *why) {
   return err;
 }
 
-static hg_err store_find(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why) {
+static hg_err store_find_usage(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why) {
   struct hg_sim *sim = self;
   const hg_err err = hg_ledger_find_usage(sim->ledger, usage_id, seq, content, why);
+  judge(sim, err, why);
+  return err;
+}
+
+static hg_err store_find_permit(void *self, uint64_t permit, struct hg_ended_permit *out, hg_error *why) {
+  struct hg_sim *sim = self;
+  const hg_err err = hg_ledger_find_permit(sim->ledger, permit, out, why);
   judge(sim, err, why);
   return err;
 }
@@ -67,7 +74,8 @@ static hg_err store_audit(void *self, bool anew, uint32_t rows, struct hg_audit_
 }
 
 struct hg_store hg_sim_store(struct hg_sim *sim) {
-  return (struct hg_store){sim, store_write, store_recover, store_checkpoint, store_find, store_audit, NULL};
+  return (struct hg_store){sim, store_write, store_recover, store_checkpoint, store_find_usage,
+                           store_find_permit, store_audit, NULL};
 }
 
 void hg_sim_fail_somehow(struct hg_sim *sim) {

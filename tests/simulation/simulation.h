@@ -24,6 +24,7 @@
   X(BUSY_RETRIED, "BUSY then retry")                                                                                   \
   X(NESTED_UNDER_THROTTLE, "nested under throttle")                                                                    \
   X(LEASE_EXPIRED, "lease that expired")                                                                               \
+  X(ENDED_EARLIER, "end of an earlier life said again")                                                                \
   X(USAGE_ID_KNOWN, "usage id sent again")                                                                             \
   X(USAGE_ID_CONFLICT, "usage id with other content")                                                                  \
   X(REPORTER_WENT_ON, "reporter that went on after a crash")                                                           \

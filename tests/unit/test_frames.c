@@ -122,10 +122,15 @@ TEST(frames, hot_frames_are_kept_inline) {
   message.as.record_usage.tokens = UINT32_MAX;
   message.as.record_usage.task_id = hg_text_of("0123456789abcdef");
   CHECK(encode(&message) <= HG_INLINE_FRAME);
-  static const enum hg_kind always[] = {HG_GRANTED, HG_SETTLED, HG_RECORDED,      HG_CANCEL,   HG_ROOM,
-                                        HG_CROSSED, HG_DONE,    HG_PERMIT_CLOSED, HG_GET_USAGE};
+  static const enum hg_kind always[] = {HG_GRANTED, HG_SETTLED, HG_RECORDED, HG_CANCEL,
+                                        HG_ROOM,    HG_CROSSED, HG_DONE,     HG_GET_USAGE};
   for (size_t i = 0; i < sizeof always / sizeof *always; i++)
     CHECK(hg_message_bound(always[i]) <= HG_INLINE_FRAME);
+  hg_message_init(&message, HG_PERMIT_CLOSED); // of one that ran
+  message.as.permit_closed.permit = UINT64_MAX;
+  message.as.permit_closed.error = UINT32_MAX;
+  message.as.permit_closed.seq = UINT64_MAX;
+  CHECK(encode(&message) <= HG_INLINE_FRAME);
   hg_message_init(&message, HG_COMMITTED); // of a store that is well
   message.as.committed.seq = UINT64_MAX;
   CHECK(encode(&message) <= HG_INLINE_FRAME);

@@ -52,12 +52,6 @@ static hg_err pretend_audit(void *self, bool anew, uint32_t rows, struct hg_audi
   return store->portions == PORTIONS ? store->err : HG_OK;
 }
 
-static hg_err pretend_find(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why) {
-  (void)self, (void)usage_id, (void)why;
-  *seq = *content = 0;
-  return HG_OK;
-}
-
 static hg_err pretend_fold(void *self, int64_t now_utc_us, uint32_t rows, uint64_t *folded, bool *more, hg_error *why) {
   struct pretend *store = self;
   CHECK(rows > 0 && rows <= 4096 && now_utc_us == 2000000);
@@ -83,7 +77,7 @@ static void begin(struct scene *scene) {
   *scene = (struct scene){.store.found = {.seq = 70, .rows = 66, .permits = 11}};
   scene->persister.now = (struct hg_now){START_US, 2000000};
   const struct hg_store store = {&scene->store, pretend_write, pretend_recover, pretend_checkpoint,
-                                 pretend_find,  pretend_audit, pretend_fold};
+                                 NULL,          NULL,          pretend_audit,   pretend_fold};
   CHECK_EQ(hg_persister_new(store, 0, &scene->persister.actor), HG_OK);
   turn(scene, 0);
 }

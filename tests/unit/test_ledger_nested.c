@@ -28,6 +28,15 @@ static void tell(struct story *story, struct hg_ledger *ledger, const struct bed
   maybe_write(story, ledger, bed, each);
 }
 
+static void expect_end(struct hg_ledger *ledger, uint64_t permit, int end, int64_t used, int64_t reserved) {
+  struct hg_ended_permit ended;
+  hg_error why = HG_ERROR_INIT;
+  CHECK_EQ(hg_ledger_find_permit(ledger, permit, &ended, &why), HG_OK);
+  CHECK_EQ((int)ended.end, end);
+  CHECK_EQ(ended.used, used);
+  CHECK_EQ(ended.reserved, reserved);
+}
+
 TEST(ledger_nested, rows_of_parent_and_child_follow_each_other) {
   for (int each = 0; each <= 1; each++) {
     struct bed bed;
@@ -45,6 +54,11 @@ TEST(ledger_nested, rows_of_parent_and_child_follow_each_other) {
     CHECK_EQ(sql_number(bed.path, "SELECT to_parent FROM journal WHERE event = 'TOKENS_SETTLED'"), 100);
     CHECK_EQ(sql_number(bed.path, "SELECT parent FROM journal WHERE event = 'TOKENS_SETTLED'"), 10);
     CHECK_EQ(sql_number(bed.path, "SELECT count(*) FROM journal WHERE from_parent > 0 AND reserved_delta = 0"), 4);
+    expect_end(ledger, 11, HG_PERMIT_SETTLED, 150, 250); // what it lent is not its own
+    expect_end(ledger, 12, HG_PERMIT_RELEASED, 0, 200);
+    expect_end(ledger, 10, 0, 0, 800);
+    expect_end(ledger, 99, 0, 0, 0);
+    expect_end(ledger, UINT64_MAX, 0, 0, 0);
     CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
     ledger = bed_open(&bed, &state); // as after a crash: the two that are open, and an orphan that was given back
     CHECK_EQ(state.permit_count, 3);

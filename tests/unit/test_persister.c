@@ -50,11 +50,18 @@ static hg_err pretend_checkpoint(void *self, bool idle, hg_error *why) {
 }
 
 // Knows one id, whose row is 7 and whose content is 70.
-static hg_err pretend_find(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why) {
+static hg_err pretend_find_usage(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why) {
   const struct pretend *store = self;
   const bool known = hg_text_equal(usage_id, hg_text_of("known"));
   *seq = known ? 7 : 0;
   *content = known ? 70 : 0;
+  return refuse(store, store->find_err, why);
+}
+
+// Knows one permit: 5, which was settled.
+static hg_err pretend_find_permit(void *self, uint64_t permit, struct hg_ended_permit *out, hg_error *why) {
+  const struct pretend *store = self;
+  *out = permit == 5 ? (struct hg_ended_permit){HG_PERMIT_SETTLED, 80, 100} : (struct hg_ended_permit){0};
   return refuse(store, store->find_err, why);
 }
 
@@ -67,8 +74,8 @@ struct scene {
 static void begin(struct scene *scene) {
   *scene = (struct scene){.store = {.stored = ACKNOWLEDGED, .reason = "trouble"}, .seq = ACKNOWLEDGED};
   scene->persister.now = (struct hg_now){1000000, 2000000};
-  const struct hg_store store = {&scene->store, pretend_write, pretend_recover, pretend_checkpoint, pretend_find,
-                                 NULL,          NULL};
+  const struct hg_store store = {&scene->store, pretend_write, pretend_recover, pretend_checkpoint,
+                                 pretend_find_usage, pretend_find_permit, NULL, NULL};
   CHECK_EQ(hg_persister_new(store, ACKNOWLEDGED, &scene->persister.actor), HG_OK);
 }
 
@@ -288,7 +295,7 @@ TEST(persister, tells_the_bus_again_and_again) {
   end(&scene);
 }
 
-// ------------------------------------------------------------------------------------------------ usage ids
+// ------------------------------------------------------------------------------------------------ what is looked up
 
 static void ask_for(struct scene *scene, uint64_t request, const char *usage_id) {
   struct hg_message message;
@@ -329,5 +336,35 @@ TEST(persister, usage_ids_that_cannot_be_looked_up_now_are_when_the_store_is_bac
   CHECK(!hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_COMMITTED).as.committed.degraded);
   CHECK_EQ(hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_USAGE_FOUND).as.usage_found.request, 1);
   CHECK_EQ(hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_USAGE_FOUND).as.usage_found.request, 2);
+  end(&scene);
+}
+
+static void ask_for_permit(struct scene *scene, uint64_t request, uint64_t permit) {
+  struct hg_message message;
+  hg_message_init(&message, HG_FIND_PERMIT);
+  message.as.find_permit.request = request;
+  message.as.find_permit.permit = permit;
+  hg_test_send(&scene->persister, HG_PORT_FACTS, 0, &message);
+}
+
+TEST(persister, permits_are_looked_up_in_line_with_usage_ids) {
+  struct scene scene;
+  begin(&scene);
+  ask_for_permit(&scene, 1, 5);
+  ask_for(&scene, 2, "known");
+  ask_for_permit(&scene, 3, 0);
+  scene.store.find_err = HG_ERR_BUSY;
+  flush_after(&scene, 0);
+  CHECK(hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_COMMITTED).as.committed.degraded);
+  CHECK(hg_test_is_silent(&scene.persister, HG_PORT_FACTS));
+  scene.store.find_err = HG_OK;
+  flush_after(&scene, 60000000);
+  hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_COMMITTED);
+  const struct hg_message known = hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_PERMIT_FOUND);
+  CHECK(known.as.permit_found.request == 1 && known.as.permit_found.end == HG_PERMIT_SETTLED);
+  CHECK(known.as.permit_found.used == 80 && known.as.permit_found.reserved == 100);
+  CHECK_EQ(hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_USAGE_FOUND).as.usage_found.request, 2);
+  const struct hg_message unknown = hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_PERMIT_FOUND);
+  CHECK(unknown.as.permit_found.request == 3 && unknown.as.permit_found.end == 0);
   end(&scene);
 }

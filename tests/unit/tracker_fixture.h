@@ -13,7 +13,7 @@ struct fixture {
   struct hg_test_actor tracker;
   struct hg_test_events events;
   size_t read;     // events that a test has looked at
-  uint64_t finds;  // questions for usage ids that the ledger was asked
+  uint64_t finds;  // questions for usage ids and permits that the ledger was asked
   uint64_t number; // ALICE's
 };
 
@@ -28,6 +28,7 @@ static inline void write_facts(struct fixture *f) {
   hg_test_flush(&f->tracker);
   while (hg_test_take(&f->tracker, HG_PORT_FACTS, &peer, &facts))
     if (facts.kind == HG_FACTS) hg_test_events_add(&f->events, &facts);
+    else if (facts.kind == HG_FIND_PERMIT) CHECK_EQ(facts.as.find_permit.request, ++f->finds);
     else CHECK_EQ(facts.as.find_usage.request, ++f->finds);
 }
 
