@@ -12,8 +12,8 @@
 #define BATCHES_MAX HG_FACTS_WINDOW
 // The tracker stops listening past its window, the scheduler past its own.
 #define FINDS_MAX (HG_FINDS_WINDOW + HG_LATE_WINDOW + 2 * HG_BURST)
-#define TELL_EVERY_US 100000                   // the newest committed seq is repeated to the bus
-#define IDLE_AFTER_US 1000000                  // without facts: time for a checkpoint
+#define TELL_EVERY_US 100000  // the newest committed seq is repeated to the bus
+#define IDLE_AFTER_US 1000000 // without facts: time for a checkpoint
 #define RETRY_FIRST_US 10000
 #define RETRY_MOST_US 2000000
 #define FAILURES_MAX 2 // in a row, of a kind that does not pass

@@ -129,14 +129,9 @@ static hg_err ledger_fold(void *self, int64_t now_utc_us, uint32_t rows, uint64_
 
 static hg_err build(struct hg_runtime *runtime, const struct hg_ledger_state *state) {
   const struct hg_config *config = runtime->core->config;
-  const struct hg_store store = {runtime->ledger,
-                                 ledger_write,
-                                 ledger_recover,
-                                 ledger_checkpoint,
-                                 ledger_find_usage,
-                                 ledger_find_permit,
-                                 ledger_audit,
-                                 config->keep_days ? ledger_fold : NULL};
+  const struct hg_store store = {
+      runtime->ledger,   ledger_write,       ledger_recover, ledger_checkpoint,
+      ledger_find_usage, ledger_find_permit, ledger_audit,   config->keep_days ? ledger_fold : NULL};
   hg_err err = hg_tracker_new(config, state, &runtime->shells[HG_TRACKER_ACTOR].actor);
   if (err == HG_OK) err = hg_scheduler_new(config, &runtime->shells[HG_SCHEDULER_ACTOR].actor);
   if (err == HG_OK) err = hg_persister_new(store, state->last_seq, &runtime->shells[HG_PERSISTER_ACTOR].actor);

@@ -5,7 +5,8 @@
 
 // Commands under way to the tracker; past it clients are not heard until it has answered.
 #define QUESTIONS_MAX 65536
-static_assert(QUESTIONS_MAX + HG_LATE_WINDOW + HG_CONCURRENCY_MAX + 2 * HG_BURST < HG_LINK_HWM, "the way to the tracker is never full");
+static_assert(QUESTIONS_MAX + HG_LATE_WINDOW + HG_CONCURRENCY_MAX + 2 * HG_BURST < HG_LINK_HWM,
+              "the way to the tracker is never full");
 
 void hg_scheduler_tell(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_message *answer) {
   hg_outbox_put(scheduler->out, HG_PORT_CLIENTS, peer, answer);

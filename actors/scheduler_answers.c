@@ -1,6 +1,5 @@
-// What the tracker said: grants, refusals, closed permits, room. Its answers come in the order of the questions, but for
-// those about permits that have no task here.
-// [8_RISKS-REQ-031]
+// What the tracker said: grants, refusals, closed permits, room. Its answers come in the order of the questions, but
+// for those about permits that have no task here. [8_RISKS-REQ-031]
 #include "actors/scheduler_private.h"
 
 static void heard_of(struct hg_scheduler *scheduler, uint64_t seq) {

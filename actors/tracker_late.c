@@ -1,5 +1,5 @@
-// A settle or release of a permit that nobody here remembers: it ended in an earlier life of the ledger, or too long ago,
-// or never was. The ledger is asked, so the same end again is answered as the first was. [8_RISKS-REQ-031]
+// A settle or release of a permit that nobody here remembers: it ended in an earlier life of the ledger, or too long
+// ago, or never was. The ledger is asked, so the same end again is answered as the first was. [8_RISKS-REQ-031]
 #include "actors/tracker_private.h"
 
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 // What the files of the tracker share: tracker.c (turns, start and stop), tracker_commands.c (numbered commands and
 // questions of clients), tracker_once.c (usage ids, lasting names), tracker_permits.c (reservations), tracker_endings.c
-// (how they end), tracker_late.c (that they ended in an earlier life), tracker_store.c (what is durable). [8_RISKS-REQ-031]
+// (how they end), tracker_late.c (that they ended in an earlier life), tracker_store.c (what is durable).
+// [8_RISKS-REQ-031]
 #ifndef HG_TRACKER_PRIVATE_H
 #define HG_TRACKER_PRIVATE_H
 

@@ -169,9 +169,16 @@ static void check_settled(struct hg_sim *sim, const struct hg_settled_message *a
   struct hg_sim_wish *wish = wish_of(sim, answer->permit);
   const struct hg_model_permit *permit = &sim->model.permits[answer->permit];
   CHECK(++wish->settled <= wish->settles + wish->invalid); // I8
+  if (wish->again) {
+    const bool is_lost =
+        (answer->error == HG_ERR_STORE && sim->given_up) || (answer->error == HG_ERR_CLOSED && sim->closing);
+    CHECK(answer->error == (uint32_t)wish->again_hears || is_lost);
+    wish->again = false;
+    if (!is_lost) hg_sim_reach(sim, HG_SIM_ENDED_EARLIER);
+    return;
+  }
   CHECK(answer->error == HG_OK || may_end_with(sim, wish, (hg_err)answer->error));
   if (answer->error != HG_OK) return;
-  if (permit->ended_at <= sim->life_began) hg_sim_reach(sim, HG_SIM_ENDED_EARLIER);
   CHECK_EQ(permit->state, HG_MODEL_ENDED);
   CHECK(permit->ended_at <= sim->committed); // I3
   if (!wish->disputed) CHECK_EQ(permit->used, wish->is_release ? 0 : wish->tokens);

@@ -157,6 +157,25 @@ static void settle_orphan(struct hg_sim *sim) {
   }
 }
 
+// What ended in an earlier life is said again as it was, or otherwise.
+static void end_again(struct hg_sim *sim) {
+  if (!sim->last_wish) return;
+  const uint64_t id = 1 + hg_sim_roll(sim, sim->last_wish);
+  struct hg_sim_wish *wish = &sim->wishes[id];
+  const struct hg_model_permit *permit = &sim->model.permits[id];
+  if (permit->state != HG_MODEL_ENDED || permit->ended_at > sim->life_began || wish->again) return;
+  const bool was_release = sim->events.at[permit->ended_at - 1].kind == HG_TOKENS_RELEASED;
+  const bool is_release = was_release != (hg_sim_roll(sim, 4) == 0);
+  const int64_t tokens = is_release ? 0 : permit->used + (hg_sim_roll(sim, 4) == 0);
+  const bool is_same = is_release == was_release && tokens == permit->used;
+  struct hg_sim_client *client = any_client(sim);
+  wish->again = true;
+  wish->again_hears = is_same ? HG_OK : HG_ERR_CONFLICT;
+  wish->settler = client->peer;
+  wish->settles++;
+  send_ending(sim, client, id, is_release, tokens, true);
+}
+
 static void cancel_some(struct hg_sim *sim) {
   if (!sim->last_wish) return;
   const uint64_t id = sim->last_wish - hg_sim_roll(sim, sim->last_wish < 12 ? sim->last_wish : 12);
@@ -225,7 +244,7 @@ void hg_sim_disconnect_all(struct hg_sim *sim) {
     client->was_here = true;
   }
   for (uint64_t id = 1; id <= sim->last_wish; id++)
-    sim->wishes[id].old = true;
+    sim->wishes[id].old = true, sim->wishes[id].again = false;
 }
 
 // ------------------------------------------------------------------------------------------------ questions
@@ -260,6 +279,7 @@ void hg_sim_client_acts(struct hg_sim *sim) {
   else if (what < 74) cancel_some(sim);
   else if (what < 93) hg_sim_number(sim);
   else if (what < 97) ask(sim);
+  else if (what < 98) end_again(sim);
   else if (what < 99) settle_orphan(sim);
   else if (hg_sim_roll(sim, 3) == 0 && sim->line_count + 8 < HG_SIM_LINES) leave(sim, any_client(sim));
 }

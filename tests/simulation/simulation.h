@@ -102,6 +102,8 @@ struct hg_sim_wish {
   uint32_t waits_for, sent, answered, settles, settled, invalid;
   bool settler_left, disputed, is_release;
   int64_t tokens; // what the first settle says
+  bool again;     // it ended in an earlier life, and that is said once more
+  hg_err again_hears;
 };
 
 struct hg_sim {
