@@ -1,22 +1,19 @@
-// The runtime: opens the ledger, builds the actors, binds every socket before any connect, lends the links to the
-// threads, and takes all of it back in the order in which facts flow.
+// The runtime: opens the ledger, builds the actors, has them wired (wiring.c), starts their threads, and takes all of
+// it back in the order in which facts flow.
 #include "actors/runtime.h"
 
 #include "actors/core.h"
-#include "actors/count.h"
 #include "actors/event_bus.h"
 #include "actors/gateway.h"
-#include "actors/persister.h"
+#include "actors/ledger_store.h"
+#include "actors/life.h"
 #include "actors/scheduler.h"
-#include "actors/shell.h"
 #include "actors/tracker.h"
+#include "actors/wiring.h"
 #include "actors/worker.h"
 #include "actors/worker_pool.h"
-#include "bus/endpoints.h"
-#include "bus/frames.h"
-#include "bus/outward.h"
+#include "schemas/fail.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +23,6 @@
 #define DESCRIPTORS_LEAST 128 // libzmq aborts the process when it finds none
 #define FIRST_ANSWER_MS 30000
 #define STOP_WITHIN_US 5000000 // an actor that waits for nothing but the ledger
-#define STOP_NOW_WITHIN_US 2000000
 #define LAST_ANSWERS_MS 50
 
 struct hg_runtime {
@@ -47,91 +43,11 @@ const struct hg_config *hg_runtime_config(const hg_runtime *runtime) {
   return runtime->core->config;
 }
 
-__attribute__((format(printf, 3, 4))) static hg_err fail(hg_error *why, hg_err err, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  if (why) {
-    why->code = err;
-    vsnprintf(why->text, sizeof why->text, format, arguments);
-  }
-  va_end(arguments);
-  return err;
-}
-
-// ---------------------------------------------------------------------------------------------------- wiring
-
-static hg_err open_link(struct hg_runtime *runtime, const struct hg_endpoint *end, hg_error *why) {
-  struct hg_link *link = &runtime->shells[end->owner].links[end->port];
-  const char *address = end->address ? end->address : runtime->core->places.control_endpoint;
-  hg_err err = hg_link_open(runtime->core->context, end->type, end->limits, link);
-  if (err == HG_OK) err = end->side == HG_BIND ? hg_link_bind(link, address) : hg_link_connect(link, address);
-  return err == HG_OK
-             ? HG_OK
-             : fail(why, err, "cannot %s %s: %s", end->side == HG_BIND ? "bind" : "connect", address, hg_err_text(err));
-}
-
-static hg_err open_life(struct hg_runtime *runtime, struct hg_shell *shell) {
-  const struct hg_link_limits limits = HG_PEER_SIDE;
-  char address[64];
-  snprintf(address, sizeof address, "inproc://life/%s", shell->actor.name);
-  shell->core = runtime->core;
-  hg_err err = hg_link_open(runtime->core->context, HG_PAIR, limits, &shell->life);
-  if (err == HG_OK) err = hg_link_bind(&shell->life, address);
-  if (err == HG_OK) err = hg_link_open(runtime->core->context, HG_PAIR, limits, &shell->links[HG_PORT_LIFE]);
-  return err == HG_OK ? hg_link_connect(&shell->links[HG_PORT_LIFE], address) : err;
-}
-
-static hg_err wire(struct hg_runtime *runtime, hg_error *why) {
-  static const struct hg_endpoint ends[] = {HG_ENDPOINTS(HG_ENDPOINT_ROW)};
-  hg_err err = HG_OK;
-  for (int owner = 0; err == HG_OK && owner < HG_WORKER_POOL_ACTOR; owner++)
-    err = open_life(runtime, &runtime->shells[owner]);
-  if (err != HG_OK) return fail(why, err, "cannot open a socket for an actor: %s", hg_err_text(err));
-  for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
-    err = open_link(runtime, &ends[i], why);
-  struct hg_link *events = &runtime->shells[HG_EVENT_BUS_ACTOR].links[HG_PORT_EVENTS];
-  if (err == HG_OK) err = hg_outward_bind(events, runtime->core->places.events_endpoint, true, why);
-  const struct hg_config *config = runtime->core->config;
-  for (size_t i = 0; err == HG_OK && i < config->event_bind_count; i++) {
-    err = hg_outward_bind(events, config->event_binds[i], false, why);
-    if (err == HG_OK) hg_outward_note(config->event_binds[i], &runtime->event_files[i]);
-  }
-  return err;
-}
-
 // ---------------------------------------------------------------------------------------------------- actors
-
-static hg_err ledger_write(void *self, const struct hg_bytes *payloads, size_t count, hg_error *why) {
-  return hg_ledger_write(self, payloads, count, why);
-}
-static hg_err ledger_recover(void *self, uint64_t *stored_seq, hg_error *why) {
-  return hg_ledger_recover(self, stored_seq, why);
-}
-static hg_err ledger_checkpoint(void *self, bool idle, hg_error *why) {
-  return hg_ledger_checkpoint(self, idle, why);
-}
-static hg_err ledger_find_usage(void *self, struct hg_text usage_id, uint64_t *seq, uint64_t *content, hg_error *why) {
-  return hg_ledger_find_usage(self, usage_id, seq, content, why);
-}
-
-static hg_err ledger_find_permit(void *self, uint64_t permit, struct hg_ended_permit *out, hg_error *why) {
-  return hg_ledger_find_permit(self, permit, out, why);
-}
-
-static hg_err ledger_audit(void *self, bool anew, uint32_t rows, struct hg_audit_report *out, bool *done,
-                           hg_error *why) {
-  return hg_ledger_audit(self, anew, rows, out, done, why);
-}
-
-static hg_err ledger_fold(void *self, int64_t now_utc_us, uint32_t rows, uint64_t *folded, bool *more, hg_error *why) {
-  return hg_ledger_fold(self, now_utc_us, rows, folded, more, why);
-}
 
 static hg_err build(struct hg_runtime *runtime, const struct hg_ledger_state *state) {
   const struct hg_config *config = runtime->core->config;
-  const struct hg_store store = {
-      runtime->ledger,   ledger_write,       ledger_recover, ledger_checkpoint,
-      ledger_find_usage, ledger_find_permit, ledger_audit,   config->keep_days ? ledger_fold : NULL};
+  const struct hg_store store = hg_ledger_store(runtime->ledger, config->keep_days > 0);
   hg_err err = hg_tracker_new(config, state, &runtime->shells[HG_TRACKER_ACTOR].actor);
   if (err == HG_OK) err = hg_scheduler_new(config, &runtime->shells[HG_SCHEDULER_ACTOR].actor);
   if (err == HG_OK) err = hg_persister_new(store, state->last_seq, &runtime->shells[HG_PERSISTER_ACTOR].actor);
@@ -155,30 +71,24 @@ static hg_err hear_first_answer(struct hg_runtime *runtime, hg_error *why) {
   if (err == HG_OK) err = hg_get_usage(client, NULL, &usage, FIRST_ANSWER_MS);
   hg_client_destroy(&client);
   if (err == HG_ERR_TIMEOUT)
-    return fail(why, HG_ERR_STORE, "%s: the ledger took no write within %d s", runtime->core->config->ledger_path,
-                FIRST_ANSWER_MS / 1000);
-  return err == HG_OK ? HG_OK : fail(why, err, "the runtime did not start: %s", hg_err_text(err));
+    return hg_fail(why, HG_ERR_STORE, "%s: the ledger took no write within %d s", runtime->core->config->ledger_path,
+                   FIRST_ANSWER_MS / 1000);
+  return err == HG_OK ? HG_OK : hg_fail(why, err, "the runtime did not start: %s", hg_err_text(err));
 }
 
 // ---------------------------------------------------------------------------------------------------- worker threads
 
-static hg_err open_pool(struct hg_runtime *runtime, struct hg_shell *shell) {
-  static const struct hg_endpoint ends[] = {HG_WORKER_POOL_ENDPOINTS(HG_ENDPOINT_ROW)};
+static hg_err open_pool(struct hg_runtime *runtime) {
   const struct hg_worker_source threads = {runtime->workers, hg_workers_start};
-  hg_err err = hg_worker_pool_new(threads, &shell->actor);
-  if (err == HG_OK) err = open_life(runtime, shell);
-  for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
-    err = open_link(runtime, &ends[i], NULL);
-  return err;
+  const hg_err err = hg_worker_pool_new(threads, &runtime->shells[HG_WORKER_POOL_ACTOR].actor);
+  return err == HG_OK ? hg_wire_worker_pool(runtime->shells, runtime->core) : err;
 }
 
 // How the actor died; HG_OK: it did not.
 static hg_err close_shell(struct hg_shell *shell) {
   hg_shell_join(shell);
   const hg_err died_with = shell->died_with;
-  for (int port = 0; port < HG_PORT_COUNT; port++)
-    hg_link_close(&shell->links[port]);
-  hg_link_close(&shell->life);
+  hg_unwire(shell);
   if (shell->actor.destroy) shell->actor.destroy(shell->actor.self);
   *shell = (struct hg_shell){0};
   return died_with;
@@ -190,7 +100,7 @@ static hg_err start_workers(struct hg_runtime *runtime) {
   if (pool->started) return HG_OK;
   hg_err err = runtime->workers ? HG_OK : hg_workers_new(runtime->core->context, &runtime->workers);
   if (err == HG_OK && !pool->actor.self) {
-    err = open_pool(runtime, pool);
+    err = open_pool(runtime);
     if (err != HG_OK) (void)close_shell(pool);
   }
   if (err == HG_OK && !hg_workers_any(runtime->workers) && !hg_workers_start(runtime->workers)) err = HG_ERR_SYSTEM;
@@ -199,68 +109,10 @@ static hg_err start_workers(struct hg_runtime *runtime) {
 
 // ---------------------------------------------------------------------------------------------------- life and death
 
-static hg_err tell(struct hg_shell *shell, const struct hg_message *message) {
-  uint8_t frame[64];
-  const size_t size = hg_frame_encode(message, frame, sizeof frame);
-  return hg_link_send(&shell->life, 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
-}
-
-// Waits for a message of this kind, or for the actor's last word, which says how it ended.
-static hg_err hear(struct hg_shell *shell, enum hg_kind kind, int64_t deadline, hg_err *ended) {
-  for (;;) {
-    struct hg_received frame;
-    hg_peer peer;
-    hg_err err = hg_link_receive(&shell->life, &peer, &frame);
-    if (err == HG_OK) {
-      size_t size;
-      struct hg_message message;
-      const uint8_t *data = hg_received_data(&frame, &size);
-      const bool understood = hg_frame_decode(data, size, &message) == HG_OK;
-      hg_received_close(&frame);
-      if (understood && message.kind == HG_STOPPED && message.as.stopped.error)
-        *ended = (hg_err)message.as.stopped.error;
-      if (understood && (message.kind == kind || message.kind == HG_STOPPED)) return HG_OK;
-      continue;
-    }
-    const int64_t left = deadline - hg_clock_now().monotonic_us;
-    uint32_t readable;
-    if (left <= 0) return HG_ERR_TIMEOUT;
-    err = hg_links_wait(&shell->life, 1, 1, left, &readable);
-    if (err != HG_OK) return err;
-  }
-}
-
-static void drain(struct hg_runtime *runtime, int64_t timeout_us) {
-  struct hg_shell *scheduler = &runtime->shells[HG_SCHEDULER_ACTOR];
-  struct hg_message message;
-  hg_err ignored = HG_OK;
-  hg_message_init(&message, HG_DRAIN);
-  message.as.drain.timeout_us = (uint64_t)timeout_us;
-  if (tell(scheduler, &message) == HG_OK)
-    (void)hear(scheduler, HG_DRAINED, hg_clock_now().monotonic_us + timeout_us + STOP_WITHIN_US, &ignored);
-}
-
-// Lets an actor finish; `now`: one that waits for a store that fails is told to end at once.
-static hg_err stop(struct hg_shell *shell, bool now, int64_t within_us) {
-  if (!shell->started) return HG_OK;
-  if (shell->ended) return shell->ended_with;
-  struct hg_message message;
-  hg_err ended = HG_OK;
-  hg_message_init(&message, HG_STOP);
-  message.as.stop.now = now;
-  hg_err err = tell(shell, &message);
-  if (err == HG_OK) err = hear(shell, HG_STOPPED, hg_clock_now().monotonic_us + within_us, &ended);
-  if (err == HG_ERR_TIMEOUT && !now) {
-    err = stop(shell, true, STOP_NOW_WITHIN_US);
-    return err == HG_OK ? HG_ERR_STORE : err;
-  }
-  return err != HG_OK ? err : ended;
-}
-
 // A function can't be stopped from outside: without end. The threads themselves end with the context.
 static void stop_workers(struct hg_runtime *runtime) {
   struct hg_shell *pool = &runtime->shells[HG_WORKER_POOL_ACTOR];
-  (void)stop(pool, false, HG_NEVER / 2);
+  (void)hg_life_stop(pool, false, HG_NEVER / 2);
   hg_shell_join(pool);
 }
 
@@ -271,7 +123,7 @@ static hg_err stop_actors(struct hg_runtime *runtime) {
                                         HG_EVENT_BUS_ACTOR};
   hg_err result = HG_OK;
   for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-    const hg_err err = stop(&runtime->shells[order[i]], result != HG_OK, STOP_WITHIN_US);
+    const hg_err err = hg_life_stop(&runtime->shells[order[i]], result != HG_OK, STOP_WITHIN_US);
     if (err != HG_OK && result == HG_OK) result = err;
   }
   return result;
@@ -290,7 +142,7 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   pthread_mutex_lock(&runtime->core->workers_lock);
   runtime->core->runtime = NULL; // no worker pool starts from now on
   pthread_mutex_unlock(&runtime->core->workers_lock);
-  if (runtime->shells[HG_SCHEDULER_ACTOR].started) drain(runtime, timeout_us);
+  if (runtime->shells[HG_SCHEDULER_ACTOR].started) hg_life_drain(&runtime->shells[HG_SCHEDULER_ACTOR], timeout_us);
   if (runtime->workers) stop_workers(runtime);
   hg_err result = stop_actors(runtime);
   let_clients_hear(runtime->core);
@@ -340,7 +192,7 @@ hg_err hg_read_counter(hg_runtime *rt, unsigned index, hg_counter *out, int time
   struct hg_counters sum;
   pthread_mutex_lock(&rt->life_lock);
   const int64_t deadline = hg_clock_now().monotonic_us + timeout_us;
-  err = hg_count_all(rt->shells, shells_started(rt), ++rt->counts, deadline, &sum);
+  err = hg_life_count(rt->shells, shells_started(rt), ++rt->counts, deadline, &sum);
   pthread_mutex_unlock(&rt->life_lock);
   if (err != HG_OK) return err;
   const struct hg_counter_info *info = hg_counter_info((enum hg_counter_id)index);
@@ -354,8 +206,8 @@ hg_err hg_read_counter(hg_runtime *rt, unsigned index, hg_counter *out, int time
 static hg_err check_descriptors(hg_error *why) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_LEAST)
-    return fail(why, HG_ERR_SYSTEM, "only %llu file descriptors are allowed (ulimit -n); Headgate needs %d at least",
-                (unsigned long long)limit.rlim_cur, DESCRIPTORS_LEAST);
+    return hg_fail(why, HG_ERR_SYSTEM, "only %llu file descriptors are allowed (ulimit -n); Headgate needs %d at least",
+                   (unsigned long long)limit.rlim_cur, DESCRIPTORS_LEAST);
   return HG_OK;
 }
 
@@ -372,16 +224,16 @@ static hg_err assemble(struct hg_config *config, const struct hg_places *places,
     free(runtime);
     (void)hg_ledger_close(&ledger);
     hg_config_destroy(&config);
-    return fail(why, err, "%s", hg_err_text(err));
+    return hg_fail(why, err, "%s", hg_err_text(err));
   }
   pthread_mutex_init(&runtime->life_lock, NULL);
   runtime->ledger = ledger;
   runtime->core->runtime = runtime;
   runtime->core->start_workers = start_workers;
   err = build(runtime, state);
-  if (err != HG_OK) fail(why, err, "%s", hg_err_text(err));
-  if (err == HG_OK) err = wire(runtime, why);
-  if (err == HG_OK && (err = start(runtime)) != HG_OK) fail(why, err, "cannot start a thread");
+  if (err != HG_OK) hg_fail(why, err, "%s", hg_err_text(err));
+  if (err == HG_OK) err = hg_wire(runtime->shells, runtime->core, runtime->event_files, why);
+  if (err == HG_OK && (err = start(runtime)) != HG_OK) hg_fail(why, err, "cannot start a thread");
   if (err == HG_OK) err = hear_first_answer(runtime, why);
   if (err != HG_OK) {
     (void)take_down(runtime, 0);

@@ -1,6 +1,6 @@
 // Ties the files of a batch run together: input lines, the index of what is known, results and errors.
 #include "batch/batch.h"
-#include "batch/fail.h"
+#include "schemas/fail.h"
 #include "batch/line_index.h"
 #include "batch/line_reader.h"
 #include "batch/results_file.h"
@@ -60,9 +60,9 @@ static hg_err refuse_same_file(const struct hg_batch *batch, const struct stat *
                                hg_error *why) {
   struct stat other;
   if (!path || stat(path, &other) != 0 || other.st_dev != input->st_dev || other.st_ino != input->st_ino) return HG_OK;
-  return hg_batch_fail(why, HG_ERR_INVALID,
-                       "%s is the batch file itself (%s) and would be overwritten; name another file with -o", path,
-                       batch->input);
+  return hg_fail(why, HG_ERR_INVALID,
+                 "%s is the batch file itself (%s) and would be overwritten; name another file with -o", path,
+                 batch->input);
 }
 
 // Without O_NONBLOCK a named pipe would keep the opening until somebody writes to it.
@@ -72,9 +72,9 @@ static hg_err open_input(struct hg_batch *batch, hg_error *why) {
                         ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
                         : open(batch->options.input, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (batch->input_fd < 0 || fstat(batch->input_fd, &input) != 0)
-    return hg_batch_fail(why, HG_ERR_INVALID, "%s: the batch file can't be read: %s", batch->input, strerror(errno));
+    return hg_fail(why, HG_ERR_INVALID, "%s: the batch file can't be read: %s", batch->input, strerror(errno));
   if (S_ISDIR(input.st_mode))
-    return hg_batch_fail(why, HG_ERR_INVALID, "%s is a directory; name a batch file in it", batch->input);
+    return hg_fail(why, HG_ERR_INVALID, "%s is a directory; name a batch file in it", batch->input);
   const hg_err err = refuse_same_file(batch, &input, batch->output, why);
   if (err) return err;
   hg_line_reader_init(&batch->reader, batch->input_fd, HG_BODY_MAX);
@@ -128,9 +128,9 @@ static hg_err open_all(struct hg_batch *batch, hg_error *why) {
   hg_err err = open_input(batch, why);
   if (err) return err;
   if (getrandom(&batch->key, sizeof batch->key, 0) != (ssize_t)sizeof batch->key)
-    return hg_batch_fail(why, HG_ERR_SYSTEM, "the system gives no random numbers: %s", strerror(errno));
+    return hg_fail(why, HG_ERR_SYSTEM, "the system gives no random numbers: %s", strerror(errno));
   err = hg_line_index_new(&batch->index);
-  if (err) return hg_batch_fail(why, err, "%s: no memory", batch->input);
+  if (err) return hg_fail(why, err, "%s: no memory", batch->input);
   err = open_results(batch, why);
   batch->counts.results = hg_line_index_count(batch->index, HG_LINE_UNSEEN);
   return err;
@@ -139,11 +139,10 @@ static hg_err open_all(struct hg_batch *batch, hg_error *why) {
 hg_err hg_batch_open(const struct hg_batch_options *options, struct hg_batch **out, hg_error *why) {
   assert(options->input && (options->output || options->look_only));
   struct hg_batch *batch = calloc(1, sizeof *batch);
-  if (!batch) return hg_batch_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", options->input);
+  if (!batch) return hg_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", options->input);
   batch->input_fd = -1;
-  const hg_err err = copy_options(batch, options)
-                         ? open_all(batch, why)
-                         : hg_batch_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", options->input);
+  const hg_err err = copy_options(batch, options) ? open_all(batch, why)
+                                                  : hg_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", options->input);
   free(batch->orphans);
   batch->orphans = NULL;
   if (err) {
@@ -191,8 +190,8 @@ static hg_err refuse_line(struct hg_batch *batch, const char *text, hg_error *wh
 
 static hg_err refuse_duplicate(struct hg_batch *batch, hg_error *why) {
   hg_error text = HG_ERROR_INIT;
-  hg_batch_fail(&text, HG_ERR_INVALID, "line %llu: the custom_id \"%s\" was given before; make it unique",
-                (unsigned long long)batch->line.line_number, hg_show(batch->line.custom_id).text);
+  hg_fail(&text, HG_ERR_INVALID, "line %llu: the custom_id \"%s\" was given before; make it unique",
+          (unsigned long long)batch->line.line_number, hg_show(batch->line.custom_id).text);
   batch->counts.duplicates++;
   return tell_bad_line(batch, batch->line.custom_id, "duplicate_custom_id", text.text, why);
 }
@@ -204,11 +203,10 @@ static hg_err resume_line(struct hg_batch *batch, uint64_t stored_hash, bool *ru
   struct hg_line_entry entry = {line->request_hash, HG_LINE_DONE};
   batch->counts.changed += changed;
   if (changed && batch->options.changed == HG_CHANGED_STOP)
-    return hg_batch_fail(
-        why, HG_ERR_CONFLICT,
-        "%s, line %llu: the request of \"%s\" is not the one that succeeded before; run with --changed redo "
-        "to run such lines again, --changed keep to keep their results, or --fresh to start anew",
-        batch->input, (unsigned long long)line->line_number, hg_show(line->custom_id).text);
+    return hg_fail(why, HG_ERR_CONFLICT,
+                   "%s, line %llu: the request of \"%s\" is not the one that succeeded before; run with --changed redo "
+                   "to run such lines again, --changed keep to keep their results, or --fresh to start anew",
+                   batch->input, (unsigned long long)line->line_number, hg_show(line->custom_id).text);
   *run = changed && batch->options.changed == HG_CHANGED_REDO;
   if (*run) {
     entry.state = HG_LINE_RUNNING;
@@ -230,8 +228,7 @@ static hg_err consider_line(struct hg_batch *batch, bool *run, hg_error *why) {
                                          : refuse_duplicate(batch, why);
   const struct hg_line_entry entry = {line->request_hash, HG_LINE_RUNNING};
   const hg_err err = hg_line_index_put(batch->index, line->id_hash, entry);
-  if (err)
-    return hg_batch_fail(why, err, "%s, line %llu: no memory", batch->input, (unsigned long long)line->line_number);
+  if (err) return hg_fail(why, err, "%s, line %llu: no memory", batch->input, (unsigned long long)line->line_number);
   *run = true;
   return HG_OK;
 }
@@ -246,17 +243,15 @@ static hg_err read_line(struct hg_batch *batch, bool *run, hg_error *why) {
   const uint64_t number = batch->reader.line_number;
   if (err == HG_ERR_EMPTY || err == HG_ERR_BUSY) return err;
   if (err == HG_ERR_SYSTEM)
-    return hg_batch_fail(why, err, "%s, after line %llu: %s", batch->input, (unsigned long long)number,
-                         strerror(errno));
-  if (err == HG_ERR_NO_MEMORY) return hg_batch_fail(why, err, "%s: no memory for a line", batch->input);
+    return hg_fail(why, err, "%s, after line %llu: %s", batch->input, (unsigned long long)number, strerror(errno));
+  if (err == HG_ERR_NO_MEMORY) return hg_fail(why, err, "%s: no memory for a line", batch->input);
   batch->counts.lines++;
   hg_error fault = HG_ERROR_INIT;
   if (err == HG_ERR_RANGE)
-    hg_batch_fail(&fault, err, "line %llu: it is longer than %d bytes; shorten it", (unsigned long long)number,
-                  HG_BODY_MAX);
+    hg_fail(&fault, err, "line %llu: it is longer than %d bytes; shorten it", (unsigned long long)number, HG_BODY_MAX);
   if (!err) err = hg_batch_line_parse(text, len, number, batch->key, &batch->line, &fault);
   if (err == HG_ERR_RANGE || err == HG_ERR_INVALID) return refuse_line(batch, fault.text, why);
-  return err ? hg_batch_fail(why, err, "%s: %s", batch->input, fault.text) : consider_line(batch, run, why);
+  return err ? hg_fail(why, err, "%s: %s", batch->input, fault.text) : consider_line(batch, run, why);
 }
 
 hg_err hg_batch_next(struct hg_batch *batch, const struct hg_batch_line **out, hg_error *why) {
@@ -284,8 +279,8 @@ static hg_err finish(struct hg_batch *batch, struct hg_results_file *file, uint6
   struct hg_line_entry entry;
   assert(file);
   if (!hg_line_index_find(batch->index, id_hash, &entry) || entry.state != HG_LINE_RUNNING)
-    return hg_batch_fail(why, HG_ERR_INVALID, "\"%s\" is not running, so it can't finish",
-                         hg_show(result->custom_id ? result->custom_id : "?").text);
+    return hg_fail(why, HG_ERR_INVALID, "\"%s\" is not running, so it can't finish",
+                   hg_show(result->custom_id ? result->custom_id : "?").text);
   struct hg_result whole = *result;
   whole.request_hash = entry.request_hash;
   whole.ledger = batch->options.ledger;

@@ -1,6 +1,6 @@
 // Parses the lines of batch files and of result files.
 #include "batch/line.h"
-#include "batch/fail.h"
+#include "schemas/fail.h"
 #include "batch/json_text.h"
 
 #include <endian.h>
@@ -44,7 +44,7 @@ struct line_context {
 };
 
 static hg_err refuse(const struct line_context *line, const char *what, const char *to_do) {
-  return hg_batch_fail(line->why, HG_ERR_INVALID, "line %llu: %s; %s", (unsigned long long)line->number, what, to_do);
+  return hg_fail(line->why, HG_ERR_INVALID, "line %llu: %s; %s", (unsigned long long)line->number, what, to_do);
 }
 
 // Copies a string member into the line's storage at *free_at. NULL and a reason: it can't be.
@@ -144,8 +144,8 @@ hg_err hg_batch_line_parse(const char *text, size_t len, uint64_t line_number, s
   size_t where;
   const char *fault = hg_json_check(text, len, &root, &where);
   if (fault)
-    return hg_batch_fail(why, HG_ERR_INVALID, "line %llu, byte %zu: %s; each line must be one JSON object",
-                         (unsigned long long)line_number, where + 1, fault);
+    return hg_fail(why, HG_ERR_INVALID, "line %llu, byte %zu: %s; each line must be one JSON object",
+                   (unsigned long long)line_number, where + 1, fault);
   if (root.type != HG_JSON_OBJECT) return refuse(&line, "it is not a JSON object", "each line must be one");
   struct hg_json_field found[BATCH_MEMBERS] = {[CUSTOM_ID] = {.name = "custom_id"},
                                                [METHOD] = {.name = "method"},
@@ -156,8 +156,7 @@ hg_err hg_batch_line_parse(const char *text, size_t len, uint64_t line_number, s
   hg_err err = check_members(found, &line);
   if (err) return err;
   out->storage = malloc(found[CUSTOM_ID].value.len + found[URL].value.len + found[BUDGET].value.len + 1);
-  if (!out->storage)
-    return hg_batch_fail(why, HG_ERR_NO_MEMORY, "line %llu: no memory", (unsigned long long)line_number);
+  if (!out->storage) return hg_fail(why, HG_ERR_NO_MEMORY, "line %llu: no memory", (unsigned long long)line_number);
   err = take_members(found, &line, out);
   if (err) {
     hg_batch_line_clear(out);

@@ -1,7 +1,7 @@
 // Writes result lines in durable groups. A group stays in memory until it is synced, so that a failed write or sync can
 // be taken back (the file is cut to its last synced length) and tried again whole. Opening is in results_open.c.
 #include "batch/results_file.h"
-#include "batch/fail.h"
+#include "schemas/fail.h"
 #include "batch/results_private.h"
 
 #include <errno.h>
@@ -13,18 +13,17 @@
 #include <unistd.h>
 
 hg_err hg_results_fail(const struct hg_results_file *file, const char *what, hg_error *why) {
-  return hg_batch_fail(why, HG_ERR_STORE, "%s: %s: %s; mend that and run the same command again, it goes on from here",
-                       file->path, what, strerror(errno));
+  return hg_fail(why, HG_ERR_STORE, "%s: %s: %s; mend that and run the same command again, it goes on from here",
+                 file->path, what, strerror(errno));
 }
 
 hg_err hg_results_file_append(struct hg_results_file *file, const struct hg_result *result, hg_error *why) {
   if (file->group.len >= 8 * HG_GROUP_BYTES)
-    return hg_batch_fail(why, HG_ERR_BUSY, "%s: the group of results is full; sync it first", file->path);
+    return hg_fail(why, HG_ERR_BUSY, "%s: the group of results is full; sync it first", file->path);
   const hg_err err = hg_result_line_print(&file->group, result);
   if (err == HG_ERR_INVALID)
-    return hg_batch_fail(why, err, "%s: an answer of %zu bytes is too long for a result line", file->path,
-                         result->body_len);
-  return err ? hg_batch_fail(why, err, "%s: no memory for a result line", file->path) : HG_OK;
+    return hg_fail(why, err, "%s: an answer of %zu bytes is too long for a result line", file->path, result->body_len);
+  return err ? hg_fail(why, err, "%s: no memory for a result line", file->path) : HG_OK;
 }
 
 bool hg_results_file_group_full(const struct hg_results_file *file) {
@@ -41,16 +40,15 @@ static hg_err check_file(struct hg_results_file *file, hg_error *why) {
   struct stat now, named;
   if (fstat(file->fd, &now) != 0) return hg_results_fail(file, "its length can't be read", why);
   if (stat(file->path, &named) != 0 || named.st_dev != now.st_dev || named.st_ino != now.st_ino)
-    return hg_batch_fail(
+    return hg_fail(
         why, HG_ERR_STORE,
         "%s: the file was moved or removed while this run writes to it; put it back, or run the same command again",
         file->path);
   if ((uint64_t)now.st_size == file->synced) return HG_OK;
-  return hg_batch_fail(
-      why, HG_ERR_STORE,
-      "%s: another program changed the file while this run writes to it (it has %lld bytes, not %llu); "
-      "run the same command again when nothing else writes to it",
-      file->path, (long long)now.st_size, (unsigned long long)file->synced);
+  return hg_fail(why, HG_ERR_STORE,
+                 "%s: another program changed the file while this run writes to it (it has %lld bytes, not %llu); "
+                 "run the same command again when nothing else writes to it",
+                 file->path, (long long)now.st_size, (unsigned long long)file->synced);
 }
 
 static bool write_group(const struct hg_results_file *file) {

@@ -1,5 +1,5 @@
 // Opens a results file: takes its lock, moves an old one aside, reads what is there, repairs what a crash tore.
-#include "batch/fail.h"
+#include "schemas/fail.h"
 #include "batch/line_reader.h"
 #include "batch/results_private.h"
 #include "usage/json_scan.h"
@@ -24,12 +24,11 @@ static hg_err open_once(struct hg_results_file *file, bool *moved, hg_error *why
   struct stat opened, named;
   if (fstat(file->fd, &opened) != 0) return hg_results_fail(file, "it can't be read", why);
   if (!S_ISREG(opened.st_mode))
-    return hg_batch_fail(why, HG_ERR_INVALID, "%s is not a regular file; results need one, name another with -o",
-                         file->path);
+    return hg_fail(why, HG_ERR_INVALID, "%s is not a regular file; results need one, name another with -o", file->path);
   if (flock(file->fd, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return hg_results_fail(file, "it can't be locked", why);
-    return hg_batch_fail(why, HG_ERR_BUSY, "another run is writing to %s; wait for it, or name another file with -o",
-                         file->path);
+    return hg_fail(why, HG_ERR_BUSY, "another run is writing to %s; wait for it, or name another file with -o",
+                   file->path);
   }
   *moved = stat(file->path, &named) != 0 || named.st_dev != opened.st_dev || named.st_ino != opened.st_ino;
   return HG_OK;
@@ -43,14 +42,14 @@ static hg_err open_locked(struct hg_results_file *file, hg_error *why) {
     close(file->fd);
     file->fd = -1;
   }
-  return hg_batch_fail(why, HG_ERR_BUSY, "%s is renamed again and again by another program", file->path);
+  return hg_fail(why, HG_ERR_BUSY, "%s is renamed again and again by another program", file->path);
 }
 
 // Makes the file's name durable, which its own fdatasync does not.
 static hg_err sync_directory(const struct hg_results_file *file, hg_error *why) {
   const char *slash = strrchr(file->path, '/');
   char *directory = slash ? strndup(file->path, slash == file->path ? 1 : (size_t)(slash - file->path)) : strdup(".");
-  if (!directory) return hg_batch_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", file->path);
+  if (!directory) return hg_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", file->path);
   const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   free(directory);
   // Some file systems can't sync a directory (EINVAL); one that may be written but not read can't be opened.
@@ -68,7 +67,7 @@ static struct hg_results_file *file_new(const char *path, hg_error *why) {
   if (!file || !copy) {
     free(file);
     free(copy);
-    hg_batch_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", path);
+    hg_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", path);
     return NULL;
   }
   *file = (struct hg_results_file){.fd = -1, .path = copy};
@@ -93,7 +92,7 @@ static void note(const struct hg_results_visitor *visitor, const char *text) {
 static hg_err move_aside(struct hg_results_file *file, const struct hg_results_visitor *visitor, hg_error *why) {
   const size_t room = strlen(file->path) + 16;
   char *name = malloc(room);
-  if (!name) return hg_batch_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", file->path);
+  if (!name) return hg_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", file->path);
   int result = -1;
   for (unsigned n = 1; result != 0 && n < 100000; n++) {
     snprintf(name, room, "%s.%u", file->path, n);
@@ -175,7 +174,7 @@ static hg_err scan_lines(struct scan *scan, struct hg_line_reader *reader, hg_er
       continue;
     }
     if (!err) err = scan_line(scan, reader, text, len);
-    if (err == HG_ERR_NO_MEMORY) return hg_batch_fail(why, err, "%s: no memory to read it", scan->file->path);
+    if (err == HG_ERR_NO_MEMORY) return hg_fail(why, err, "%s: no memory to read it", scan->file->path);
     if (err) return err;
   }
 }
@@ -190,10 +189,9 @@ static hg_err scan_file(struct scan *scan, hg_error *why) {
 
 static hg_err refuse_other(const struct scan *scan, hg_error *why) {
   if (scan->results > 0 || scan->garbage == 0) return HG_OK;
-  return hg_batch_fail(
-      why, HG_ERR_INVALID,
-      "%s holds something other than results; name another file with -o, or move it aside with --fresh",
-      scan->file->path);
+  return hg_fail(why, HG_ERR_INVALID,
+                 "%s holds something other than results; name another file with -o, or move it aside with --fresh",
+                 scan->file->path);
 }
 
 // --- opening for results
@@ -275,10 +273,10 @@ static hg_err read_and_empty(struct hg_results_file *file, const struct hg_resul
   const hg_err err = scan_file(&scan, why);
   if (err) return err;
   if (scan.successes > 0 || (scan.results == 0 && scan.garbage > 0))
-    return hg_batch_fail(why, HG_ERR_INVALID,
-                         "%s holds %s and would be overwritten by the failures of this run; move it away, or name "
-                         "another results file with -o",
-                         file->path, scan.successes > 0 ? "results" : "something other than failures");
+    return hg_fail(why, HG_ERR_INVALID,
+                   "%s holds %s and would be overwritten by the failures of this run; move it away, or name "
+                   "another results file with -o",
+                   file->path, scan.successes > 0 ? "results" : "something other than failures");
   return ftruncate(file->fd, 0) == 0 ? HG_OK : hg_results_fail(file, "it can't be emptied", why);
 }
 
@@ -307,7 +305,7 @@ hg_err hg_results_file_look(const char *path, const struct hg_results_visitor *v
   hg_err err = HG_OK;
   if (file->fd < 0) err = errno == ENOENT ? HG_ERR_EMPTY : hg_results_fail(file, "it can't be opened", why);
   else if (fstat(file->fd, &kind) != 0 || !S_ISREG(kind.st_mode))
-    err = hg_batch_fail(why, HG_ERR_INVALID, "%s is not a regular file; results need one, name another with -o", path);
+    err = hg_fail(why, HG_ERR_INVALID, "%s is not a regular file; results need one, name another with -o", path);
   if (!err) err = scan_file(&scan, why);
   if (!err) err = refuse_other(&scan, why);
   hg_results_file_close(&file, false);

@@ -1,8 +1,9 @@
 // Binding outward endpoints with the checks that libzmq does not make.
 #include "bus/outward.h"
 
+#include "schemas/fail.h"
+
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,22 +11,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-__attribute__((format(printf, 2, 3))) static hg_err refuse(hg_error *why, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  why->code = HG_ERR_SYSTEM;
-  vsnprintf(why->text, sizeof why->text, format, arguments);
-  va_end(arguments);
-  return HG_ERR_SYSTEM;
-}
-
 static hg_err make_folder(const char *path, hg_error *why) {
   char folder[HG_PATH_MAX + 1];
   const char *slash = strrchr(path, '/');
   if (!slash || slash == path) return HG_OK;
   snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
   if (mkdir(folder, 0700) == 0 || errno == EEXIST) return HG_OK;
-  return refuse(why, "cannot make the folder %s of the endpoint ipc://%s: %s", folder, path, strerror(errno));
+  return hg_fail(why, HG_ERR_SYSTEM, "cannot make the folder %s of the endpoint ipc://%s: %s", folder, path,
+                 strerror(errno));
 }
 
 // A socket that nobody listens on is left over from a process that died.
@@ -44,9 +37,11 @@ static hg_err check_path(const char *path, bool is_ours, hg_error *why) {
   struct stat found;
   if (lstat(path, &found) != 0) return HG_OK;
   if (!S_ISSOCK(found.st_mode))
-    return refuse(why, "ipc://%s: something that is not a socket stands there; move it or name another path", path);
+    return hg_fail(why, HG_ERR_SYSTEM,
+                   "ipc://%s: something that is not a socket stands there; move it or name another path", path);
   if (!is_ours && somebody_listens(path))
-    return refuse(why, "ipc://%s: another process is listening there; stop it or name another path", path);
+    return hg_fail(why, HG_ERR_SYSTEM, "ipc://%s: another process is listening there; stop it or name another path",
+                   path);
   return HG_OK;
 }
 
@@ -62,7 +57,7 @@ hg_err hg_outward_bind(struct hg_link *link, const char *endpoint, bool is_ours,
   if (path && err == HG_OK) err = check_path(path, is_ours, why);
   if (err != HG_OK) return err;
   if (hg_link_bind(link, endpoint) == HG_OK) return HG_OK;
-  return refuse(why, "cannot bind %s: %s", endpoint, strerror(errno));
+  return hg_fail(why, HG_ERR_SYSTEM, "cannot bind %s: %s", endpoint, strerror(errno));
 }
 
 void hg_outward_note(const char *endpoint, struct hg_outward_file *out) {

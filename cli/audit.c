@@ -59,8 +59,8 @@ static hg_err take_answer(const struct hg_message *answer, struct found *found, 
     return HG_OK;
   }
   const struct hg_command_done_message *done = &answer->as.command_done;
-  return hg_cli_fail(why, done->error ? (hg_err)done->error : HG_ERR_PROTOCOL, "the runtime says: %.*s",
-                     (int)done->reason.size, done->reason.data);
+  return hg_fail(why, done->error ? (hg_err)done->error : HG_ERR_PROTOCOL, "the runtime says: %.*s",
+                 (int)done->reason.size, done->reason.data);
 }
 
 // An audit takes as long as the journal is; so there is no deadline but the runtime's life.
@@ -78,7 +78,7 @@ static hg_err ask(const struct hg_site *site, const struct hg_holder *holder, st
     if (err != HG_ERR_EMPTY) return err;
     err = HG_OK;
   }
-  return hg_cli_fail(why, err, "the runtime gave no answer: %s", hg_err_text(err));
+  return hg_fail(why, err, "the runtime gave no answer: %s", hg_err_text(err));
 }
 
 static hg_err audit_live(const struct hg_site *site, struct found *found, hg_error *why) {
@@ -86,7 +86,7 @@ static hg_err audit_live(const struct hg_site *site, struct found *found, hg_err
   struct hg_control control = {0};
   if (hg_site_holder(site, &holder) != HG_OK) return HG_ERR_NO_RUNTIME;
   hg_err err = hg_control_open(&control, holder.control);
-  if (err != HG_OK) return hg_cli_fail(why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
+  if (err != HG_OK) return hg_fail(why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
   err = ask(site, &holder, &control, found, why);
   hg_control_close(&control);
   return err;

@@ -15,7 +15,7 @@ static hg_err change_live(const struct hg_site *site, const struct hg_change *ch
   struct hg_control control = {0};
   if (hg_site_holder(site, &holder) != HG_OK) return HG_ERR_NO_RUNTIME;
   hg_err err = hg_control_open(&control, holder.control);
-  if (err != HG_OK) return hg_cli_fail(why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
+  if (err != HG_OK) return hg_fail(why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
   err = change->live(change->context, &control, hg_clock_now().monotonic_us + DURABLE_WITHIN_MS * INT64_C(1000), why);
   hg_control_close(&control);
   if (err == HG_ERR_TIMEOUT && hg_site_holder(site, &holder) != HG_OK) return HG_ERR_NO_RUNTIME;
@@ -26,7 +26,7 @@ static hg_err change_live(const struct hg_site *site, const struct hg_change *ch
 // next run with that flag as another one.
 static hg_err keep_limit(struct hg_site *site, hg_error *why) {
   struct hg_ledger_budget *stored = calloc(site->config->budget_count, sizeof *stored);
-  if (!stored) return hg_cli_fail(why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
+  if (!stored) return hg_fail(why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
   const hg_err err = hg_ledger_read_budgets(site->config, &site->places, LEDGER_PATIENCE_MS, stored, why);
   if (err == HG_OK && !stored[0].is_new) site->config->budgets[0].hard_limit = stored[0].configured_limit;
   free(stored);
@@ -50,11 +50,11 @@ static hg_err change_stored(struct hg_site *site, const struct hg_change *change
   if (err == HG_OK) err = hg_open_config(&config, &runtime, NULL, why);
   if (err != HG_OK) return err;
   err = hg_client_new(runtime, &client);
-  if (err != HG_OK) hg_cli_fail(why, err, "%s", hg_err_text(err));
+  if (err != HG_OK) hg_fail(why, err, "%s", hg_err_text(err));
   else err = change->stored(change->context, client, DURABLE_WITHIN_MS, why);
   hg_client_destroy(&client);
   const hg_err closed = hg_close(&runtime, 0);
-  return err != HG_OK || closed == HG_OK ? err : hg_cli_fail(why, closed, "%s", hg_err_text(closed));
+  return err != HG_OK || closed == HG_OK ? err : hg_fail(why, closed, "%s", hg_err_text(closed));
 }
 
 hg_err hg_site_change(struct hg_site *site, const struct hg_change *change, hg_error *why) {

@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +16,6 @@
 
 #define HOLDER_BYTES 8192
 #define GLANCE_NS 20000000L // between two looks at a ledger that somebody holds for a moment
-
-hg_err hg_cli_fail(hg_error *why, hg_err code, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(why->text, sizeof why->text, format, arguments);
-  va_end(arguments);
-  return why->code = code;
-}
 
 static int exit_code_of(hg_err err) {
   switch (err) {
@@ -72,11 +63,11 @@ int hg_cli_usage(const char *usage, bool asked) {
 hg_err hg_site_open(const char *config_file, const char *ledger_file, struct hg_site *out, hg_error *why) {
   *out = (struct hg_site){.from_ledger = ledger_file != NULL};
   if (config_file && ledger_file)
-    return hg_cli_fail(why, HG_ERR_INVALID, "--config and --ledger both say where the ledger is: give one of them");
+    return hg_fail(why, HG_ERR_INVALID, "--config and --ledger both say where the ledger is: give one of them");
   if (!config_file && !ledger_file && access(HG_CLI_CONFIG_FILE, F_OK) != 0)
-    return hg_cli_fail(why, HG_ERR_CONFIG,
-                       "there is no " HG_CLI_CONFIG_FILE
-                       " here: name a configuration with --config FILE, or the ledger of a run with --ledger FILE");
+    return hg_fail(why, HG_ERR_CONFIG,
+                   "there is no " HG_CLI_CONFIG_FILE
+                   " here: name a configuration with --config FILE, or the ledger of a run with --ledger FILE");
   hg_err err = ledger_file ? hg_config_minimal(HG_TOKENS_MAX, ledger_file, &out->config, why)
                            : hg_config_read(config_file ? config_file : HG_CLI_CONFIG_FILE, &out->config, why);
   if (err != HG_OK) return err;
@@ -195,16 +186,16 @@ static hg_err judge(const struct hg_message *answer, const char *what, hg_error 
   if (answer->kind != HG_COMMAND_DONE) return HG_OK;
   const struct hg_command_done_message *done = &answer->as.command_done;
   if (done->error == HG_OK) return HG_OK;
-  return hg_cli_fail(why, (hg_err)done->error, "%s: %.*s", what, (int)done->reason.size, done->reason.data);
+  return hg_fail(why, (hg_err)done->error, "%s: %.*s", what, (int)done->reason.size, done->reason.data);
 }
 
 static hg_err ask_for(struct hg_control *control, struct hg_message *question, enum hg_kind wanted, const char *what,
                       int64_t deadline_us, struct hg_message *answer, hg_error *why) {
   const hg_err err = ask(control, question, deadline_us, answer);
-  if (err != HG_OK) return hg_cli_fail(why, err, "the runtime gave no answer: %s", hg_err_text(err));
+  if (err != HG_OK) return hg_fail(why, err, "the runtime gave no answer: %s", hg_err_text(err));
   const hg_err refused = judge(answer, what, why);
   if (refused == HG_OK && answer->kind != wanted)
-    return hg_cli_fail(why, HG_ERR_PROTOCOL, "the runtime answered with something else: is it of another version?");
+    return hg_fail(why, HG_ERR_PROTOCOL, "the runtime answered with something else: is it of another version?");
   return refused;
 }
 
@@ -266,7 +257,7 @@ static hg_err status_of_ledger(struct hg_site *site, const char *budget, struct 
 static hg_err status_of_holder(const struct hg_holder *holder, const char *budget, int64_t deadline_us,
                                struct hg_control *control, struct hg_message *report, hg_error *why) {
   const hg_err err = hg_control_open(control, holder->control);
-  if (err != HG_OK) return hg_cli_fail(why, err, "cannot connect to %s: %s", holder->control, hg_err_text(err));
+  if (err != HG_OK) return hg_fail(why, err, "cannot connect to %s: %s", holder->control, hg_err_text(err));
   return hg_control_status(control, budget, deadline_us, report, why);
 }
 
@@ -288,8 +279,8 @@ hg_err hg_site_status(struct hg_site *site, const char *budget, struct hg_contro
     const hg_err err = status_of_ledger(site, budget, report, why);
     if (err != HG_ERR_LEDGER_IN_USE) return err;
     if (asked == HG_ERR_TIMEOUT) {
-      hg_cli_fail(why, asked, "the runtime (pid %lld) holds \"%s\" but did not answer on %s within %d s",
-                  (long long)holder.pid, site->config->ledger_path, holder.control, HG_CONTROL_PATIENCE_MS / 1000);
+      hg_fail(why, asked, "the runtime (pid %lld) holds \"%s\" but did not answer on %s within %d s",
+              (long long)holder.pid, site->config->ledger_path, holder.control, HG_CONTROL_PATIENCE_MS / 1000);
       return hg_site_explain(site, asked, why);
     }
     if (hg_clock_now().monotonic_us >= deadline) return err;

@@ -5,6 +5,7 @@
 
 #include "bus/links.h"
 #include "config/config.h"
+#include "schemas/fail.h"
 #include "schemas/message.h"
 
 #define HG_CLI_CONFIG_FILE "devs.config.json" // what is read when neither --config nor --ledger is given
@@ -72,8 +73,6 @@ struct hg_change {
 // It may be asked for twice, when a runtime ends before it answers: it must count once.
 hg_err hg_site_change(struct hg_site *site, const struct hg_change *change, hg_error *why);
 
-// Fills in `why` and returns the code.
-hg_err hg_cli_fail(hg_error *why, hg_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 // Prints "headgate SUBCOMMAND: TEXT" to stderr and gives the exit code: 1 nothing found, 2 usage or configuration,
 // 4 the ledger can't be used.
 int hg_cli_exit(const char *subcommand, const hg_error *why);

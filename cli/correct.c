@@ -43,7 +43,7 @@ static hg_err correct_stored(void *context, hg_client *client, int timeout_ms, h
   const struct correction *correction = context;
   const hg_err err =
       hg_correct_once(client, correction->budget, correction->tokens, correction->why, correction->id, timeout_ms);
-  return err == HG_OK ? HG_OK : hg_cli_fail(why, err, "budget \"%s\": %s", correction->budget, hg_err_text(err));
+  return err == HG_OK ? HG_OK : hg_fail(why, err, "budget \"%s\": %s", correction->budget, hg_err_text(err));
 }
 
 // Asked twice, when a runtime ends before it answers, it counts once all the same.
@@ -51,7 +51,7 @@ static hg_err give_id(struct correction *correction, hg_error *why) {
   uint64_t random[2];
   if (correction->id) return HG_OK;
   if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-    return hg_cli_fail(why, HG_ERR_SYSTEM, "the system gives no random numbers");
+    return hg_fail(why, HG_ERR_SYSTEM, "the system gives no random numbers");
   snprintf(correction->random_id, sizeof correction->random_id, "correct-%016llx%016llx", (unsigned long long)random[0],
            (unsigned long long)random[1]);
   correction->id = correction->random_id;

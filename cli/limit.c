@@ -40,7 +40,7 @@ static hg_err set_stored(void *context, hg_client *client, int timeout_ms, hg_er
   hg_err err = hg_get_usage(client, limit->budget, &figures, timeout_ms);
   limit->previous = figures.hard_limit;
   if (err == HG_OK) err = hg_set_hard_limit(client, limit->budget, limit->tokens, timeout_ms);
-  return err == HG_OK ? HG_OK : hg_cli_fail(why, err, "budget \"%s\": %s", limit->budget, hg_err_text(err));
+  return err == HG_OK ? HG_OK : hg_fail(why, err, "budget \"%s\": %s", limit->budget, hg_err_text(err));
 }
 
 static int change_limit(const char *config, const char *ledger, struct limit *limit) {

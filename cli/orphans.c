@@ -71,14 +71,14 @@ static hg_err list(struct source *source, bool json, hg_error *why) {
   hg_err err;
   while ((err = next_orphan(source, &orphan, why)) == HG_OK && orphan.id != 0) {
     if (!(json ? print_json(&orphan) : print_row(&orphan)))
-      return hg_cli_fail(why, HG_ERR_SYSTEM, "the list cannot be printed");
+      return hg_fail(why, HG_ERR_SYSTEM, "the list cannot be printed");
     count++;
     tokens += orphan.tokens;
   }
   if (err == HG_OK && !json)
     printf(count ? "%s orphan%s, %s tokens\n" : "no orphans\n", hg_figure_count(count).text, count == 1 ? "" : "s",
            hg_figure_count(tokens).text);
-  if (err == HG_OK && fflush(stdout) != 0) return hg_cli_fail(why, HG_ERR_SYSTEM, "the list cannot be printed");
+  if (err == HG_OK && fflush(stdout) != 0) return hg_fail(why, HG_ERR_SYSTEM, "the list cannot be printed");
   return err;
 }
 
@@ -89,7 +89,7 @@ static int list_orphans(const char *config, const char *ledger, bool json) {
   if (hg_site_open(config, ledger, &site, &why) != HG_OK) return hg_cli_exit("orphans", &why);
   struct source source = {.site = &site, .live = hg_site_holder(&site, &holder) == HG_OK};
   hg_err err = source.live ? hg_control_open(&source.control, holder.control) : HG_OK;
-  if (err != HG_OK) hg_cli_fail(&why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
+  if (err != HG_OK) hg_fail(&why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
   else err = hg_site_explain(&site, list(&source, json, &why), &why);
   hg_control_close(&source.control);
   hg_site_close(&site);

@@ -71,7 +71,7 @@ static void on_progress(void *context, const struct hg_run_figures *figures) {
 // ---------------------------------------------------------------------------------------------- opening
 
 static hg_err fail(hg_error *why, hg_err err, const char *what, const char *text) {
-  return hg_cli_fail(why, err, "%s: %s", what, text);
+  return hg_fail(why, err, "%s: %s", what, text);
 }
 
 static hg_err check_files(struct run *run, hg_error *why) {
@@ -173,7 +173,7 @@ static hg_err open_batch(struct run *run) {
                                            .context = run};
   const hg_err err = hg_batch_open(&options, &run->batch, &run->why);
   free(permits);
-  return err == HG_ERR_CANCELLED ? hg_cli_fail(&run->why, err, HG_RUN_INTERRUPTED) : err;
+  return err == HG_ERR_CANCELLED ? hg_fail(&run->why, err, HG_RUN_INTERRUPTED) : err;
 }
 
 // ---------------------------------------------------------------------------------------------- running

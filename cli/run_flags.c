@@ -181,7 +181,7 @@ static hg_err limit_only(const struct hg_run_flags *flags, struct hg_config **ou
   size_t len = strlen(output);
   if (len > 6 && strcmp(output + len - 6, ".jsonl") == 0) len -= 6;
   char *ledger = malloc(len + 4);
-  if (!ledger) return hg_cli_fail(why, HG_ERR_NO_MEMORY, "no memory for the configuration");
+  if (!ledger) return hg_fail(why, HG_ERR_NO_MEMORY, "no memory for the configuration");
   snprintf(ledger, len + 4, "%.*s.db", (int)len, output);
   const hg_err err = hg_config_minimal(flags->limit, ledger, out, why);
   free(ledger);
@@ -193,7 +193,7 @@ static hg_err add_bind(struct hg_config *config, const char *endpoint, hg_error 
   json_t *json = json_pack("{s:{s:i}, s:{s:[s]}}", "tokenBudget", "hardLimitTokens", 1, "eventBus", "bind", endpoint);
   char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
   json_decref(json);
-  if (!text) return hg_cli_fail(why, HG_ERR_CONFIG, "ConfigurationError: --bind takes UTF-8 text");
+  if (!text) return hg_fail(why, HG_ERR_CONFIG, "ConfigurationError: --bind takes UTF-8 text");
   struct hg_config *checked = NULL;
   hg_err err = hg_config_parse(text, strlen(text), "--bind", NULL, &checked, why);
   free(text);
@@ -205,7 +205,7 @@ static hg_err add_bind(struct hg_config *config, const char *endpoint, hg_error 
     checked->event_binds[0] = NULL; // moved
     checked->event_bind_count = 0;
   } else {
-    err = hg_cli_fail(why, HG_ERR_NO_MEMORY, "no memory for the configuration");
+    err = hg_fail(why, HG_ERR_NO_MEMORY, "no memory for the configuration");
   }
   hg_config_destroy(&checked);
   return err;
@@ -214,8 +214,8 @@ static hg_err add_bind(struct hg_config *config, const char *endpoint, hg_error 
 static hg_err check_budget(const struct hg_config *config, const char *name, hg_error *why) {
   for (uint32_t i = 0; !name || i < config->budget_count; i++)
     if (!name || strcmp(config->budgets[i].name, name) == 0) return HG_OK;
-  return hg_cli_fail(why, HG_ERR_CONFIG, "ConfigurationError: %s has no budget \"%.*s\" in tokenBudget.budgets",
-                     config->source, HG_BUDGET_NAME_MAX, name);
+  return hg_fail(why, HG_ERR_CONFIG, "ConfigurationError: %s has no budget \"%.*s\" in tokenBudget.budgets",
+                 config->source, HG_BUDGET_NAME_MAX, name);
 }
 
 hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why) {

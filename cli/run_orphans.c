@@ -23,12 +23,12 @@ hg_err hg_run_orphans_list(struct hg_run_orphans *orphans, hg_error *why) {
     hg_orphan orphan = HG_ORPHAN_INIT;
     const hg_err err = hg_next_orphan(orphans->client, after, &orphan, ANSWER_MS);
     if (err == HG_ERR_EMPTY) return HG_OK;
-    if (err) return hg_cli_fail(why, err, "the runtime: %s", hg_err_text(err));
-    if (hg_run_signals_came()) return hg_cli_fail(why, HG_ERR_CANCELLED, HG_RUN_INTERRUPTED);
+    if (err) return hg_fail(why, err, "the runtime: %s", hg_err_text(err));
+    if (hg_run_signals_came()) return hg_fail(why, HG_ERR_CANCELLED, HG_RUN_INTERRUPTED);
     if (orphans->count == capacity) {
       capacity = capacity ? 2 * capacity : 16;
       hg_orphan *longer = realloc(orphans->list, capacity * sizeof *longer);
-      if (!longer) return hg_cli_fail(why, HG_ERR_NO_MEMORY, "run: %s", hg_err_text(HG_ERR_NO_MEMORY));
+      if (!longer) return hg_fail(why, HG_ERR_NO_MEMORY, "run: %s", hg_err_text(HG_ERR_NO_MEMORY));
       orphans->list = longer;
     }
     orphans->list[orphans->count++] = orphan;
@@ -100,8 +100,8 @@ hg_err hg_run_orphans_settle(struct hg_run_orphans *orphans, const struct hg_res
   else return HG_OK; // nobody knows
   const bool refused = err == HG_ERR_CONFLICT || err == HG_ERR_UNKNOWN_PERMIT || err == HG_ERR_RANGE;
   if (err)
-    hg_cli_fail(why, err, "call %016llx of an earlier run can't be settled and stays charged: %s",
-                (unsigned long long)line->permit, hg_err_text(err));
+    hg_fail(why, err, "call %016llx of an earlier run can't be settled and stays charged: %s",
+            (unsigned long long)line->permit, hg_err_text(err));
   if (refused) hg_run_say(why->text);
   if (err) return refused ? HG_OK : err;
   orphans->settled++;

@@ -45,7 +45,7 @@ static hg_err settle_stored(void *context, hg_client *client, int timeout_ms, hg
   hg_usage_report used = HG_USAGE_REPORT_INIT;
   used.tokens = settlement->tokens;
   const hg_err err = hg_settle(client, (hg_permit){settlement->permit}, &used, timeout_ms);
-  return err == HG_OK ? HG_OK : hg_cli_fail(why, err, "%s: %s", what, hg_err_text(err));
+  return err == HG_OK ? HG_OK : hg_fail(why, err, "%s: %s", what, hg_err_text(err));
 }
 
 static int settle(const char *config, const char *ledger, struct settlement *settlement) {

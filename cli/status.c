@@ -44,7 +44,7 @@ static hg_err next_waiting(struct hg_control *control, uint32_t *from, struct hg
 // One object; who waits stands in it as a list of the answers to LIST_WAITING.
 static hg_err print_json(const struct hg_message *report, struct hg_control *control, hg_error *why) {
   char json[2 * HG_OUTSIDE_FRAME_MAX];
-  if (!to_json(report, json, sizeof json)) return hg_cli_fail(why, HG_ERR_PROTOCOL, "the report cannot be printed");
+  if (!to_json(report, json, sizeof json)) return hg_fail(why, HG_ERR_PROTOCOL, "the report cannot be printed");
   printf("%.*s,\"waitingTasks\":[", (int)strlen(json) - 1, json);
   hg_err err = HG_OK;
   uint32_t from = 0;

@@ -214,7 +214,7 @@ static hg_err find(struct watch *watch, const char *config, const char *ledger, 
   while ((err = hg_site_holder(&site, &holder)) == HG_ERR_BUSY && hg_clock_now().monotonic_us < deadline)
     poll(NULL, 0, TURN_US / 10000);
   if (err == HG_OK) snprintf(watch->endpoint, sizeof watch->endpoint, "%s", holder.events);
-  else hg_cli_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", site.config->ledger_path);
+  else hg_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", site.config->ledger_path);
   watch->found = true;
   hg_site_close(&site);
   return err == HG_OK ? HG_OK : HG_ERR_NO_RUNTIME;
@@ -230,8 +230,8 @@ static hg_err refuse_topic(struct hg_text name, hg_error *why) {
     if (hg_kind_info(HG_EVENT_FIRST + i)) names[count++] = hg_kind_info(HG_EVENT_FIRST + i)->name;
   hg_text_copy(text, sizeof text, name);
   const char *nearest = hg_suggest(text, names, count);
-  return hg_cli_fail(why, HG_ERR_INVALID, "--topics: there is no event \"%s\"%s%s%s", text,
-                     nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
+  return hg_fail(why, HG_ERR_INVALID, "--topics: there is no event \"%s\"%s%s%s", text,
+                 nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
 }
 
 // NULL: all but the beat.
@@ -252,11 +252,10 @@ static hg_err want(struct watch *watch, const char *topics, hg_error *why) {
 
 static hg_err locate(struct watch *watch, const char *endpoint, const char *config, const char *ledger, hg_error *why) {
   if (!endpoint) return find(watch, config, ledger, why);
-  if (config || ledger)
-    return hg_cli_fail(why, HG_ERR_INVALID, "give an endpoint or a file that leads to one, not both");
+  if (config || ledger) return hg_fail(why, HG_ERR_INVALID, "give an endpoint or a file that leads to one, not both");
   if (strncmp(endpoint, "ipc://", 6) != 0 && strncmp(endpoint, "tcp://", 6) != 0)
-    return hg_cli_fail(why, HG_ERR_INVALID, "\"%.100s\" is not an endpoint: ipc://PATH or tcp://HOST:PORT", endpoint);
-  if (strlen(endpoint) >= sizeof watch->endpoint) return hg_cli_fail(why, HG_ERR_INVALID, "the endpoint is too long");
+    return hg_fail(why, HG_ERR_INVALID, "\"%.100s\" is not an endpoint: ipc://PATH or tcp://HOST:PORT", endpoint);
+  if (strlen(endpoint) >= sizeof watch->endpoint) return hg_fail(why, HG_ERR_INVALID, "the endpoint is too long");
   memcpy(watch->endpoint, endpoint, strlen(endpoint) + 1);
   return HG_OK;
 }

@@ -129,7 +129,7 @@ static hg_err for_each(struct hg_audit *audit, const char *sql, hg_err (*take)(s
   hg_err err = hg_sql_prepare(audit->db, sql, &all, why);
   int code = SQLITE_DONE;
   while (err == HG_OK && (code = sqlite3_step(all)) == SQLITE_ROW)
-    if ((err = take(audit, all)) != HG_OK) hg_ledger_fail(why, err, "not enough memory for an audit");
+    if ((err = take(audit, all)) != HG_OK) hg_fail(why, err, "not enough memory for an audit");
   if (err == HG_OK && code != SQLITE_DONE) err = hg_sql_fail(audit->db, why, "read what is to be audited");
   sqlite3_finalize(all);
   return err;
@@ -230,7 +230,7 @@ static hg_err prepare(struct hg_audit *audit, hg_error *why) {
 
 hg_err hg_audit_begin(sqlite3 *db, struct hg_audit **out, hg_error *why) {
   struct hg_audit *audit = calloc(1, sizeof *audit);
-  if (!audit) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for an audit");
+  if (!audit) return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory for an audit");
   audit->db = db;
   audit->at = audit->reservation_at = INT64_MIN;
   hg_err err = remember(audit, why);

@@ -116,7 +116,7 @@ hg_err hg_audit_permit_row(struct hg_audit *audit, const struct hg_audit_row *ro
     return HG_OK;
   }
   if (!permit && !(permit = add_permit(audit, row)))
-    return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the open permits of an audit");
+    return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the open permits of an audit");
   if (opens) {
     permit->tokens = row->reserved + row->lent;
     permit->is_whole = true;

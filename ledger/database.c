@@ -15,8 +15,8 @@ hg_err hg_database_create(const char *path, hg_error *why) {
   const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, S_IRUSR | S_IWUSR);
   if (fd >= 0) close(fd);
   if (fd >= 0 || errno == EEXIST) return HG_OK;
-  return hg_ledger_fail(why, HG_ERR_STORE, "cannot create ledger \"%s\": %s; check who may write to its directory",
-                        path, strerrordesc_np(errno));
+  return hg_fail(why, HG_ERR_STORE, "cannot create ledger \"%s\": %s; check who may write to its directory", path,
+                 strerrordesc_np(errno));
 }
 
 // SQLite's own words for these would be of I/O errors and half a path.
@@ -26,16 +26,16 @@ static hg_err check_kind(const char *path, hg_error *why) {
   if (stat(path, &found) != 0) {
     const int error = errno;
     const bool is_link = lstat(path, &found) == 0 && S_ISLNK(found.st_mode);
-    return hg_ledger_fail(why, HG_ERR_STORE, "cannot open ledger \"%s\"%s: %s; set ledger.path to another file", path,
-                          is_link ? ", which is a symbolic link" : "", strerrordesc_np(error));
+    return hg_fail(why, HG_ERR_STORE, "cannot open ledger \"%s\"%s: %s; set ledger.path to another file", path,
+                   is_link ? ", which is a symbolic link" : "", strerrordesc_np(error));
   }
   if (S_ISDIR(found.st_mode)) is = "a directory";
   else if (S_ISFIFO(found.st_mode)) is = "a pipe";
   else if (S_ISSOCK(found.st_mode)) is = "a socket";
   else if (!S_ISREG(found.st_mode)) is = "a device";
   if (!is) return HG_OK;
-  return hg_ledger_fail(why, HG_ERR_LEDGER_FOREIGN,
-                        "\"%s\" is %s, and a ledger is a file: set ledger.path to another one", path, is);
+  return hg_fail(why, HG_ERR_LEDGER_FOREIGN, "\"%s\" is %s, and a ledger is a file: set ledger.path to another one",
+                 path, is);
 }
 
 // In place of a file name that SQLite gives a meaning of its own (":memory:", "file:...").
@@ -48,8 +48,8 @@ static int open_file(const char *path, sqlite3 **out) {
 }
 
 static hg_err refuse_foreign(sqlite3 *db, const char *what, hg_error *why) {
-  return hg_ledger_fail(why, HG_ERR_LEDGER_FOREIGN, "\"%s\" %s; it was left as it is: set ledger.path to another file",
-                        sqlite3_db_filename(db, "main"), what);
+  return hg_fail(why, HG_ERR_LEDGER_FOREIGN, "\"%s\" %s; it was left as it is: set ledger.path to another file",
+                 sqlite3_db_filename(db, "main"), what);
 }
 
 static hg_err identify(sqlite3 *db, bool *is_empty, hg_error *why) {
@@ -68,10 +68,9 @@ static hg_err identify(sqlite3 *db, bool *is_empty, hg_error *why) {
   if (application != HG_LEDGER_APPLICATION_ID)
     return refuse_foreign(db, "is a database of another program, not a ledger of Headgate", why);
   if (version > HG_LEDGER_VERSION)
-    return hg_ledger_fail(
-        why, HG_ERR_LEDGER_FOREIGN,
-        "ledger \"%s\" was made by a newer Headgate (its format is %lld, this one reads %d): use that one",
-        sqlite3_db_filename(db, "main"), (long long)version, HG_LEDGER_VERSION);
+    return hg_fail(why, HG_ERR_LEDGER_FOREIGN,
+                   "ledger \"%s\" was made by a newer Headgate (its format is %lld, this one reads %d): use that one",
+                   sqlite3_db_filename(db, "main"), (long long)version, HG_LEDGER_VERSION);
   if (version < HG_LEDGER_VERSION) return refuse_foreign(db, "has no format that a Headgate ever wrote", why);
   return HG_OK;
 }
@@ -85,9 +84,9 @@ static hg_err demand(sqlite3 *db, const char *sql, const char *answer, hg_error 
     const char *got = code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : "";
     if (code != SQLITE_ROW && code != SQLITE_DONE) err = hg_sql_fail(db, why, "set up the connection");
     else if (answer && (!got || strcmp(got, answer) != 0))
-      err = hg_ledger_fail(why, HG_ERR_STORE,
-                           "ledger \"%s\": %s answers \"%s\" instead of \"%s\"; its file system must support WAL",
-                           sqlite3_db_filename(db, "main"), sql, got ? got : "", answer);
+      err = hg_fail(why, HG_ERR_STORE,
+                    "ledger \"%s\": %s answers \"%s\" instead of \"%s\"; its file system must support WAL",
+                    sqlite3_db_filename(db, "main"), sql, got ? got : "", answer);
   }
   sqlite3_finalize(statement);
   return err;
@@ -113,8 +112,8 @@ hg_err hg_database_settle(sqlite3 *db, hg_error *why) {
   if (sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, &left, &moved) != SQLITE_OK)
     return hg_sql_fail(db, why, "checkpoint");
   if (left != 0)
-    return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": a checkpoint left %d pages behind",
-                          sqlite3_db_filename(db, "main"), left);
+    return hg_fail(why, HG_ERR_STORE, "ledger \"%s\": a checkpoint left %d pages behind",
+                   sqlite3_db_filename(db, "main"), left);
   return HG_OK;
 }
 
@@ -135,8 +134,8 @@ static hg_err secure_wal(sqlite3 *db, hg_error *why) {
   }
   if (code == SQLITE_OK && size > 0) code = wal->pMethods->xSync(wal, SQLITE_SYNC_FULL);
   if (code == SQLITE_OK) return HG_OK;
-  return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": its -wal cannot be written again (%s)",
-                        sqlite3_db_filename(db, "main"), sqlite3_errstr(code));
+  return hg_fail(why, HG_ERR_STORE, "ledger \"%s\": its -wal cannot be written again (%s)",
+                 sqlite3_db_filename(db, "main"), sqlite3_errstr(code));
 }
 
 // SQLite takes a file that ends within its last page for a whole one. After a checkpoint every page is in it.
@@ -147,8 +146,8 @@ static hg_err check_length(sqlite3 *db, hg_error *why) {
   hg_err err = hg_sql_number(db, "PRAGMA page_count", &pages, why);
   if (err == HG_OK) err = hg_sql_number(db, "PRAGMA page_size", &size, why);
   if (err != HG_OK || stat(path, &found) != 0 || found.st_size >= pages * size) return err;
-  return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\" is cut off: it has %lld bytes of %lld" HG_SQL_DAMAGED, path,
-                        (long long)found.st_size, (long long)(pages * size));
+  return hg_fail(why, HG_ERR_STORE, "ledger \"%s\" is cut off: it has %lld bytes of %lld" HG_SQL_DAMAGED, path,
+                 (long long)found.st_size, (long long)(pages * size));
 }
 
 static hg_err prepare_connection(sqlite3 *db, bool shared_readers, bool *is_empty, hg_error *why) {
@@ -159,9 +158,8 @@ static hg_err prepare_connection(sqlite3 *db, bool shared_readers, bool *is_empt
                       shared_readers ? "normal" : "exclusive", why);
   if (err == HG_OK) err = identify(db, is_empty, why);
   if (err == HG_OK && sqlite3_db_readonly(db, "main"))
-    err = hg_ledger_fail(why, HG_ERR_STORE,
-                         "ledger \"%s\" is read-only: make it writable, or set ledger.path to another file",
-                         sqlite3_db_filename(db, "main"));
+    err = hg_fail(why, HG_ERR_STORE, "ledger \"%s\" is read-only: make it writable, or set ledger.path to another file",
+                  sqlite3_db_filename(db, "main"));
   if (err == HG_OK) err = set_up(db, why);
   if (err == HG_OK) err = secure_wal(db, why);
   if (err == HG_OK) err = hg_database_settle(db, why);
@@ -176,10 +174,9 @@ hg_err hg_database_open(const char *path, bool shared_readers, sqlite3 **out, bo
   if (open_file(path, &db) == SQLITE_OK) err = prepare_connection(db, shared_readers, is_empty, why);
   else if (db) {
     const char *said = strerrordesc_np(sqlite3_system_errno(db));
-    err =
-        hg_ledger_fail(why, HG_ERR_STORE, "cannot open ledger \"%s\": %s; check who may write to it and its directory",
-                       path, said ? said : sqlite3_errmsg(db));
-  } else err = hg_ledger_fail(why, HG_ERR_NO_MEMORY, "ledger \"%s\": not enough memory to open it", path);
+    err = hg_fail(why, HG_ERR_STORE, "cannot open ledger \"%s\": %s; check who may write to it and its directory", path,
+                  said ? said : sqlite3_errmsg(db));
+  } else err = hg_fail(why, HG_ERR_NO_MEMORY, "ledger \"%s\": not enough memory to open it", path);
   if (err != HG_OK) {
     sqlite3_close(db);
     return err;
@@ -202,11 +199,10 @@ static struct hg_file_id id_of(const char *path) {
 }
 
 static hg_err tell_moved(sqlite3 *db, hg_error *why) {
-  return hg_ledger_fail(
-      why, HG_ERR_STORE,
-      "ledger \"%s\" (or its -wal) was moved, removed or replaced while it was in use: nothing more is "
-      "written to it; put both files back, or start again without them",
-      sqlite3_db_filename(db, "main"));
+  return hg_fail(why, HG_ERR_STORE,
+                 "ledger \"%s\" (or its -wal) was moved, removed or replaced while it was in use: nothing more is "
+                 "written to it; put both files back, or start again without them",
+                 sqlite3_db_filename(db, "main"));
 }
 
 hg_err hg_database_note_files(sqlite3 *db, struct hg_database_files *out, hg_error *why) {

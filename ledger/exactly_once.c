@@ -127,7 +127,7 @@ hg_err hg_once_tell(struct hg_ledger *ledger, struct hg_ledger_state *out, hg_er
       capacity = capacity ? 2 * capacity : 16;
       struct hg_ledger_reporter *more = realloc(out->reporters, capacity * sizeof *more);
       if (!more) {
-        err = hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the reporters");
+        err = hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the reporters");
         break;
       }
       out->reporters = more;

@@ -31,8 +31,8 @@ static hg_err read_budget(sqlite3 *db, const char *budget, struct hg_ledger_figu
       out->hard_limit = sqlite3_column_int64(statement, 2);
       out->throttled = sqlite3_column_int(statement, 3) != 0;
     } else if (code == SQLITE_DONE)
-      err = hg_ledger_fail(why, HG_ERR_UNKNOWN_BUDGET, "ledger \"%s\" has no budget \"%s\"",
-                           sqlite3_db_filename(db, "main"), budget);
+      err = hg_fail(why, HG_ERR_UNKNOWN_BUDGET, "ledger \"%s\" has no budget \"%s\"", sqlite3_db_filename(db, "main"),
+                    budget);
     else err = hg_sql_fail(db, why, "read the totals");
   }
   sqlite3_finalize(statement);
@@ -76,7 +76,7 @@ static hg_err read_all(sqlite3 *db, const char *budget, struct hg_ledger_figures
 }
 
 static hg_err refuse_missing(const char *path, hg_error *why) {
-  return hg_ledger_fail(why, HG_ERR_EMPTY, "there is no ledger \"%s\" yet: the first run makes it", path);
+  return hg_fail(why, HG_ERR_EMPTY, "there is no ledger \"%s\" yet: the first run makes it", path);
 }
 
 // The ledger, held for a moment. HG_ERR_EMPTY: there is none.

@@ -3,6 +3,7 @@
 #define HG_LEDGER_INTERNAL_H
 
 #include "ledger/ledger.h"
+#include "schemas/fail.h"
 
 #include <sqlite3.h>
 #include <sys/types.h>
@@ -35,8 +36,6 @@ void hg_lock_give_back(struct hg_lock *lock);
 hg_err hg_ledger_secure_directory(const char *directory, hg_error *why);
 
 // ---------------------------------------------------------------------------------------------- sql.c: SQLite, checked
-// Fills in `why` (which may be NULL) and returns the code.
-hg_err hg_ledger_fail(hg_error *why, hg_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 #define HG_SQL_DAMAGED                                                                                                 \
   "; the file is damaged: copy it and its -wal aside, then try sqlite3's .recover, or set ledger.path to another file"
 // The newest failure of the connection in words: what could not be done and what SQLite and the system say.

@@ -121,7 +121,7 @@ static hg_err prepare_insert(sqlite3 *db, const struct hg_kind_info *info, uint3
     sqlite3_str_appendchar(sql, 1, ')');
   }
   char *text = sqlite3_str_finish(sql);
-  if (!text) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for a statement of the ledger");
+  if (!text) return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory for a statement of the ledger");
   const hg_err err = hg_sql_prepare(db, text, out, why);
   sqlite3_free(text);
   return err;

@@ -44,7 +44,7 @@ static hg_err copy_budgets(struct hg_ledger *ledger, const struct hg_config *con
   ledger->totals = calloc(config->budget_count, sizeof *ledger->totals);
   ledger->touched = calloc(config->budget_count, sizeof *ledger->touched);
   if (!ledger->totals || !ledger->touched)
-    return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for %u budgets", config->budget_count);
+    return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory for %u budgets", config->budget_count);
   ledger->budget_count = config->budget_count;
   for (uint32_t i = 0; i < config->budget_count; i++) {
     struct hg_ledger_total *total = &ledger->totals[i];
@@ -93,7 +93,7 @@ static void destroy(struct hg_ledger *ledger) {
 hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *places, struct hg_ledger **out,
                       struct hg_ledger_state *state, hg_error *why) {
   struct hg_ledger *ledger = calloc(1, sizeof *ledger);
-  if (!ledger) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory to open the ledger");
+  if (!ledger) return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory to open the ledger");
   ledger->lock.fd = -1;
   ledger->shared_readers = config->shared_readers;
   ledger->keep_days = config->keep_days;
@@ -135,7 +135,7 @@ static hg_err write_payload(struct hg_ledger *ledger, struct hg_bytes payload, h
     size_t taken = 0;
     hg_err err = hg_frame_decode_next(payload.data + at, payload.size - at, event, &taken);
     if (err != HG_OK)
-      return hg_ledger_fail(why, err, "a batch for the ledger has no event at byte %zu: nothing of it was stored", at);
+      return hg_fail(why, err, "a batch for the ledger has no event at byte %zu: nothing of it was stored", at);
     assert(taken > 0);
     err = apply(ledger, event, why);
     if (err != HG_OK) return err;
@@ -177,8 +177,8 @@ hg_err hg_ledger_judge_write(struct hg_ledger *ledger, hg_err err, hg_error *why
 
 hg_err hg_ledger_write(struct hg_ledger *ledger, const struct hg_bytes *payloads, size_t count, hg_error *why) {
   if (ledger->uncertain)
-    return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": the last write failed and was not recovered from",
-                          sqlite3_db_filename(ledger->db, "main"));
+    return hg_fail(why, HG_ERR_STORE, "ledger \"%s\": the last write failed and was not recovered from",
+                   sqlite3_db_filename(ledger->db, "main"));
   const hg_err err = hg_ledger_judge_write(ledger, write_batch(ledger, payloads, count, why), why);
   forget_transaction(ledger);
   return err;
@@ -215,8 +215,8 @@ hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why) 
   if (waits) return HG_OK;
   if (code != SQLITE_OK) return hg_ledger_judge(ledger, hg_sql_fail(ledger->db, why, "checkpoint"), why);
   if (moved != in_wal)
-    return hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": a checkpoint left %d of %d pages behind",
-                          sqlite3_db_filename(ledger->db, "main"), in_wal - moved, in_wal);
+    return hg_fail(why, HG_ERR_STORE, "ledger \"%s\": a checkpoint left %d of %d pages behind",
+                   sqlite3_db_filename(ledger->db, "main"), in_wal - moved, in_wal);
   ledger->wal_pages = 0;
   return HG_OK;
 }

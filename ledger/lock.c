@@ -52,21 +52,20 @@ static hg_err refuse_in_use(int fd, const char *ledger_path, hg_error *why) {
   const char *control = json_string_value(json_object_get(holder, "control"));
   const json_int_t pid = json_integer_value(json_object_get(holder, "pid"));
   if (started && control)
-    hg_ledger_fail(why, HG_ERR_LEDGER_IN_USE,
-                   "another runtime (pid %lld, since %s) holds \"%s\": stop it, or use it; its control endpoint is %s",
-                   (long long)pid, started, ledger_path, control);
-  else hg_ledger_fail(why, HG_ERR_LEDGER_IN_USE, "another program holds \"%s\" at the moment: try again", ledger_path);
+    hg_fail(why, HG_ERR_LEDGER_IN_USE,
+            "another runtime (pid %lld, since %s) holds \"%s\": stop it, or use it; its control endpoint is %s",
+            (long long)pid, started, ledger_path, control);
+  else hg_fail(why, HG_ERR_LEDGER_IN_USE, "another program holds \"%s\" at the moment: try again", ledger_path);
   json_decref(holder);
   return HG_ERR_LEDGER_IN_USE;
 }
 
 static hg_err refuse_file(const char *path, const char *ledger_path, int error, hg_error *why) {
   if (error == ENOENT)
-    return hg_ledger_fail(why, HG_ERR_STORE,
-                          "the directory of ledger \"%s\" does not exist: create it, or change ledger.path",
-                          ledger_path);
-  return hg_ledger_fail(why, HG_ERR_STORE, "cannot open \"%s\" beside the ledger: %s; check who may write there", path,
-                        strerrordesc_np(error));
+    return hg_fail(why, HG_ERR_STORE, "the directory of ledger \"%s\" does not exist: create it, or change ledger.path",
+                   ledger_path);
+  return hg_fail(why, HG_ERR_STORE, "cannot open \"%s\" beside the ledger: %s; check who may write there", path,
+                 strerrordesc_np(error));
 }
 
 hg_err hg_lock_take(struct hg_lock *lock, const struct hg_places *places, const char *ledger_path, int patience_ms,
@@ -96,14 +95,14 @@ hg_err hg_lock_announce(const struct hg_lock *lock, const struct hg_places *plac
                              places->events_endpoint, "control", places->control_endpoint);
   char *text = holder ? json_dumps(holder, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
   json_decref(holder);
-  if (!text) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory to write \"%s\"", places->lock_file);
+  if (!text) return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory to write \"%s\"", places->lock_file);
   const size_t size = strlen(text);
   const ssize_t written = pwrite(lock->fd, text, size, 0);
   const int error = written < 0 ? errno : ENOSPC;
   free(text);
   if (written == (ssize_t)size) return HG_OK;
-  return hg_ledger_fail(why, HG_ERR_STORE, "cannot write \"%s\" beside the ledger: %s", places->lock_file,
-                        strerrordesc_np(error));
+  return hg_fail(why, HG_ERR_STORE, "cannot write \"%s\" beside the ledger: %s", places->lock_file,
+                 strerrordesc_np(error));
 }
 
 void hg_lock_give_back(struct hg_lock *lock) {
@@ -134,22 +133,22 @@ bool hg_ledger_is_live(const struct hg_places *places, char *holder, size_t room
 static hg_err check_directory(const char *path, hg_error *why) {
   struct stat found;
   if (lstat(path, &found) != 0)
-    return hg_ledger_fail(why, HG_ERR_SYSTEM, "cannot look at directory \"%s\": %s", path, strerrordesc_np(errno));
+    return hg_fail(why, HG_ERR_SYSTEM, "cannot look at directory \"%s\": %s", path, strerrordesc_np(errno));
   if (!S_ISDIR(found.st_mode))
-    return hg_ledger_fail(why, HG_ERR_SYSTEM,
-                          "\"%s\" must be a directory for sockets, but is something else: move it away", path);
+    return hg_fail(why, HG_ERR_SYSTEM, "\"%s\" must be a directory for sockets, but is something else: move it away",
+                   path);
   if (found.st_uid != geteuid())
-    return hg_ledger_fail(why, HG_ERR_SYSTEM,
-                          "directory \"%s\" belongs to user %u: sockets there would not be ours; remove it", path,
-                          (unsigned)found.st_uid);
+    return hg_fail(why, HG_ERR_SYSTEM,
+                   "directory \"%s\" belongs to user %u: sockets there would not be ours; remove it", path,
+                   (unsigned)found.st_uid);
   if (found.st_mode & (S_IRWXG | S_IRWXO))
-    return hg_ledger_fail(why, HG_ERR_SYSTEM, "directory \"%s\" lets others in: chmod 700 it", path);
+    return hg_fail(why, HG_ERR_SYSTEM, "directory \"%s\" lets others in: chmod 700 it", path);
   return HG_OK;
 }
 
 static hg_err make_directory(const char *path, hg_error *why) {
   if (mkdir(path, S_IRWXU) == 0 || errno == EEXIST) return check_directory(path, why);
-  return hg_ledger_fail(why, HG_ERR_SYSTEM, "cannot make directory \"%s\": %s", path, strerrordesc_np(errno));
+  return hg_fail(why, HG_ERR_SYSTEM, "cannot make directory \"%s\": %s", path, strerrordesc_np(errno));
 }
 
 hg_err hg_ledger_secure_directory(const char *directory, hg_error *why) {

@@ -42,7 +42,7 @@ hg_err hg_policies_read(sqlite3 *db, char **out, hg_error *why) {
   if (err == HG_OK && sqlite3_step(statement) != SQLITE_ROW) err = hg_sql_fail(db, why, "read the policies");
   const char *text = err == HG_OK ? (const char *)sqlite3_column_text(statement, 0) : NULL;
   if (text) *out = strdup(text);
-  if (err == HG_OK && !*out) err = hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the policies");
+  if (err == HG_OK && !*out) err = hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the policies");
   sqlite3_finalize(statement);
   return err;
 }

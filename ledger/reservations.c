@@ -1,5 +1,5 @@
-// What an event does to permits, and how one ended. A permit that is granted and ends in the same transaction is written
-// once.
+// What an event does to permits, and how one ended. A permit that is granted and ends in the same transaction is
+// written once.
 #include "ledger/internal.h"
 
 #include <stdlib.h>
@@ -89,7 +89,7 @@ static hg_err change_parent(struct hg_ledger *ledger, const struct hg_message *e
   if (move.parent == 0 || move.parent > INT64_MAX || move.parent == child)
     return hg_ledger_contradiction(why, event, "moves tokens from or to no parent");
   struct hg_permit_change *parent = change_of(&ledger->permits, move.parent);
-  if (!parent) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, NO_MEMORY_FOR_PERMITS);
+  if (!parent) return hg_fail(why, HG_ERR_NO_MEMORY, NO_MEMORY_FOR_PERMITS);
   parent->seq = event->as.head.seq;
   if (__builtin_sub_overflow(parent->tokens, move.to_child, &parent->tokens))
     return hg_ledger_contradiction(why, event, "takes what a parent has reserved out of range");
@@ -127,7 +127,7 @@ hg_err hg_reservations_apply(struct hg_ledger *ledger, const struct hg_message *
   const hg_err err = change_parent(ledger, event, id, why);
   if (err != HG_OK) return err;
   struct hg_permit_change *change = change_of(&ledger->permits, id);
-  if (!change) return hg_ledger_fail(why, HG_ERR_NO_MEMORY, NO_MEMORY_FOR_PERMITS);
+  if (!change) return hg_fail(why, HG_ERR_NO_MEMORY, NO_MEMORY_FOR_PERMITS);
   change->seq = event->as.head.seq;
   if (!state) return open_reservation(change, event, why);
   change->state = state;
@@ -162,7 +162,7 @@ static hg_err update(struct hg_ledger *ledger, const struct hg_permit_change *ch
   sqlite3_bind_int64(statement, 5, change->tokens);
   const hg_err err = hg_sql_finish(ledger->db, statement, "write a reservation's change", why);
   if (err == HG_OK && sqlite3_changes(ledger->db) != 1)
-    return hg_ledger_fail(
+    return hg_fail(
         why, HG_ERR_STORE,
         "event %llu changes permit %016llx, which the ledger does not know: nothing of its batch was stored; "
         "this is a fault of Headgate, please report it",

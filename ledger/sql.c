@@ -4,20 +4,9 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-hg_err hg_ledger_fail(hg_error *why, hg_err code, const char *format, ...) {
-  if (!why) return code;
-  va_list arguments;
-  va_start(arguments, format);
-  why->code = code;
-  vsnprintf(why->text, sizeof why->text, format, arguments);
-  va_end(arguments);
-  return code;
-}
 
 static const char *advice(int code) {
   switch (code & 0xff) {
@@ -38,9 +27,9 @@ hg_err hg_sql_fail(sqlite3 *db, hg_error *why, const char *doing) {
   const char *path = sqlite3_db_filename(db, "main");
   const bool tells_system = system != 0 && (code & 0xff) != SQLITE_OK && (code & 0xff) != SQLITE_BUSY;
   const char *said = tells_system ? strerrordesc_np(system) : NULL;
-  return hg_ledger_fail(why, (code & 0xff) == SQLITE_NOMEM ? HG_ERR_NO_MEMORY : HG_ERR_STORE,
-                        "ledger \"%s\": cannot %s: %s%s%s (SQLite error %d)%s", path ? path : "", doing,
-                        sqlite3_errmsg(db), said ? ", " : "", said ? said : "", code, advice(code));
+  return hg_fail(why, (code & 0xff) == SQLITE_NOMEM ? HG_ERR_NO_MEMORY : HG_ERR_STORE,
+                 "ledger \"%s\": cannot %s: %s%s%s (SQLite error %d)%s", path ? path : "", doing, sqlite3_errmsg(db),
+                 said ? ", " : "", said ? said : "", code, advice(code));
 }
 
 // A failed COMMIT does not reach sqlite3_system_errno: the WAL's file is asked itself.

@@ -20,7 +20,7 @@ void hg_ledger_state_clear(struct hg_ledger_state *state) {
 static hg_err make_uuid(char out[37], hg_error *why) {
   uint8_t b[16];
   if (getrandom(b, sizeof b, 0) != (ssize_t)sizeof b)
-    return hg_ledger_fail(why, HG_ERR_SYSTEM, "the system gives no random numbers for the id of a new ledger");
+    return hg_fail(why, HG_ERR_SYSTEM, "the system gives no random numbers for the id of a new ledger");
   b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
   b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
   snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
@@ -53,11 +53,10 @@ static hg_err find_budget(sqlite3 *db, sqlite3_stmt *find, const struct hg_confi
   total->is_new = code == SQLITE_DONE;
   if (code != SQLITE_ROW && code != SQLITE_DONE) err = hg_sql_fail(db, why, "read the budgets");
   else if (code == SQLITE_ROW && strcmp(stored, wanted) != 0)
-    err = hg_ledger_fail(
-        why, HG_ERR_CONFIG,
-        "ConfigurationError: %s: tokenBudget.budgets.%s.parent is \"%s\", but ledger \"%s\" has it under "
-        "\"%s\", and that cannot change: put it back, or give the budget a new name",
-        config->source, total->name, wanted, sqlite3_db_filename(db, "main"), stored);
+    err = hg_fail(why, HG_ERR_CONFIG,
+                  "ConfigurationError: %s: tokenBudget.budgets.%s.parent is \"%s\", but ledger \"%s\" has it under "
+                  "\"%s\", and that cannot change: put it back, or give the budget a new name",
+                  config->source, total->name, wanted, sqlite3_db_filename(db, "main"), stored);
   sqlite3_reset(find);
   return err;
 }
@@ -109,11 +108,10 @@ static hg_err check_removed(sqlite3 *db, const struct hg_config *config, hg_erro
     uint32_t index;
     if (hg_config_find_budget(config, name, strlen(name), &index)) continue;
     if (sqlite3_column_int(all, 1))
-      err =
-          hg_ledger_fail(why, HG_ERR_CONFIG,
-                         "ConfigurationError: %s: tokenBudget.budgets does not name \"%s\", which has usage in ledger "
-                         "\"%s\": put it back",
-                         config->source, name, sqlite3_db_filename(db, "main"));
+      err = hg_fail(why, HG_ERR_CONFIG,
+                    "ConfigurationError: %s: tokenBudget.budgets does not name \"%s\", which has usage in ledger "
+                    "\"%s\": put it back",
+                    config->source, name, sqlite3_db_filename(db, "main"));
     else if (!sqlite3_column_int(all, 2)) {
       sqlite3_bind_text(drop, 1, name, -1, SQLITE_STATIC);
       err = hg_sql_finish(db, drop, "remove an unused budget", why);
@@ -157,8 +155,8 @@ static hg_err load_totals(struct hg_ledger *ledger, hg_error *why) {
       total->configured_limit = sqlite3_column_int64(find, 3);
       total->throttled = sqlite3_column_int(find, 4) != 0;
     } else if (code == SQLITE_DONE)
-      err = hg_ledger_fail(why, HG_ERR_STORE, "ledger \"%s\": budget \"%s\" was removed from it",
-                           sqlite3_db_filename(ledger->db, "main"), total->name);
+      err = hg_fail(why, HG_ERR_STORE, "ledger \"%s\": budget \"%s\" was removed from it",
+                    sqlite3_db_filename(ledger->db, "main"), total->name);
     else err = hg_sql_fail(ledger->db, why, "read the totals");
     sqlite3_reset(find);
   }
@@ -207,9 +205,8 @@ static hg_err read_permit(const struct hg_ledger *ledger, const struct hg_config
   out->guess = sqlite3_column_int64(row, 6);
   out->kept = strcmp(state, "kept") == 0;
   if (hg_config_find_budget(config, budget, strlen(budget), &out->budget)) return HG_OK;
-  return hg_ledger_fail(why, HG_ERR_STORE,
-                        "ledger \"%s\": permit %016llx belongs to budget \"%s\", which it does not have",
-                        sqlite3_db_filename(ledger->db, "main"), (unsigned long long)out->id, budget);
+  return hg_fail(why, HG_ERR_STORE, "ledger \"%s\": permit %016llx belongs to budget \"%s\", which it does not have",
+                 sqlite3_db_filename(ledger->db, "main"), (unsigned long long)out->id, budget);
 }
 
 static hg_err tell_permits(struct hg_ledger *ledger, const struct hg_config *config, struct hg_ledger_state *out,
@@ -227,7 +224,7 @@ static hg_err tell_permits(struct hg_ledger *ledger, const struct hg_config *con
       capacity = capacity ? 2 * capacity : 16;
       struct hg_ledger_permit *more = realloc(out->permits, capacity * sizeof *more);
       if (!more) {
-        err = hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the open permits");
+        err = hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory for the open permits");
         break;
       }
       out->permits = more;
@@ -254,8 +251,7 @@ static hg_err tell_meta(struct hg_ledger *ledger, struct hg_ledger_state *out, h
 hg_err hg_state_tell(struct hg_ledger *ledger, const struct hg_config *config, struct hg_ledger_state *out,
                      hg_error *why) {
   out->budgets = calloc(ledger->budget_count, sizeof *out->budgets);
-  if (!out->budgets)
-    return hg_ledger_fail(why, HG_ERR_NO_MEMORY, "not enough memory for %u budgets", ledger->budget_count);
+  if (!out->budgets) return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory for %u budgets", ledger->budget_count);
   out->budget_count = ledger->budget_count;
   for (uint32_t i = 0; i < ledger->budget_count; i++) {
     const struct hg_ledger_total *total = &ledger->totals[i];

@@ -8,8 +8,8 @@
 
 hg_err hg_ledger_contradiction(hg_error *why, const struct hg_message *event, const char *what) {
   const struct hg_kind_info *info = hg_kind_info(event->kind);
-  return hg_ledger_fail(why, HG_ERR_STORE, "event %llu (%s) %s: " BATCH_NOT_STORED,
-                        (unsigned long long)event->as.head.seq, info ? info->name : "?", what);
+  return hg_fail(why, HG_ERR_STORE, "event %llu (%s) %s: " BATCH_NOT_STORED, (unsigned long long)event->as.head.seq,
+                 info ? info->name : "?", what);
 }
 
 static int64_t number_at(const struct hg_message *event, uint16_t offset) {
@@ -99,8 +99,7 @@ static hg_err save_budget(struct hg_ledger *ledger, const struct hg_ledger_total
   sqlite3_bind_text(save, 7, total->name, (int)total->name_size, SQLITE_STATIC);
   const hg_err err = hg_sql_finish(ledger->db, save, "write a budget's totals", why);
   if (err == HG_OK && sqlite3_changes(ledger->db) != 1)
-    return hg_ledger_fail(why, HG_ERR_STORE, "budget \"%s\" is no longer in the ledger: " BATCH_NOT_STORED,
-                          total->name);
+    return hg_fail(why, HG_ERR_STORE, "budget \"%s\" is no longer in the ledger: " BATCH_NOT_STORED, total->name);
   return err;
 }
 

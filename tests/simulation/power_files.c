@@ -42,5 +42,5 @@ hg_err __wrap_hg_ledger_secure_directory(const char *directory, hg_error *why) {
 }
 
 hg_err __wrap_hg_database_create(const char *path, hg_error *why) {
-  return hg_power_create(path) ? HG_OK : hg_ledger_fail(why, HG_ERR_STORE, "no power");
+  return hg_power_create(path) ? HG_OK : hg_fail(why, HG_ERR_STORE, "no power");
 }

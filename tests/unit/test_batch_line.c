@@ -1,6 +1,6 @@
 // links: program
 // Lines of batch files and of result files: what is taken, what is refused with which words, what is printed.
-#include "batch/fail.h"
+#include "schemas/fail.h"
 #include "batch/json_text.h"
 #include "batch/line.h"
 #include "unit/batch_files.h"

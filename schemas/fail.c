@@ -1,11 +1,11 @@
-// Error texts of the batch files.
-#include "batch/fail.h"
+// What an error says to a person.
+#include "schemas/fail.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-hg_err hg_batch_fail(hg_error *why, hg_err code, const char *format, ...) {
+hg_err hg_fail(hg_error *why, hg_err code, const char *format, ...) {
   if (!why) return code;
   va_list arguments;
   va_start(arguments, format);
