@@ -234,7 +234,7 @@ static void report_orphan(struct gateway *gateway, struct asked *asked, const st
   if (orphan->permit != 0) {
     report->budget = hg_text_of(gateway->config->budgets[orphan->budget].name);
     report->tokens = orphan->tokens;
-    report->state = hg_text_of(orphan->kept ? "kept" : orphan->charged ? "charged" : "released");
+    report->state = hg_text_of(orphan->kept ? "kept" : orphan->charged == orphan->tokens ? "charged" : "released");
     report->task_id = orphan->task_id;
   }
   reply(asked->peer, &message, out);

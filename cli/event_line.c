@@ -9,20 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#define TEXT_SHOWN 200
-
-// A copy of at most TEXT_SHOWN bytes in which control characters, which a terminal might obey, are "?".
-static const char *plain(const char *text, char out[TEXT_SHOWN]) {
-  hg_text_copy(out, TEXT_SHOWN, hg_text_of(text));
-  char *to = out;
-  for (const unsigned char *at = (const unsigned char *)out; *at; at++) {
-    const bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0; // U+0080 to U+009F, two bytes each
-    *to++ = *at < 0x20 || *at == 0x7f || c1 ? '?' : (char)*at;
-    if (c1) at++;
-  }
-  *to = '\0';
-  return out;
-}
+#define TEXT_SHOWN 200 // bytes
 
 // In local time, as the clock on the wall has it.
 static void add_time(struct hg_text_line *line, int64_t at_us) {
@@ -55,7 +42,8 @@ static void add_field(struct hg_text_line *line, const char *field, const json_t
   char text[TEXT_SHOWN];
   const size_t length = strlen(field);
   if (is_detail(field) || is_usual(field, value)) return;
-  if (json_is_string(value)) hg_text_line_add(line, "  %s %s", field, plain(json_string_value(value), text));
+  if (json_is_string(value))
+    hg_text_line_add(line, "  %s %s", field, hg_text_show(text, sizeof text, hg_text_of(json_string_value(value))));
   else if (json_is_true(value)) hg_text_line_add(line, "  %s", field);
   else if (json_is_real(value)) hg_text_line_add(line, "  %s %.2f", field, json_real_value(value));
   else if (json_is_integer(value)) {
@@ -75,11 +63,11 @@ bool hg_event_line(const char *json, char *out, size_t room) {
     const char *field;
     json_t *value;
     add_time(&line, json_integer_value(json_object_get(event, "at")));
-    hg_text_line_add(&line, " %-23s", plain(type, shown));
-    if (budget && budget[0]) hg_text_line_add(&line, " %s", plain(budget, shown));
+    hg_text_line_add(&line, " %-23s", hg_text_show(shown, sizeof shown, hg_text_of(type)));
+    if (budget && budget[0]) hg_text_line_add(&line, " %s", hg_text_show(shown, sizeof shown, hg_text_of(budget)));
     json_object_foreach(json_object_get(event, "payload"), field, value) {
       char safe[TEXT_SHOWN];
-      add_field(&line, plain(field, safe), value);
+      add_field(&line, hg_text_show(safe, sizeof safe, hg_text_of(field)), value);
     }
   }
   json_decref(event);

@@ -23,6 +23,8 @@ static void access_hint(const struct hg_target *target, const struct hg_runner_c
     snprintf(out, room, "%s wants to be called later: run the command below then", base);
   else if (counts->served_before)
     snprintf(out, room, "%s served requests before; run the command below when it does again", base);
+  else if (status == HG_REFUSED_UNREADABLE)
+    snprintf(out, room, "what comes from %s can't be read; is that the base URL (--base-url)?", base);
   else if (status == 0) snprintf(out, room, "nobody answers at %s; is that the base URL (--base-url)?", base);
   else snprintf(out, room, "is %s the base URL (--base-url)?", base);
 }

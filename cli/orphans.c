@@ -61,8 +61,10 @@ static bool print_json(const struct hg_ledger_orphan *orphan) {
 }
 
 static bool print_row(const struct hg_ledger_orphan *orphan) {
+  char task[HG_TASK_ID_MAX + 1]; // may come from a batch file
   return printf("%016" PRIx64 "  %-8s %15s tokens  %-12s %s\n", orphan->id, orphan->state,
-                hg_figure_count(orphan->tokens).text, orphan->budget, orphan->task_id) > 0;
+                hg_figure_count(orphan->tokens).text, orphan->budget,
+                hg_text_show(task, sizeof task, hg_text_of(orphan->task_id))) > 0;
 }
 
 static hg_err list(struct source *source, bool json, hg_error *why) {

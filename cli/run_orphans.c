@@ -113,7 +113,7 @@ hg_err hg_run_orphans_settle(struct hg_run_orphans *orphans, const struct hg_res
 
 static enum hg_assumed assumed_of(const hg_orphan *orphan) {
   if (orphan->kept) return HG_ASSUMED_KEPT;
-  return orphan->charged > 0 ? HG_ASSUMED_CHARGED : HG_ASSUMED_RELEASED;
+  return orphan->charged == orphan->tokens ? HG_ASSUMED_CHARGED : HG_ASSUMED_RELEASED;
 }
 
 static bool is_of_run(const hg_orphan *orphan, const char *run_name) {

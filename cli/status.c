@@ -117,7 +117,8 @@ static hg_err print_waiting(struct hg_control *control, hg_error *why) {
     else
       printf("%s of %.*s", waiting->throttled ? "the throttle" : "tokens", (int)waiting->waits_for.size,
              waiting->waits_for.data);
-    printf("; first %.*s, needs %s\n", (int)waiting->task_id.size, waiting->task_id.data,
+    char task[HG_TASK_ID_MAX + 1]; // may come from a batch file
+    printf("; first %s, needs %s\n", hg_text_show(task, sizeof task, waiting->task_id),
            hg_figure_count(waiting->needed).text);
   }
   printf(LABEL "more: see --json\n", "");

@@ -120,7 +120,7 @@ static hg_err read_orphan(sqlite3 *db, uint64_t after, struct hg_ledger_orphan *
   sqlite3_stmt *statement = NULL;
   hg_err err = hg_sql_prepare(
       db,
-      "SELECT id, budget, tokens, CASE WHEN state <> 'orphaned' THEN state WHEN used > 0 THEN 'charged' ELSE "
+      "SELECT id, budget, tokens, CASE WHEN state <> 'orphaned' THEN state WHEN used = tokens THEN 'charged' ELSE "
       "'released' END, task_id FROM reservation "
       "WHERE (state = 'open' OR state = 'kept' OR state = 'orphaned') AND id > ?1 ORDER BY id LIMIT 1",
       &statement, why);

@@ -32,7 +32,7 @@ struct hg_judgement {
   bool unserved;     // nobody let it in, or no answer came; what is neither (too busy, an error) says nothing
   bool later;        // it may be called again when this run is over: the pause that it asks for is too long
   const char *code;  // for the errors file; NULL: success
-  char message[160]; // for a person; "" on success
+  char message[240]; // for a person; "" on success
   char said[300];    // an answer with a bad status: the provider's own words; "" for none
 };
 

@@ -94,12 +94,25 @@ void hg_runner_let_in(struct hg_runner *runner) {
   }
 }
 
+static long refused_status(const struct hg_http_end *end) {
+  switch (end->kind) {
+  case HG_HTTP_ANSWERED: return end->status;
+  case HG_HTTP_BROKEN:
+  case HG_HTTP_TOO_LARGE:
+  case HG_HTTP_UNREADABLE: return HG_REFUSED_UNREADABLE;
+  case HG_HTTP_NO_CONNECTION:
+  case HG_HTTP_TIMED_OUT:
+  case HG_HTTP_CUT: break;
+  }
+  return 0;
+}
+
 static void remember_refusal(struct hg_runner *runner, const struct hg_run_task *task, const struct hg_http_end *end,
                              const struct hg_judgement *judgement) {
   runner->counts.refused_endpoint = task->prepared.endpoint;
   snprintf(runner->turned_away_text, sizeof runner->turned_away_text, "%s%s%s", judgement->message,
            judgement->said[0] ? ": " : "", judgement->said);
-  runner->counts.refused_status = end->kind == HG_HTTP_ANSWERED ? end->status : 0;
+  runner->counts.refused_status = refused_status(end);
   runner->counts.out_of_quota = end->status == 402 || strcmp(judgement->code, "insufficient_quota") == 0;
 }
 

@@ -30,7 +30,7 @@ struct hg_runner {
   uint64_t cleared;      // of these, up to this one: a call that was sent later was served, so the lines are to blame
   bool admitted;         // somebody was let in: key, model and route are right
   uint32_t turned_away;  // until then: how often somebody was not
-  char turned_away_text[HG_ERROR_TEXT_MAX + 1];
+  char turned_away_text[576];
   int64_t probe_until_ms; // INT64_MAX until the first call
 
   bool unsynced;                                              // something may be in the group

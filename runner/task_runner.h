@@ -95,6 +95,7 @@ struct hg_runner_counts {
     uint64_t count;
   } failures[HG_FAILURE_KINDS_MAX]; // of failed lines; the last place counts all further kinds as "other"
   long refused_status;              // HG_STOP_ACCESS: what the provider answered; 0: nothing
+#define HG_REFUSED_UNREADABLE (-1L) // of refused_status: something that can't be read
   bool served_before;               // HG_STOP_ACCESS: others were served in this run
   enum hg_endpoint refused_endpoint;
   bool out_of_quota;

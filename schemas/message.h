@@ -22,8 +22,12 @@ bool hg_text_equal(struct hg_text a, struct hg_text b);
 void hg_text_copy(char *to, size_t room, struct hg_text from);
 // Whether it is UTF-8 without a NUL, as every text in a message must be.
 bool hg_text_valid(struct hg_text text);
-// Makes a valid text of any string: control characters become "?", and when it is no UTF-8 all bytes over 0x7f do.
+// Makes a text that a person may see of any string: the bytes of control characters, which a terminal might obey,
+// become
+// "?", and when it is no UTF-8 all bytes over 0x7f do.
 void hg_text_clean(char *string);
+// A copy as by hg_text_copy, cleaned. Returns `to`.
+const char *hg_text_show(char *to, size_t room, struct hg_text from);
 
 #define HG_C_flag bool
 #define HG_C_u32 uint32_t

@@ -68,5 +68,12 @@ void hg_text_clean(char *string) {
   for (char *at = string; *at; at++) {
     const uint8_t byte = (uint8_t)*at;
     if (byte < 0x20 || byte == 0x7f || (byte > 0x7f && !valid)) *at = '?';
+    else if (byte == 0xc2 && (uint8_t)at[1] < 0xa0) at[0] = at[1] = '?'; // U+0080 to U+009F
   }
+}
+
+const char *hg_text_show(char *to, size_t room, struct hg_text from) {
+  hg_text_copy(to, room, from);
+  hg_text_clean(to);
+  return to;
 }

@@ -37,8 +37,17 @@ static const char *const usage_names[USAGE_FIELDS] = {
     [OUTPUT_DETAILS] = "output_tokens_details",
 };
 
+// Some gateways put counts into quotes: what is between them is read as the number that it stands for.
+static struct hg_json without_quotes(const struct hg_json *value) {
+  if (value->type != HG_JSON_STRING || value->len <= 2) return *value;
+  for (size_t i = 1; i + 1 < value->len; i++)
+    if (value->at[i] < '0' || value->at[i] > '9') return *value;
+  return (struct hg_json){HG_JSON_NUMBER, value->at + 1, value->len - 2};
+}
+
 // A figure that the total rests on: absent or null is HG_UNKNOWN, anything else must be a count. False: hostile.
-static bool read_figure(const struct hg_json *value, int64_t *out, const char **reason) {
+static bool read_figure(const struct hg_json *said, int64_t *out, const char **reason) {
+  const struct hg_json number = without_quotes(said), *value = &number;
   *out = HG_UNKNOWN;
   if (hg_json_is_absent(value)) return true;
   if (value->type != HG_JSON_NUMBER) *reason = "a token count in the usage is not a number";

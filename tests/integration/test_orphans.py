@@ -51,6 +51,22 @@ def test_orphans_are_listed_charged_and_settled_late():
         equal(headgate("orphans", "--ledger", here.ledger), "no orphans\n")
 
 
+def test_task_ids_cannot_write_on_a_terminal():
+    """They come from batch files: a row of its own, a colour, an 8-bit control sequence."""
+    with place(scheduler={"maxConcurrency": 1}) as here:
+        with runtime(here.config) as served:
+            served.acquire("acquire 50 a\x1b[31m\x9bb")
+            served.tell("start 50 c\x1b]0;d\x07")
+            table = headgate("status", "--config", here.config)
+            assert "first c?]0;d?, needs" in table and "\x1b" not in table, table
+            found = orphans(here)
+            served.kill()
+        table = headgate("orphans", "--config", here.config)
+        assert "a?[31m??b" in table and "\x1b" not in table and "\x9b" not in table, table
+        equal([each["taskId"] for each in orphans(here)], ["a\x1b[31m\x9bb"])  # whole for programs
+        equal(found, [])
+
+
 def test_orphans_by_policy():
     for policy, used, reserved, state in (("charge", 900, 0, ["charged"]), ("keep", 0, 900, ["kept"]),
                                           ("release", 0, 0, ["released"])):

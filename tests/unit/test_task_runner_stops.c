@@ -99,10 +99,11 @@ TEST(task_runner_stops, provider_that_goes_away_stops_the_run) {
     enum fate fate;
     unsigned slots, tries;
     long status;
-  } ways[] = {{FATE_REFUSED, 4, 5, 0},   {FATE_KEY, 4, 1, 401},       {FATE_KEY, 64, 1, 401},
-              {FATE_BROKEN, 4, 2, 0},    {FATE_TIMEOUT, 1, 2, 0},     {FATE_ROUTE, 1, 1, 404},
-              {FATE_REFUSED, 64, 5, 0},  {FATE_MALFORMED, 4, 2, 200}, {FATE_HOLLOW, 4, 2, 200},
-              {FATE_UNREADABLE, 4, 1, 0}};
+  } ways[] = {{FATE_REFUSED, 4, 5, 0},  {FATE_KEY, 4, 1, 401},
+              {FATE_KEY, 64, 1, 401},   {FATE_BROKEN, 4, 2, HG_REFUSED_UNREADABLE},
+              {FATE_TIMEOUT, 1, 2, 0},  {FATE_ROUTE, 1, 1, 404},
+              {FATE_REFUSED, 64, 5, 0}, {FATE_MALFORMED, 4, 2, 200},
+              {FATE_HOLLOW, 4, 2, 200}, {FATE_UNREADABLE, 4, 1, HG_REFUSED_UNREADABLE}};
   for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
     const unsigned slots = ways[i].slots;
     struct world *world = world_new(30 + i, 400, 10000000, slots);

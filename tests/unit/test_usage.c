@@ -69,6 +69,8 @@ static const struct row exact[] = {
     // a 200 with an error may carry usage
     {"{\"error\":{\"message\":\"x\"},\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":0,\"total_tokens\":3}}", 3, 3,
      0, U, U, U},
+    // counts in quotes
+    {"{\"usage\":{\"prompt_tokens\":\"3\",\"completion_tokens\":\"007\",\"total_tokens\":\"10\"}}", 10, 3, 7, U, U, U},
     // a hostile part does not spoil the total; an impossible one is dropped
     {"{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":4,\"prompt_tokens_details\":{\"cached_"
      "tokens\":-5},"
@@ -111,7 +113,11 @@ static const struct {
     {"{\"usage\":{\"prompt_tokens\":null,\"completion_tokens\":null}}", "neither a total"},
     {"{\"usage\":{\"prompt_tokens\":-3,\"completion_tokens\":1,\"total_tokens\":4}}", "negative"},
     {"{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":-4}}", "negative"},
-    {"{\"usage\":{\"prompt_tokens\":\"3\",\"completion_tokens\":1}}", "not a number"},
+    {"{\"usage\":{\"prompt_tokens\":\"3.0\",\"completion_tokens\":1}}", "not a number"},
+    {"{\"usage\":{\"prompt_tokens\":\"-3\",\"completion_tokens\":1}}", "not a number"},
+    {"{\"usage\":{\"prompt_tokens\":\"\",\"completion_tokens\":1}}", "not a number"},
+    {"{\"usage\":{\"prompt_tokens\":\"3 \",\"completion_tokens\":1}}", "not a number"},
+    {"{\"usage\":{\"prompt_tokens\":\"9007199254740992\",\"completion_tokens\":1}}", "over 2^53"},
     {"{\"usage\":{\"prompt_tokens\":3.5,\"completion_tokens\":1}}", "fractional"},
     {"{\"usage\":{\"prompt_tokens\":9007199254740992,\"completion_tokens\":1}}", "over 2^53"},
     {"{\"usage\":{\"prompt_tokens\":18446744073709551617,\"completion_tokens\":1}}", "over 2^53"},
