@@ -246,18 +246,24 @@ static hg_err assemble(struct hg_config *config, const struct hg_places *places,
 hg_err hg_open_config(struct hg_config **config, hg_runtime **out, struct hg_ledger_state *found, hg_error *why) {
   hg_error local = HG_ERROR_INIT;
   if (!why) why = &local;
-  struct hg_config *taken = *config;
-  *config = NULL;
   struct hg_places places;
   struct hg_ledger *ledger = NULL;
   struct hg_ledger_state state = {0};
   hg_err err = check_descriptors(why);
-  if (err == HG_OK) err = hg_places_of(taken->ledger_path, getenv("XDG_RUNTIME_DIR"), &places, why);
-  if (err == HG_OK) err = hg_ledger_open(taken, &places, &ledger, &state, why);
-  if (err == HG_OK) err = assemble(taken, &places, ledger, &state, out, why);
-  else hg_config_destroy(&taken);
+  if (err == HG_OK) err = hg_places_of((*config)->ledger_path, getenv("XDG_RUNTIME_DIR"), &places, why);
+  if (err == HG_OK) err = hg_ledger_open(*config, &places, &ledger, &state, why);
+  if (err == HG_OK) {
+    err = assemble(*config, &places, ledger, &state, out, why);
+    *config = NULL;
+  }
   if (found && err == HG_OK) *found = state;
   else hg_ledger_state_clear(&state);
+  return err;
+}
+
+static hg_err open_read(struct hg_config *config, hg_runtime **out, hg_error *why) {
+  const hg_err err = hg_open_config(&config, out, NULL, why);
+  hg_config_destroy(&config);
   return err;
 }
 
@@ -266,7 +272,7 @@ hg_err hg_open(const char *config_path, hg_runtime **out, hg_error *why) {
   struct hg_config *config;
   if (!config_path || !out) return HG_ERR_INVALID;
   const hg_err err = hg_config_read(config_path, &config, why ? why : &local);
-  return err == HG_OK ? hg_open_config(&config, out, NULL, why) : err;
+  return err == HG_OK ? open_read(config, out, why) : err;
 }
 
 hg_err hg_open_json(const char *json, size_t len, const char *base_dir, hg_runtime **out, hg_error *why) {
@@ -274,5 +280,5 @@ hg_err hg_open_json(const char *json, size_t len, const char *base_dir, hg_runti
   struct hg_config *config;
   if (!json || !out) return HG_ERR_INVALID;
   const hg_err err = hg_config_parse(json, len, "<json>", base_dir, &config, why ? why : &local);
-  return err == HG_OK ? hg_open_config(&config, out, NULL, why) : err;
+  return err == HG_OK ? open_read(config, out, why) : err;
 }

@@ -4,7 +4,8 @@
 
 #include "ledger/ledger.h"
 
-// hg_open for a configuration that is read already; it is taken over (freed on failure too) and *config set to NULL.
+// hg_open for a configuration that is read already. Once the ledger is open it is taken over (freed on failure too) and
+// *config set to NULL; a ledger that can't be opened leaves it as it was.
 // `found`: what the ledger held before (hg_ledger_state_clear; empty on failure). NULL: nobody wants to know.
 hg_err hg_open_config(struct hg_config **config, hg_runtime **out, struct hg_ledger_state *found, hg_error *why);
 

@@ -11,7 +11,7 @@
 static_assert(sizeof(zmq_msg_t) <= sizeof(struct hg_received), "a received frame has room for a zmq_msg_t");
 static_assert(HG_PORT_COUNT <= 32, "ports fit into a mask");
 
-// How long a closed outward socket goes on sending what it still has.
+// How long a closed outward socket goes on sending what it still has: not a question, whose answer nobody waits for.
 #define LINGER_MS 1000
 #define HANDSHAKE_MS 5000
 #define HEARTBEAT_MS 5000
@@ -64,7 +64,7 @@ static int zmq_type(enum hg_link_type type) {
 hg_err hg_link_open(void *context, enum hg_link_type type, struct hg_link_limits limits, struct hg_link *out) {
   void *socket = zmq_socket(context, zmq_type(type));
   if (!socket) return errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
-  const int one = 1, linger = limits.frame_max ? LINGER_MS : 0;
+  const int one = 1, linger = limits.frame_max && type != HG_DEALER ? LINGER_MS : 0;
   const int handshake = HANDSHAKE_MS, heartbeat = HEARTBEAT_MS;
   int failed = zmq_setsockopt(socket, ZMQ_SNDHWM, &limits.send_hwm, sizeof limits.send_hwm) |
                zmq_setsockopt(socket, ZMQ_RCVHWM, &limits.receive_hwm, sizeof limits.receive_hwm) |

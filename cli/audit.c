@@ -15,7 +15,6 @@
 #include <string.h>
 #include <time.h>
 
-#define LOOK_EVERY_US INT64_C(1000000) // whether the runtime that is asked still lives
 #define AGAIN_AFTER_NS 50000000L
 
 static const char usage[] =
@@ -64,17 +63,14 @@ static hg_err take_answer(const struct hg_message *answer, struct found *found, 
 }
 
 // An audit takes as long as the journal is; so there is no deadline but the runtime's life.
-static hg_err ask(const struct hg_site *site, const struct hg_holder *holder, struct hg_control *control,
-                  struct found *found, hg_error *why) {
+static hg_err ask(struct hg_control *control, struct found *found, hg_error *why) {
   struct hg_message question, answer;
-  struct hg_holder now;
   hg_message_init(&question, HG_AUDIT);
   hg_err err = hg_control_send(control, &question);
   while (err == HG_OK) {
-    err = hg_control_receive(control, hg_clock_now().monotonic_us + LOOK_EVERY_US, &answer);
-    if (err == HG_OK) err = take_answer(&answer, found, why);
-    else if (err != HG_ERR_TIMEOUT) break;
-    else if (hg_site_holder(site, &now) == HG_OK && now.pid == holder->pid) err = HG_ERR_EMPTY;
+    err = hg_control_receive(control, INT64_MAX, &answer);
+    if (err != HG_OK) break;
+    err = take_answer(&answer, found, why);
     if (err != HG_ERR_EMPTY) return err;
     err = HG_OK;
   }
@@ -82,12 +78,9 @@ static hg_err ask(const struct hg_site *site, const struct hg_holder *holder, st
 }
 
 static hg_err audit_live(const struct hg_site *site, struct found *found, hg_error *why) {
-  struct hg_holder holder;
-  struct hg_control control = {0};
-  if (hg_site_holder(site, &holder) != HG_OK) return HG_ERR_NO_RUNTIME;
-  hg_err err = hg_control_open(&control, holder.control);
-  if (err != HG_OK) return hg_fail(why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
-  err = ask(site, &holder, &control, found, why);
+  struct hg_control control;
+  hg_err err = hg_control_open(&control, site, why);
+  if (err == HG_OK) err = ask(&control, found, why);
   hg_control_close(&control);
   return err;
 }
@@ -101,7 +94,7 @@ static hg_err audit(const struct hg_site *site, struct found *found, hg_error *w
     *found = (struct found){0};
     hg_err err = audit_live(site, found, why);
     const bool lives = err == HG_ERR_BUSY; // somebody else's audit
-    if (err == HG_ERR_NO_RUNTIME || err == HG_ERR_CLOSED || err == HG_ERR_TIMEOUT)
+    if (err == HG_ERR_NO_RUNTIME || err == HG_ERR_CLOSED)
       err = hg_ledger_audit_file(site->config, &site->places, &found->report, why);
     if (err != HG_ERR_LEDGER_IN_USE && !lives) return err;
     if (lives) deadline = hg_clock_now().monotonic_us + patience;

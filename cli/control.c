@@ -16,6 +16,7 @@
 
 #define HOLDER_BYTES 8192
 #define GLANCE_NS 20000000L // between two looks at a ledger that somebody holds for a moment
+#define LOOK_EVERY_US 50000 // whether the runtime that is asked still lives
 
 static int exit_code_of(hg_err err) {
   switch (err) {
@@ -103,9 +104,12 @@ hg_err hg_site_holder(const struct hg_site *site, struct hg_holder *out) {
   json_t *holder = json_loads(text, 0, NULL);
   const char *control = json_string_value(json_object_get(holder, "control"));
   const char *events = json_string_value(json_object_get(holder, "events"));
+  const char *started = json_string_value(json_object_get(holder, "startedAt"));
   hg_err err = HG_ERR_BUSY;
-  if (control && events && strlen(control) < sizeof out->control && strlen(events) < sizeof out->events) {
+  if (control && events && started && strlen(control) < sizeof out->control && strlen(events) < sizeof out->events &&
+      strlen(started) < sizeof out->started) {
     out->pid = json_integer_value(json_object_get(holder, "pid"));
+    memcpy(out->started, started, strlen(started) + 1);
     memcpy(out->control, control, strlen(control) + 1);
     memcpy(out->events, events, strlen(events) + 1);
     err = HG_OK;
@@ -116,14 +120,17 @@ hg_err hg_site_holder(const struct hg_site *site, struct hg_holder *out) {
 
 // ------------------------------------------------------------------------------------------------ asking a runtime
 
-hg_err hg_control_open(struct hg_control *control, const char *endpoint) {
+hg_err hg_control_open(struct hg_control *control, const struct hg_site *site, hg_error *why) {
   const struct hg_link_limits limits = {64, 64, HG_OUTSIDE_FRAME_MAX};
-  *control = (struct hg_control){0};
+  *control = (struct hg_control){.site = site};
+  if (hg_site_holder(site, &control->holder) != HG_OK)
+    return hg_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", site->config->ledger_path);
   hg_err err = hg_context_new(&control->context);
   if (err == HG_OK) err = hg_link_open(control->context, HG_DEALER, limits, &control->link);
-  if (err == HG_OK) err = hg_link_connect(&control->link, endpoint);
-  if (err != HG_OK) hg_control_close(control);
-  return err;
+  if (err == HG_OK) err = hg_link_connect(&control->link, control->holder.control);
+  if (err == HG_OK) return HG_OK;
+  hg_control_close(control);
+  return hg_fail(why, err, "cannot connect to %s: %s", control->holder.control, hg_err_text(err));
 }
 
 void hg_control_close(struct hg_control *control) {
@@ -163,14 +170,21 @@ hg_err hg_control_send(struct hg_control *control, struct hg_message *question) 
   return hg_link_send(&control->link, 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
 }
 
+static bool still_lives(const struct hg_control *control) {
+  struct hg_holder now;
+  return hg_site_holder(control->site, &now) == HG_OK && now.pid == control->holder.pid &&
+         strcmp(now.started, control->holder.started) == 0;
+}
+
 hg_err hg_control_receive(struct hg_control *control, int64_t deadline_us, struct hg_message *answer) {
   hg_err err;
   while ((err = take_answer(control, answer)) == HG_ERR_EMPTY) {
     const int64_t left = deadline_us - hg_clock_now().monotonic_us;
     uint32_t readable;
     if (left <= 0) return HG_ERR_TIMEOUT;
-    err = hg_links_wait(&control->link, 1, 1, left, &readable);
-    if (err != HG_OK) break;
+    err = hg_links_wait(&control->link, 1, 1, left < LOOK_EVERY_US ? left : LOOK_EVERY_US, &readable);
+    if (err != HG_OK) return err;
+    if (!readable && !still_lives(control)) return HG_ERR_NO_RUNTIME;
   }
   return err;
 }
@@ -254,33 +268,23 @@ static hg_err status_of_ledger(struct hg_site *site, const char *budget, struct 
   return err;
 }
 
-static hg_err status_of_holder(const struct hg_holder *holder, const char *budget, int64_t deadline_us,
-                               struct hg_control *control, struct hg_message *report, hg_error *why) {
-  const hg_err err = hg_control_open(control, holder->control);
-  if (err != HG_OK) return hg_fail(why, err, "cannot connect to %s: %s", holder->control, hg_err_text(err));
-  return hg_control_status(control, budget, deadline_us, report, why);
-}
-
 // A runtime may end while it is asked, and another reader may hold the ledger for a moment: so both ways are tried
 // until the patience is over.
 hg_err hg_site_status(struct hg_site *site, const char *budget, struct hg_control *control, struct hg_message *report,
                       hg_error *why) {
   const int64_t deadline = hg_clock_now().monotonic_us + HG_CONTROL_PATIENCE_MS * INT64_C(1000);
   const struct timespec pause = {0, GLANCE_NS};
-  struct hg_holder holder;
-  *control = (struct hg_control){0};
   for (;;) {
-    hg_err asked = hg_site_holder(site, &holder);
-    if (asked == HG_OK) {
-      asked = status_of_holder(&holder, budget, deadline, control, report, why);
-      if (asked != HG_ERR_TIMEOUT) return asked;
-      hg_control_close(control);
-    }
+    hg_err asked = hg_control_open(control, site, why);
+    if (asked == HG_OK) asked = hg_control_status(control, budget, deadline, report, why);
+    if (asked != HG_ERR_TIMEOUT && asked != HG_ERR_NO_RUNTIME) return asked;
+    hg_control_close(control);
     const hg_err err = status_of_ledger(site, budget, report, why);
     if (err != HG_ERR_LEDGER_IN_USE) return err;
     if (asked == HG_ERR_TIMEOUT) {
       hg_fail(why, asked, "the runtime (pid %lld) holds \"%s\" but did not answer on %s within %d s",
-              (long long)holder.pid, site->config->ledger_path, holder.control, HG_CONTROL_PATIENCE_MS / 1000);
+              (long long)control->holder.pid, site->config->ledger_path, control->holder.control,
+              HG_CONTROL_PATIENCE_MS / 1000);
       return hg_site_explain(site, asked, why);
     }
     if (hg_clock_now().monotonic_us >= deadline) return err;

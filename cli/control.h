@@ -9,6 +9,7 @@
 #include "schemas/message.h"
 
 #define HG_CLI_CONFIG_FILE "devs.config.json" // what is read when neither --config nor --ledger is given
+#define HG_HOLDER_STARTED 32                  // bytes of a moment in text
 #define HG_CONTROL_PATIENCE_MS 2000           // a living runtime answers within this
 
 // A ledger, named by a configuration file or by its own path.
@@ -27,22 +28,27 @@ hg_err hg_site_learn(struct hg_site *site, int patience_ms, hg_error *why);
 // Who lives on it, as its lock file says.
 struct hg_holder {
   int64_t pid;
+  char started[HG_HOLDER_STARTED];                        // with the pid it tells one life from every other
   char control[HG_PATH_MAX + 8], events[HG_PATH_MAX + 8]; // endpoints
 };
 // HG_ERR_NO_RUNTIME: nobody. HG_ERR_BUSY: somebody holds the ledger for a moment only, or is just starting.
 hg_err hg_site_holder(const struct hg_site *site, struct hg_holder *out);
 
-// A connection to a control endpoint. One question at a time; texts of an answer are valid until the next one.
+// A connection to the runtime that lives on a ledger. One question at a time; texts of an answer are valid until the
+// next one.
 struct hg_control {
+  const struct hg_site *site; // must live as long as questions are asked
+  struct hg_holder holder;
   void *context;
   struct hg_link link;
   uint64_t request;
   uint8_t answer[HG_OUTSIDE_FRAME_MAX];
 };
-hg_err hg_control_open(struct hg_control *control, const char *endpoint);
+// HG_ERR_NO_RUNTIME: nobody lives there, or nobody who has said so yet.
+hg_err hg_control_open(struct hg_control *control, const struct hg_site *site, hg_error *why);
 void hg_control_close(struct hg_control *control); // one that never opened is fine
 // Sends a question, whose request is set, and receives the next answer to it. HG_ERR_TIMEOUT: none until `deadline_us`
-// (monotonic).
+// (monotonic). HG_ERR_NO_RUNTIME: whoever was asked has ended, and did or did not do what it was asked for.
 hg_err hg_control_send(struct hg_control *control, struct hg_message *question);
 hg_err hg_control_receive(struct hg_control *control, int64_t deadline_us, struct hg_message *answer);
 // Fills `report` with a STATUS_REPORT. HG_ERR_TIMEOUT: no answer until `deadline_us` (monotonic).
@@ -64,13 +70,14 @@ hg_err hg_site_explain(const struct hg_site *site, hg_err err, hg_error *why);
 hg_err hg_site_status(struct hg_site *site, const char *budget, struct hg_control *control, struct hg_message *report,
                       hg_error *why);
 
-// Something that changes a ledger: by the living runtime, or, when none lives, by one that is opened for it.
+// Something that changes a ledger: by the living runtime, or, when none lives, by one that is opened for it. The
+// runtime that is asked may be one that somebody else has opened for a moment.
 struct hg_change {
   void *context;
   hg_err (*live)(void *context, struct hg_control *control, int64_t deadline_us, hg_error *why);
   hg_err (*stored)(void *context, hg_client *client, int timeout_ms, hg_error *why);
 };
-// It may be asked for twice, when a runtime ends before it answers: it must count once.
+// It may be asked for again and again, when runtimes end before they answer: it must count once.
 hg_err hg_site_change(struct hg_site *site, const struct hg_change *change, hg_error *why);
 
 // Prints "headgate SUBCOMMAND: TEXT" to stderr and gives the exit code: 1 nothing found, 2 usage or configuration,

@@ -22,7 +22,7 @@ static const char usage[] = "usage: headgate orphans [--config FILE | --ledger F
 // One after another, from the living runtime or from the ledger.
 struct source {
   const struct hg_site *site;
-  struct hg_control control; // open: a runtime lives
+  struct hg_control control;
   bool live;
   uint64_t after;
 };
@@ -86,13 +86,12 @@ static hg_err list(struct source *source, bool json, hg_error *why) {
 
 static int list_orphans(const char *config, const char *ledger, bool json) {
   struct hg_site site;
-  struct hg_holder holder;
   hg_error why = HG_ERROR_INIT;
   if (hg_site_open(config, ledger, &site, &why) != HG_OK) return hg_cli_exit("orphans", &why);
-  struct source source = {.site = &site, .live = hg_site_holder(&site, &holder) == HG_OK};
-  hg_err err = source.live ? hg_control_open(&source.control, holder.control) : HG_OK;
-  if (err != HG_OK) hg_fail(&why, err, "cannot connect to %s: %s", holder.control, hg_err_text(err));
-  else err = hg_site_explain(&site, list(&source, json, &why), &why);
+  struct source source = {.site = &site};
+  hg_err err = hg_control_open(&source.control, &site, &why);
+  source.live = err == HG_OK;
+  if (err == HG_OK || err == HG_ERR_NO_RUNTIME) err = hg_site_explain(&site, list(&source, json, &why), &why);
   hg_control_close(&source.control);
   hg_site_close(&site);
   return err == HG_OK ? HG_EXIT_DONE : hg_cli_exit("orphans", &why);

@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define ANSWER_MS 30000 // a single command at the start or the end
@@ -74,19 +73,12 @@ static hg_err fail(hg_error *why, hg_err err, const char *what, const char *text
   return hg_fail(why, err, "%s: %s", what, text);
 }
 
-static hg_err check_files(struct run *run, hg_error *why) {
-  const char *output = run->flags->output, *slash = strrchr(output, '/');
+static hg_err check_files(struct run *run, const char *ledger_path, hg_error *why) {
   run->lines = hg_count_lines(run->flags->input);
   const bool standard = strcmp(run->flags->input, "-") == 0;
   if (run->lines < 0)
     return fail(why, HG_ERR_INVALID, standard ? "standard input" : run->flags->input, strerror(errno));
-  if (!slash || slash == output) return HG_OK;
-  char directory[HG_PATH_MAX + 1];
-  snprintf(directory, sizeof directory, "%.*s", (int)(slash - output), output);
-  if (access(directory, W_OK | X_OK) == 0) return HG_OK;
-  return fail(why, HG_ERR_INVALID, directory,
-              errno == ENOENT ? "there is no such directory for the results; make it, or name another file with -o"
-                              : strerror(errno));
+  return hg_run_check_output(run->flags, ledger_path, why);
 }
 
 // A task's id is text: bytes that are none are replaced.
@@ -237,7 +229,7 @@ static hg_err open_all(struct run *run, struct hg_config **config) {
   hg_error *why = &run->why;
   const uint32_t sockets_max = raise_descriptor_limit();
   hg_run_signals_end_it();
-  hg_err err = check_files(run, why);
+  hg_err err = check_files(run, (*config)->ledger_path, why);
   if (!err) err = hg_target_resolve(run->flags->base_url, &(*config)->llm, &run->target, why);
   if (!err) fit_concurrency(*config, sockets_max);
   if (!err) err = open_runtime(run, config, why);

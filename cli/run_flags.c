@@ -147,7 +147,8 @@ static bool take_file(struct hg_run_flags *flags, const char *path) {
 
 static bool check(struct hg_run_flags *flags) {
   if (!flags->input) return bad("which batch file? Name one");
-  if (!flags->output && !flags->dry_run) return bad("where should the results go? Name a file with -o");
+  if (flags->output ? !flags->output[0] : !flags->dry_run)
+    return bad("where should the results go? Name a file with -o");
   if (flags->config_file || flags->limit > 0) return true;
   if (access(HG_CLI_CONFIG_FILE, F_OK) != 0)
     return bad("ConfigurationError: tokenBudget.hardLimitTokens is not set and has no default: give --limit 2M, or "

@@ -31,6 +31,10 @@ bool hg_run_flags_parse(struct hg_run_flags *flags, int argc, char **argv, int *
 // The configuration of --config, of devs.config.json, or of --limit alone, with the other flags worked in.
 hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why);
 
+// HG_ERR_INVALID: the results or the errors can't be written where they are to go, or would overwrite what they must
+// not: the batch file, the configuration, a ledger or any other database.
+hg_err hg_run_check_output(const struct hg_run_flags *flags, const char *ledger_path, hg_error *why);
+
 // Prepares every line that is to run, calls nothing, changes nothing. Returns the exit code.
 int hg_dry_run(const struct hg_run_flags *flags, const struct hg_config *config);
 

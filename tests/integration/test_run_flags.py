@@ -8,6 +8,7 @@ import os
 import sqlite3
 import sys
 
+import cli_harness
 from cli_harness import equal, main
 from run_harness import WAIT_S, chat_line, dry_run, place, set_limit, sim, wait_until
 
@@ -42,6 +43,61 @@ def test_wrong_usage_says_what_to_do():
         here.batch.unlink()
         _, said = here.run("--limit", "1k", code=2)
         assert "batch.jsonl" in said, said
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def refused(here, output, word, *flags):
+    """A run that would write there is wrong usage, and nothing is as much as touched."""
+    before, names = contents(here.folder), sorted(os.listdir(here.folder))
+    _, said = here.run(*flags, "-o", output, code=2)
+    assert word in said, (output, said)
+    equal(sorted(os.listdir(here.folder)), names, f"-o {output}: files")
+    equal(contents(here.folder), before, f"-o {output}: contents")
+
+
+def test_results_need_a_regular_file():
+    with place(1) as here:
+        (here.folder / "sub").mkdir()
+        os.mkfifo(here.folder / "pipe")
+        for flags in ([], ["--fresh"]):
+            for output, word in ((".", "regular file"), ("sub", "regular file"), ("sub/", "regular file"),
+                                 ("pipe", "regular file"), ("", "where should the results go"),
+                                 ("nowhere/", "no such directory")):
+                refused(here, output, word, "--limit", "1M", *flags)
+        (here.folder / "r.errors.jsonl").mkdir()
+        refused(here, "r.jsonl", "r.errors.jsonl is not a regular file", "--limit", "1M")
+
+
+def test_results_never_replace_what_a_run_needs():
+    with place(1) as here:
+        config = here.config(1_000_000, ledger={"path": "l.errors.jsonl"})
+        ledger = here.folder / "l.errors.jsonl"
+        behind = [f"{ledger}{end}" for end in ("", "-wal", "-shm", "-journal", ".lock", ".d")]
+        own = ["l.jsonl", "./l.errors.jsonl", *behind]  # of the first its errors
+        for output in own:  # there is no ledger yet
+            refused(here, output, "belongs to the ledger", "--config", config)
+        set_limit(here, "--config", config, "default", 2_000_000)
+        os.symlink(ledger, here.folder / "link.jsonl")
+        os.link(ledger, here.folder / "twin.jsonl")
+        os.link(here.batch, here.folder / "batch.twin")
+        for flags in ([], ["--fresh"]):
+            for output in [*own, "link.jsonl"]:
+                refused(here, output, "belongs to the ledger", "--config", config, *flags)
+            for output, word in (("twin.jsonl", "SQLite database"), (config, "configuration itself"),
+                                 (here.batch, "batch file itself"), ("batch.twin", "batch file itself")):
+                refused(here, output, word, "--config", config, *flags)
+
+
+def test_results_never_replace_the_ledger_of_another_runtime():
+    with place(1) as here, cli_harness.place() as there, cli_harness.runtime(there.config) as served:
+        served.tell("record 5000")
+        for flags in ([], ["--fresh"]):
+            refused(here, there.ledger, "SQLite database", "--limit", "1M", *flags)
+        served.tell("record 70")
+        equal(cli_harness.status("--config", there.config)["totalUsed"], 5070)
 
 
 # ------------------------------------------------------------------------------------------------ --dry-run
