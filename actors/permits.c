@@ -24,8 +24,14 @@ struct hg_permit_record *hg_permits_get(const struct hg_permits *permits, uint64
   return hg_id_map_get(&permits->map, id);
 }
 
-const struct hg_closed_permit *hg_permits_closed(const struct hg_permits *permits, uint64_t id) {
-  return hg_id_map_get(&permits->closed_map, id);
+const struct hg_ended_permit *hg_permits_closed(const struct hg_permits *permits, uint64_t id) {
+  const struct hg_closed_permit *closed = hg_id_map_get(&permits->closed_map, id);
+  return closed ? &closed->ended : NULL;
+}
+
+bool hg_permit_ended_so(const struct hg_ended_permit *ended, enum hg_permit_end end, int64_t said) {
+  if (ended->end != end) return false;
+  return end == HG_PERMIT_RELEASED || ended->used == (said == HG_USAGE_MISSING ? ended->reserved : said);
 }
 
 struct hg_permit_record *hg_permits_open(struct hg_permits *permits, uint64_t id, struct hg_text task_id) {
@@ -89,9 +95,9 @@ static void remember(struct hg_permits *permits, struct hg_closed_permit ended) 
 }
 
 void hg_permits_close(struct hg_permits *permits, struct hg_permit_record *permit, enum hg_permit_end end,
-                      int64_t tokens) {
+                      int64_t used) {
   if (permit->state != HG_PERMIT_OPEN) remove_orphan(permits, permit);
-  remember(permits, (struct hg_closed_permit){permit->id, tokens, end});
+  remember(permits, (struct hg_closed_permit){permit->id, {end, used, permit->tokens}});
   hg_id_map_remove(&permits->map, permit->id);
   free(permit);
 }

@@ -30,10 +30,9 @@ struct hg_permit_record {
 };
 struct hg_closed_permit {
   uint64_t id;
-  int64_t tokens; // settled: what it was said to have used, HG_USAGE_MISSING: nobody knew
-  enum hg_permit_end end;
+  struct hg_ended_permit ended;
 };
-#define HG_USAGE_MISSING INT64_C(-1)
+#define HG_USAGE_MISSING INT64_C(-1) // what is said of usage that nobody knows: the whole reservation is charged
 struct hg_permits {
   struct hg_id_map map;
   struct hg_permit_record **orphans; // by id
@@ -46,7 +45,7 @@ struct hg_permits {
 bool hg_permits_init(struct hg_permits *permits); // false: no memory
 void hg_permits_destroy(struct hg_permits *permits);
 struct hg_permit_record *hg_permits_get(const struct hg_permits *permits, uint64_t id);
-const struct hg_closed_permit *hg_permits_closed(const struct hg_permits *permits, uint64_t id);
+const struct hg_ended_permit *hg_permits_closed(const struct hg_permits *permits, uint64_t id); // NULL: not remembered
 // Opens one; NULL: no memory. The id must not be there.
 struct hg_permit_record *hg_permits_open(struct hg_permits *permits, uint64_t id, struct hg_text task_id);
 // Makes an open one an orphan; false: no memory, nothing is changed.
@@ -55,7 +54,9 @@ bool hg_permits_orphan(struct hg_permits *permits, struct hg_permit_record *perm
 const struct hg_permit_record *hg_permits_orphan_after(const struct hg_permits *permits, uint64_t after);
 // Forgets the permit (it is freed) but for how it ended.
 void hg_permits_close(struct hg_permits *permits, struct hg_permit_record *permit, enum hg_permit_end end,
-                      int64_t tokens);
+                      int64_t used);
+// Whether to say this of the end of a permit is to say again how it ended.
+bool hg_permit_ended_so(const struct hg_ended_permit *ended, enum hg_permit_end end, int64_t said);
 
 struct hg_text hg_permit_task(const struct hg_permit_record *permit);
 

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define BATCHES_MAX HG_FACTS_WINDOW
-// The tracker stops listening past its window, the scheduler past its own.
-#define FINDS_MAX (HG_FINDS_WINDOW + HG_LATE_WINDOW + 2 * HG_BURST)
+// The tracker stops listening past the one window, and asks nothing past the other.
+#define FINDS_MAX (HG_FINDS_WINDOW + HG_BURST + HG_END_FINDS_WINDOW)
 #define TELL_EVERY_US 100000  // the newest committed seq is repeated to the bus
 #define IDLE_AFTER_US 1000000 // without facts: time for a checkpoint
 #define RETRY_FIRST_US 10000
@@ -220,7 +220,6 @@ static void commit(struct persister *persister, struct hg_now now, struct hg_out
   }
   const bool recovered = persister->degraded;
   persister->degraded = false;
-  persister->failures = 0;
   if (persister->waiting) acknowledge(persister, persister->batches[persister->waiting - 1].last, out);
   if (recovered) tell_all(persister, out);
   persister->idle_at = now.monotonic_us + IDLE_AFTER_US;
@@ -297,6 +296,7 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
     persister->tell_at = now.monotonic_us + TELL_EVERY_US;
   }
   int64_t wake = keep_house(persister, idle, now, out);
+  if (!persister->degraded) persister->failures = 0; // all that a turn does has gone well
   if (persister->stopping && (!persister->degraded || persister->given_up || persister->stop_now)) {
     tell(persister, HG_PORT_COMMITTED, out);
     stop(persister, out);

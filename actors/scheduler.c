@@ -5,8 +5,7 @@
 
 // Commands under way to the tracker; past it clients are not heard until it has answered.
 #define QUESTIONS_MAX 65536
-static_assert(QUESTIONS_MAX + HG_LATE_WINDOW + HG_CONCURRENCY_MAX + 2 * HG_BURST < HG_LINK_HWM,
-              "the way to the tracker is never full");
+static_assert(QUESTIONS_MAX + HG_CONCURRENCY_MAX + HG_BURST < HG_LINK_HWM, "the way to the tracker is never full");
 
 void hg_scheduler_tell(struct hg_scheduler *scheduler, hg_peer peer, const struct hg_message *answer) {
   hg_outbox_put(scheduler->out, HG_PORT_CLIENTS, peer, answer);
@@ -250,7 +249,7 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
 }
 
 bool hg_scheduler_hears_clients(const struct hg_scheduler *scheduler) {
-  return scheduler->questions.count < QUESTIONS_MAX && scheduler->late < HG_LATE_WINDOW;
+  return scheduler->questions.count + scheduler->late < QUESTIONS_MAX;
 }
 
 static uint32_t listens(const void *self) {

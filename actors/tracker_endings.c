@@ -140,9 +140,9 @@ void hg_tracker_answer_closed(struct hg_tracker *tracker, uint64_t permit, uint6
 
 // The same end again is answered as the first was.
 static void end_again(struct hg_tracker *tracker, uint64_t id, const struct ending *ending) {
-  const struct hg_closed_permit *closed = hg_permits_closed(&tracker->permits, id);
-  if (closed) {
-    const bool same = closed->end == ending->end && closed->tokens == ending->said;
+  const struct hg_ended_permit *ended = hg_permits_closed(&tracker->permits, id);
+  if (ended) {
+    const bool same = hg_permit_ended_so(ended, ending->end, ending->said);
     hg_tracker_answer_closed(tracker, id, ending->asker, same ? HG_OK : HG_ERR_CONFLICT);
   } else if (ending->asker) {
     hg_tracker_look_up_end(tracker, id, ending->asker, ending->end, ending->said);
@@ -169,7 +169,7 @@ static void end_permit(struct hg_tracker *tracker, uint64_t id, const struct end
   tell_task_end(tracker, permit, ending->outcome, ending->reason);
   tell_over_reservation(tracker, permit, ending);
   hg_tracker_tell_crossings(tracker, leaf, change.used, hg_permit_task(permit));
-  hg_permits_close(&tracker->permits, permit, ending->end, ending->said);
+  hg_permits_close(&tracker->permits, permit, ending->end, ending->tokens);
   hg_tracker_answer_closed(tracker, id, ending->asker, HG_OK);
   hg_tracker_settle_path(tracker, leaf, true);
 }

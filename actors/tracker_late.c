@@ -17,6 +17,12 @@ static void answer(struct hg_tracker *tracker, struct hg_end_find *find, hg_err 
 
 void hg_tracker_look_up_end(struct hg_tracker *tracker, uint64_t permit, uint64_t asker, enum hg_permit_end end,
                             int64_t said) {
+  // An end that is forgotten here must be in the ledger by now, and there are bounds on what is asked of it.
+  const bool may_be_on_its_way = tracker->log.seq - tracker->log.durable >= HG_CLOSED_PERMITS;
+  if (may_be_on_its_way || tracker->end_finds.count >= HG_END_FINDS_WINDOW) {
+    hg_tracker_answer_closed(tracker, permit, asker, HG_ERR_BUSY);
+    return;
+  }
   struct hg_end_find *find = malloc(sizeof *find);
   const uint64_t request = ++tracker->finds_asked;
   if (!find || !hg_id_map_put(&tracker->end_finds, request, find)) {
@@ -32,18 +38,12 @@ void hg_tracker_look_up_end(struct hg_tracker *tracker, uint64_t permit, uint64_
   hg_outbox_put(tracker->out, HG_PORT_FACTS, 0, &question);
 }
 
-// A missing usage was charged as the whole reservation.
-static bool is_the_same(const struct hg_end_find *find, const struct hg_permit_found_message *found) {
-  if (found->end != (uint32_t)find->end) return false;
-  if (find->end == HG_PERMIT_RELEASED) return true;
-  return found->used == (find->said == HG_USAGE_MISSING ? found->reserved : find->said);
-}
-
 void hg_tracker_end_found(struct hg_tracker *tracker, const struct hg_permit_found_message *found) {
   struct hg_end_find *find = hg_id_map_remove(&tracker->end_finds, found->request);
   if (!find) return;
-  if (found->end == 0) answer(tracker, find, HG_ERR_UNKNOWN_PERMIT);
-  else answer(tracker, find, is_the_same(find, found) ? HG_OK : HG_ERR_CONFLICT);
+  const struct hg_ended_permit ended = {(enum hg_permit_end)found->end, found->used, found->reserved};
+  if (ended.end == 0) answer(tracker, find, HG_ERR_UNKNOWN_PERMIT);
+  else answer(tracker, find, hg_permit_ended_so(&ended, find->end, find->said) ? HG_OK : HG_ERR_CONFLICT);
 }
 
 void hg_tracker_give_up_ends(struct hg_tracker *tracker) {

@@ -66,7 +66,10 @@ static hg_err check_file(const struct hg_run_flags *flags, const char *path, con
   struct stat found;
   if (belongs_to_ledger(path, ledger_path))
     return refuse(path, "belongs to the ledger of this run and would be overwritten", why);
-  if (stat(path, &found) != 0) return errno == ENOENT ? HG_OK : refuse(path, strerror(errno), why);
+  if (stat(path, &found) != 0) {
+    if (errno != ENOENT) return refuse(path, strerror(errno), why);
+    return lstat(path, &found) != 0 ? HG_OK : refuse(path, "is a symbolic link to a file that is not there", why);
+  }
   if (!S_ISREG(found.st_mode)) return refuse(path, "is not a regular file, which results need", why);
   if (is_file(&found, flags->input)) return refuse(path, "is the batch file itself and would be overwritten", why);
   if (flags->config_file && is_file(&found, flags->config_file))

@@ -327,8 +327,9 @@ HG_CHECKED hg_err hg_record_usage_start(hg_client *, const hg_usage_report *, hg
 HG_CHECKED hg_err hg_acquire_start(hg_client *, const hg_request *, hg_ticket *out);
 /* What the settle reports replaces the reservation: used += tokens, reserved -= reservation. Idempotent by permit, across
  * restarts too, for as long as the ledger keeps it (ledger.keepDays): the same settle again is HG_OK, a different one
- * HG_ERR_CONFLICT (but for an orphan, whose guess it replaces once); HG_ERR_UNKNOWN_PERMIT later. Any client of the runtime
- * may settle a permit, not only the one that acquired it. */
+ * HG_ERR_CONFLICT (but for an orphan, whose guess it replaces once); HG_ERR_UNKNOWN_PERMIT later.
+ * HG_ERR_BUSY: too many ends of long ago are being looked up, say it again. Any client of the runtime may settle a permit,
+ * not only the one that acquired it. */
 HG_CHECKED hg_err hg_settle_start(hg_client *, hg_permit, const hg_usage_report *, hg_ticket *out);
 /* The task used nothing: its reservation is free again. `reason` may be NULL. */
 HG_CHECKED hg_err hg_release_start(hg_client *, hg_permit, hg_outcome, const char *reason, hg_ticket *out);

@@ -73,11 +73,7 @@ hg_err hg_ledger_write(struct hg_ledger *ledger, const struct hg_bytes *payloads
 // The committed row with this usage id: *seq 0 when there is none. *content is hg_usage_content of that row.
 hg_err hg_ledger_find_usage(struct hg_ledger *ledger, struct hg_text usage_id, uint64_t *seq, uint64_t *content,
                             hg_error *why);
-// How a committed permit ended.
-struct hg_ended_permit {
-  enum hg_permit_end end; // 0: there is no such permit (any more: they go with their rows), or it has not ended
-  int64_t used, reserved; // tokens that were charged for it, and that it had reserved
-};
+// How a committed permit ended; they go with their rows.
 hg_err hg_ledger_find_permit(struct hg_ledger *ledger, uint64_t permit, struct hg_ended_permit *out, hg_error *why);
 // A hash of what a USAGE_RECORDED or USAGE_CORRECTED says, without its moment, its reporter and the totals: two with
 // the same usage id and hash are the same. `budget`: the name of its budget.

@@ -25,7 +25,7 @@
 #define HG_PEERS_MAX (2 * HG_CLIENTS_MAX) // that the tracker knows: clients, and those whose LEAVE is on its way
 #define HG_REPORTERS_MAX 65536            // lasting names that a ledger knows
 #define HG_FINDS_WINDOW 1024              // questions for usage ids that the persister has not answered
-#define HG_LATE_WINDOW 1024               // settles of permits that hold no slot, which the tracker has not answered
+#define HG_END_FINDS_WINDOW 1024          // questions for how permits ended that it has not answered
 #define HG_DEFERRED_MAX 8192              // commands of clients that wait for such an answer
 #define HG_BURST 256                      // messages that an actor drains from one link before it flushes
 #define HG_FACTS_BYTES (64 * 1024)        // events in one FACTS frame

@@ -156,6 +156,10 @@ enum hg_verdict {
 
 // How a permit ended.
 enum hg_permit_end { HG_PERMIT_SETTLED = 1, HG_PERMIT_RELEASED };
+struct hg_ended_permit {
+  enum hg_permit_end end; // 0: it has not ended, or nobody knows of it
+  int64_t used, reserved; // tokens that were charged for it, and that it had reserved
+};
 
 // Does a REJECTED with this error answer a number that counts? One that does not is to be sent again.
 bool hg_number_was_taken(hg_err err);

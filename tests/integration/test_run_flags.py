@@ -79,6 +79,8 @@ def test_results_never_replace_what_a_run_needs():
         own = ["l.jsonl", "./l.errors.jsonl", *behind]  # of the first its errors
         for output in own:  # there is no ledger yet
             refused(here, output, "belongs to the ledger", "--config", config)
+        os.symlink(ledger, here.folder / "ahead.jsonl")
+        refused(here, "ahead.jsonl", "symbolic link", "--config", config)
         set_limit(here, "--config", config, "default", 2_000_000)
         os.symlink(ledger, here.folder / "link.jsonl")
         os.link(ledger, here.folder / "twin.jsonl")

@@ -369,3 +369,20 @@ TEST(persister, permits_are_looked_up_in_line_with_usage_ids) {
   CHECK(unknown.as.permit_found.request == 3 && unknown.as.permit_found.end == 0);
   end(&scene);
 }
+
+// A lookup that fails for good is no reason to fall ill and recover for ever.
+TEST(persister, gives_up_when_a_lookup_fails_again) {
+  struct scene scene;
+  begin(&scene);
+  scene.store.find_err = HG_ERR_STORE;
+  ask_for_permit(&scene, 1, 5);
+  flush_after(&scene, 0);
+  struct hg_message told = hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_COMMITTED);
+  CHECK(told.as.committed.degraded && !told.as.committed.given_up);
+  flush_after(&scene, 60000000);
+  told = hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_COMMITTED);
+  CHECK(!told.as.committed.degraded); // the commit went well
+  told = hg_test_expect(&scene.persister, HG_PORT_FACTS, 0, HG_COMMITTED);
+  CHECK(told.as.committed.given_up);
+  end(&scene);
+}

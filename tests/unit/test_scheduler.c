@@ -380,19 +380,6 @@ TEST(scheduler, ends_of_permits_without_a_task_are_answered_out_of_line) {
   end(&f);
 }
 
-TEST(scheduler, many_ends_without_a_task_make_clients_wait) {
-  struct fixture f;
-  begin(&f, 1);
-  start(&f);
-  uint64_t permit = 1000;
-  for (; f.scheduler.actor.listens(f.scheduler.actor.self) >> HG_PORT_CLIENTS & 1; permit++)
-    settle(&f, BOB, permit);
-  CHECK_EQ(permit, 1000 + HG_LATE_WINDOW);
-  close_for(&f, BOB, 1000, HG_ERR_UNKNOWN_PERMIT, 0);
-  CHECK(f.scheduler.actor.listens(f.scheduler.actor.self) >> HG_PORT_CLIENTS & 1);
-  end(&f);
-}
-
 TEST(scheduler, refuses_bad_and_too_many_requests) {
   struct fixture f;
   begin(&f, 1);

@@ -89,6 +89,40 @@ TEST(tracker_late, usage_that_was_missing_is_the_whole_reservation) {
   end(&f);
 }
 
+TEST(tracker_late, what_is_remembered_hears_the_same) {
+  struct fixture f;
+  begin(&f, 1000, 4);
+  start(&f);
+  CHECK_EQ(ask(&f, (struct wish){.permit = 1, .min = 10, .max = 10}).verdict, HG_VERDICT_GRANTED);
+  settle_late(&f, CAROL, 1, 0, HG_SOURCE_MISSING);
+  CHECK_EQ(closed_for(&f, CAROL, 1), HG_OK);
+  settle_late(&f, CAROL, 1, 10, HG_SOURCE_EXACT);
+  CHECK_EQ(closed_for(&f, CAROL, 1), HG_OK);
+  settle_late(&f, CAROL, 1, 0, HG_SOURCE_MISSING);
+  CHECK_EQ(closed_for(&f, CAROL, 1), HG_OK);
+  settle_late(&f, CAROL, 1, 0, HG_SOURCE_EXACT);
+  CHECK_EQ(closed_for(&f, CAROL, 1), HG_ERR_CONFLICT);
+  CHECK(asks_for(&f, 0));
+  end(&f);
+}
+
+TEST(tracker_late, only_so_many_are_looked_up_at_once) {
+  struct fixture f;
+  begin(&f, 1000, 4);
+  start(&f);
+  for (uint64_t i = 0; i < HG_END_FINDS_WINDOW; i++)
+    settle_late(&f, CAROL, 1000 + i, 1, HG_SOURCE_EXACT);
+  CHECK(asks_for(&f, HG_END_FINDS_WINDOW));
+  settle_late(&f, BOB, 99, 1, HG_SOURCE_EXACT);
+  CHECK_EQ(closed_for(&f, BOB, 99), HG_ERR_BUSY);
+  CHECK(asks_for(&f, HG_END_FINDS_WINDOW));
+  found(&f, 1, 0, 0, 0);
+  CHECK_EQ(closed_for(&f, CAROL, 1000), HG_ERR_UNKNOWN_PERMIT);
+  settle_late(&f, BOB, 99, 1, HG_SOURCE_EXACT);
+  CHECK(asks_for(&f, HG_END_FINDS_WINDOW + 1));
+  end(&f);
+}
+
 // What is remembered is not asked for, and nobody waits behind what is.
 TEST(tracker_late, others_are_answered_meanwhile) {
   struct fixture f;
