@@ -119,16 +119,15 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
 
 // [code, newest seq, code, newest seq, …] of the topics that have rows.
 static struct hg_bytes write_topics(const struct event_bus *bus, uint8_t to[TOPICS_BYTES]) {
-  struct hg_writer writer;
-  msgpack_packer packer = hg_writer_begin(&writer, to, TOPICS_BYTES);
+  struct hg_writer writer = hg_writer_begin(to, TOPICS_BYTES);
   size_t pairs = 0;
   for (uint32_t i = 0; i < HG_EVENT_KINDS; i++)
     pairs += bus->topic_newest[i] != 0;
-  msgpack_pack_array(&packer, 2 * pairs);
+  hg_pack_array(&writer, 2 * pairs);
   for (uint32_t i = 0; i < HG_EVENT_KINDS; i++) {
     if (bus->topic_newest[i] == 0) continue;
-    msgpack_pack_uint32(&packer, HG_EVENT_FIRST + i);
-    msgpack_pack_uint64(&packer, bus->topic_newest[i]);
+    hg_pack_uint32(&writer, HG_EVENT_FIRST + i);
+    hg_pack_uint64(&writer, bus->topic_newest[i]);
   }
   assert(!writer.refused);
   return (struct hg_bytes){to, (uint32_t)hg_writer_end(&writer)};

@@ -1,16 +1,16 @@
 // The bounded msgpack reader. One function knows the format's headers (hg_read_token); all others ask it.
 #include "bus/frame_reader.h"
 
+#include <endian.h>
 #include <string.h>
 
 // A big-endian number of 1, 2, 4 or 8 bytes.
-static bool take_number(struct hg_reader *reader, unsigned width, uint64_t *out) {
+static inline bool take_number(struct hg_reader *reader, unsigned width, uint64_t *out) {
   if ((size_t)(reader->end - reader->at) < width) return false;
   uint64_t number = 0;
-  for (unsigned i = 0; i < width; i++)
-    number = number << 8 | reader->at[i];
+  memcpy((uint8_t *)&number + (sizeof number - width), reader->at, width);
   reader->at += width;
-  *out = number;
+  *out = be64toh(number);
   return true;
 }
 
@@ -158,7 +158,30 @@ bool hg_read_skip(struct hg_reader *reader, unsigned nesting) {
 
 // ------------------------------------------------------------------------------------------------ of one type
 
+// The integers of hot frames, without a token: as msgpack-c packs them. False: something else, nothing is taken.
+static inline bool take_common(struct hg_reader *reader, uint64_t *out) {
+  if (reader->at == reader->end) return false;
+  const uint8_t header = *reader->at;
+  if (header < 0x80) {
+    *out = header;
+    reader->at++;
+    return true;
+  }
+  if (header < 0xcc || header > 0xcf) return false;
+  struct hg_reader body = {reader->at + 1, reader->end};
+  bool whole = false;
+  switch (header) {
+  case 0xcc: whole = take_number(&body, 1, out); break;
+  case 0xcd: whole = take_number(&body, 2, out); break;
+  case 0xce: whole = take_number(&body, 4, out); break;
+  default: whole = take_number(&body, 8, out); break;
+  }
+  if (whole) reader->at = body.at;
+  return whole;
+}
+
 bool hg_read_unsigned(struct hg_reader *reader, uint64_t most, uint64_t *out) {
+  if (take_common(reader, out)) return *out <= most;
   struct hg_token token;
   if (!hg_read_token(reader, &token) || token.type != HG_TOKEN_unsigned || token.as.positive > most) return false;
   *out = token.as.positive;
@@ -166,6 +189,11 @@ bool hg_read_unsigned(struct hg_reader *reader, uint64_t most, uint64_t *out) {
 }
 
 bool hg_read_signed(struct hg_reader *reader, int64_t *out) {
+  uint64_t common;
+  if (take_common(reader, &common)) {
+    *out = (int64_t)common;
+    return common <= INT64_MAX;
+  }
   struct hg_token token;
   if (!hg_read_token(reader, &token)) return false;
   if (token.type == HG_TOKEN_negative) {

@@ -22,32 +22,33 @@ static bool is_default(const struct hg_field *field, const void *value) {
   return false;
 }
 
-static void pack_field(msgpack_packer *packer, const struct hg_field *field, const void *value) {
+static void pack_field(struct hg_writer *writer, const struct hg_field *field, const void *value) {
   switch (field->type) {
-  case HG_FIELD_flag: *(const bool *)value ? msgpack_pack_true(packer) : msgpack_pack_false(packer); return;
+  case HG_FIELD_flag: hg_pack_flag(writer, *(const bool *)value); return;
   case HG_FIELD_budget: assert(*(const uint32_t *)value < HG_BUDGETS_MAX); goto number;
   case HG_FIELD_source: assert(*(const uint32_t *)value <= HG_SOURCE_MISSING); goto number;
   case HG_FIELD_u32:
   case HG_FIELD_percent:
   number:
-    msgpack_pack_uint32(packer, *(const uint32_t *)value);
+    hg_pack_uint32(writer, *(const uint32_t *)value);
     return;
   case HG_FIELD_u64:
-  case HG_FIELD_id: msgpack_pack_uint64(packer, *(const uint64_t *)value); return;
+  case HG_FIELD_id: hg_pack_uint64(writer, *(const uint64_t *)value); return;
   case HG_FIELD_tokens: assert(*(const int64_t *)value >= 0); goto counted;
   case HG_FIELD_opt:
     assert(*(const int64_t *)value >= HG_UNKNOWN);
     goto counted;
   counted:
     assert(*(const int64_t *)value <= HG_TOKENS_MAX);
-    msgpack_pack_int64(packer, *(const int64_t *)value);
+    hg_pack_int64(writer, *(const int64_t *)value);
     return;
   case HG_FIELD_num:
-  case HG_FIELD_time: msgpack_pack_int64(packer, *(const int64_t *)value); return;
-  case HG_FIELD_text: hg_pack_text(packer, *(const struct hg_text *)value, HG_TEXT_MAX); return;
+  case HG_FIELD_time: hg_pack_int64(writer, *(const int64_t *)value); return;
+  case HG_FIELD_text: hg_pack_text(writer, *(const struct hg_text *)value, HG_TEXT_MAX); return;
   case HG_FIELD_bytes: {
     const struct hg_bytes *bytes = value;
-    msgpack_pack_bin_with_body(packer, bytes->data, bytes->size);
+    hg_pack_bin(writer, bytes->size);
+    hg_pack_bin_body(writer, bytes->data, bytes->size);
     return;
   }
   }
@@ -61,12 +62,11 @@ size_t hg_frame_encode(const struct hg_message *message, uint8_t *to, size_t roo
   uint32_t count = info->frame_field_count;
   while (count > 0 && is_default(&fields[count - 1], base + fields[count - 1].offset))
     count--;
-  struct hg_writer writer;
-  msgpack_packer packer = hg_writer_begin(&writer, to, room);
-  msgpack_pack_array(&packer, (size_t)count + 1);
-  msgpack_pack_uint32(&packer, message->kind);
+  struct hg_writer writer = hg_writer_begin(to, room);
+  hg_pack_array(&writer, (size_t)count + 1);
+  hg_pack_uint32(&writer, message->kind);
   for (uint32_t i = 0; i < count; i++)
-    pack_field(&packer, &fields[i], base + fields[i].offset);
+    pack_field(&writer, &fields[i], base + fields[i].offset);
   return hg_writer_end(&writer);
 }
 

@@ -8,7 +8,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define HEAD_FIELD(type, name, doc)                                                                                    \
-  { HG_FIELD_##type, (uint16_t)offsetof(struct hg_message, as.head.name), #name, #name, doc }
+  { HG_FIELD_##type, (uint16_t)offsetof(struct hg_message, as.head.name), sizeof(#name) - 1, #name, #name, doc }
 #define HEAD_FIELDS                                                                                                    \
   HEAD_FIELD(u64, seq, "the journal row; nil: not journalled"),                                                        \
       HEAD_FIELD(u64, prev, "the newest earlier row of the same type, 0: none; nil: not journalled"),                  \
@@ -25,7 +25,8 @@ const struct hg_field *hg_event_head_fields(uint32_t *count) {
 // A code that stands twice in the table is a case that stands twice here, which does not compile.
 const struct hg_kind_info *hg_kind_info(unsigned code) {
   switch (code) {
-#define FIELD(type, name, outside, doc) {HG_FIELD_##type, (uint16_t)(AS + offsetof(body, name)), #name, outside, doc},
+#define FIELD(type, name, outside, doc)                                                                                \
+  {HG_FIELD_##type, (uint16_t)(AS + offsetof(body, name)), sizeof(outside) - 1, #name, outside, doc},
 #define MESSAGE(NAME, name, code, since, doc, ...)                                                                     \
   case code: {                                                                                                         \
     typedef struct hg_##name##_message body;                                                                           \

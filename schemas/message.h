@@ -113,6 +113,7 @@ struct hg_message {
 struct hg_field {
   enum hg_field_type type;
   uint16_t offset;          // in struct hg_message
+  uint16_t outside_size;    // of the name
   const char *name;         // in C, and the column of the journal
   const char *outside_name; // camelCase
   const char *doc;

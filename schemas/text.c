@@ -52,10 +52,12 @@ static bool plain(const uint8_t *at) {
 bool hg_text_valid(struct hg_text text) {
   const uint8_t *data = (const uint8_t *)text.data;
   for (size_t at = 0; at < text.size;) {
-    if (text.size - at >= 8 && plain(data + at)) {
+    const size_t left = text.size - at;
+    if (left >= 8 && plain(data + at)) {
       at += 8;
       continue;
     }
+    if (text.size >= 8 && left < 8 && plain(data + text.size - 8)) return true; // the last ones, with some before them
     const size_t size = character_size(data + at, text.size - at);
     if (size == 0) return false;
     at += size;
