@@ -1,120 +1,226 @@
-// The inside codec: a message as a positional msgpack array, walked field by field along the table.
+// The inside codec: a message as a positional msgpack array. The table of messages becomes straight code here: a case a
+// kind, a call a field, three times over (how many fields are sent, writing them, reading them).
 #include "bus/frames.h"
 #include "bus/frame_reader.h"
 #include "bus/frame_writer.h"
 
-static bool is_default(const struct hg_field *field, const void *value) {
-  switch (field->type) {
-  case HG_FIELD_flag: return !*(const bool *)value;
-  case HG_FIELD_u32:
-  case HG_FIELD_percent:
-  case HG_FIELD_budget:
-  case HG_FIELD_source: return *(const uint32_t *)value == 0;
-  case HG_FIELD_u64:
-  case HG_FIELD_id: return *(const uint64_t *)value == 0;
-  case HG_FIELD_num:
-  case HG_FIELD_tokens:
-  case HG_FIELD_time: return *(const int64_t *)value == 0;
-  case HG_FIELD_opt: return *(const int64_t *)value == HG_UNKNOWN;
-  case HG_FIELD_text: return ((const struct hg_text *)value)->size == 0;
-  case HG_FIELD_bytes: return ((const struct hg_bytes *)value)->size == 0;
+// Fields of the head that all events begin with, as they are sent.
+#define HEAD(FIELD_OF) FIELD_OF(u64, seq) FIELD_OF(u64, prev) FIELD_OF(time, at) FIELD_OF(budget, budget)
+
+#define CASE(NAME, name_, const_, ...)                                                                                 \
+  case HG_##NAME: {                                                                                                    \
+    const_ struct hg_##name_##_message *const body = &message->as.name_;                                               \
+    __VA_ARGS__                                                                                                        \
+    break;                                                                                                             \
   }
-  return false;
+
+// ------------------------------------------------------------------------------------------------ how many are sent
+
+#define IS_0(value) ((value) == 0)
+#define IS_UNKNOWN(value) ((value) == HG_UNKNOWN)
+#define IS_EMPTY(value) ((value).size == 0)
+#define IS_DEFAULT_flag IS_0
+#define IS_DEFAULT_u32 IS_0
+#define IS_DEFAULT_u64 IS_0
+#define IS_DEFAULT_num IS_0
+#define IS_DEFAULT_tokens IS_0
+#define IS_DEFAULT_opt IS_UNKNOWN
+#define IS_DEFAULT_percent IS_0
+#define IS_DEFAULT_id IS_0
+#define IS_DEFAULT_time IS_0
+#define IS_DEFAULT_budget IS_0
+#define IS_DEFAULT_source IS_0
+#define IS_DEFAULT_text IS_EMPTY
+#define IS_DEFAULT_bytes IS_EMPTY
+
+// All up to the last one that is not its default.
+static uint32_t count_fields(const struct hg_message *message) {
+  uint32_t at = 0, count = 0;
+#define ONE(type, value)                                                                                               \
+  at++;                                                                                                                \
+  if (!IS_DEFAULT_##type(value)) count = at;
+#define ONE_OF_HEAD(type, name) ONE(type, body->head.name)
+#define FIELD(type, name, outside, doc) ONE(type, body->name)
+#define MESSAGE(NAME, name, code, since, doc, ...) CASE(NAME, name, const, __VA_ARGS__)
+#define EVENT(NAME, name, code, since, doc, ...) CASE(NAME, name, const, HEAD(ONE_OF_HEAD) __VA_ARGS__)
+  switch (message->kind) {
+#include "schemas/messages.def"
+  case HG_NONE: break;
+  }
+#undef ONE
+#undef ONE_OF_HEAD
+#undef FIELD
+#undef MESSAGE
+#undef EVENT
+  return count;
 }
 
-static void pack_field(struct hg_writer *writer, const struct hg_field *field, const void *value) {
-  switch (field->type) {
-  case HG_FIELD_flag: hg_pack_flag(writer, *(const bool *)value); return;
-  case HG_FIELD_budget: assert(*(const uint32_t *)value < HG_BUDGETS_MAX); goto number;
-  case HG_FIELD_source: assert(*(const uint32_t *)value <= HG_SOURCE_MISSING); goto number;
-  case HG_FIELD_u32:
-  case HG_FIELD_percent:
-  number:
-    hg_pack_uint32(writer, *(const uint32_t *)value);
-    return;
-  case HG_FIELD_u64:
-  case HG_FIELD_id: hg_pack_uint64(writer, *(const uint64_t *)value); return;
-  case HG_FIELD_tokens: assert(*(const int64_t *)value >= 0); goto counted;
-  case HG_FIELD_opt:
-    assert(*(const int64_t *)value >= HG_UNKNOWN);
-    goto counted;
-  counted:
-    assert(*(const int64_t *)value <= HG_TOKENS_MAX);
-    hg_pack_int64(writer, *(const int64_t *)value);
-    return;
-  case HG_FIELD_num:
-  case HG_FIELD_time: hg_pack_int64(writer, *(const int64_t *)value); return;
-  case HG_FIELD_text: hg_pack_text(writer, *(const struct hg_text *)value, HG_TEXT_MAX); return;
-  case HG_FIELD_bytes: {
-    const struct hg_bytes *bytes = value;
-    hg_pack_bin(writer, bytes->size);
-    hg_pack_bin_body(writer, bytes->data, bytes->size);
-    return;
+// ------------------------------------------------------------------------------------------------ writing
+
+static void write_flag(struct hg_writer *writer, bool value) {
+  hg_pack_flag(writer, value);
+}
+
+static void write_u32(struct hg_writer *writer, uint32_t value) {
+  hg_pack_uint32(writer, value);
+}
+#define write_percent write_u32
+
+static void write_u64(struct hg_writer *writer, uint64_t value) {
+  hg_pack_uint64(writer, value);
+}
+#define write_id write_u64
+
+static void write_num(struct hg_writer *writer, int64_t value) {
+  hg_pack_int64(writer, value);
+}
+#define write_time write_num
+
+static void write_tokens(struct hg_writer *writer, int64_t value) {
+  assert(value >= 0 && value <= HG_TOKENS_MAX);
+  write_num(writer, value);
+}
+
+static void write_opt(struct hg_writer *writer, int64_t value) {
+  assert(value >= HG_UNKNOWN && value <= HG_TOKENS_MAX);
+  write_num(writer, value);
+}
+
+static void write_budget(struct hg_writer *writer, uint32_t value) {
+  assert(value < HG_BUDGETS_MAX);
+  write_u32(writer, value);
+}
+
+static void write_source(struct hg_writer *writer, uint32_t value) {
+  assert(value <= HG_SOURCE_MISSING);
+  write_u32(writer, value);
+}
+
+static void write_text(struct hg_writer *writer, struct hg_text value) {
+  hg_pack_text(writer, value, HG_TEXT_MAX);
+}
+
+static void write_bytes(struct hg_writer *writer, struct hg_bytes value) {
+  hg_pack_bin(writer, value.size);
+  hg_pack_bin_body(writer, value.data, value.size);
+}
+
+// The first `left` fields.
+static void write_fields(struct hg_writer *writer, const struct hg_message *message, uint32_t left) {
+#define ONE(type, value)                                                                                               \
+  if (left-- == 0) break;                                                                                              \
+  write_##type(writer, value);
+#define ONE_OF_HEAD(type, name) ONE(type, body->head.name)
+#define FIELD(type, name, outside, doc) ONE(type, body->name)
+#define MESSAGE(NAME, name, code, since, doc, ...) CASE(NAME, name, const, __VA_ARGS__)
+#define EVENT(NAME, name, code, since, doc, ...) CASE(NAME, name, const, HEAD(ONE_OF_HEAD) __VA_ARGS__)
+  switch (message->kind) {
+#include "schemas/messages.def"
+  case HG_NONE: break;
   }
-  }
+#undef ONE
+#undef ONE_OF_HEAD
+#undef FIELD
+#undef MESSAGE
+#undef EVENT
 }
 
 size_t hg_frame_encode(const struct hg_message *message, uint8_t *to, size_t room) {
-  const struct hg_kind_info *info = hg_kind_info(message->kind);
-  assert(info);
-  const struct hg_field *fields = info->frame_fields;
-  const char *base = (const char *)message;
-  uint32_t count = info->frame_field_count;
-  while (count > 0 && is_default(&fields[count - 1], base + fields[count - 1].offset))
-    count--;
+  assert(hg_kind_info(message->kind));
+  const uint32_t count = count_fields(message);
   struct hg_writer writer = hg_writer_begin(to, room);
   hg_pack_array(&writer, (size_t)count + 1);
   hg_pack_uint32(&writer, message->kind);
-  for (uint32_t i = 0; i < count; i++)
-    pack_field(&writer, &fields[i], base + fields[i].offset);
+  write_fields(&writer, message, count);
   return hg_writer_end(&writer);
 }
 
-static bool read_u32(struct hg_reader *reader, uint32_t most, uint32_t *out) {
+// ------------------------------------------------------------------------------------------------ reading
+
+static bool read_up_to(struct hg_reader *reader, uint32_t most, uint32_t *out) {
   uint64_t number;
   if (!hg_read_unsigned(reader, most, &number)) return false;
   *out = (uint32_t)number;
   return true;
 }
 
-static bool read_counted(struct hg_reader *reader, int64_t least, int64_t *out) {
-  return hg_read_signed(reader, out) && *out >= least && *out <= HG_TOKENS_MAX;
+static bool read_flag(struct hg_reader *reader, bool *out) {
+  return hg_read_flag(reader, out);
 }
 
-static bool read_field(struct hg_reader *reader, const struct hg_field *field, void *to) {
-  switch (field->type) {
-  case HG_FIELD_flag: return hg_read_flag(reader, to);
-  case HG_FIELD_u32:
-  case HG_FIELD_percent: return read_u32(reader, UINT32_MAX, to);
-  case HG_FIELD_budget: return read_u32(reader, HG_BUDGETS_MAX - 1, to);
-  case HG_FIELD_source: return read_u32(reader, HG_SOURCE_MISSING, to);
-  case HG_FIELD_u64:
-  case HG_FIELD_id: return hg_read_unsigned(reader, UINT64_MAX, to);
-  case HG_FIELD_num:
-  case HG_FIELD_time: return hg_read_signed(reader, to);
-  case HG_FIELD_tokens: return read_counted(reader, 0, to);
-  case HG_FIELD_opt: return read_counted(reader, HG_UNKNOWN, to);
-  case HG_FIELD_text: return hg_read_text(reader, HG_TEXT_MAX, to);
-  case HG_FIELD_bytes: return hg_read_bytes(reader, to);
+static bool read_u32(struct hg_reader *reader, uint32_t *out) {
+  return read_up_to(reader, UINT32_MAX, out);
+}
+#define read_percent read_u32
+
+static bool read_budget(struct hg_reader *reader, uint32_t *out) {
+  return read_up_to(reader, HG_BUDGETS_MAX - 1, out);
+}
+
+static bool read_source(struct hg_reader *reader, uint32_t *out) {
+  return read_up_to(reader, HG_SOURCE_MISSING, out);
+}
+
+static bool read_u64(struct hg_reader *reader, uint64_t *out) {
+  return hg_read_unsigned(reader, UINT64_MAX, out);
+}
+#define read_id read_u64
+
+static bool read_num(struct hg_reader *reader, int64_t *out) {
+  return hg_read_signed(reader, out);
+}
+#define read_time read_num
+
+static bool read_tokens(struct hg_reader *reader, int64_t *out) {
+  return hg_read_signed(reader, out) && *out >= 0 && *out <= HG_TOKENS_MAX;
+}
+
+static bool read_opt(struct hg_reader *reader, int64_t *out) {
+  return hg_read_signed(reader, out) && *out >= HG_UNKNOWN && *out <= HG_TOKENS_MAX;
+}
+
+static bool read_text(struct hg_reader *reader, struct hg_text *out) {
+  return hg_read_text(reader, HG_TEXT_MAX, out);
+}
+
+static bool read_bytes(struct hg_reader *reader, struct hg_bytes *out) {
+  return hg_read_bytes(reader, out);
+}
+
+// As many fields as the frame has; those behind the known ones, which a newer sender may have added, are left.
+static bool read_fields(struct hg_reader *reader, struct hg_message *message, uint32_t *left) {
+#define ONE(type, to)                                                                                                  \
+  if (*left == 0) break;                                                                                               \
+  --*left;                                                                                                             \
+  if (!read_##type(reader, to)) return false;
+#define ONE_OF_HEAD(type, name) ONE(type, &body->head.name)
+#define FIELD(type, name, outside, doc) ONE(type, &body->name)
+#define MESSAGE(NAME, name, code, since, doc, ...) CASE(NAME, name, , __VA_ARGS__)
+#define EVENT(NAME, name, code, since, doc, ...) CASE(NAME, name, , HEAD(ONE_OF_HEAD) __VA_ARGS__)
+  switch (message->kind) {
+#include "schemas/messages.def"
+  case HG_NONE: break;
   }
-  return false;
+#undef ONE
+#undef ONE_OF_HEAD
+#undef FIELD
+#undef MESSAGE
+#undef EVENT
+  return true;
 }
 
 hg_err hg_frame_decode_next(const uint8_t *from, size_t size, struct hg_message *out, size_t *taken) {
   struct hg_reader reader = hg_reader_of(from, size < HG_FRAME_MAX ? size : HG_FRAME_MAX);
-  uint32_t count = 0;
+  uint32_t left = 0;
   uint64_t code;
-  if (!hg_read_array(&reader, &count) || count == 0 || !hg_read_unsigned(&reader, UINT32_MAX, &code))
+  if (!hg_read_array(&reader, &left) || left-- == 0 || !hg_read_unsigned(&reader, UINT32_MAX, &code))
     return HG_ERR_PROTOCOL;
   const struct hg_kind_info *info = hg_kind_info((unsigned)code);
   if (!info) return HG_ERR_PROTOCOL;
   hg_message_init(out, info->kind);
-  for (uint32_t i = 0; i < count - 1; i++) {
-    const struct hg_field *field = &info->frame_fields[i];
-    const bool known = i < info->frame_field_count;
-    if (!(known ? read_field(&reader, field, (char *)out + field->offset) : hg_read_skip(&reader, 0)))
-      return HG_ERR_PROTOCOL;
-  }
+  if (!read_fields(&reader, out, &left)) return HG_ERR_PROTOCOL;
+  for (; left > 0; left--)
+    if (!hg_read_skip(&reader, 0)) return HG_ERR_PROTOCOL;
   *taken = (size_t)(reader.at - from);
   return HG_OK;
 }
