@@ -73,8 +73,26 @@ static bool check_multibyte(struct scanner *s) {
   return true;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+// Not 0 when one of the eight bytes of a word is less than `bound`, which is at most 0x80 (Anderson, Bit Twiddling
+// Hacks, "Determine if a word has a byte less than n").
+static uint64_t any_below(uint64_t word, unsigned bound) {
+  return (word - EACH(bound)) & ~word & EACH(0x80);
+}
+
+// Passes over eight bytes at once, while they are plain ASCII.
+static void skip_plain(struct scanner *s) {
+  for (uint64_t word; s->end - s->at >= (ptrdiff_t)sizeof word; s->at += sizeof word) {
+    memcpy(&word, s->at, sizeof word);
+    const uint64_t quote = any_below(word ^ EACH('"'), 1), escape = any_below(word ^ EACH('\\'), 1);
+    if ((word & EACH(0x80)) | any_below(word, 0x20) | quote | escape) return;
+  }
+}
+
 static bool check_string(struct scanner *s) {
   s->at++;
+  skip_plain(s);
   while (s->at < s->end) {
     const unsigned char c = (unsigned char)*s->at;
     if (c == '"') {
