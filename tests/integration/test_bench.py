@@ -78,6 +78,21 @@ def test_record():
     check_beside(rows("record", "--records", 2000, rounds=1), ["record"], limit=True)
 
 
+def test_record_sync():
+    found = rows("record-sync", "--callers", 3, "--ms", 20)
+    check_beside(found, ["record-sync 3", "record-sync 3 p50", "record-sync 3 p99", "record-sync 3 p99.9"], limit=True)
+    equal([row["unit"] for row in found.values()], 2 * ["records/s"] + 6 * ["us"])
+    p50, p99, p999 = (found[f"record-sync 3 p{share}"]["value"] for share in ("50", "99", "99.9"))
+    assert p50 <= p99 <= p999, found
+
+
+def test_record_sync_by_many_callers():
+    with programs() as nothing:
+        found = rows("record-sync", "--ms", 1, rounds=1, path=nothing)
+    equal([name for name, row in found.items() if row["unit"] == "records/s" and row["limit"]],
+          [f"record-sync {callers}" for callers in (1, 8, 64, 512)])
+
+
 def test_peers_that_are_missing_are_told():
     with programs() as nothing:
         out, said = bench("record", "--records", 2000, "--rounds", 1, "--json", path=nothing)
@@ -143,10 +158,10 @@ def test_memory_of_a_run_is_bounded():
 
 
 def test_wrong_flags():
-    for flags in (["none"], [], ["run", "--none"], ["record", "--records"]):
+    for flags in (["none"], [], ["run", "--none"], ["record", "--records"], ["record-sync", "--ms"]):
         assert "usage: headgate-bench" in bench(*flags, code=2)[1], flags
     assert "from 1 to" in bench("run", "--rounds", "0", code=1)[1]
-    for name in ("record", "open", "run", "bare-loop"):
+    for name in ("record", "record-sync", "open", "run", "bare-loop"):
         assert name in bench(name, "--help")[0] + bench(name, "--help")[1]
 
 
