@@ -93,6 +93,13 @@ def test_record_sync_by_many_callers():
           [f"record-sync {callers}" for callers in (1, 8, 64, 512)])
 
 
+def test_tasks():
+    found = rows("tasks", "--ms", 20, rounds=1)
+    equal(list(found), ["tasks 64", "tasks 1024"])
+    for row in found.values():
+        equal((row["limit"], row["peer"] is not None), (None, has_node("record_peer.mjs")), row)
+
+
 def test_peers_that_are_missing_are_told():
     with programs() as nothing:
         out, said = bench("record", "--records", 2000, "--rounds", 1, "--json", path=nothing)
@@ -108,6 +115,13 @@ def test_a_peer_that_promises_less_is_no_peer():
         with programs(redis_server=f"exec '{real}' \"$@\" {flags}") as path:
             out, said = bench("record", "--records", 2000, "--rounds", 1, code=1, path=path)
         assert out == "" and why in said, (out, said)
+
+
+def test_records_that_a_peer_only_claims_are_no_figure():
+    figures = '{"records":5,"tokens":500,"elapsedUs":1,"p50Ns":1,"p99Ns":1,"p999Ns":1}'
+    with programs(node=f"echo '{figures}'") as path:
+        out, said = bench("tasks", "--ms", 5, "--rounds", 1, code=1, path=path)
+    assert out == "" and "node.db" in said, (out, said)
 
 
 def test_run():
@@ -158,10 +172,10 @@ def test_memory_of_a_run_is_bounded():
 
 
 def test_wrong_flags():
-    for flags in (["none"], [], ["run", "--none"], ["record", "--records"], ["record-sync", "--ms"]):
+    for flags in (["none"], [], ["run", "--none"], ["record", "--records"], ["record-sync", "--ms"], ["tasks", "--none"]):
         assert "usage: headgate-bench" in bench(*flags, code=2)[1], flags
     assert "from 1 to" in bench("run", "--rounds", "0", code=1)[1]
-    for name in ("record", "record-sync", "open", "run", "bare-loop"):
+    for name in ("record", "record-sync", "tasks", "open", "run", "bare-loop"):
         assert name in bench(name, "--help")[0] + bench(name, "--help")[1]
 
 
