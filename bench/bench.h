@@ -55,6 +55,7 @@ void hg_bench_remove_folder(const char *folder);
 int hg_bench_record(int argc, char **argv);
 int hg_bench_record_sync(int argc, char **argv);
 int hg_bench_tasks(int argc, char **argv);
+int hg_bench_frames(int argc, char **argv);
 int hg_bench_open(int argc, char **argv);
 int hg_bench_run(int argc, char **argv);
 int hg_bench_bare_loop(int argc, char **argv);

@@ -100,6 +100,12 @@ def test_tasks():
         equal((row["limit"], row["peer"] is not None), (None, has_node("record_peer.mjs")), row)
 
 
+def test_frames():
+    found = rows("frames", "--records", 20000)
+    equal(list(found), ["frames"])
+    assert found["frames"]["limit"] and not found["frames"]["peer"], found
+
+
 def test_peers_that_are_missing_are_told():
     with programs() as nothing:
         out, said = bench("record", "--records", 2000, "--rounds", 1, "--json", path=nothing)
@@ -172,10 +178,11 @@ def test_memory_of_a_run_is_bounded():
 
 
 def test_wrong_flags():
-    for flags in (["none"], [], ["run", "--none"], ["record", "--records"], ["record-sync", "--ms"], ["tasks", "--none"]):
+    for flags in (["none"], [], ["run", "--none"], ["record", "--records"], ["record-sync", "--ms"], ["tasks", "--none"],
+                  ["frames", "--records"]):
         assert "usage: headgate-bench" in bench(*flags, code=2)[1], flags
     assert "from 1 to" in bench("run", "--rounds", "0", code=1)[1]
-    for name in ("record", "record-sync", "tasks", "open", "run", "bare-loop"):
+    for name in ("record", "record-sync", "tasks", "frames", "open", "run", "bare-loop"):
         assert name in bench(name, "--help")[0] + bench(name, "--help")[1]
 
 
