@@ -95,7 +95,7 @@ static int help(FILE *to, int code) {
         "and one\n"
         "durable record (async-mutex, better-sqlite3) a task.\n"
         "  --in-flight N   tasks at once, in place of 64 and 1,024\n"
-        "  --ms N          of each contestant in each round (1,000)\n",
+        "  --ms N          of each contestant in each round (600)\n",
         to);
   return code;
 }
@@ -108,7 +108,7 @@ int hg_bench_tasks(int argc, char **argv) {
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
   struct hg_bench_flags flags = {.rounds = 5};
-  long counts[] = {64, 1024}, ms = 1000;
+  long counts[] = {64, 1024}, ms = 600;
   size_t count = sizeof counts / sizeof *counts;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'f') counts[0] = hg_bench_whole("--in-flight", optarg, 1, 65536), count = 1;
