@@ -116,7 +116,7 @@ static void end_actor(struct hg_shell *shell) {
 }
 
 static double exchange(hg_client *client, long records) {
-  char task[32];
+  char task[HG_BENCH_TASK_ID_SIZE + 1];
   long long tokens = 0;
   hg_completion done = HG_COMPLETION_INIT;
   hg_usage usage = HG_USAGE_INIT;
@@ -124,7 +124,7 @@ static double exchange(hg_client *client, long records) {
   for (long i = 0; i < records; i++) {
     hg_usage_report used = HG_USAGE_REPORT_INIT;
     hg_ticket ticket;
-    snprintf(task, sizeof task, HG_BENCH_TASK_ID, i);
+    hg_bench_name_task(task, i);
     used.task_id = task;
     used.tokens = hg_bench_tokens(i);
     tokens += used.tokens;
@@ -171,8 +171,8 @@ struct bare {
 
 static size_t encode_record(long i, uint8_t frame[HG_EVENT_FRAME_MAX]) {
   struct hg_message message;
-  char task[32];
-  snprintf(task, sizeof task, HG_BENCH_TASK_ID, i);
+  char task[HG_BENCH_TASK_ID_SIZE + 1];
+  hg_bench_name_task(task, i);
   hg_message_init(&message, HG_RECORD_USAGE);
   message.as.record_usage.number = (uint64_t)i + 1;
   message.as.record_usage.tokens = hg_bench_tokens(i);

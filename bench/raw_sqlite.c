@@ -2,6 +2,7 @@
 #include "bench/raw_sqlite.h"
 
 #include "bench/bench.h"
+#include "bench/runtime.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -28,14 +29,14 @@ static sqlite3_stmt *prepare_insert(sqlite3 *db, int rows) {
 }
 
 static void bind_row(sqlite3_stmt *insert, int at, long i, char *task) {
-  snprintf(task, 32, "task-%011ld", i);
+  hg_bench_name_task(task, i);
   sqlite3_bind_int64(insert, at + 1, i + 1);
   sqlite3_bind_int64(insert, at + 2, 1700000000000000 + i);
   sqlite3_bind_text(insert, at + 3, "USAGE_RECORDED", 14, SQLITE_STATIC);
   sqlite3_bind_int64(insert, at + 4, i);
   sqlite3_bind_text(insert, at + 5, "default", 7, SQLITE_STATIC);
-  sqlite3_bind_text(insert, at + 6, task, 16, SQLITE_STATIC);
-  sqlite3_bind_int64(insert, at + 7, 100 + i % 900);
+  sqlite3_bind_text(insert, at + 6, task, HG_BENCH_TASK_ID_SIZE, SQLITE_STATIC);
+  sqlite3_bind_int64(insert, at + 7, hg_bench_tokens(i));
   sqlite3_bind_int64(insert, at + 8, 500 * i);
   sqlite3_bind_int64(insert, at + 9, 9007199254740991);
 }
@@ -64,7 +65,7 @@ static void close_full(sqlite3 *db, const char *path, long rows) {
 
 double hg_bench_raw_rate(const char *folder, long rows) {
   char path[512];
-  static char tasks[HG_RAW_ROWS_A_STATEMENT][32];
+  static char tasks[HG_RAW_ROWS_A_STATEMENT][HG_BENCH_TASK_ID_SIZE + 1];
   sqlite3 *db = open_fresh(folder, path);
   sqlite3_stmt *insert = prepare_insert(db, HG_RAW_ROWS_A_STATEMENT);
   const double start = hg_bench_now_s();
@@ -84,7 +85,7 @@ double hg_bench_raw_rate(const char *folder, long rows) {
 }
 
 struct hg_speed hg_bench_raw_commits(const char *folder, long ms) {
-  char path[512], task[32];
+  char path[512], task[HG_BENCH_TASK_ID_SIZE + 1];
   struct hg_latencies took = {0};
   sqlite3 *db = open_fresh(folder, path);
   sqlite3_stmt *begin = prepare(db, "BEGIN IMMEDIATE"), *insert = prepare_insert(db, 1),

@@ -19,13 +19,13 @@
 static double headgate_rate(const char *folder, long records) {
   hg_runtime *runtime = hg_bench_open_runtime(folder, 4);
   hg_client *client = hg_bench_new_client(runtime);
-  char task[32];
+  char task[HG_BENCH_TASK_ID_SIZE + 1];
   long long tokens = 0;
   const double start = hg_bench_now_s();
   hg_completion done = HG_COMPLETION_INIT;
   for (long i = 0; i < records; i++) {
     hg_usage_report used = HG_USAGE_REPORT_INIT;
-    snprintf(task, sizeof task, HG_BENCH_TASK_ID, i);
+    hg_bench_name_task(task, i);
     used.task_id = task;
     used.tokens = hg_bench_tokens(i);
     tokens += used.tokens;

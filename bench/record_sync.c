@@ -37,9 +37,9 @@ struct caller {
 // ---------------------------------------------------------------------------------------------- Headgate
 
 static void record(struct caller *caller, long i) {
-  char task[32];
+  char task[HG_BENCH_TASK_ID_SIZE + 1];
   hg_usage_report used = HG_USAGE_REPORT_INIT;
-  snprintf(task, sizeof task, HG_BENCH_TASK_ID, i);
+  hg_bench_name_task(task, i);
   used.task_id = task;
   used.tokens = hg_bench_tokens(i);
   const hg_err err = hg_record_usage(caller->client, &used, ANSWER_MS);

@@ -19,10 +19,10 @@ struct work {
 };
 
 static void begin(struct work *work) {
-  char task[32];
+  char task[HG_BENCH_TASK_ID_SIZE + 1];
   hg_request want = HG_REQUEST_INIT;
   hg_ticket ticket;
-  snprintf(task, sizeof task, HG_BENCH_TASK_ID, work->begun);
+  hg_bench_name_task(task, work->begun);
   want.task_id = task;
   want.min_tokens = want.max_tokens = RESERVED;
   const hg_err err = hg_acquire_start(work->client, &want, &ticket);
