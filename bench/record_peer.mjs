@@ -19,8 +19,8 @@ function openLedger(Database, path) {
   const mode = db.pragma("journal_mode = WAL", { simple: true });
   db.pragma("synchronous = FULL");
   if (mode !== "wal" || db.pragma("synchronous", { simple: true }) !== 2) throw new Error("SQLite does not sync");
-  db.exec("CREATE TABLE journal(seq INTEGER PRIMARY KEY, at INTEGER, event TEXT, prev INTEGER, budget TEXT, task_id TEXT, "
-    + "used_delta INTEGER, used INTEGER, hard_limit INTEGER) STRICT");
+  db.exec("CREATE TABLE journal(seq INTEGER PRIMARY KEY, at INTEGER, event TEXT, prev INTEGER, budget TEXT, "
+    + "task_id TEXT, used_delta INTEGER, used INTEGER, hard_limit INTEGER) STRICT");
   return db;
 }
 
@@ -34,7 +34,8 @@ function makeRecorder(db, Mutex) {
     const tokens = 100 + i % 900;
     const used = ledger.used + tokens;
     if (used > HARD_LIMIT) throw new Error("the budget is exhausted");
-    commit(ledger.seq + 1, Date.now() * 1000, ledger.seq, `task-${String(i).padStart(11, "0")}`, tokens, used, HARD_LIMIT);
+    const task = `task-${String(i).padStart(11, "0")}`;
+    commit(ledger.seq + 1, Date.now() * 1000, ledger.seq, task, tokens, used, HARD_LIMIT);
     ledger.seq++;
     ledger.used = used;
   });

@@ -71,7 +71,8 @@ def check_beside(found, names, limit):
         row, redis = found[name], found[f"{name}, beside Redis"]
         equal((row["limit"] is not None, row["peer"] is not None), (limit, has_node("record_peer.mjs")), row)
         equal((redis["limit"], redis["peer"] is not None), (None, has_redis()), redis)
-        equal([redis[key] for key in ("value", "unit", "min", "max")], [row[key] for key in ("value", "unit", "min", "max")])
+        for key in ("value", "unit", "min", "max"):
+            equal(redis[key], row[key], key)
 
 
 def test_record():
