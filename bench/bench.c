@@ -82,12 +82,12 @@ static void table_figure(struct hg_series *series, double value) {
 static void print_table(struct hg_bench_row *row) {
   static bool headed;
   if (!headed)
-    printf("%-30s %-9s %10s %10s %10s %10s %7s %10s %7s %6s\n", "bench", "unit", "headgate", "min", "max", "limit",
+    printf("%-34s %-9s %10s %10s %10s %10s %7s %10s %7s %6s\n", "bench", "unit", "headgate", "min", "max", "limit",
            "ratio", "peer", "ratio", "rounds");
   headed = true;
   char median[32], min[32], max[32];
   const double value = hg_series_median(&row->value);
-  printf("%-30s %-9s %10s %10s %10s", row->bench, row->unit, shown(value, median),
+  printf("%-34s %-9s %10s %10s %10s", row->bench, row->unit, shown(value, median),
          shown(hg_series_min(&row->value), min), shown(hg_series_max(&row->value), max));
   table_figure(&row->limit, value);
   table_figure(&row->peer, value);
@@ -98,6 +98,18 @@ void hg_bench_print(const struct hg_bench_flags *flags, struct hg_bench_row *row
   if (flags->json) print_json(row);
   else print_table(row);
   fflush(stdout);
+}
+
+void hg_bench_print_beside(const struct hg_bench_flags *flags, const struct hg_bench_row *row, const char *peer,
+                           const struct hg_series *theirs) {
+  struct hg_bench_row *beside = hg_bench_claim(sizeof *beside);
+  if (snprintf(beside->bench, sizeof beside->bench, "%s, beside %s", row->bench, peer) >= (int)sizeof beside->bench)
+    hg_bench_die("the name of a row is too long");
+  beside->unit = row->unit;
+  beside->value = row->value;
+  beside->peer = *theirs;
+  hg_bench_print(flags, beside);
+  free(beside);
 }
 
 void hg_bench_note(const char *format, ...) {

@@ -34,6 +34,9 @@ struct hg_bench_flags {
 
 // A row is printed when it is measured; the first one brings the table's head.
 void hg_bench_print(const struct hg_bench_flags *flags, struct hg_bench_row *row);
+// Headgate's figure again, beside another peer (empty: it is not there), in a row of its own and without a limit.
+void hg_bench_print_beside(const struct hg_bench_flags *flags, const struct hg_bench_row *row, const char *peer,
+                           const struct hg_series *theirs);
 // A remark for people, on stderr.
 void hg_bench_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void hg_bench_die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -50,6 +53,9 @@ void hg_bench_remove_folder(const char *folder);
 
 // The subcommands.
 int hg_bench_record(int argc, char **argv);
+int hg_bench_record_sync(int argc, char **argv);
+int hg_bench_tasks(int argc, char **argv);
+int hg_bench_frames(int argc, char **argv);
 int hg_bench_open(int argc, char **argv);
 int hg_bench_run(int argc, char **argv);
 int hg_bench_bare_loop(int argc, char **argv);

@@ -11,7 +11,10 @@ static const struct {
   int (*run)(int argc, char **argv);
   const char *what;
 } benches[] = {
-    {"record", hg_bench_record, "durable usage records a second, beside raw SQLite"},
+    {"record", hg_bench_record, "durable usage records a second, beside raw SQLite, Node and Redis"},
+    {"record-sync", hg_bench_record_sync, "callers that each wait for their own durable answer, and how long"},
+    {"tasks", hg_bench_tasks, "acquire and settle, both durable, beside Node"},
+    {"frames", hg_bench_frames, "client, tracker and answer with a store that does nothing, beside bare libzmq"},
     {"open", hg_bench_open, "opening and closing a ledger, by the length of its journal"},
     {"run", hg_bench_run, "headgate run against llm-sim, beside bare libcurl and Node's fetch"},
     {"bare-loop", hg_bench_bare_loop, "bare libcurl alone: the limit of run"},
@@ -21,7 +24,7 @@ enum { BENCH_COUNT = sizeof benches / sizeof *benches };
 static int help(FILE *to, int code) {
   fputs("usage: headgate-bench BENCH [--rounds N] [--json] ...\n\n", to);
   for (size_t i = 0; i < BENCH_COUNT; i++)
-    fprintf(to, "  %-10s %s\n", benches[i].name, benches[i].what);
+    fprintf(to, "  %-11s %s\n", benches[i].name, benches[i].what);
   fputs("\nThe table shows medians. --json prints an object a line: bench, value, unit, limit, ratio (value by limit), "
         "peer,\n"
         "peerRatio, rounds, min, max. headgate-bench BENCH --help says more.\n",

@@ -16,21 +16,28 @@
 extern char **environ;
 
 static volatile sig_atomic_t interrupted;
-static pid_t living_sim; // ended with us, whatever ends us
+static pid_t living; // the server that we have started: ended with us, whatever ends us
 
 static void on_signal(int number) {
   interrupted = number;
 }
 
-static void kill_sim(void) {
-  if (living_sim > 0) kill(living_sim, SIGTERM);
+// Waits for its end, since it writes into a folder that is removed next.
+static void kill_living(void) {
+  if (living <= 0) return;
+  kill(living, SIGTERM);
+  while (waitpid(living, NULL, 0) < 0 && errno == EINTR) {}
 }
 
 void hg_bench_heed_signals(void) {
   const struct sigaction action = {.sa_handler = on_signal}; // no SA_RESTART: a wait is to be interrupted
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
-  if (atexit(kill_sim) != 0) hg_bench_die("no memory");
+  if (atexit(kill_living) != 0) hg_bench_die("no memory");
+}
+
+void hg_bench_heed_interrupt(void) {
+  if (interrupted) hg_bench_die("interrupted");
 }
 
 static pid_t start(char *const argv[], posix_spawn_file_actions_t *files) {
@@ -52,15 +59,31 @@ static int await(pid_t pid, struct rusage *used) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-void hg_bench_time(char *const argv[], const char *out_path, struct hg_bench_end *end) {
+static pid_t start_into(char *const argv[], const char *out_path) {
   posix_spawn_file_actions_t files;
-  struct rusage used;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, out_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  return start(argv, &files);
+}
+
+void hg_bench_time(char *const argv[], const char *out_path, struct hg_bench_end *end) {
+  struct rusage used;
   const double began = hg_bench_now_s();
-  end->code = await(start(argv, &files), &used);
+  end->code = await(start_into(argv, out_path), &used);
   end->seconds = hg_bench_now_s() - began;
   end->peak_mib = (double)used.ru_maxrss / 1024;
+}
+
+pid_t hg_bench_start_server(char *const argv[], const char *out_path) {
+  return living = start_into(argv, out_path);
+}
+
+int hg_bench_stop_server(pid_t pid) {
+  struct rusage used;
+  kill(pid, SIGTERM);
+  const int code = await(pid, &used);
+  living = 0;
+  return code;
 }
 
 // ---------------------------------------------------------------------------------------------- llm-sim
@@ -88,7 +111,7 @@ void hg_bench_start_sim(struct hg_bench_sim *sim, const char *program, long late
   posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_addopen(&files, STDERR_FILENO, sim->stats_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
   char *const argv[] = {path, (char[]){"--latency-ms"}, latency, NULL};
-  living_sim = sim->pid = start(argv, &files);
+  living = sim->pid = start(argv, &files);
   close(ends[1]);
   read_url(sim, ends[0]);
 }
@@ -103,10 +126,7 @@ long long hg_bench_read_json(const char *path, const char *object, const char *m
 }
 
 long long hg_bench_stop_sim(struct hg_bench_sim *sim, long calls) {
-  struct rusage used;
-  kill(sim->pid, SIGTERM);
-  const int code = await(sim->pid, &used);
-  living_sim = 0;
+  const int code = hg_bench_stop_server(sim->pid);
   if (code != 0) hg_bench_die("llm-sim ended with exit %d", code);
   const long long requests = hg_bench_read_json(sim->stats_path, NULL, "requests");
   const long long answered = hg_bench_read_json(sim->stats_path, NULL, "answered");

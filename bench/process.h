@@ -15,6 +15,9 @@ struct hg_bench_end {
 
 // Runs a program (looked up in PATH) to its end, its standard output into a file.
 void hg_bench_time(char *const argv[], const char *out_path, struct hg_bench_end *end);
+// Starts one that serves, one at a time, its standard output into a file.
+pid_t hg_bench_start_server(char *const argv[], const char *out_path);
+int hg_bench_stop_server(pid_t pid); // its exit code; -1: a signal
 
 struct hg_bench_sim {
   pid_t pid;
@@ -29,6 +32,7 @@ long long hg_bench_stop_sim(struct hg_bench_sim *sim, long calls);
 
 // From here on an interrupt ends the program in good order, at the next wait for another one: exit handlers run.
 void hg_bench_heed_signals(void);
+void hg_bench_heed_interrupt(void); // or here
 // An integer member of an object in a file of JSON.
 long long hg_bench_read_json(const char *path, const char *object, const char *member);
 

@@ -1,11 +1,12 @@
 // headgate run as a process against llm-sim, beside bare libcurl and beside Node, each in every round with an llm-sim
 // of its own. What the provider handed out and what the ledger says must agree, or there is no figure.
 #include "bench/bench.h"
+#include "bench/node.h"
 #include "bench/process.h"
 #include "bench/requests.h"
+#include "bench/workplace.h"
 
 #include <getopt.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FETCH_PEER "fetch_peer.mjs"
 #define PEER_LINES_MIN 6000 // it is slow: fewer calls give its rate as well
 
 struct scenario {
@@ -24,12 +26,6 @@ struct programs {
   bool limit, has_peer;
 };
 
-static char folder[HG_BENCH_FOLDER_MAX]; // removed at the end, whatever ends us
-
-static void remove_folder(void) {
-  if (folder[0]) hg_bench_remove_folder(folder);
-}
-
 // ---------------------------------------------------------------------------------------------- one measurement
 
 // The arguments that all three have in common: where, how many, how many at once.
@@ -38,8 +34,8 @@ struct call_texts {
 };
 
 static void write_texts(struct call_texts *texts, const struct hg_bench_sim *sim, long lines, long at_once) {
-  snprintf(texts->batch, sizeof texts->batch, "%s/batch.jsonl", folder);
-  snprintf(texts->out, sizeof texts->out, "%s/out", folder);
+  snprintf(texts->batch, sizeof texts->batch, "%s/batch.jsonl", hg_bench_workplace());
+  snprintf(texts->out, sizeof texts->out, "%s/out", hg_bench_workplace());
   snprintf(texts->url, sizeof texts->url, "%s", sim->url);
   snprintf(texts->lines, sizeof texts->lines, "%ld", lines);
   snprintf(texts->at_once, sizeof texts->at_once, "%ld", at_once);
@@ -51,7 +47,7 @@ static double measure(const struct programs *programs, const struct scenario *sc
                       struct call_texts *texts, const char *const tokens_in[2], double *peak_mib) {
   struct hg_bench_sim sim;
   struct hg_bench_end end;
-  hg_bench_start_sim(&sim, programs->sim, scenario->latency_ms, folder);
+  hg_bench_start_sim(&sim, programs->sim, scenario->latency_ms, hg_bench_workplace());
   write_texts(texts, &sim, lines, scenario->at_once);
   hg_bench_time(argv, texts->out, &end);
   if (end.code != 0) hg_bench_die("%s %s ended with exit %d", argv[0], argv[1], end.code);
@@ -68,7 +64,7 @@ static double measure_headgate(struct programs *programs, const struct scenario 
   static const char *const tokens_in[2] = {"budget", "totalUsed"};
   struct call_texts texts;
   char place[PATH_MAX], results[PATH_MAX + 16];
-  snprintf(place, sizeof place, "%s/run", folder);
+  snprintf(place, sizeof place, "%s/run", hg_bench_workplace());
   snprintf(results, sizeof results, "%s/results.jsonl", place);
   if (mkdir(place, 0700) != 0) hg_bench_die("cannot make %s", place);
   char *const argv[] = {programs->headgate,
@@ -128,7 +124,7 @@ static void run_scenario(const struct hg_bench_flags *flags, struct programs *pr
   struct rows *rows = hg_bench_claim(sizeof *rows);
   char batch[PATH_MAX];
   name_rows(rows, scenario);
-  snprintf(batch, sizeof batch, "%s/batch.jsonl", folder);
+  snprintf(batch, sizeof batch, "%s/batch.jsonl", hg_bench_workplace());
   hg_bench_write_batch(batch, scenario->lines);
   for (int round = 0; round < flags->rounds; round++) {
     double peak_mib;
@@ -151,30 +147,14 @@ static void run_scenario(const struct hg_bench_flags *flags, struct programs *pr
 
 // llm-sim and the peer lie beside us, headgate in the folder above.
 static void find_programs(struct programs *programs, const char *headgate) {
-  char here[PATH_MAX] = "";
-  if (readlink("/proc/self/exe", programs->ourselves, sizeof programs->ourselves - 1) < 0)
-    hg_bench_die("/proc/self/exe can't be read");
-  snprintf(here, sizeof here, "%s", programs->ourselves);
-  const char *base = dirname(here);
-  const int lengths[] = {snprintf(programs->sim, PATH_MAX, "%s/llm-sim", base),
-                         snprintf(programs->peer, PATH_MAX, "%s/fetch_peer.mjs", base),
-                         headgate ? snprintf(programs->headgate, PATH_MAX, "%s", headgate)
-                                  : snprintf(programs->headgate, PATH_MAX, "%s/../headgate", base)};
-  for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++)
-    if (lengths[i] >= PATH_MAX) hg_bench_die("a path is too long");
+  hg_bench_beside("headgate-bench", programs->ourselves);
+  hg_bench_beside("llm-sim", programs->sim);
+  hg_bench_beside(FETCH_PEER, programs->peer);
+  hg_bench_beside("../headgate", programs->headgate);
+  if (headgate && snprintf(programs->headgate, PATH_MAX, "%s", headgate) >= PATH_MAX)
+    hg_bench_die("a path is too long");
   if (access(programs->headgate, X_OK) != 0) hg_bench_die("there is no program %s", programs->headgate);
   if (access(programs->sim, X_OK) != 0) hg_bench_die("there is no program %s", programs->sim);
-}
-
-// Says what the peer is made of, or that there is none.
-static void find_peer(struct programs *programs) {
-  char command[PATH_MAX + 64], said[200] = "";
-  snprintf(command, sizeof command, "node '%s' --probe 2>/dev/null", programs->peer);
-  FILE *probe = popen(command, "r");
-  const bool told = probe && fgets(said, sizeof said, probe);
-  programs->has_peer = probe && pclose(probe) == 0 && told;
-  said[strcspn(said, "\n")] = '\0';
-  hg_bench_note("peer: %s", programs->has_peer ? said : "none, there is no Node with fetch here");
 }
 
 static int help(FILE *to, int code) {
@@ -228,10 +208,8 @@ int hg_bench_run(int argc, char **argv) {
   struct programs *programs = hg_bench_claim(sizeof *programs);
   find_programs(programs, headgate);
   programs->limit = !alone;
-  if (!alone) find_peer(programs);
-  hg_bench_heed_signals();
-  hg_bench_make_folder(folder);
-  if (atexit(remove_folder) != 0) hg_bench_die("no memory");
+  if (!alone) programs->has_peer = hg_bench_find_node(FETCH_PEER);
+  hg_bench_open_workplace();
   for (int i = 0; i < count; i++) {
     scenarios[i].lines = lines ? lines : usual_lines(&scenarios[i]);
     run_scenario(&flags, programs, &scenarios[i]);

@@ -48,9 +48,7 @@ static hg_err open_descriptors(hg_client *client) {
   return err;
 }
 
-hg_err hg_client_new(hg_runtime *rt, hg_client **out) {
-  if (!rt || !out) return HG_ERR_INVALID;
-  struct hg_core *core = hg_runtime_core(rt);
+hg_err hg_client_open(struct hg_core *core, hg_client **out) {
   hg_err err = hg_core_check(core);
   if (err != HG_OK) return err;
   hg_client *client = calloc(1, sizeof *client);
@@ -68,6 +66,10 @@ hg_err hg_client_new(hg_runtime *rt, hg_client **out) {
   }
   *out = client;
   return HG_OK;
+}
+
+hg_err hg_client_new(hg_runtime *rt, hg_client **out) {
+  return rt && out ? hg_client_open(hg_runtime_core(rt), out) : HG_ERR_INVALID;
 }
 
 void hg_client_destroy(hg_client **client) {

@@ -56,6 +56,8 @@ struct hg_client {
   char answer_text[HG_TEXT_MAX + 1];
 };
 
+// hg_client_new, for a runtime or what stands in for one.
+hg_err hg_client_open(struct hg_core *core, hg_client **out);
 // Grants that nobody wants any more go back; HG_ERR_BUSY: not all of them found room.
 hg_err hg_client_give_back(hg_client *client);
 void hg_client_free(hg_client *client); // without a word

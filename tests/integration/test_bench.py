@@ -3,6 +3,7 @@
 
 What it measures is no matter here, only that it measures: every bench runs to its end and prints the rows it promises.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -19,18 +20,19 @@ KEYS = ["bench", "value", "unit", "limit", "ratio", "peer", "peerRatio", "rounds
 WAIT_S = 300
 
 
-def bench(*arguments, code=0):
-    """Runs it in a folder that must be empty afterwards; (stdout, stderr)."""
+def bench(*arguments, code=0, path=None):
+    """Runs it in a folder that must be empty afterwards; (stdout, stderr). `path`: where it finds its peers."""
     with tempfile.TemporaryDirectory(prefix="hg-") as folder:
         done = subprocess.run([BENCH, *map(str, arguments)], capture_output=True, text=True, timeout=WAIT_S,
-                              env={**os.environ, "TMPDIR": folder}, stdin=subprocess.DEVNULL)
+                              env={**os.environ, "TMPDIR": folder, "PATH": path or os.environ["PATH"]},
+                              stdin=subprocess.DEVNULL)
         equal(done.returncode, code, f"exit, {done.stdout}{done.stderr}")
         equal(list(pathlib.Path(folder).iterdir()), [], "left behind")
     return done.stdout, done.stderr
 
 
-def rows(*arguments, rounds=2):
-    out, _ = bench(*arguments, "--json", "--rounds", rounds)
+def rows(*arguments, rounds=2, path=None):
+    out, _ = bench(*arguments, "--json", "--rounds", rounds, path=path)
     found = [json.loads(line) for line in out.splitlines()]
     for row in found:
         equal(list(row), KEYS)
@@ -42,15 +44,91 @@ def rows(*arguments, rounds=2):
     return {row["bench"]: row for row in found}
 
 
-def has_node():
-    probe = [shutil.which("node") or "false", BUILD / "bench" / "fetch_peer.mjs", "--probe"]
+def has_node(peer):
+    probe = [shutil.which("node") or "false", BUILD / "bench" / peer, "--probe"]
     return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
+def has_redis():
+    return shutil.which("redis-server") is not None
+
+
+@contextlib.contextmanager
+def programs(**scripts):
+    """A folder of shell scripts in the place of programs: a PATH."""
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        for name, text in scripts.items():
+            program = pathlib.Path(folder) / name.replace("_", "-")
+            program.write_text(f"#!/bin/sh\n{text}\n")
+            program.chmod(0o700)
+        yield folder
+
+
+def check_beside(found, names, limit):
+    """The named rows, each beside Node, and below it beside Redis."""
+    equal(list(found), [row for name in names for row in (name, f"{name}, beside Redis")])
+    for name in names:
+        row, redis = found[name], found[f"{name}, beside Redis"]
+        equal((row["limit"] is not None, row["peer"] is not None), (limit, has_node("record_peer.mjs")), row)
+        equal((redis["limit"], redis["peer"] is not None), (None, has_redis()), redis)
+        for key in ("value", "unit", "min", "max"):
+            equal(redis[key], row[key], key)
+
+
 def test_record():
-    found = rows("record", "--records", 2000)
-    equal(list(found), ["record"])
-    assert found["record"]["limit"] and not found["record"]["peer"], found
+    check_beside(rows("record", "--records", 2000, rounds=1), ["record"], limit=True)
+
+
+def test_record_sync():
+    found = rows("record-sync", "--callers", 3, "--ms", 20)
+    check_beside(found, ["record-sync 3", "record-sync 3 p50", "record-sync 3 p99", "record-sync 3 p99.9"], limit=True)
+    equal([row["unit"] for row in found.values()], 2 * ["records/s"] + 6 * ["us"])
+    p50, p99, p999 = (found[f"record-sync 3 p{share}"]["value"] for share in ("50", "99", "99.9"))
+    assert p50 <= p99 <= p999, found
+
+
+def test_record_sync_by_many_callers():
+    with programs() as nothing:
+        found = rows("record-sync", "--ms", 1, rounds=1, path=nothing)
+    equal([name for name, row in found.items() if row["unit"] == "records/s" and row["limit"]],
+          [f"record-sync {callers}" for callers in (1, 8, 64, 512)])
+
+
+def test_tasks():
+    found = rows("tasks", "--ms", 20, rounds=1)
+    equal(list(found), ["tasks 64", "tasks 1024"])
+    for row in found.values():
+        equal((row["limit"], row["peer"] is not None), (None, has_node("record_peer.mjs")), row)
+
+
+def test_frames():
+    found = rows("frames", "--records", 20000)
+    equal(list(found), ["frames"])
+    assert found["frames"]["limit"] and not found["frames"]["peer"], found
+
+
+def test_peers_that_are_missing_are_told():
+    with programs() as nothing:
+        out, said = bench("record", "--records", 2000, "--rounds", 1, "--json", path=nothing)
+    equal([json.loads(line)["peer"] for line in out.splitlines()], [None, None])
+    assert "no Node" in said and "no redis-server" in said, said
+
+
+def test_a_peer_that_promises_less_is_no_peer():
+    if not has_redis():
+        raise Skipped("no redis-server here")
+    real = shutil.which("redis-server")
+    for flags, why in (("--appendfsync everysec", "does not sync always"), ("--appendonly no", "no append-only file")):
+        with programs(redis_server=f"exec '{real}' \"$@\" {flags}") as path:
+            out, said = bench("record", "--records", 2000, "--rounds", 1, code=1, path=path)
+        assert out == "" and why in said, (out, said)
+
+
+def test_records_that_a_peer_only_claims_are_no_figure():
+    figures = '{"records":5,"tokens":500,"elapsedUs":1,"p50Ns":1,"p99Ns":1,"p999Ns":1}'
+    with programs(node=f"echo '{figures}'") as path:
+        out, said = bench("tasks", "--ms", 5, "--rounds", 1, code=1, path=path)
+    assert out == "" and "node.db" in said, (out, said)
 
 
 def test_run():
@@ -58,7 +136,7 @@ def test_run():
     equal(list(found), ["run 8, 5 ms", "run 8, 5 ms, ideal", "run 8, 5 ms, 60 lines"])
     rate, ideal, memory = found.values()
     assert rate["limit"], rate
-    equal(rate["peer"] is not None, has_node(), "a peer")
+    equal(rate["peer"] is not None, has_node("fetch_peer.mjs"), "a peer")
     equal((ideal["limit"], ideal["value"]), (1600, rate["value"]))
     equal((memory["unit"], memory["limit"]), ("MiB", None))
 
@@ -101,10 +179,11 @@ def test_memory_of_a_run_is_bounded():
 
 
 def test_wrong_flags():
-    for flags in (["none"], [], ["run", "--none"], ["record", "--records"]):
+    for flags in (["none"], [], ["run", "--none"], ["record", "--records"], ["record-sync", "--ms"], ["tasks", "--none"],
+                  ["frames", "--records"]):
         assert "usage: headgate-bench" in bench(*flags, code=2)[1], flags
     assert "from 1 to" in bench("run", "--rounds", "0", code=1)[1]
-    for name in ("record", "open", "run", "bare-loop"):
+    for name in ("record", "record-sync", "tasks", "frames", "open", "run", "bare-loop"):
         assert name in bench(name, "--help")[0] + bench(name, "--help")[1]
 
 
