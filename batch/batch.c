@@ -257,10 +257,10 @@ static hg_err read_line(struct hg_batch *batch, bool *run, hg_error *why) {
 hg_err hg_batch_next(struct hg_batch *batch, const struct hg_batch_line **out, hg_error *why) {
   for (;;) {
     // Before a line is read, so that a full disk loses none: a file of nothing but bad lines needs no call to finish.
-    if (batch->errors && hg_results_file_group_full(batch->errors))
-      return hg_fail(why, HG_ERR_STORE, "%s: many lines are told of; sync them first", batch->errors_path);
+    const bool full = batch->errors && hg_results_file_group_full(batch->errors);
+    hg_err err = full ? hg_results_file_sync(batch->errors, why) : HG_OK;
     bool run = false;
-    const hg_err err = read_line(batch, &run, why);
+    if (!err) err = read_line(batch, &run, why);
     if (err) return err;
     if (!run) continue;
     *out = &batch->line;
@@ -313,26 +313,9 @@ bool hg_batch_group_full(const struct hg_batch *batch) {
   return hg_results_file_group_full(batch->results) || hg_results_file_group_full(batch->errors);
 }
 
-hg_err hg_batch_seal(struct hg_batch *batch, hg_error *why) {
-  const hg_err err = hg_results_file_seal(batch->results, why);
-  return err ? err : hg_results_file_seal(batch->errors, why);
-}
-
-hg_err hg_batch_write(struct hg_batch *batch, hg_error *why) {
-  const hg_err err = hg_results_file_write(batch->results, why);
-  return err ? err : hg_results_file_write(batch->errors, why);
-}
-
-void hg_batch_written(struct hg_batch *batch) {
-  hg_results_file_written(batch->results);
-  hg_results_file_written(batch->errors);
-}
-
 hg_err hg_batch_sync(struct hg_batch *batch, hg_error *why) {
-  hg_err err = hg_batch_seal(batch, why);
-  if (!err) err = hg_batch_write(batch, why);
-  if (!err) hg_batch_written(batch);
-  return err;
+  const hg_err err = hg_results_file_sync(batch->results, why);
+  return err ? err : hg_results_file_sync(batch->errors, why);
 }
 
 void hg_batch_count(const struct hg_batch *batch, struct hg_batch_counts *out) {

@@ -58,7 +58,7 @@ void hg_batch_close(struct hg_batch **batch);
 // The next line that has to run; valid until the next call of this function. Bad lines and duplicates are written to
 // the errors file on the way. HG_ERR_EMPTY: the end. HG_ERR_CONFLICT: a changed line, and the policy is to stop; `why`
 // names it. HG_ERR_BUSY: the input is a pipe or a terminal that has nothing to read now; ask again when
-// hg_batch_input_fd is readable. HG_ERR_STORE: so many bad lines are told of that a sync comes first. HG_ERR_SYSTEM:
+// hg_batch_input_fd is readable. HG_ERR_STORE: the errors file can't be written (asking again is fine). HG_ERR_SYSTEM:
 // the input can't be read.
 hg_err hg_batch_next(struct hg_batch *batch, const struct hg_batch_line **out, hg_error *why);
 
@@ -76,11 +76,6 @@ bool hg_batch_leave(struct hg_batch *batch, uint64_t id_hash);
 bool hg_batch_group_full(const struct hg_batch *batch);
 // Makes all finished lines durable. HG_ERR_STORE with `why`: nothing is lost, another sync tries the same again.
 hg_err hg_batch_sync(struct hg_batch *batch, hg_error *why);
-// The same in three steps: lines that are finished are sealed; they are written, by any one thread, while others go on
-// being read and finished; they were written.
-hg_err hg_batch_seal(struct hg_batch *batch, hg_error *why);
-hg_err hg_batch_write(struct hg_batch *batch, hg_error *why);
-void hg_batch_written(struct hg_batch *batch);
 
 void hg_batch_count(const struct hg_batch *batch, struct hg_batch_counts *out);
 const char *hg_batch_errors_path(const struct hg_batch *batch);

@@ -18,7 +18,7 @@ hg_err hg_results_fail(const struct hg_results_file *file, const char *what, hg_
 }
 
 hg_err hg_results_file_append(struct hg_results_file *file, const struct hg_result *result, hg_error *why) {
-  if (file->group.len + file->sealed.len >= 8 * HG_GROUP_BYTES)
+  if (file->group.len >= 8 * HG_GROUP_BYTES)
     return hg_fail(why, HG_ERR_BUSY, "%s: the group of results is full; sync it first", file->path);
   const hg_err err = hg_result_line_print(&file->group, result);
   if (err == HG_ERR_INVALID)
@@ -51,11 +51,11 @@ static hg_err check_file(struct hg_results_file *file, hg_error *why) {
                  file->path, (long long)now.st_size, (unsigned long long)file->synced);
 }
 
-static bool write_sealed(const struct hg_results_file *file) {
-  const struct hg_text_buffer *sealed = &file->sealed;
+static bool write_group(const struct hg_results_file *file) {
   size_t done = 0;
-  while (done < sealed->len) {
-    const ssize_t wrote = pwrite(file->fd, sealed->data + done, sealed->len - done, (off_t)(file->synced + done));
+  while (done < file->group.len) {
+    const ssize_t wrote =
+        pwrite(file->fd, file->group.data + done, file->group.len - done, (off_t)(file->synced + done));
     if (wrote > 0) {
       done += (size_t)wrote;
     } else if (wrote == 0) {
@@ -76,47 +76,21 @@ static bool cut_back(struct hg_results_file *file) {
   return !file->torn;
 }
 
-hg_err hg_results_file_seal(struct hg_results_file *file, hg_error *why) {
-  struct hg_text_buffer *group = &file->group, *sealed = &file->sealed;
-  hg_results_file_written(file); // when another file failed beside it
-  if (sealed->len == 0) {
-    const struct hg_text_buffer empty = *sealed;
-    *sealed = *group;
-    *group = empty;
-    return HG_OK;
-  }
-  if (hg_text_buffer_add(sealed, group->data, group->len) != HG_OK)
-    return hg_fail(why, HG_ERR_STORE, "%s: no memory for the results that could not be written yet", file->path);
-  group->len = 0;
-  return HG_OK;
-}
-
-hg_err hg_results_file_write(struct hg_results_file *file, hg_error *why) {
+hg_err hg_results_file_sync(struct hg_results_file *file, hg_error *why) {
   if (file->torn && !cut_back(file)) return hg_results_fail(file, "a half-written group can't be cut off", why);
-  if (file->sealed.len == 0 || file->on_disk) return HG_OK;
+  if (file->group.len == 0) return HG_OK;
   const hg_err err = check_file(file, why);
   if (err) return err;
-  const bool wrote = write_sealed(file);
-  file->on_disk = wrote && fdatasync(file->fd) == 0;
-  if (file->on_disk) return HG_OK;
-  cut_back(file);
-  return hg_results_fail(file, wrote ? "the results can't be made durable" : "the results can't be written", why);
-}
-
-void hg_results_file_written(struct hg_results_file *file) {
-  if (!file->on_disk) return;
-  file->on_disk = false;
-  file->synced += file->sealed.len;
-  if (file->sealed.capacity > 4 * HG_GROUP_BYTES)
-    hg_text_buffer_clear(&file->sealed); // one huge answer is not kept for ever
-  file->sealed.len = 0;
-}
-
-hg_err hg_results_file_sync(struct hg_results_file *file, hg_error *why) {
-  hg_err err = hg_results_file_seal(file, why);
-  if (!err) err = hg_results_file_write(file, why);
-  if (!err) hg_results_file_written(file);
-  return err;
+  const bool wrote = write_group(file);
+  if (!wrote || fdatasync(file->fd) != 0) {
+    cut_back(file);
+    return hg_results_fail(file, wrote ? "the results can't be made durable" : "the results can't be written", why);
+  }
+  file->synced += file->group.len;
+  if (file->group.capacity > 4 * HG_GROUP_BYTES)
+    hg_text_buffer_clear(&file->group); // one huge answer is not kept for ever
+  file->group.len = 0;
+  return HG_OK;
 }
 
 void hg_results_file_close(struct hg_results_file **file, bool remove_empty) {
@@ -130,7 +104,6 @@ void hg_results_file_close(struct hg_results_file **file, bool remove_empty) {
     close(old->fd); // and with it the lock
   }
   hg_text_buffer_clear(&old->group);
-  hg_text_buffer_clear(&old->sealed);
   free(old->path);
   free(old);
   *file = NULL;

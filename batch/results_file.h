@@ -17,7 +17,7 @@ struct hg_results_visitor {
   void *context;
 };
 
-struct hg_results_file; // of one thread, but for hg_results_file_write
+struct hg_results_file; // never shared between threads
 
 // Opens or creates PATH, locks it, reads its lines, and repairs its last one: a line that a crash tore is cut off, a
 // whole one without its '\n' gets it. Other lines that are no result lines stay and are told. With `fresh` an existing
@@ -37,17 +37,8 @@ hg_err hg_results_file_look(const char *path, const struct hg_results_visitor *v
 hg_err hg_results_file_append(struct hg_results_file *file, const struct hg_result *result, hg_error *why);
 // Whether the group holds HG_GROUP_BYTES or more.
 bool hg_results_file_group_full(const struct hg_results_file *file);
-// A sync in three steps, of which the middle one waits for the disk and may be done by another thread meanwhile; lines
-// that are added then are of the next group. First the group is sealed; one that could not be written before is sealed
-// with it. HG_ERR_STORE: no memory, the group is kept.
-hg_err hg_results_file_seal(struct hg_results_file *file, hg_error *why);
-// Writes what is sealed and waits until it is on the disk (fdatasync); free of charge when there is nothing.
-// HG_ERR_STORE with `why`: the file was cut back to where the last sync left it, what is sealed is kept, and another
-// try writes it.
-hg_err hg_results_file_write(struct hg_results_file *file, hg_error *why);
-// What was written counts as durable from now on; nothing was: nothing changes.
-void hg_results_file_written(struct hg_results_file *file);
-// All three.
+// Writes the group and waits until it is on the disk (fdatasync); free of charge when it is empty. HG_ERR_STORE with
+// `why`: the file was cut back to where the last sync left it, the group is kept, and another sync tries it again.
 hg_err hg_results_file_sync(struct hg_results_file *file, hg_error *why);
 
 // The bytes that are durable.

@@ -7,11 +7,9 @@
 struct hg_results_file {
   int fd;
   char *path;
-  uint64_t synced;              // the length that the last sync left: everything before it is durable
-  struct hg_text_buffer group;  // lines that are not durable yet
-  struct hg_text_buffer sealed; // those before them, which are being written
-  bool on_disk;                 // what is sealed
-  bool torn;                    // bytes behind `synced` could not be cut off yet
+  uint64_t synced;             // the length that the last sync left: everything before it is durable
+  struct hg_text_buffer group; // lines that are not durable yet
+  bool torn;                   // bytes behind `synced` could not be cut off yet
 };
 
 // HG_ERR_STORE with the file's name, what failed and errno's text.

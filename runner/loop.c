@@ -72,8 +72,6 @@ static hg_err open_all(struct hg_loop *loop, hg_error *why) {
     return fail(why, HG_ERR_NO_MEMORY, "no memory for the task runner");
   hg_err err = open_http(loop, why);
   if (!err) err = open_signals(loop, why);
-  if (!err && hg_results_writer_new(loop->options.batch, &loop->writer) != HG_OK)
-    err = fail(why, HG_ERR_SYSTEM, "no thread or descriptor for the results is left (see ulimit -n and -u)");
   return err ? err : hg_loop_watch(loop, why);
 }
 
@@ -95,7 +93,6 @@ hg_err hg_loop_new(const struct hg_loop_options *options, struct hg_loop **out, 
 void hg_loop_destroy(struct hg_loop **loop) {
   struct hg_loop *old = *loop;
   if (!old) return;
-  hg_results_writer_destroy(&old->writer);
   hg_http_destroy(&old->http);
   hg_runner_destroy(&old->runner);
   hg_subscriber_destroy(&old->events);
@@ -159,13 +156,6 @@ static bool take_completions(struct hg_loop *loop) {
   return true;
 }
 
-static void take_sync(struct hg_loop *loop) {
-  hg_err err;
-  hg_error why = HG_ERROR_INIT;
-  if (hg_results_writer_ended(loop->writer, false, &err, &why))
-    hg_runner_synced(loop->runner, err, why.text, loop->now_ms);
-}
-
 static void show_progress(struct hg_loop *loop) {
   if (!loop->options.wants_progress || loop->ledger_fails || loop->ledger_lost ||
       loop->now_ms - loop->figures_at_ms < HG_PROGRESS_EVERY_MS)
@@ -187,13 +177,10 @@ static int wait_ms(const struct hg_loop *loop, int64_t next_turn_ms) {
   return wait < 0 ? 0 : wait > INT32_MAX ? INT32_MAX : (int)wait;
 }
 
-enum { CLIENT, HTTP, RESULTS, SIGNALS, EVENTS, INPUT, WATCHED };
+enum { CLIENT, HTTP, SIGNALS, EVENTS, INPUT, WATCHED };
 
 static hg_err wait_for_something(struct hg_loop *loop, struct pollfd watched[WATCHED], int wait, hg_error *why) {
-  const int fds[WATCHED] = {hg_client_fd(loop->options.client),
-                            hg_http_fd(loop->http),
-                            hg_results_writer_fd(loop->writer),
-                            loop->signals,
+  const int fds[WATCHED] = {hg_client_fd(loop->options.client), hg_http_fd(loop->http), loop->signals,
                             hg_subscriber_fd(loop->events),
                             hg_runner_wants_input(loop->runner) ? hg_batch_input_fd(loop->options.batch) : -1};
   for (int i = 0; i < WATCHED; i++)
@@ -203,7 +190,7 @@ static hg_err wait_for_something(struct hg_loop *loop, struct pollfd watched[WAT
   return HG_OK;
 }
 
-static hg_err run(struct hg_loop *loop, hg_error *why) {
+hg_err hg_loop_run(struct hg_loop *loop, hg_error *why) {
   for (;;) {
     const int64_t next_ms = hg_runner_turn(loop->runner, loop->now_ms);
     show_progress(loop);
@@ -213,21 +200,12 @@ static hg_err run(struct hg_loop *loop, hg_error *why) {
     struct pollfd watched[WATCHED];
     const hg_err err = wait_for_something(loop, watched, took ? 0 : wait_ms(loop, next_ms), why);
     if (err) return err;
-    if (watched[RESULTS].revents) take_sync(loop);
     if (watched[SIGNALS].revents) take_signals(loop);
     if (watched[EVENTS].revents) hg_loop_take_events(loop);
     if (watched[INPUT].revents) hg_runner_has_input(loop->runner);
     hg_loop_check_ledger(loop);
     if (hg_http_run(loop->http) != HG_OK) return fail(why, HG_ERR_SYSTEM, "libcurl's sockets fail");
   }
-}
-
-// Whatever ended it, nobody writes results behind its back.
-hg_err hg_loop_run(struct hg_loop *loop, hg_error *why) {
-  const hg_err result = run(loop, why);
-  hg_err err;
-  (void)hg_results_writer_ended(loop->writer, true, &err, NULL);
-  return result;
 }
 
 enum hg_stop hg_loop_result(struct hg_loop *loop, struct hg_run_figures *out, const char **text) {

@@ -25,8 +25,7 @@ static bool group_full(void *context) {
 }
 
 static hg_err sync_batch(void *context, hg_error *why) {
-  const hg_err err = hg_results_writer_begin(((struct hg_loop *)context)->writer, why);
-  return err ? err : HG_ERR_EMPTY;
+  return hg_batch_sync(((struct hg_loop *)context)->options.batch, why);
 }
 
 static hg_err acquire(void *context, const hg_request *request, hg_ticket *out) {

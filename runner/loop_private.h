@@ -5,13 +5,11 @@
 
 #include "runner/http.h"
 #include "runner/loop.h"
-#include "runner/results_writer.h"
 
 struct hg_loop {
   struct hg_loop_options options;
   struct hg_runner *runner;
   struct hg_http *http;
-  struct hg_results_writer *writer;
   hg_subscriber *events; // NULL: none
   int signals;
   unsigned interrupts;

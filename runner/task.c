@@ -103,13 +103,6 @@ void hg_task_list_push(struct hg_task_list *list, struct hg_run_task *task) {
   list->last = task;
 }
 
-void hg_task_list_append(struct hg_task_list *list, const struct hg_task_list *more) {
-  if (!more->first) return;
-  if (list->last) list->last->next = more->first;
-  else list->first = more->first;
-  list->last = more->last;
-}
-
 struct hg_run_task *hg_task_list_pop(struct hg_task_list *list) {
   struct hg_run_task *task = list->first;
   if (!task) return NULL;

@@ -87,7 +87,6 @@ struct hg_task_list {
 };
 void hg_task_list_push(struct hg_task_list *list, struct hg_run_task *task);
 struct hg_run_task *hg_task_list_pop(struct hg_task_list *list); // NULL: empty
-void hg_task_list_append(struct hg_task_list *list, const struct hg_task_list *more);
 
 // By due_ms, the earliest first.
 struct hg_task_heap {

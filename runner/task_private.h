@@ -13,11 +13,11 @@ struct hg_runner {
 
   struct hg_run_task *newest; // of all tasks
   uint32_t in_state[HG_TASK_STATE_COUNT];
-  uint32_t open, open_max;                            // tasks
-  size_t bodies;                                      // bytes of their requests
-  struct hg_id_map commands;                          // ticket -> task
-  struct hg_task_list stalled;                        // in a WANTS state, the other side was full
-  struct hg_task_list written, syncing, parked, held; // syncing: of the group that is being made durable
+  uint32_t open, open_max;     // tasks
+  size_t bodies;               // bytes of their requests
+  struct hg_id_map commands;   // ticket -> task
+  struct hg_task_list stalled; // in a WANTS state, the other side was full
+  struct hg_task_list written, parked, held;
   struct hg_task_heap timers;
 
   enum hg_stop stop;
@@ -34,7 +34,6 @@ struct hg_runner {
   int64_t probe_until_ms; // INT64_MAX until the first call
 
   bool unsynced;                                              // something may be in the group
-  bool sync_under_way;                                        // of the one before
   int64_t sync_failing_since_ms, next_sync_ms, sync_pause_ms; // since: -1 when it works
   bool input_quiet, input_ended;
 
@@ -55,7 +54,7 @@ __attribute__((format(printf, 3, 4))) void hg_runner_stop(struct hg_runner *runn
                                                           const char *format, ...);
 void hg_runner_lose_ledger(struct hg_runner *runner, const char *text);
 void hg_runner_lose_results(struct hg_runner *runner, const char *text);
-// Makes the group durable and then closes the permits of its tasks. False: not now; it may be under way.
+// Makes the group durable and then closes the permits of its tasks. False: it can't be made durable now.
 bool hg_runner_sync(struct hg_runner *runner);
 
 // task_intake.c

@@ -189,43 +189,24 @@ static void count_failure(struct hg_runner_counts *counts, const char *code) {
   }
 }
 
-static void end_sync(struct hg_runner *runner, hg_err err, const char *text) {
-  struct hg_task_list group = runner->syncing;
-  runner->syncing = (struct hg_task_list){NULL, NULL};
-  if (err) {
-    hg_task_list_append(&group, &runner->written); // the next one is of all of them
-    runner->written = group;
-    runner->unsynced = true;
-    sync_failed(runner, text);
-    return;
+bool hg_runner_sync(struct hg_runner *runner) {
+  hg_error why = HG_ERROR_INIT;
+  if (runner->io.sync(runner->io.context, &why) != HG_OK) {
+    sync_failed(runner, why.text);
+    return false;
   }
   if (runner->sync_failing_since_ms >= 0) runner->io.note(runner->io.context, "results are written again; going on");
   runner->sync_failing_since_ms = -1;
+  runner->unsynced = false;
+  struct hg_task_list group = runner->written;
+  runner->written = (struct hg_task_list){NULL, NULL};
   for (struct hg_run_task *task; (task = hg_task_list_pop(&group)) != NULL;) {
     if (task->success) runner->counts.done++;
     else count_failure(&runner->counts, task->reason);
     if (task->permit.id != 0) hg_runner_close_permit(runner, task, HG_NEXT_GONE);
     else hg_runner_drop(runner, task, false);
   }
-}
-
-bool hg_runner_sync(struct hg_runner *runner) {
-  if (runner->sync_under_way) return false;
-  hg_error why = HG_ERROR_INIT;
-  runner->unsynced = false;
-  runner->syncing = runner->written;
-  runner->written = (struct hg_task_list){NULL, NULL};
-  const hg_err err = runner->io.sync(runner->io.context, &why);
-  runner->sync_under_way = err == HG_ERR_EMPTY;
-  if (!runner->sync_under_way) end_sync(runner, err, why.text);
-  return err == HG_OK;
-}
-
-void hg_runner_synced(struct hg_runner *runner, hg_err err, const char *text, int64_t now_ms) {
-  assert(runner->sync_under_way);
-  runner->now_ms = now_ms;
-  runner->sync_under_way = false;
-  end_sync(runner, err, text);
+  return true;
 }
 
 // ---------------------------------------------------------------------------------------------- what happened
@@ -295,7 +276,7 @@ static int64_t next_turn(const struct hg_runner *runner) {
   if (hg_runner_finished(runner)) return now;
   int64_t next = runner->timers.count > 0 ? runner->timers.items[0]->due_ms : INT64_MAX;
   if (runner->stalled.first || runner->cancelling) next = earliest(next, now + 1);
-  if (runner->unsynced && !runner->sync_under_way) next = earliest(next, runner->next_sync_ms);
+  if (runner->unsynced) next = earliest(next, runner->next_sync_ms);
   if (runner->stop == HG_STOP_NONE && !runner->input_ended) {
     if (!runner->admitted && now < runner->probe_until_ms) next = earliest(next, runner->probe_until_ms);
     if (hg_runner_may_read(runner)) next = now;
@@ -317,8 +298,7 @@ int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms) {
 
 bool hg_runner_finished(const struct hg_runner *runner) {
   if (runner->results_lost) return true;
-  return runner->open == 0 && !runner->unsynced && !runner->sync_under_way &&
-         (runner->input_ended || runner->stop != HG_STOP_NONE);
+  return runner->open == 0 && !runner->unsynced && (runner->input_ended || runner->stop != HG_STOP_NONE);
 }
 
 enum hg_stop hg_runner_stopped(const struct hg_runner *runner, const char **text) {

@@ -2,8 +2,8 @@
 // result is durable and when it is settled. Pure: clock, random numbers, files, runtime and HTTP come from outside
 // through one table of functions, so that a test can drive it under a seed. [8_RISKS-REQ-031]
 //
-// A turn of the loop around it: feed what happened (hg_runner_completed, hg_runner_called, hg_runner_synced), then
-// hg_runner_turn. Results are made durable in groups, one after the other, and only then their calls are settled.
+// A turn of the loop around it: feed what happened (hg_runner_completed, hg_runner_called), then hg_runner_turn, which
+// makes the results of the turn durable as one group and only then settles their calls.
 #ifndef HG_TASK_RUNNER_H
 #define HG_TASK_RUNNER_H
 
@@ -34,7 +34,7 @@ struct hg_runner_io {
   hg_err (*finish)(void *context, uint64_t id_hash, bool success, const struct hg_result *result, hg_error *why);
   void (*leave)(void *context, uint64_t id_hash);
   bool (*group_full)(void *context);
-  hg_err (*sync)(void *context, hg_error *why); // HG_ERR_EMPTY: it is under way, and hg_runner_synced will be called
+  hg_err (*sync)(void *context, hg_error *why);
   // headgate.h
   hg_err (*acquire)(void *context, const hg_request *request, hg_ticket *out);
   hg_err (*settle)(void *context, hg_permit permit, const hg_usage_report *used, hg_ticket *out);
@@ -115,8 +115,6 @@ void hg_runner_destroy(struct hg_runner **runner);
 
 void hg_runner_completed(struct hg_runner *runner, const hg_completion *completion, int64_t now_ms);
 void hg_runner_called(struct hg_runner *runner, void *tag, const struct hg_http_end *end, int64_t now_ms);
-// How a sync ended that was under way; `text`: why it failed.
-void hg_runner_synced(struct hg_runner *runner, hg_err err, const char *text, int64_t now_ms);
 // Starts what is due, reads lines, makes results durable and settles them. Returns the moment of the next turn at the
 // latest; INT64_MAX: only when something happens.
 int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms);

@@ -77,40 +77,22 @@ static bool group_full(void *context) {
   return world->group_count >= world->group_max / 2 + 1;
 }
 
-// The first `count` of the group.
-static hg_err write_lines(struct world *world, unsigned count) {
+static hg_err sync_group(void *context, hg_error *why) {
+  struct world *world = context;
   world->syncs++;
-  if (world->disk_full && count > 0) {
+  if (world->disk_full && world->group_count > 0) {
     world->syncs_failed++;
+    snprintf(why->text, sizeof why->text, "the disk is full");
     return HG_ERR_STORE;
   }
-  for (unsigned i = 0; i < count; i++) {
+  for (unsigned i = 0; i < world->group_count; i++) {
     struct world_line *line = &world->lines[world->group[i]];
     line->in_group = false;
     if (line->succeeded) line->durable = true;
     else line->failed = true;
   }
-  world->group_count -= count;
-  memmove(world->group, world->group + count, world->group_count * sizeof *world->group);
+  world->group_count = 0;
   return HG_OK;
-}
-
-static hg_err sync_group(void *context, hg_error *why) {
-  struct world *world = context;
-  CHECK(!world->sync_under_way);
-  if (world->syncs_take_time) {
-    world->sync_under_way = true;
-    world->sealed_count = world->group_count;
-    return HG_ERR_EMPTY;
-  }
-  snprintf(why->text, sizeof why->text, "the disk is full");
-  return write_lines(world, world->group_count);
-}
-
-static void end_sync(struct world *world) {
-  world->sync_under_way = false;
-  const hg_err err = write_lines(world, world->sealed_count);
-  hg_runner_synced(world->runner, err, "the disk is full", world->now_ms);
 }
 
 static uint64_t random_bits(void *context) {
@@ -210,14 +192,9 @@ void world_turn(struct world *world) {
 }
 
 bool world_step(struct world *world) {
-  const unsigned first = world_below(world, 5);
-  for (unsigned i = 0; i < 5; i++)
-    switch ((first + i) % 5) {
-    case 3:
-      if (!world->sync_under_way) break;
-      end_sync(world);
-      world_turn(world);
-      return true;
+  const unsigned first = world_below(world, 4);
+  for (unsigned i = 0; i < 4; i++)
+    switch ((first + i) % 4) {
     case 0:
       if (world_deliver_one(world)) return true;
       break;

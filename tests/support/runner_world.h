@@ -102,8 +102,6 @@ struct world {
   enum fate (*fate)(struct world *world, unsigned line, unsigned attempt);
 
   unsigned group[WORLD_LINES_MAX], group_count, group_max;
-  bool syncs_take_time, sync_under_way; // take time: their end is a step of its own
-  unsigned sealed_count;                // of the group, when the one under way began
   bool disk_full;
   unsigned syncs, syncs_failed, notes;
 };

@@ -284,41 +284,6 @@ TEST(batch_results, a_full_disk_and_room_again) {
   scratch_close(&scratch);
 }
 
-// What is added while a group is being written is of the next one, also when the first one has to be tried again.
-TEST(batch_results, lines_that_come_while_others_are_written) {
-  struct scratch scratch;
-  scratch_open(&scratch);
-  char path[PATH_MAX], aside[PATH_MAX];
-  strcpy(path, scratch_file(&scratch, "r.jsonl"));
-  strcpy(aside, scratch_file(&scratch, "aside"));
-  struct hg_results_file *file;
-  CHECK_EQ(hg_results_file_open(path, false, NULL, &file, NULL), HG_OK);
-  char *one = lines_of((const char *[]){"a"}, 1), *three = lines_of((const char *[]){"a", "b", "c"}, 3);
-  append(file, "a");
-  CHECK_EQ(hg_results_file_seal(file, NULL), HG_OK);
-  append(file, "b");
-  CHECK_EQ(hg_results_file_write(file, NULL), HG_OK);
-  check_file(path, one);
-  CHECK_EQ(hg_results_file_length(file), 0);
-  CHECK_EQ(hg_results_file_write(file, NULL), HG_OK); // when another file failed beside it: not twice
-  check_file(path, one);
-  hg_results_file_written(file);
-  hg_results_file_written(file);
-  CHECK_EQ(hg_results_file_length(file), strlen(one));
-  CHECK_EQ(hg_results_file_seal(file, NULL), HG_OK);
-  CHECK(rename(path, aside) == 0);
-  CHECK_EQ(hg_results_file_write(file, NULL), HG_ERR_STORE);
-  hg_results_file_written(file); // nothing was
-  CHECK_EQ(hg_results_file_length(file), strlen(one));
-  CHECK(rename(aside, path) == 0);
-  append(file, "c");
-  CHECK_EQ(hg_results_file_sync(file, NULL), HG_OK);
-  check_file(path, three);
-  hg_results_file_close(&file, false);
-  free(one), free(three);
-  scratch_close(&scratch);
-}
-
 // Every call to the disk may fail or write short: what was acknowledged stays, and in the end each line is there once.
 TEST(batch_results, a_disk_that_fails_at_random) {
   struct scratch scratch;

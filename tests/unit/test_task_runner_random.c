@@ -30,7 +30,6 @@ static void random_world(uint64_t seed) {
   world->limit = 500 + (int64_t)world_below(world, 40000);
   world->busy_percent = world_below(world, 3) == 0 ? 20 : 0;
   world->group_max = 2 + world_below(world, 20);
-  world->syncs_take_time = world_below(world, 2);
   world->fate = mixed;
   world->others_percent = world_below(world, 6) == 0 ? 10 : 0;
   world->llm.may_cap_output = world_below(world, 2) == 0;

@@ -252,9 +252,8 @@ TEST(task_runner_stops, changed_line_stops_the_run) {
 
 // ---------------------------------------------------------------------------------------------- disk and ledger
 
-static void wait_for_a_full_disk(bool syncs_take_time) {
+TEST(task_runner_stops, full_disk_is_waited_for) {
   struct world *world = world_new(19, 100, 1000000, 8);
-  world->syncs_take_time = syncs_take_time;
   world->group_max = 3; // so that answers must be kept beside the group
   world_open(world, 8);
   while (world_counts(world).done < 10)
@@ -262,10 +261,8 @@ static void wait_for_a_full_disk(bool syncs_take_time) {
   world->disk_full = true;
   world_settle_down(world);
   const uint64_t calls = world->calls_total;
-  for (unsigned i = 0; i < 10; i++) {
+  for (unsigned i = 0; i < 10; i++)
     world_pass(world, 1000);
-    world_settle_down(world);
-  }
   CHECK(world->syncs_failed > 1);
   CHECK_EQ(world->calls_total, calls); // nothing new starts
   world->disk_full = false;
@@ -274,32 +271,6 @@ static void wait_for_a_full_disk(bool syncs_take_time) {
   CHECK_EQ(world_counts(world).done, 100);
   CHECK_EQ(world->calls_total, 100);
   CHECK_EQ(world->notes, 2);
-  world_end(world);
-}
-
-TEST(task_runner_stops, full_disk_is_waited_for) {
-  wait_for_a_full_disk(false);
-  wait_for_a_full_disk(true);
-}
-
-// Calls go on while a group is on its way to the disk, and what they bring is of the next one.
-TEST(task_runner_stops, slow_disk_holds_up_no_call) {
-  struct world *world = world_new(24, 40, 1000000, 8);
-  world->syncs_take_time = true;
-  world_open(world, 8);
-  while (!world->sync_under_way || world->sealed_count == 0 || world->call_count == 0)
-    if (!world_step(world)) world_turn(world);
-  const unsigned sealed = world->sealed_count, open = world->open_permits;
-  const uint64_t done = world_counts(world).done;
-  while (world->call_count > 0)
-    world_end_call(world, 0);
-  world_turn(world);
-  CHECK(world->group_count > sealed);
-  CHECK_EQ(world_counts(world).done, done);
-  CHECK_EQ(world->open_permits, open); // nothing is settled before it is durable
-  world_run(world);
-  world_check_end(world);
-  CHECK_EQ(world_counts(world).done, 40);
   world_end(world);
 }
 
@@ -318,24 +289,17 @@ TEST(task_runner_stops, disk_that_stays_full_ends_the_run_unsettled) {
   world_end(world);
 }
 
-static void interrupt_with_a_full_disk(bool syncs_take_time) {
+TEST(task_runner_stops, interrupt_does_not_wait_for_a_full_disk) {
   struct world *world = world_new(21, 100, 1000000, 8);
-  world->syncs_take_time = syncs_take_time;
   world_open(world, 8);
   world->disk_full = true;
   world_settle_down(world);
   CHECK(!hg_runner_finished(world->runner));
   hg_runner_interrupt(world->runner, world->now_ms);
   world_turn(world);
-  if (syncs_take_time) world_settle_down(world);
   CHECK(hg_runner_finished(world->runner));
   CHECK_EQ(world_stop(world), HG_STOP_RESULTS);
   world_end(world);
-}
-
-TEST(task_runner_stops, interrupt_does_not_wait_for_a_full_disk) {
-  interrupt_with_a_full_disk(false);
-  interrupt_with_a_full_disk(true);
 }
 
 TEST(task_runner_stops, lost_ledger_keeps_the_results) {
