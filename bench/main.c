@@ -15,6 +15,7 @@ static const struct {
     {"record-sync", hg_bench_record_sync, "callers that each wait for their own durable answer, and how long"},
     {"tasks", hg_bench_tasks, "acquire and settle, both durable, beside Node"},
     {"frames", hg_bench_frames, "client, tracker and answer with a store that does nothing, beside bare libzmq"},
+    {"events", hg_bench_events, "a burst of events at 1, 4 and 16 subscribers, beside bare libzmq"},
     {"open", hg_bench_open, "opening and closing a ledger, by the length of its journal"},
     {"run", hg_bench_run, "headgate run against llm-sim, beside bare libcurl and Node's fetch"},
     {"bare-loop", hg_bench_bare_loop, "bare libcurl alone: the limit of run"},

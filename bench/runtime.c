@@ -7,16 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 
+hg_runtime *hg_bench_open_config(const char *config) {
+  hg_runtime *runtime;
+  hg_error why = HG_ERROR_INIT;
+  if (hg_open_json(config, strlen(config), NULL, &runtime, &why) != HG_OK) hg_bench_die("%s", why.text);
+  return runtime;
+}
+
 hg_runtime *hg_bench_open_runtime(const char *folder, unsigned max_concurrency) {
   char config[1024];
   snprintf(config, sizeof config,
            "{\"tokenBudget\":{\"hardLimitTokens\":9007199254740991},\"scheduler\":{\"maxConcurrency\":%u},"
            "\"ledger\":{\"path\":\"%s/headgate.db\"}}",
            max_concurrency, folder);
-  hg_runtime *runtime;
-  hg_error why = HG_ERROR_INIT;
-  if (hg_open_json(config, strlen(config), NULL, &runtime, &why) != HG_OK) hg_bench_die("%s", why.text);
-  return runtime;
+  return hg_bench_open_config(config);
 }
 
 hg_client *hg_bench_new_client(hg_runtime *runtime) {

@@ -8,6 +8,8 @@
 
 // On a fresh ledger in `folder`, with a limit that is never reached.
 hg_runtime *hg_bench_open_runtime(const char *folder, unsigned max_concurrency);
+// Of a configuration that says more; its ledger is to be `headgate.db` in a fresh folder too.
+hg_runtime *hg_bench_open_config(const char *config);
 hg_client *hg_bench_new_client(hg_runtime *runtime);
 // The ledger must then hold `count` rows of `event`, all that was acknowledged and nothing else, with `tokens` in all.
 void hg_bench_close_runtime(hg_runtime **runtime, const char *folder, const char *event, long count, long long tokens);

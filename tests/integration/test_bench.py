@@ -107,6 +107,13 @@ def test_frames():
     assert found["frames"]["limit"] and not found["frames"]["peer"], found
 
 
+def test_events():
+    found = rows("events", "--subscribers", 3, "--events", 500)
+    equal([(name, row["unit"]) for name, row in found.items()],
+          [("events 3 ipc", "events/s"), ("events 3 tcp", "events/s")])
+    assert all(row["limit"] and not row["peer"] for row in found.values()), found
+
+
 def test_peers_that_are_missing_are_told():
     with programs() as nothing:
         out, said = bench("record", "--records", 2000, "--rounds", 1, "--json", path=nothing)
@@ -180,10 +187,10 @@ def test_memory_of_a_run_is_bounded():
 
 def test_wrong_flags():
     for flags in (["none"], [], ["run", "--none"], ["record", "--records"], ["record-sync", "--ms"], ["tasks", "--none"],
-                  ["frames", "--records"]):
+                  ["frames", "--records"], ["events", "--events"]):
         assert "usage: headgate-bench" in bench(*flags, code=2)[1], flags
     assert "from 1 to" in bench("run", "--rounds", "0", code=1)[1]
-    for name in ("record", "record-sync", "tasks", "frames", "open", "run", "bare-loop"):
+    for name in ("record", "record-sync", "tasks", "frames", "events", "open", "run", "bare-loop"):
         assert name in bench(name, "--help")[0] + bench(name, "--help")[1]
 
 
