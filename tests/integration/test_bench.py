@@ -114,6 +114,15 @@ def test_events():
     assert all(row["limit"] and not row["peer"] for row in found.values()), found
 
 
+def test_memory():
+    found = rows("memory", "--tasks", 20000, "--subscribers", 16, rounds=1)
+    equal([(name, row["unit"]) for name, row in found.items()],
+          [("memory, idle", "MiB"), ("memory, a waiting task of 20000", "B"), ("memory, a subscriber of 16", "KiB")])
+    idle, task, _ = (row["value"] for row in found.values())
+    if not is_sanitized():
+        assert idle < 16 and task < 512, found
+
+
 def test_peers_that_are_missing_are_told():
     with programs() as nothing:
         out, said = bench("record", "--records", 2000, "--rounds", 1, "--json", path=nothing)
@@ -187,10 +196,10 @@ def test_memory_of_a_run_is_bounded():
 
 def test_wrong_flags():
     for flags in (["none"], [], ["run", "--none"], ["record", "--records"], ["record-sync", "--ms"], ["tasks", "--none"],
-                  ["frames", "--records"], ["events", "--events"]):
+                  ["frames", "--records"], ["events", "--events"], ["memory", "--tasks"]):
         assert "usage: headgate-bench" in bench(*flags, code=2)[1], flags
     assert "from 1 to" in bench("run", "--rounds", "0", code=1)[1]
-    for name in ("record", "record-sync", "tasks", "frames", "events", "open", "run", "bare-loop"):
+    for name in ("record", "record-sync", "tasks", "frames", "events", "open", "memory", "run", "bare-loop"):
         assert name in bench(name, "--help")[0] + bench(name, "--help")[1]
 
 
