@@ -58,6 +58,7 @@ int hg_bench_tasks(int argc, char **argv);
 int hg_bench_frames(int argc, char **argv);
 int hg_bench_events(int argc, char **argv);
 int hg_bench_open(int argc, char **argv);
+int hg_bench_scale(int argc, char **argv);
 int hg_bench_memory(int argc, char **argv);
 int hg_bench_run(int argc, char **argv);
 int hg_bench_bare_loop(int argc, char **argv);

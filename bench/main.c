@@ -17,6 +17,7 @@ static const struct {
     {"frames", hg_bench_frames, "client, tracker and answer with a store that does nothing, beside bare libzmq"},
     {"events", hg_bench_events, "a burst of events at 1, 4 and 16 subscribers, beside bare libzmq"},
     {"open", hg_bench_open, "opening and closing a ledger, by the length of its journal"},
+    {"scale", hg_bench_scale, "what a task costs, by the number of budgets and of tasks that wait"},
     {"memory", hg_bench_memory, "resident bytes: idle, of a waiting task, of a subscriber"},
     {"run", hg_bench_run, "headgate run against llm-sim, beside bare libcurl and Node's fetch"},
     {"bare-loop", hg_bench_bare_loop, "bare libcurl alone: the limit of run"},
