@@ -62,5 +62,6 @@ int hg_bench_scale(int argc, char **argv);
 int hg_bench_memory(int argc, char **argv);
 int hg_bench_run(int argc, char **argv);
 int hg_bench_bare_loop(int argc, char **argv);
+int hg_bench_plot(int argc, char **argv);
 
 #endif

@@ -21,6 +21,7 @@ static const struct {
     {"memory", hg_bench_memory, "resident bytes: idle, of a waiting task, of a subscriber"},
     {"run", hg_bench_run, "headgate run against llm-sim, beside bare libcurl and Node's fetch"},
     {"bare-loop", hg_bench_bare_loop, "bare libcurl alone: the limit of run"},
+    {"plot", hg_bench_plot, "a chart of rows that --json has printed"},
 };
 enum { BENCH_COUNT = sizeof benches / sizeof *benches };
 
@@ -47,7 +48,9 @@ int main(int argc, char **argv) {
   if (strcmp(name, "--help") == 0) return help(stdout, 0);
   for (size_t i = 0; i < BENCH_COUNT; i++) {
     if (strcmp(name, benches[i].name) != 0) continue;
-    if (benches[i].run != hg_bench_bare_loop && !(argc > 2 && strcmp(argv[2], "--help") == 0)) describe_machine();
+    if (benches[i].run != hg_bench_bare_loop && benches[i].run != hg_bench_plot &&
+        !(argc > 2 && strcmp(argv[2], "--help") == 0))
+      describe_machine();
     return benches[i].run(argc - 1, argv + 1);
   }
   return help(stderr, 2);

@@ -137,6 +137,43 @@ def test_peers_that_are_missing_are_told():
     assert "no Node" in said and "no redis-server" in said, said
 
 
+ROWS = """{"bench":"one","value":300.0,"unit":"records/s","limit":600.0,"ratio":0.5,"peer":20.0,"peerRatio":15.0}
+{"bench":"two, `half`","value":8.0,"unit":"us","limit":2.0,"ratio":4.0,"peer":null,"peerRatio":null}
+
+{"bench":"three","value":8.0,"unit":"MiB","limit":null,"ratio":null,"peer":null,"peerRatio":null}
+"""
+
+
+def test_plot():
+    if not shutil.which("gnuplot"):
+        raise Skipped("no gnuplot here")
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        lines, svg, png = (pathlib.Path(folder) / name for name in ("rows.jsonl", "a b.svg", "c.png"))
+        lines.write_text(ROWS)
+        equal(bench("plot", lines, svg), ("", ""))
+        drawn = re.findall("<text>([^<]*)</text>", svg.read_text())
+        shown = ["one (records/s)", "two, -half- (us)", "0.50", "15.0", "0.25"]  # a time is turned round
+        equal([text for text in shown if text not in drawn], [], drawn)
+        assert not [text for text in drawn if "three" in text], drawn  # nothing to compare it with
+        bench("plot", lines, lines, png)
+        equal(png.read_bytes()[:4], b"\x89PNG")
+
+
+def test_plots_that_cannot_be_drawn():
+    with (tempfile.TemporaryDirectory(prefix="hg-") as folder, programs() as nothing,
+          programs(gnuplot="exit 3") as broken):
+        lines, picture = pathlib.Path(folder) / "rows.jsonl", pathlib.Path(folder) / "out.svg"
+        lines.write_text(ROWS)
+        assert "apt-get install gnuplot-nox" in bench("plot", lines, picture, code=1, path=nothing)[1]
+        assert "gnuplot ended with exit 3" in bench("plot", lines, picture, code=1, path=broken)[1]
+        assert ".svg nor with .png" in bench("plot", lines, folder + "/out.pdf", code=1)[1]
+        assert "cannot read" in bench("plot", folder + "/none", picture, code=1, path=broken)[1]
+        assert "cannot write" in bench("plot", lines, folder + "/none/out.svg", code=1, path=broken)[1]
+        lines.write_text(ROWS + "{}\n")
+        assert "rows.jsonl:5: not a row" in bench("plot", lines, picture, code=1, path=broken)[1]
+        equal(list(pathlib.Path(folder).iterdir()), [lines])
+
+
 def test_a_peer_that_promises_less_is_no_peer():
     if not has_redis():
         raise Skipped("no redis-server here")
@@ -203,10 +240,12 @@ def test_memory_of_a_run_is_bounded():
 
 def test_wrong_flags():
     for flags in (["none"], [], ["run", "--none"], ["record", "--records"], ["record-sync", "--ms"], ["tasks", "--none"],
-                  ["frames", "--records"], ["events", "--events"], ["scale", "--ms"], ["memory", "--tasks"]):
+                  ["frames", "--records"], ["events", "--events"], ["scale", "--ms"], ["memory", "--tasks"],
+                  ["plot", "out.svg"]):
         assert "usage: headgate-bench" in bench(*flags, code=2)[1], flags
     assert "from 1 to" in bench("run", "--rounds", "0", code=1)[1]
-    for name in ("record", "record-sync", "tasks", "frames", "events", "open", "scale", "memory", "run", "bare-loop"):
+    for name in ("record", "record-sync", "tasks", "frames", "events", "open", "scale", "memory", "run", "bare-loop",
+                 "plot"):
         assert name in bench(name, "--help")[0] + bench(name, "--help")[1]
 
 
