@@ -246,7 +246,8 @@ static int look(struct costs *costs) {
   struct hg_batch *batch = NULL;
   struct hg_batch_counts counts;
   hg_error why = HG_ERROR_INIT;
-  hg_err err = read_ledger(costs, &why);
+  hg_err err = flags->output ? hg_run_check_output(flags, costs->config->ledger_path, &why) : HG_OK;
+  if (!err) err = read_ledger(costs, &why);
   if (!err && !costs->held[0].name[0]) err = ask_runtime(costs, 0, &why); // it is told in any case
   if (!err) err = hg_batch_open(&options, &batch, &why);
   if (!err && flags->output) hg_run_other_ledger_tell(&costs->other, flags->output, costs->config->ledger_path);

@@ -50,10 +50,11 @@ def contents(folder):
 
 
 def refused(here, output, word, *flags):
-    """A run that would write there is wrong usage, and nothing is as much as touched."""
+    """A run that would write there is wrong usage, a dry one too, and nothing is as much as touched."""
     before, names = contents(here.folder), sorted(os.listdir(here.folder))
-    _, said = here.run(*flags, "-o", output, code=2)
-    assert word in said, (output, said)
+    for dry in ((), ("--dry-run",)):
+        _, said = here.run(*dry, *flags, "-o", output, code=2)
+        assert word in said, (output, said)
     equal(sorted(os.listdir(here.folder)), names, f"-o {output}: files")
     equal(contents(here.folder), before, f"-o {output}: contents")
 
