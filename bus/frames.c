@@ -4,12 +4,14 @@
 #include "bus/frame_reader.h"
 #include "bus/frame_writer.h"
 
-// Fields of the head that all events begin with, as they are sent.
-#define HEAD(FIELD_OF) FIELD_OF(u64, seq) FIELD_OF(u64, prev) FIELD_OF(time, at) FIELD_OF(budget, budget)
-
-#define CASE(NAME, name_, const_, ...)                                                                                 \
+// What a walk does with a field is its macro ONE(type, member), of `body`; the rest is the same for all three.
+#define HEAD ONE(u64, head.seq) ONE(u64, head.prev) ONE(time, head.at) ONE(budget, head.budget)
+#define FIELD(type, name, outside, doc) ONE(type, name)
+#define MESSAGE(NAME, name, code, since, doc, ...) CASE(NAME, name, __VA_ARGS__)
+#define EVENT(NAME, name, code, since, doc, ...) CASE(NAME, name, HEAD __VA_ARGS__)
+#define CASE(NAME, name_, ...)                                                                                         \
   case HG_##NAME: {                                                                                                    \
-    const_ struct hg_##name_##_message *const body = &message->as.name_;                                               \
+    __typeof__(&message->as.name_) const body = &message->as.name_;                                                    \
     __VA_ARGS__                                                                                                        \
     break;                                                                                                             \
   }
@@ -36,22 +38,14 @@
 // All up to the last one that is not its default.
 static uint32_t count_fields(const struct hg_message *message) {
   uint32_t at = 0, count = 0;
-#define ONE(type, value)                                                                                               \
+#define ONE(type, member)                                                                                              \
   at++;                                                                                                                \
-  if (!IS_DEFAULT_##type(value)) count = at;
-#define ONE_OF_HEAD(type, name) ONE(type, body->head.name)
-#define FIELD(type, name, outside, doc) ONE(type, body->name)
-#define MESSAGE(NAME, name, code, since, doc, ...) CASE(NAME, name, const, __VA_ARGS__)
-#define EVENT(NAME, name, code, since, doc, ...) CASE(NAME, name, const, HEAD(ONE_OF_HEAD) __VA_ARGS__)
+  if (!IS_DEFAULT_##type(body->member)) count = at;
   switch (message->kind) {
 #include "schemas/messages.def"
   case HG_NONE: break;
   }
 #undef ONE
-#undef ONE_OF_HEAD
-#undef FIELD
-#undef MESSAGE
-#undef EVENT
   return count;
 }
 
@@ -107,22 +101,14 @@ static void write_bytes(struct hg_writer *writer, struct hg_bytes value) {
 
 // The first `left` fields.
 static void write_fields(struct hg_writer *writer, const struct hg_message *message, uint32_t left) {
-#define ONE(type, value)                                                                                               \
+#define ONE(type, member)                                                                                              \
   if (left-- == 0) break;                                                                                              \
-  write_##type(writer, value);
-#define ONE_OF_HEAD(type, name) ONE(type, body->head.name)
-#define FIELD(type, name, outside, doc) ONE(type, body->name)
-#define MESSAGE(NAME, name, code, since, doc, ...) CASE(NAME, name, const, __VA_ARGS__)
-#define EVENT(NAME, name, code, since, doc, ...) CASE(NAME, name, const, HEAD(ONE_OF_HEAD) __VA_ARGS__)
+  write_##type(writer, body->member);
   switch (message->kind) {
 #include "schemas/messages.def"
   case HG_NONE: break;
   }
 #undef ONE
-#undef ONE_OF_HEAD
-#undef FIELD
-#undef MESSAGE
-#undef EVENT
 }
 
 size_t hg_frame_encode(const struct hg_message *message, uint8_t *to, size_t room) {
@@ -189,23 +175,15 @@ static bool read_bytes(struct hg_reader *reader, struct hg_bytes *out) {
 
 // As many fields as the frame has; those behind the known ones, which a newer sender may have added, are left.
 static bool read_fields(struct hg_reader *reader, struct hg_message *message, uint32_t *left) {
-#define ONE(type, to)                                                                                                  \
+#define ONE(type, member)                                                                                              \
   if (*left == 0) break;                                                                                               \
   --*left;                                                                                                             \
-  if (!read_##type(reader, to)) return false;
-#define ONE_OF_HEAD(type, name) ONE(type, &body->head.name)
-#define FIELD(type, name, outside, doc) ONE(type, &body->name)
-#define MESSAGE(NAME, name, code, since, doc, ...) CASE(NAME, name, , __VA_ARGS__)
-#define EVENT(NAME, name, code, since, doc, ...) CASE(NAME, name, , HEAD(ONE_OF_HEAD) __VA_ARGS__)
+  if (!read_##type(reader, &body->member)) return false;
   switch (message->kind) {
 #include "schemas/messages.def"
   case HG_NONE: break;
   }
 #undef ONE
-#undef ONE_OF_HEAD
-#undef FIELD
-#undef MESSAGE
-#undef EVENT
   return true;
 }
 
