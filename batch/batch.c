@@ -1,9 +1,9 @@
 // Ties the files of a batch run together: input lines, the index of what is known, results and errors.
 #include "batch/batch.h"
-#include "schemas/fail.h"
 #include "batch/line_index.h"
 #include "batch/line_reader.h"
 #include "batch/results_file.h"
+#include "schemas/fail.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 // Writes result lines in durable groups. A group stays in memory until it is synced, so that a failed write or sync can
 // be taken back (the file is cut to its last synced length) and tried again whole. Opening is in results_open.c.
 #include "batch/results_file.h"
-#include "schemas/fail.h"
 #include "batch/results_private.h"
+#include "schemas/fail.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 // Paths: how relative ones become absolute, and where a runtime is to be found beside its ledger.
 #include "config/config.h"
 #include "config/sections.h"
+#include "schemas/fail.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -47,11 +48,9 @@ static bool socket_fits(const char *directory) {
 }
 
 static hg_err refuse(hg_error *why, hg_err code, const char *path, const char *what) {
-  why->code = code;
   const size_t len = strlen(path), shown = len < 200 ? len : 200;
-  snprintf(why->text, sizeof why->text, "%sledger.path \"%s%s\" %s",
-           code == HG_ERR_CONFIG ? "ConfigurationError: " : "", shown < len ? "..." : "", path + len - shown, what);
-  return code;
+  return hg_fail(why, code, "%sledger.path \"%s%s\" %s", code == HG_ERR_CONFIG ? "ConfigurationError: " : "",
+                 shown < len ? "..." : "", path + len - shown, what);
 }
 
 // The directory for sockets when the ledger's own path is too long for one.

@@ -1,6 +1,7 @@
 // Drives libcurl's multi handle with one epoll descriptor, so that a thousand calls cost no more a turn than what
 // happened in it.
 #include "runner/http_private.h"
+#include "schemas/fail.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -35,13 +36,6 @@ static int64_t now_ms(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static hg_err fail(hg_error *why, hg_err err, const char *text) {
-  if (!why) return err;
-  why->code = err;
-  snprintf(why->text, sizeof why->text, "%s", text);
-  return err;
 }
 
 // ---------------------------------------------------------------------------------------------- libcurl's wishes
@@ -89,7 +83,7 @@ static bool set_multi(struct hg_http *http) {
 hg_err hg_http_new(const struct hg_http_options *options, struct hg_http **out, hg_error *why) {
   assert(options->calls_max > 0 && options->timeout_ms > 0 && options->on_end);
   struct hg_http *http = calloc(1, sizeof *http);
-  if (!http) return fail(why, HG_ERR_NO_MEMORY, "no memory for HTTP calls");
+  if (!http) return hg_fail(why, HG_ERR_NO_MEMORY, "no memory for HTTP calls");
   *http = (struct hg_http){.options = *options, .deadline_ms = -1};
   http->global = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
   http->multi = http->global ? curl_multi_init() : NULL;
@@ -99,7 +93,7 @@ hg_err hg_http_new(const struct hg_http_options *options, struct hg_http **out, 
     return HG_OK;
   }
   hg_http_destroy(&http);
-  return fail(why, HG_ERR_SYSTEM, "libcurl can't be started: no memory, or too few descriptors");
+  return hg_fail(why, HG_ERR_SYSTEM, "libcurl can't be started: no memory, or too few descriptors");
 }
 
 static void destroy_list(struct hg_http *http, struct hg_http_call *first, bool in_multi) {
@@ -202,11 +196,11 @@ hg_err hg_http_start(struct hg_http *http, const struct hg_http_request *request
   else call = hg_http_call_new(&http->options);
   if (!headers || !call) {
     if (call) put_to_rest(http, call);
-    return fail(why, HG_ERR_NO_MEMORY, "no memory for a call");
+    return hg_fail(why, HG_ERR_NO_MEMORY, "no memory for a call");
   }
   hg_err err = hg_http_call_prepare(call, request, headers, why);
   if (!err && curl_multi_add_handle(http->multi, call->easy) != CURLM_OK)
-    err = fail(why, HG_ERR_NO_MEMORY, "libcurl takes no more calls");
+    err = hg_fail(why, HG_ERR_NO_MEMORY, "libcurl takes no more calls");
   if (err) {
     put_to_rest(http, call);
     return err;

@@ -1,6 +1,6 @@
 // One HTTP call: a libcurl handle that is set up once and used again and again.
 #include "runner/http_private.h"
-
+#include "schemas/fail.h"
 #include "usage/json_scan.h"
 
 #include <ctype.h>
@@ -111,11 +111,7 @@ void hg_http_call_destroy(struct hg_http_call *call) {
 
 static hg_err refuse(hg_error *why, CURLcode code, const char *what) {
   const hg_err err = code == CURLE_OUT_OF_MEMORY ? HG_ERR_NO_MEMORY : HG_ERR_INVALID;
-  if (why) {
-    why->code = err;
-    snprintf(why->text, sizeof why->text, "libcurl refuses the %s: %s", what, curl_easy_strerror(code));
-  }
-  return err;
+  return hg_fail(why, err, "libcurl refuses the %s: %s", what, curl_easy_strerror(code));
 }
 
 // Nearly all calls of a run go to the same URL, so it is set only when it changes.

@@ -1,5 +1,6 @@
 // Waits for whatever comes first, and turns the task runner.
 #include "runner/loop_private.h"
+#include "schemas/fail.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,12 +22,6 @@ static int64_t clock_ms(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static hg_err fail(hg_error *why, hg_err err, const char *text) {
-  why->code = err;
-  snprintf(why->text, sizeof why->text, "%s", text);
-  return err;
 }
 
 // ---------------------------------------------------------------------------------------------- life
@@ -61,7 +56,7 @@ static hg_err open_signals(struct hg_loop *loop, hg_error *why) {
   sigset_t set;
   hg_loop_signals(&set);
   loop->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  return loop->signals >= 0 ? HG_OK : fail(why, HG_ERR_SYSTEM, "no descriptor for signals is left (see ulimit -n)");
+  return loop->signals >= 0 ? HG_OK : hg_fail(why, HG_ERR_SYSTEM, "no descriptor for signals is left (see ulimit -n)");
 }
 
 static hg_err open_all(struct hg_loop *loop, hg_error *why) {
@@ -69,7 +64,7 @@ static hg_err open_all(struct hg_loop *loop, hg_error *why) {
   if (getrandom(&loop->random, sizeof loop->random, 0) != (ssize_t)sizeof loop->random || loop->random == 0)
     loop->random = (uint64_t)clock_ms() | 1; // it only spreads retries
   if (hg_runner_new(&loop->options.runner, &io, &loop->runner) != HG_OK)
-    return fail(why, HG_ERR_NO_MEMORY, "no memory for the task runner");
+    return hg_fail(why, HG_ERR_NO_MEMORY, "no memory for the task runner");
   hg_err err = open_http(loop, why);
   if (!err) err = open_signals(loop, why);
   return err ? err : hg_loop_watch(loop, why);
@@ -78,7 +73,7 @@ static hg_err open_all(struct hg_loop *loop, hg_error *why) {
 hg_err hg_loop_new(const struct hg_loop_options *options, struct hg_loop **out, hg_error *why) {
   assert(options->on_note && (options->on_progress || !options->wants_progress));
   struct hg_loop *loop = calloc(1, sizeof *loop);
-  if (!loop) return fail(why, HG_ERR_NO_MEMORY, "no memory for the task runner");
+  if (!loop) return hg_fail(why, HG_ERR_NO_MEMORY, "no memory for the task runner");
   loop->options = *options;
   loop->signals = -1;
   loop->now_ms = loop->started_ms = loop->rate_at_ms = clock_ms();
@@ -185,7 +180,7 @@ static hg_err wait_for_something(struct hg_loop *loop, struct pollfd watched[WAT
                             hg_runner_wants_input(loop->runner) ? hg_batch_input_fd(loop->options.batch) : -1};
   for (int i = 0; i < WATCHED; i++)
     watched[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-  if (poll(watched, WATCHED, wait) < 0 && errno != EINTR) return fail(why, HG_ERR_SYSTEM, strerror(errno));
+  if (poll(watched, WATCHED, wait) < 0 && errno != EINTR) return hg_fail(why, HG_ERR_SYSTEM, "%s", strerror(errno));
   loop->now_ms = clock_ms();
   return HG_OK;
 }
@@ -204,7 +199,7 @@ hg_err hg_loop_run(struct hg_loop *loop, hg_error *why) {
     if (watched[EVENTS].revents) hg_loop_take_events(loop);
     if (watched[INPUT].revents) hg_runner_has_input(loop->runner);
     hg_loop_check_ledger(loop);
-    if (hg_http_run(loop->http) != HG_OK) return fail(why, HG_ERR_SYSTEM, "libcurl's sockets fail");
+    if (hg_http_run(loop->http) != HG_OK) return hg_fail(why, HG_ERR_SYSTEM, "libcurl's sockets fail");
   }
 }
 

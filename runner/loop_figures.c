@@ -1,5 +1,6 @@
 // Follows a run for its progress line and summary: events of the throttle, figures of budget and queue.
 #include "runner/loop_private.h"
+#include "schemas/fail.h"
 #include "schemas/message.h"
 
 #include <jansson.h>
@@ -27,11 +28,7 @@ hg_err hg_loop_watch(struct hg_loop *loop, hg_error *why) {
   hg_queue queue = HG_QUEUE_INIT;
   if (!err) err = hg_get_usage(loop->options.client, loop->options.runner.budget, &usage, 10000);
   if (!err) err = hg_get_queue(loop->options.client, &queue, 10000);
-  if (err) {
-    why->code = err;
-    snprintf(why->text, sizeof why->text, "the runtime does not answer: %s", hg_err_text(err));
-    return err;
-  }
+  if (err) return hg_fail(why, err, "the runtime does not answer: %s", hg_err_text(err));
   loop->figures.usage = usage;
   loop->figures.queue = queue;
   if (usage.throttled) {
