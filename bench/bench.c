@@ -141,6 +141,13 @@ long hg_bench_whole(const char *flag, const char *text, long min, long max) {
   return number;
 }
 
+bool hg_bench_take(int option, struct hg_bench_flags *flags) {
+  if (option == 'r') flags->rounds = (int)hg_bench_whole("--rounds", optarg, 1, HG_BENCH_ROUNDS_MAX);
+  else if (option == 'j') flags->json = true;
+  else return false;
+  return true;
+}
+
 double hg_bench_now_s(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);

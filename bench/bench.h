@@ -2,6 +2,7 @@
 #ifndef HG_BENCH_H
 #define HG_BENCH_H
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -41,6 +42,13 @@ void hg_bench_print_beside(const struct hg_bench_flags *flags, const struct hg_b
 void hg_bench_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void hg_bench_die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+// The options that every bench has, behind its own ones.
+#define HG_BENCH_OPTIONS                                                                                               \
+  {"rounds", required_argument, NULL, 'r'}, {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {      \
+    NULL, 0, NULL, 0                                                                                                   \
+  }
+// Takes --rounds and --json of them, what getopt_long has just found. False: it is another one.
+bool hg_bench_take(int option, struct hg_bench_flags *flags);
 // A whole number from `min` to `max`, or the end of the program.
 long hg_bench_whole(const char *flag, const char *text, long min, long max);
 double hg_bench_now_s(void);

@@ -14,7 +14,6 @@
 #include "bus/frames.h"
 
 #include <arpa/inet.h>
-#include <getopt.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,21 +309,15 @@ static int help(FILE *to, int code) {
 }
 
 int hg_bench_events(int argc, char **argv) {
-  static const struct option options[] = {{"subscribers", required_argument, NULL, 's'},
-                                          {"events", required_argument, NULL, 'n'},
-                                          {"rounds", required_argument, NULL, 'r'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+  static const struct option options[] = {
+      {"subscribers", required_argument, NULL, 's'}, {"events", required_argument, NULL, 'n'}, HG_BENCH_OPTIONS};
   struct hg_bench_flags flags = {.rounds = 5};
   long counts[] = {1, 4, 16}, events = 20000;
   size_t count = sizeof counts / sizeof *counts;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 's') counts[0] = hg_bench_whole("--subscribers", optarg, 1, SUBSCRIBERS_MAX), count = 1;
     else if (option == 'n') events = hg_bench_whole("--events", optarg, 1, HG_EVENTS_HWM);
-    else if (option == 'r') flags.rounds = (int)hg_bench_whole("--rounds", optarg, 1, HG_BENCH_ROUNDS_MAX);
-    else if (option == 'j') flags.json = true;
-    else return option == 'h' ? help(stdout, 0) : help(stderr, 2);
+    else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   hg_bench_open_workplace();
   run(&flags, counts, count, events);

@@ -16,7 +16,6 @@
 #include "client/client.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,18 +307,12 @@ static int help(FILE *to, int code) {
 }
 
 int hg_bench_frames(int argc, char **argv) {
-  static const struct option options[] = {{"records", required_argument, NULL, 'n'},
-                                          {"rounds", required_argument, NULL, 'r'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+  static const struct option options[] = {{"records", required_argument, NULL, 'n'}, HG_BENCH_OPTIONS};
   struct hg_bench_flags flags = {.rounds = 5};
   long records = 1000000;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'n') records = hg_bench_whole("--records", optarg, 1, 1000000000);
-    else if (option == 'r') flags.rounds = (int)hg_bench_whole("--rounds", optarg, 1, HG_BENCH_ROUNDS_MAX);
-    else if (option == 'j') flags.json = true;
-    else return option == 'h' ? help(stdout, 0) : help(stderr, 2);
+    else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   hg_bench_open_workplace();
   measure(&flags, records);

@@ -5,7 +5,6 @@
 #include "bench/process.h"
 #include "bench/workplace.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -62,17 +61,13 @@ static int help(FILE *to, int code) {
 
 int hg_bench_memory(int argc, char **argv) {
   static const struct option options[] = {
-      {"tasks", required_argument, NULL, 't'},  {"subscribers", required_argument, NULL, 's'},
-      {"rounds", required_argument, NULL, 'r'}, {"json", no_argument, NULL, 'j'},
-      {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+      {"tasks", required_argument, NULL, 't'}, {"subscribers", required_argument, NULL, 's'}, HG_BENCH_OPTIONS};
   struct hg_bench_flags flags = {.rounds = 5};
   long tasks = 100000, subscribers = 16;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 't') tasks = hg_bench_whole("--tasks", optarg, 1, 1000000);
     else if (option == 's') subscribers = hg_bench_whole("--subscribers", optarg, 1, 1000);
-    else if (option == 'r') flags.rounds = (int)hg_bench_whole("--rounds", optarg, 1, HG_BENCH_ROUNDS_MAX);
-    else if (option == 'j') flags.json = true;
-    else return option == 'h' ? help(stdout, 0) : help(stderr, 2);
+    else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   hg_bench_open_workplace();
   run(&flags, tasks, subscribers);

@@ -6,7 +6,6 @@
 #include "headgate.h"
 #include "ledger/ledger.h"
 
-#include <getopt.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,11 +199,8 @@ static int help(FILE *to, int code) {
 int hg_bench_open(int argc, char **argv) {
   static const struct option options[] = {{"large", no_argument, NULL, 'l'},
                                           {"budgets", required_argument, NULL, 'b'},
-                                          {"rounds", required_argument, NULL, 'r'},
                                           {"keep", no_argument, NULL, 'k'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+                                          HG_BENCH_OPTIONS};
   struct hg_bench_flags flags = {.rounds = 21};
   int sizes = SIZES_MAX - 1;
   long budgets = 0;
@@ -212,10 +208,8 @@ int hg_bench_open(int argc, char **argv) {
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'l') sizes = SIZES_MAX;
     else if (option == 'b') budgets = hg_bench_whole("--budgets", optarg, 0, 10000);
-    else if (option == 'r') flags.rounds = (int)hg_bench_whole("--rounds", optarg, 1, HG_BENCH_ROUNDS_MAX);
     else if (option == 'k') keep = true;
-    else if (option == 'j') flags.json = true;
-    else return option == 'h' ? help(stdout, 0) : help(stderr, 2);
+    else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   run(&flags, sizes, budgets, keep);
   return 0;

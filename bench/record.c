@@ -7,7 +7,6 @@
 #include "bench/runtime.h"
 #include "bench/workplace.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -92,18 +91,12 @@ static int help(FILE *to, int code) {
 }
 
 int hg_bench_record(int argc, char **argv) {
-  static const struct option options[] = {{"records", required_argument, NULL, 'n'},
-                                          {"rounds", required_argument, NULL, 'r'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+  static const struct option options[] = {{"records", required_argument, NULL, 'n'}, HG_BENCH_OPTIONS};
   struct hg_bench_flags flags = {.rounds = 5};
   long records = 1000000;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'n') records = hg_bench_whole("--records", optarg, HG_RAW_ROWS_A_STATEMENT, 1000000000);
-    else if (option == 'r') flags.rounds = (int)hg_bench_whole("--rounds", optarg, 1, HG_BENCH_ROUNDS_MAX);
-    else if (option == 'j') flags.json = true;
-    else return option == 'h' ? help(stdout, 0) : help(stderr, 2);
+    else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   hg_bench_open_workplace();
   measure(&flags, records / HG_RAW_ROWS_A_STATEMENT * HG_RAW_ROWS_A_STATEMENT);

@@ -6,7 +6,6 @@
 #include "bench/requests.h"
 #include "bench/workplace.h"
 
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,15 +179,10 @@ static long usual_lines(const struct scenario *scenario) {
 }
 
 int hg_bench_run(int argc, char **argv) {
-  static const struct option options[] = {{"at-once", required_argument, NULL, 'c'},
-                                          {"latency", required_argument, NULL, 'l'},
-                                          {"lines", required_argument, NULL, 'n'},
-                                          {"alone", no_argument, NULL, 'a'},
-                                          {"headgate", required_argument, NULL, 'p'},
-                                          {"rounds", required_argument, NULL, 'r'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+  static const struct option options[] = {
+      {"at-once", required_argument, NULL, 'c'},  {"latency", required_argument, NULL, 'l'},
+      {"lines", required_argument, NULL, 'n'},    {"alone", no_argument, NULL, 'a'},
+      {"headgate", required_argument, NULL, 'p'}, HG_BENCH_OPTIONS};
   struct hg_bench_flags flags = {.rounds = 5};
   struct scenario scenarios[2] = {{0, 256, 0}, {0, 1000, 200}};
   int count = 2;
@@ -201,9 +195,7 @@ int hg_bench_run(int argc, char **argv) {
     else if (option == 'n') lines = hg_bench_whole("--lines", optarg, 1, 100000000);
     else if (option == 'a') alone = true;
     else if (option == 'p') headgate = optarg;
-    else if (option == 'r') flags.rounds = (int)hg_bench_whole("--rounds", optarg, 1, HG_BENCH_ROUNDS_MAX);
-    else if (option == 'j') flags.json = true;
-    else return option == 'h' ? help(stdout, 0) : help(stderr, 2);
+    else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   struct programs *programs = hg_bench_claim(sizeof *programs);
   find_programs(programs, headgate);

@@ -11,7 +11,6 @@
 
 #include "schemas/limits.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -216,19 +215,14 @@ int hg_bench_scale(int argc, char **argv) {
   static const struct option options[] = {{"budgets", required_argument, NULL, 'b'},
                                           {"waiting", required_argument, NULL, 'w'},
                                           {"ms", required_argument, NULL, 'm'},
-                                          {"rounds", required_argument, NULL, 'r'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+                                          HG_BENCH_OPTIONS};
   struct hg_bench_flags flags = {.rounds = 5};
   long budgets = HG_BUDGETS_MAX - 1, waiting = WAITING_MAX, ms = 300;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'b') budgets = hg_bench_whole("--budgets", optarg, 1, HG_BUDGETS_MAX - 1);
     else if (option == 'w') waiting = hg_bench_whole("--waiting", optarg, 10, WAITING_MAX);
     else if (option == 'm') ms = hg_bench_whole("--ms", optarg, 1, 600000);
-    else if (option == 'r') flags.rounds = (int)hg_bench_whole("--rounds", optarg, 1, HG_BENCH_ROUNDS_MAX);
-    else if (option == 'j') flags.json = true;
-    else return option == 'h' ? help(stdout, 0) : help(stderr, 2);
+    else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   hg_bench_open_workplace();
   run_budgets(&flags, budgets, ms);

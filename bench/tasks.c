@@ -5,7 +5,6 @@
 #include "bench/runtime.h"
 #include "bench/workplace.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -101,21 +100,15 @@ static int help(FILE *to, int code) {
 }
 
 int hg_bench_tasks(int argc, char **argv) {
-  static const struct option options[] = {{"in-flight", required_argument, NULL, 'f'},
-                                          {"ms", required_argument, NULL, 'm'},
-                                          {"rounds", required_argument, NULL, 'r'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+  static const struct option options[] = {
+      {"in-flight", required_argument, NULL, 'f'}, {"ms", required_argument, NULL, 'm'}, HG_BENCH_OPTIONS};
   struct hg_bench_flags flags = {.rounds = 5};
   long counts[] = {64, 1024}, ms = 600;
   size_t count = sizeof counts / sizeof *counts;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'f') counts[0] = hg_bench_whole("--in-flight", optarg, 1, 65536), count = 1;
     else if (option == 'm') ms = hg_bench_whole("--ms", optarg, 1, 600000);
-    else if (option == 'r') flags.rounds = (int)hg_bench_whole("--rounds", optarg, 1, HG_BENCH_ROUNDS_MAX);
-    else if (option == 'j') flags.json = true;
-    else return option == 'h' ? help(stdout, 0) : help(stderr, 2);
+    else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   const bool has_node = hg_bench_find_node(HG_BENCH_RECORD_PEER);
   hg_bench_open_workplace();
