@@ -123,13 +123,24 @@ static inline void answer(struct fixture *f, uint64_t permit, enum hg_verdict ve
   hg_test_send(&f->scheduler, HG_PORT_DECISIONS, 0, &message);
 }
 
-static inline void close_permit(struct fixture *f, uint64_t permit, hg_err err, uint64_t seq) {
+static inline void close_for(struct fixture *f, hg_peer asker, uint64_t permit, hg_err err, uint64_t seq) {
   struct hg_message message;
   hg_message_init(&message, HG_PERMIT_CLOSED);
   message.as.permit_closed.permit = permit;
   message.as.permit_closed.error = (uint32_t)err;
   message.as.permit_closed.seq = seq;
+  message.as.permit_closed.asker = asker;
   hg_test_send(&f->scheduler, HG_PORT_DECISIONS, 0, &message);
+}
+
+static inline void close_permit(struct fixture *f, uint64_t permit, hg_err err, uint64_t seq) {
+  close_for(f, 0, permit, err, seq);
+}
+
+static inline void expect_settled(struct fixture *f, hg_peer peer, uint64_t permit, hg_err err) {
+  const struct hg_message message = hg_test_expect(&f->scheduler, HG_PORT_CLIENTS, peer, HG_SETTLED);
+  CHECK_EQ(message.as.settled.permit, permit);
+  CHECK_EQ(message.as.settled.error, err);
 }
 
 static inline void room(struct fixture *f, uint32_t budget) {

@@ -338,22 +338,6 @@ TEST(scheduler, a_new_maximum_is_done_when_it_is_durable) {
   end(&f);
 }
 
-static void close_for(struct fixture *f, hg_peer asker, uint64_t permit, hg_err err, uint64_t seq) {
-  struct hg_message message;
-  hg_message_init(&message, HG_PERMIT_CLOSED);
-  message.as.permit_closed.permit = permit;
-  message.as.permit_closed.error = (uint32_t)err;
-  message.as.permit_closed.seq = seq;
-  message.as.permit_closed.asker = asker;
-  hg_test_send(&f->scheduler, HG_PORT_DECISIONS, 0, &message);
-}
-
-static hg_err settled(struct fixture *f, hg_peer peer, uint64_t permit) {
-  const struct hg_message answer = hg_test_expect(&f->scheduler, HG_PORT_CLIENTS, peer, HG_SETTLED);
-  CHECK_EQ(answer.as.settled.permit, permit);
-  return (hg_err)answer.as.settled.error;
-}
-
 // What the tracker has to look up does not hold up what it knows.
 TEST(scheduler, ends_of_permits_without_a_task_are_answered_out_of_line) {
   struct fixture f;
@@ -370,13 +354,13 @@ TEST(scheduler, ends_of_permits_without_a_task_are_answered_out_of_line) {
   CHECK_EQ(hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE).as.settle.asker, 0);
   CHECK_EQ(hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE).as.settle.asker, ALICE);
   close_permit(&f, 1, HG_OK, 0);
-  CHECK_EQ(settled(&f, ALICE, 1), HG_OK);
+  expect_settled(&f, ALICE, 1, HG_OK);
   close_for(&f, ALICE, 71, HG_ERR_CONFLICT, 0);
-  CHECK_EQ(settled(&f, ALICE, 71), HG_ERR_CONFLICT);
+  expect_settled(&f, ALICE, 71, HG_ERR_CONFLICT);
   close_for(&f, BOB, 70, HG_OK, 9);
   CHECK(clients_hear_nothing(&f)); // not durable yet
   commit(&f, 9);
-  CHECK_EQ(settled(&f, BOB, 70), HG_OK);
+  expect_settled(&f, BOB, 70, HG_OK);
   end(&f);
 }
 

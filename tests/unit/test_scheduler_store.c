@@ -10,12 +10,6 @@ static void give_up(struct fixture *f, uint64_t durable) {
   hg_test_send(&f->scheduler, HG_PORT_DECISIONS, 0, &message);
 }
 
-static void expect_settled(struct fixture *f, uint64_t permit, hg_err err) {
-  const struct hg_message message = hg_test_expect(&f->scheduler, HG_PORT_CLIENTS, ALICE, HG_SETTLED);
-  CHECK_EQ(message.as.settled.permit, permit);
-  CHECK_EQ(message.as.settled.error, err);
-}
-
 static void ask_queue(struct fixture *f) {
   struct hg_message message;
   hg_message_init(&message, HG_GET_QUEUE);
@@ -43,7 +37,7 @@ TEST(scheduler_store, all_that_waits_hears_that_the_outcome_is_unknown) {
   CHECK(asks_nothing(&f));
   give_up(&f, 3);
   expect_refused(&f, ALICE, 2, HG_ERR_STORE);
-  expect_settled(&f, 1, HG_ERR_STORE);
+  expect_settled(&f, ALICE, 1, HG_ERR_STORE);
   CHECK_EQ(hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, BOB, HG_QUEUE).as.queue.error, HG_ERR_STORE);
   expect_refused(&f, ALICE, 5, HG_ERR_STORE);
   answer(&f, 3, HG_VERDICT_REFUSED, 0, 0);
@@ -68,11 +62,11 @@ TEST(scheduler_store, all_that_comes_hears_it_at_once_and_the_tracker_is_left_al
   hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_SETTLE);
   give_up(&f, 0);
   close_permit(&f, 1, HG_ERR_STORE, 0);
-  expect_settled(&f, 1, HG_ERR_STORE);
+  expect_settled(&f, ALICE, 1, HG_ERR_STORE);
   acquire(&f, 3);
   expect_refused(&f, ALICE, 3, HG_ERR_STORE);
   settle(&f, ALICE, 1);
-  expect_settled(&f, 1, HG_ERR_STORE);
+  expect_settled(&f, ALICE, 1, HG_ERR_STORE);
   ask_queue(&f);
   CHECK_EQ(hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, BOB, HG_QUEUE).as.queue.error, HG_ERR_STORE);
   struct hg_message message;
