@@ -1,5 +1,6 @@
 // Opening the file: is it ours, is it set up as the promises need it, and is all that it shows certain to stay?
 #include "ledger/internal.h"
+#include "ledger/wal_buffer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +43,7 @@ static hg_err check_kind(const char *path, hg_error *why) {
 static int open_file(const char *path, sqlite3 **out) {
   char *name = sqlite3_mprintf("%s%s", path[0] == '/' ? "" : "./", path);
   if (!name) return SQLITE_NOMEM;
-  const int code = sqlite3_open_v2(name, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+  const int code = sqlite3_open_v2(name, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, hg_wal_buffer_vfs());
   sqlite3_free(name);
   return code;
 }

@@ -104,6 +104,23 @@ TEST(power_vfs, wal_that_was_never_on_the_disk_does_no_harm) {
   hg_power_end();
 }
 
+// The first commit after an opening also begins the WAL: its head is written and synced.
+TEST(power_vfs, pages_of_a_commit_are_written_together) {
+  struct bed bed;
+  struct story story;
+  struct hg_ledger *ledger = begin(&bed, &story, 1);
+  tell(&story, ledger, 1);
+  for (unsigned i = 0; i < 5; i++) {
+    const uint64_t before = hg_power()->changes;
+    tell(&story, ledger, 500);                 // a dozen pages and more
+    CHECK_EQ(hg_power()->changes - before, 2); // a write and a sync
+  }
+  CHECK(ledger->wal_pages > 5 * 12);
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  end(&bed, &story);
+  hg_power_end();
+}
+
 TEST(power_vfs, full_disk_takes_nothing_and_loses_nothing) {
   struct bed bed;
   struct story story;
