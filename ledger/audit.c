@@ -11,7 +11,8 @@ const char *hg_audit_check_name(enum hg_audit_check check) {
   static const char *const names[HG_AUDIT_CHECKS] = {
       [HG_AUDIT_USED] = "used",     [HG_AUDIT_RESERVED] = "reserved", [HG_AUDIT_HELD] = "open_permits",
       [HG_AUDIT_PERMIT] = "permit", [HG_AUDIT_SEQUENCE] = "sequence", [HG_AUDIT_CHAIN] = "prev",
-      [HG_AUDIT_TOPIC] = "topic",   [HG_AUDIT_LATCH] = "throttled",   [HG_AUDIT_BUDGET] = "budget"};
+      [HG_AUDIT_TOPIC] = "topic",   [HG_AUDIT_LATCH] = "throttled",   [HG_AUDIT_BUDGET] = "budget",
+      [HG_AUDIT_DETAIL] = "detail"};
   return names[check];
 }
 
@@ -195,6 +196,7 @@ static hg_err take_held(struct hg_audit *audit, sqlite3_stmt *row) {
 
 static hg_err remember(struct hg_audit *audit, hg_error *why) {
   hg_err err = hg_sql_number(audit->db, HG_SQL_NEWEST_SEQ, &audit->newest, why);
+  if (err == HG_OK) err = hg_sql_number(audit->db, "SELECT max(seq) FROM journal_detail", &audit->newest_detail, why);
   if (err == HG_OK)
     err = for_each(audit, "SELECT name, total_used, reserved, throttled FROM token_budget ORDER BY name", take_budget,
                    why);
@@ -214,9 +216,14 @@ static hg_err remember(struct hg_audit *audit, hg_error *why) {
 static hg_err prepare(struct hg_audit *audit, hg_error *why) {
   hg_err err = hg_sql_prepare(audit->db,
                               "SELECT seq, event, prev, budget, permit, used_delta, reserved_delta, parent, "
-                              "coalesce(from_parent, 0) - coalesce(to_parent, 0), policy IS 'keep' FROM journal "
+                              "coalesce(from_parent, 0) - coalesce(to_parent, 0), policy IS 'keep' FROM event "
                               "WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
                               &audit->rows, why);
+  if (err == HG_OK)
+    err = hg_sql_prepare(audit->db,
+                         "SELECT seq FROM journal_detail AS d WHERE seq > ?1 AND seq <= ?2 "
+                         "AND NOT EXISTS (SELECT 1 FROM journal AS j WHERE j.seq = d.seq)",
+                         &audit->details, why);
   if (err == HG_OK)
     err = hg_sql_prepare(audit->db, "SELECT seq, state, tokens, used, budget FROM reservation WHERE id = ?",
                          &audit->reservation, why);
@@ -243,6 +250,7 @@ hg_err hg_audit_begin(sqlite3 *db, struct hg_audit **out, hg_error *why) {
 void hg_audit_end(struct hg_audit **audit) {
   if (!*audit) return;
   sqlite3_finalize((*audit)->rows);
+  sqlite3_finalize((*audit)->details);
   sqlite3_finalize((*audit)->reservation);
   sqlite3_finalize((*audit)->reservations);
   hg_audit_forget_permits(*audit);

@@ -17,6 +17,7 @@ enum hg_audit_check {
   HG_AUDIT_TOPIC,    // the newest row of a topic
   HG_AUDIT_LATCH,    // THROTTLED and RESTORED alternate, and the last of them is the stored latch
   HG_AUDIT_BUDGET,   // rows of a budget that the ledger does not have
+  HG_AUDIT_DETAIL,   // details of a row that is not in the journal
   HG_AUDIT_CHECKS
 };
 const char *hg_audit_check_name(enum hg_audit_check check); // "used", "reserved", …

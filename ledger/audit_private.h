@@ -38,9 +38,10 @@ struct hg_audit {
   struct hg_audit_stray stray;
   int64_t topic_stored[HG_EVENT_KINDS];
   int64_t newest; // the last row that is audited
+  int64_t newest_detail;
   int64_t folded; // rows up to it may be folded, and only those
 
-  sqlite3_stmt *rows, *reservation, *reservations;
+  sqlite3_stmt *rows, *details, *reservation, *reservations;
   int64_t at; // the newest row that was read
   int64_t topic_seen[HG_EVENT_KINDS];
   struct hg_id_map permits; // those that the rows so far have left open, struct hg_audit_permit

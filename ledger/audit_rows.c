@@ -83,7 +83,23 @@ static hg_err take_row(struct hg_audit *audit, sqlite3_stmt *statement, hg_error
   return hg_audit_permit_row(audit, &row, why);
 }
 
+// Of the rows that were read since `after`; `done`: and of all that come behind.
+static hg_err check_details(struct hg_audit *audit, int64_t after, bool done, hg_error *why) {
+  sqlite3_bind_int64(audit->details, 1, after);
+  sqlite3_bind_int64(audit->details, 2, done ? audit->newest_detail : audit->at);
+  int code;
+  while ((code = sqlite3_step(audit->details)) == SQLITE_ROW) {
+    const int64_t seq = sqlite3_column_int64(audit->details, 0);
+    hg_audit_differ(audit, HG_AUDIT_DETAIL, "", 0, seq, seq, 0, "row %lld has details and is not in the journal",
+                    (long long)seq);
+  }
+  const hg_err err = code == SQLITE_DONE ? HG_OK : hg_sql_fail(audit->db, why, "read the details of the journal");
+  sqlite3_reset(audit->details);
+  return err;
+}
+
 hg_err hg_audit_read_rows(struct hg_audit *audit, uint32_t count, bool *done, hg_error *why) {
+  const int64_t after = audit->at;
   sqlite3_bind_int64(audit->rows, 1, audit->at);
   sqlite3_bind_int64(audit->rows, 2, audit->newest);
   sqlite3_bind_int64(audit->rows, 3, count);
@@ -97,5 +113,5 @@ hg_err hg_audit_read_rows(struct hg_audit *audit, uint32_t count, bool *done, hg
   if (err == HG_OK && code != SQLITE_DONE) err = hg_sql_fail(audit->db, why, "read the journal");
   sqlite3_reset(audit->rows);
   *done = read < count;
-  return err;
+  return err == HG_OK ? check_details(audit, after, *done, why) : err;
 }

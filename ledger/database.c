@@ -68,12 +68,12 @@ static hg_err identify(sqlite3 *db, bool *is_empty, hg_error *why) {
   if (*is_empty) return HG_OK;
   if (application != HG_LEDGER_APPLICATION_ID)
     return refuse_foreign(db, "is a database of another program, not a ledger of Headgate", why);
-  if (version > HG_LEDGER_VERSION)
-    return hg_fail(why, HG_ERR_LEDGER_FOREIGN,
-                   "ledger \"%s\" was made by a newer Headgate (its format is %lld, this one reads %d): use that one",
-                   sqlite3_db_filename(db, "main"), (long long)version, HG_LEDGER_VERSION);
-  if (version < HG_LEDGER_VERSION) return refuse_foreign(db, "has no format that a Headgate ever wrote", why);
-  return HG_OK;
+  if (version < 1) return refuse_foreign(db, "has no format that a Headgate ever wrote", why);
+  if (version == HG_LEDGER_VERSION) return HG_OK;
+  return hg_fail(why, HG_ERR_LEDGER_FOREIGN,
+                 "ledger \"%s\" was made by %s Headgate (its format is %lld, this one reads %d): use that one",
+                 sqlite3_db_filename(db, "main"), version > HG_LEDGER_VERSION ? "a newer" : "an older",
+                 (long long)version, HG_LEDGER_VERSION);
 }
 
 // Runs a pragma and checks what it answers (NULL: whatever it is).

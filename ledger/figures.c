@@ -16,7 +16,7 @@ static const char open_permits[] =
     "budget IN below";
 static const char newest_seq[] = "SELECT coalesce(max(last_seq), 0) FROM topic";
 
-static const char newest_audit[] = "SELECT audited, differences, reason FROM journal "
+static const char newest_audit[] = "SELECT audited, differences, reason FROM event "
                                    "WHERE seq = (SELECT last_seq FROM topic WHERE name = 'AUDIT_DONE')";
 
 static hg_err read_budget(sqlite3 *db, const char *budget, struct hg_ledger_figures *out, hg_error *why) {

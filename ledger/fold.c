@@ -29,7 +29,7 @@ static hg_err run(struct hg_ledger *ledger, const char *sql, const struct portio
   return err;
 }
 
-// The last statement looks at what the others left: a reservation that is gone does not hold its rows back.
+// The last two statements look at what the others left: a reservation that is gone does not hold its rows back.
 static hg_err remove_rows(struct hg_ledger *ledger, const struct portion *portion, uint64_t *folded, hg_error *why) {
   static const char *const steps[] = {
       "INSERT INTO fold(budget, used, reserved, upto) SELECT j.budget, sum(coalesce(j.used_delta, 0)), "
@@ -38,6 +38,7 @@ static hg_err remove_rows(struct hg_ledger *ledger, const struct portion *portio
       "upto = max(upto, excluded.upto)",
       "DELETE FROM usage_id WHERE seq > ?1 AND seq <= ?2 AND seq IN (SELECT j.seq " REMOVABLE ")",
       "DELETE FROM reservation WHERE id IN (SELECT r.id " REMOVABLE " AND r.seq = j.seq)",
+      "DELETE FROM journal_detail WHERE seq IN (SELECT j.seq " REMOVABLE ")",
       "DELETE FROM journal WHERE seq IN (SELECT j.seq " REMOVABLE ")"};
   hg_err err = hg_sql_run(ledger->db, "BEGIN IMMEDIATE", "begin a transaction", why);
   for (size_t i = 0; err == HG_OK && i < sizeof steps / sizeof *steps; i++)

@@ -9,8 +9,9 @@
 #include <sys/types.h>
 
 #define HG_LEDGER_APPLICATION_ID 0x48474154 // "HGAT"
-#define HG_LEDGER_VERSION 1
+#define HG_LEDGER_VERSION 2
 #define HG_LEDGER_RUN 64         // journal rows of one statement
+#define HG_LEDGER_COLUMNS 24     // of one event in one table
 #define HG_LEDGER_REPORTERS 16   // whose numbers are kept until the end of a transaction
 #define HG_LEDGER_TIME_TEXT 28   // "2025-11-23T13:46:40.123456Z"
 #define HG_LOCK_PATIENCE_MS 5000 // a starter waits so long for whoever holds the ledger
@@ -83,12 +84,29 @@ struct hg_ledger_total {
   bool throttled, is_new, touched;
 };
 
+// A field of an event that is a column.
+struct hg_ledger_column {
+  const char *name;
+  uint16_t offset; // into hg_message
+  enum hg_field_type type;
+  bool may_be_null;
+  int64_t nothing; // the number, of a text its length, that is NULL in the column
+};
+
+// What one table holds of an event.
+struct hg_ledger_part {
+  struct hg_ledger_column columns[HG_LEDGER_COLUMNS]; // the first is seq
+  uint32_t count;
+  uint32_t short_count;       // columns before the tail of those that may be NULL
+  sqlite3_stmt *insert[2][2]; // [with the tail][a whole run]; prepared when first needed
+};
+enum hg_ledger_table { HG_TABLE_JOURNAL, HG_TABLE_DETAIL, HG_TABLES };
+
 // How one kind of event is stored. Offsets into hg_message; 0: it has no such field.
 struct hg_ledger_kind {
   const struct hg_kind_info *info;
-  uint32_t short_count; // fields before the tail of those that may be left out
   uint16_t used_delta, reserved_delta, used, reserved, permit, usage_id, reporter, number;
-  sqlite3_stmt *insert[2][2]; // [with the tail][a whole run]; prepared when first needed
+  struct hg_ledger_part parts[HG_TABLES];
 };
 
 // What happens to a permit within a transaction; its row is written once, at the end.
@@ -153,9 +171,8 @@ struct hg_ledger {
   struct hg_permit_changes permits;
   struct hg_reporter_change reporters[HG_LEDGER_REPORTERS];
   uint32_t reporter_count;
-  struct hg_message run[HG_LEDGER_RUN]; // rows of the same shape that wait for their statement
+  struct hg_message run[HG_LEDGER_RUN]; // rows of one kind that wait for their statements
   uint32_t run_count;
-  bool run_long;
 
   struct hg_ledger_kind kinds[HG_EVENT_KINDS];
   struct hg_audit *audit; // under way
@@ -167,8 +184,9 @@ struct hg_ledger {
 // pass has a code of its own.
 hg_err hg_ledger_judge_write(struct hg_ledger *ledger, hg_err err, hg_error *why);
 
-// journal.c: one row an event.
-void hg_journal_init(struct hg_ledger *ledger);
+// journal.c: one row an event, and a second one for details.
+// Finds the columns of each event in the tables of the open database.
+hg_err hg_journal_init(struct hg_ledger *ledger, hg_error *why);
 struct hg_ledger_kind *hg_journal_kind(struct hg_ledger *ledger, enum hg_kind kind); // NULL: not journalled
 // The next free place of the run; the event that the caller decodes into it is taken by hg_journal_add.
 struct hg_message *hg_journal_place(struct hg_ledger *ledger);

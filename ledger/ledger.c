@@ -68,6 +68,7 @@ static hg_err start(struct hg_ledger *ledger, const struct hg_config *config, co
   if (err != HG_OK) return err;
   sqlite3_wal_hook(ledger->db, note_wal_pages, ledger);
   err = hg_state_begin_life(ledger, config, is_empty, why);
+  if (err == HG_OK) err = hg_journal_init(ledger, why);
   if (err == HG_OK) err = hg_database_note_files(ledger->db, &ledger->files, why);
   if (err == HG_OK) err = hg_state_load(ledger, why);
   if (err == HG_OK) err = hg_state_tell(ledger, config, state, why);
@@ -97,7 +98,6 @@ hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *pl
   ledger->lock.fd = -1;
   ledger->shared_readers = config->shared_readers;
   ledger->keep_days = config->keep_days;
-  hg_journal_init(ledger);
   *state = (struct hg_ledger_state){0};
   const hg_err err = start(ledger, config, places, state, why);
   if (err != HG_OK) {

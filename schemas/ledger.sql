@@ -2,7 +2,7 @@
 -- no runtime lives on it. Figures are tokens, moments microseconds since 1970 UTC. NULL: not said, or of other events.
 
 PRAGMA application_id = 0x48474154; -- "HGAT"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE meta(
   -- What is true of the file as a whole: ledger_id (a UUID), opening (how often a runtime has opened it), policies (of
@@ -24,27 +24,37 @@ CREATE TABLE token_budget(
 ) STRICT;
 
 CREATE TABLE journal(
-  -- Every fact, in order; rows are only ever appended. This is the event log that subscribers hear.
+  -- Every fact, in order; rows are only ever appended. This is the event log that subscribers hear. A column stands here
+  -- or in journal_detail: a field of an event (schemas/messages.def) goes where a column of its name is.
   seq    INTEGER PRIMARY KEY,
   at     INTEGER NOT NULL,
   event  TEXT NOT NULL,
   prev   INTEGER NOT NULL, -- the newest earlier row of the same event; 0: none
   budget TEXT NOT NULL,
-  -- The fields of the events (schemas/messages.def).
   task_id TEXT, permit INTEGER, attempt INTEGER, parent INTEGER,
   used_delta INTEGER, reserved_delta INTEGER, -- added to the budget and to all above it
   from_parent INTEGER, to_parent INTEGER, -- reserved tokens that moved between a permit and its parent
   used INTEGER, reserved INTEGER, hard_limit INTEGER, -- of the budget, after this row
+  reason TEXT, usage_id TEXT, reporter TEXT, number INTEGER
+) STRICT;
+
+CREATE TABLE journal_detail(
+  -- What most rows do not say, so that the others need not carry it: of each row that says any of it, under its number.
+  seq INTEGER PRIMARY KEY,
   model TEXT, response_id TEXT,
   input_tokens INTEGER, cached_tokens INTEGER, cache_write_tokens INTEGER,
   output_tokens INTEGER, reasoning_tokens INTEGER,
   source TEXT, -- of the figure: estimated, missing; NULL: exact
-  late INTEGER, policy TEXT, reason TEXT,
+  late INTEGER, -- 1: it replaced the guess of an orphan
+  policy TEXT,
   over_by INTEGER, needed INTEGER, available INTEGER, previous_limit INTEGER,
   from_count INTEGER, to_count INTEGER, usage_percent INTEGER, -- hundredths: 9050 is 90.50 %
   throttled INTEGER, max_concurrency INTEGER, open_permits INTEGER, orphans INTEGER, version TEXT, lasted_us INTEGER,
-  audited INTEGER, audited_rows INTEGER, differences INTEGER, usage_id TEXT, reporter TEXT, number INTEGER
+  audited INTEGER, audited_rows INTEGER, differences INTEGER
 ) STRICT;
+
+-- All that an event said. Sums over the journal's own columns are quicker from the journal: they never look for details.
+CREATE VIEW event AS SELECT * FROM journal LEFT JOIN journal_detail USING (seq);
 
 CREATE TABLE reservation(
   -- Every permit: what it reserved and how it ended.

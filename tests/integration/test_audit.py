@@ -114,7 +114,7 @@ def test_a_runtime_audits_after_its_start():
                 told = wait_for_audit(here)
                 equal(told["auditDifferences"], 0)
                 assert "audit" not in headgate("status", "--config", here.config)
-            rows = query(here, "SELECT audited, differences, reason FROM journal WHERE event = 'AUDIT_DONE'")
+            rows = query(here, "SELECT audited, differences, reason FROM event WHERE event = 'AUDIT_DONE'")
             equal(len(rows), life)
             equal(rows[-1], (told["audited"], 0, None))
 

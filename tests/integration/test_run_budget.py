@@ -49,7 +49,7 @@ def test_throttle_closes_and_the_run_ends_inside_the_budget():
 def check_throttle(ledger, limit):
     """From the journal alone: it closed once, in the row that crossed 90 %, and from then on one ran at a time."""
     with contextlib.closing(sqlite3.connect(ledger)) as db:
-        rows = db.execute("SELECT event, permit, used, from_count, to_count FROM journal ORDER BY seq").fetchall()
+        rows = db.execute("SELECT event, permit, used, from_count, to_count FROM event ORDER BY seq").fetchall()
     running, settled, most, closed, after = set(), [0, 0], 0, False, 0
     for event, permit, used, from_count, to_count in rows:
         if event == "CONCURRENCY_THROTTLED":

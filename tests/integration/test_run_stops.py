@@ -66,7 +66,7 @@ def test_open_files_bound_the_calls_at_a_time():
             equal(said.count("calls at a time instead of 300"), int(most < 300), said)
             assert most == 300 or f"{most} calls at a time instead of 300: no more open files are allowed" in said, said
             with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
-                [(allowed,)] = ledger.execute("SELECT max_concurrency FROM journal WHERE event = 'RUNTIME_STARTED'")
+                [(allowed,)] = ledger.execute("SELECT max_concurrency FROM event WHERE event = 'RUNTIME_STARTED'")
             equal(allowed, most, "concurrency")
 
 

@@ -106,7 +106,7 @@ TEST(TokenBudgetTracker, integration_the_fifth_and_sixth_of_six_tasks_run_one_at
   hg_client_destroy(&six.f.client);
   CHECK(hg_close(&six.f.runtime, 0) == HG_OK);
   // The same from the journal alone: at each start after the throttle no other permit is open.
-  CHECK_EQ(fixture_sql(&six.f, "SELECT count(*) FROM journal WHERE event='CONCURRENCY_THROTTLED' AND from_count=4 AND "
+  CHECK_EQ(fixture_sql(&six.f, "SELECT count(*) FROM event WHERE event='CONCURRENCY_THROTTLED' AND from_count=4 AND "
                                "to_count=1 AND usage_percent=9050"),
            1);
   CHECK_EQ(fixture_sql(&six.f, "SELECT count(*) FROM journal WHERE event='TASK_STARTED' AND seq > (SELECT seq FROM "

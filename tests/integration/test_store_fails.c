@@ -90,7 +90,7 @@ TEST(store_fails, everything_is_acknowledged_once_there_is_room) {
   CHECK(hg_close(&fixture.runtime, 0) == HG_OK);
   CHECK_EQ(fixture_sql(&fixture, "SELECT sum(used_delta) FROM journal"), 5000 + RECORDS);
   CHECK_EQ(fixture_sql(&fixture, "SELECT count(*) FROM journal WHERE event = 'USAGE_RECORDED'"), 1 + RECORDS);
-  CHECK_EQ(fixture_sql(&fixture, "SELECT count(*) FROM journal WHERE event = 'STORE_RECOVERED' AND lasted_us > 0"), 1);
+  CHECK_EQ(fixture_sql(&fixture, "SELECT count(*) FROM event WHERE event = 'STORE_RECOVERED' AND lasted_us > 0"), 1);
   CHECK_EQ(fixture_sql(&fixture, "SELECT count(*) FROM journal WHERE event = 'STORE_DEGRADED' AND reason <> ''"), 1);
   fixture_close(&fixture);
 }

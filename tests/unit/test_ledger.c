@@ -158,8 +158,8 @@ TEST(ledger, permit_that_ends_in_its_own_batch_is_one_row) {
     if (id % 3) story_settle(&story, id * 1000, PAPERS, 50, 20, false);
   }
   story_write(&story, ledger);
-  // 500 rows of the journal, 300 permits, 3 budgets, 2 topics: nothing is written twice.
-  CHECK_EQ(sqlite3_total_changes(ledger->db) - before, 500 + 300 + 3 + 2);
+  // 500 rows of the journal, 200 of them with details, 300 permits, 3 budgets, 2 topics: nothing is written twice.
+  CHECK_EQ(sqlite3_total_changes(ledger->db) - before, 500 + 200 + 300 + 3 + 2);
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE state = 'settled' AND used = 20 AND tokens = 50"),
            200);
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation WHERE state = 'open' AND used = 0"), 100);
@@ -194,24 +194,32 @@ static const char *column_type(enum hg_field_type type) {
   return type == HG_FIELD_text || type == HG_FIELD_source ? "TEXT" : "INTEGER";
 }
 
+// seq of both tables, any other field of one.
 TEST(ledger, every_field_of_every_event_is_a_column) {
   struct bed bed;
   struct hg_ledger_state state;
   bed_make(&bed);
   struct hg_ledger *ledger = bed_open(&bed, &state);
   sqlite3_stmt *find = NULL;
-  CHECK_EQ(
-      sqlite3_prepare_v2(ledger->db, "SELECT type FROM pragma_table_info('journal') WHERE name = ?", -1, &find, NULL),
-      SQLITE_OK);
+  CHECK_EQ(sqlite3_prepare_v2(ledger->db,
+                              "SELECT type FROM pragma_table_info('journal') WHERE name = ?1 UNION ALL "
+                              "SELECT type FROM pragma_table_info('journal_detail') WHERE name = ?1 AND NOT pk",
+                              -1, &find, NULL),
+           SQLITE_OK);
   unsigned fields = 0;
   const struct hg_kind_info *info;
-  for (unsigned kind = 0; (info = hg_kind_at(kind)) != NULL; kind++) {
+  for (unsigned at = 0; (info = hg_kind_at(at)) != NULL; at++) {
     if (!info->is_event || info->kind == HG_HEARTBEAT) continue;
-    CHECK(hg_journal_kind(ledger, info->kind) != NULL);
+    const struct hg_ledger_kind *kind = hg_journal_kind(ledger, info->kind);
+    CHECK(kind != NULL);
+    CHECK_EQ(kind->parts[HG_TABLE_JOURNAL].count + kind->parts[HG_TABLE_DETAIL].count, info->frame_field_count + 1);
+    CHECK_STR(kind->parts[HG_TABLE_JOURNAL].columns[0].name, "seq");
+    CHECK_STR(kind->parts[HG_TABLE_DETAIL].columns[0].name, "seq");
     for (uint32_t i = 0; i < info->field_count; i++, fields++) {
       sqlite3_bind_text(find, 1, info->fields[i].name, -1, SQLITE_STATIC);
       if (sqlite3_step(find) != SQLITE_ROW) fprintf(stderr, "%s.%s has no column\n", info->name, info->fields[i].name);
       CHECK_STR((const char *)sqlite3_column_text(find, 0), column_type(info->fields[i].type));
+      CHECK_EQ(sqlite3_step(find), SQLITE_DONE);
       sqlite3_reset(find);
     }
   }
@@ -220,6 +228,64 @@ TEST(ledger, every_field_of_every_event_is_a_column) {
   hg_ledger_state_clear(&state);
   CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
   bed_remove(&bed);
+}
+
+static int runs_of(const struct hg_ledger *ledger, enum hg_kind kind, enum hg_ledger_table table, bool whole) {
+  int runs = 0;
+  for (unsigned tail = 0; tail < 2; tail++) {
+    sqlite3_stmt *insert = ledger->kinds[(unsigned)kind - HG_EVENT_FIRST].parts[table].insert[tail][whole];
+    if (insert) runs += sqlite3_stmt_status(insert, SQLITE_STMTSTATUS_RUN, 0);
+  }
+  return runs;
+}
+
+TEST(ledger, details_stand_beside_the_rows_that_have_some) {
+  struct bed bed;
+  struct story story;
+  bed_make(&bed);
+  struct hg_ledger *ledger = story_open(&bed, &story);
+  for (unsigned i = 0; i < 2 * HG_LEDGER_RUN; i++)
+    story_usage(&story, PAPERS, 10, "task", true);
+  for (unsigned i = 0; i < 2 * HG_LEDGER_RUN; i++) // every second one has details
+    story_usage(&story, PAPERS, 10, "task", i % 2);
+  story_throttle(&story, PAPERS, true);
+  story_write(&story, ledger);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal"), 4 * HG_LEDGER_RUN + 1);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal_detail"), 3 * HG_LEDGER_RUN + 1);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM event"), 4 * HG_LEDGER_RUN + 1);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM event WHERE model = 'gpt-4o'"), 3 * HG_LEDGER_RUN);
+  CHECK_EQ(runs_of(ledger, HG_USAGE_RECORDED, HG_TABLE_JOURNAL, true), 4);
+  CHECK_EQ(runs_of(ledger, HG_USAGE_RECORDED, HG_TABLE_JOURNAL, false), 0);
+  CHECK_EQ(runs_of(ledger, HG_USAGE_RECORDED, HG_TABLE_DETAIL, true), 2);
+  CHECK_EQ(runs_of(ledger, HG_USAGE_RECORDED, HG_TABLE_DETAIL, false), HG_LEDGER_RUN);
+  story_close(&bed, &story, ledger);
+}
+
+// The plan of a query, its steps one after another.
+static void plan_of(sqlite3 *db, const char *query, char *out, size_t room) {
+  char sql[256];
+  sqlite3_stmt *plan = NULL;
+  snprintf(sql, sizeof sql, "EXPLAIN QUERY PLAN %s", query);
+  CHECK_EQ(sqlite3_prepare_v2(db, sql, -1, &plan, NULL), SQLITE_OK);
+  size_t at = 0;
+  for (*out = 0; sqlite3_step(plan) == SQLITE_ROW && at < room;)
+    at += (size_t)snprintf(out + at, room - at, "%s; ", (const char *)sqlite3_column_text(plan, 3));
+  CHECK(at < room);
+  sqlite3_finalize(plan);
+}
+
+TEST(ledger, the_view_finds_rows_by_their_number_and_reads_no_details_for_nothing) {
+  struct bed bed;
+  struct story story;
+  char plan[512];
+  bed_make(&bed);
+  struct hg_ledger *ledger = story_open(&bed, &story);
+  plan_of(ledger->db, "SELECT * FROM event WHERE seq > 7 AND seq <= 9 ORDER BY seq", plan, sizeof plan);
+  CHECK_STR(plan, "SEARCH journal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?); "
+                  "SEARCH journal_detail USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN; ");
+  plan_of(ledger->db, "SELECT seq, event, reason FROM event WHERE seq > 7", plan, sizeof plan);
+  CHECK_STR(plan, "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?); ");
+  story_close(&bed, &story, ledger);
 }
 
 TEST(ledger, checkpoint_moves_the_wal_into_the_database) {

@@ -142,16 +142,40 @@ TEST(ledger_audit, a_row_that_is_gone_is_missed) {
   expect("sequence", "", 0, seq + 1, seq);
   (void)found("used", "default", 0);
   (void)found("prev", "USAGE_RECORDED", 0);
-  CHECK_EQ(report.differences, 3);
+  expect("detail", "", 0, seq, 0);
+  CHECK_EQ(report.differences, 4);
   bed_remove(&bed);
 
   make(&bed);
   const int64_t newest = sql_number(bed.path, "SELECT max(seq) FROM journal");
   change(&bed, "DELETE FROM journal WHERE seq = (SELECT max(seq) FROM journal)");
   audit(&bed);
-  CHECK_EQ(report.differences, 2);
+  CHECK_EQ(report.differences, 3);
   expect("topic", "LIMIT_CHANGED", 0, newest, 0);
   expect("sequence", "", 0, newest, newest - 1);
+  expect("detail", "", 0, newest, 0);
+  bed_remove(&bed);
+}
+
+TEST(ledger_audit, details_belong_to_a_row) {
+  struct bed bed;
+  make(&bed);
+  const int64_t newest = sql_number(bed.path, "SELECT max(seq) FROM journal");
+  const int64_t seq = sql_number(bed.path, "SELECT max(seq) FROM event WHERE event = 'USAGE_RECORDED' AND model <> ''");
+  char sql[200];
+  snprintf(sql, sizeof sql,
+           "DELETE FROM journal WHERE seq = %lld; INSERT INTO journal_detail(seq, model) VALUES (-4, 'x'), (%lld, 'x')",
+           (long long)seq, (long long)newest + 9);
+  change(&bed, sql);
+  audit(&bed);
+  unsigned details = 0;
+  for (uint32_t i = 0; i < report.listed; i++)
+    if (strcmp(report.list[i].check, "detail") == 0) {
+      const int64_t stored[] = {-4, seq, newest + 9};
+      CHECK(details < 3);
+      CHECK_EQ(report.list[i].stored, stored[details++]);
+    }
+  CHECK_EQ(details, 3);
   bed_remove(&bed);
 }
 

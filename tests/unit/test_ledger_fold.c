@@ -99,6 +99,7 @@ TEST(ledger_fold, an_opening_goes_on_from_a_journal_that_is_all_folded) {
   ledger = bed_open(&bed, &state);
   CHECK_EQ(fold_before(ledger, (int64_t)story.seq + 1, 1000), story.seq);
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal"), 0);
+  CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal_detail"), 0);
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM reservation"), 0);
   CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
   ledger = bed_open(&bed, &again);
@@ -255,6 +256,7 @@ TEST(ledger_fold, any_history_folds_without_a_trace) {
     folded += fold_before(ledger, (int64_t)draw(&seed, story.seq + 2), 1 + (uint32_t)draw(&seed, 30));
     CHECK_EQ(numbers(ledger), before);
     CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal") + (int64_t)folded, (int64_t)story.seq);
+    CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM journal_detail WHERE seq NOT IN (SELECT seq FROM journal)"), 0);
     // Of a permit that has not ended nothing is missing.
     CHECK_EQ(sql_in(ledger->db,
                     "SELECT count(*) FROM reservation AS r WHERE r.state NOT IN ('settled', 'released') AND NOT "

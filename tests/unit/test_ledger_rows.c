@@ -65,6 +65,7 @@ static bool column_equals(sqlite3_stmt *row, int column, const struct hg_field *
   }
   const bool is_null = sqlite3_column_type(row, column) == SQLITE_NULL;
   const int64_t stored = sqlite3_column_int64(row, column);
+  if (strcmp(field->name, "late") == 0) return *(const bool *)at ? stored == 1 : is_null;
   if (field->type == HG_FIELD_flag) return !is_null && stored == *(const bool *)at;
   if (field->type == HG_FIELD_u32 || field->type == HG_FIELD_percent) {
     uint32_t value;
@@ -108,7 +109,7 @@ static void check_row(sqlite3_stmt *row, const struct hg_message *event, const s
 static void check_journal(const struct bed *bed, const uint8_t *all, size_t size, unsigned count) {
   sqlite3 *db = sql_open(bed->path);
   sqlite3_stmt *rows = NULL;
-  CHECK_EQ(sqlite3_prepare_v2(db, "SELECT * FROM journal ORDER BY seq", -1, &rows, NULL), SQLITE_OK);
+  CHECK_EQ(sqlite3_prepare_v2(db, "SELECT * FROM event ORDER BY seq", -1, &rows, NULL), SQLITE_OK);
   unsigned read = 0;
   for (size_t at = 0, taken = 0; at < size; at += taken, read++) {
     struct hg_message event;
