@@ -1,4 +1,4 @@
-// headgate describe: prints what other programs build on: the schema of events and commands, their documentation, the
+// headgate describe: prints what other programs build on: the schemas of events and commands, their documentation, the
 // error codes, the counters.
 #include "cli/cli.h"
 
@@ -9,9 +9,10 @@
 #include <getopt.h>
 #include <stdio.h>
 
-static const char usage[] = "usage: headgate describe --schema | --markdown | --errors | --counters\n"
-                            "  --schema     the JSON Schema of every event and control command\n"
-                            "  --markdown   the same as a page for people\n"
+static const char usage[] = "usage: headgate describe --schema | --commands | --markdown | --errors | --counters\n"
+                            "  --schema     the JSON Schema of every event\n"
+                            "  --commands   the JSON Schema of the commands of the control socket and their answers\n"
+                            "  --markdown   both for people\n"
                             "  --errors     every error code: number, name, meaning\n"
                             "  --counters   every counter: name, unit, meaning\n";
 
@@ -29,17 +30,22 @@ static void describe_counters(FILE *to) {
 }
 
 int hg_cli_describe(int argc, char **argv) {
-  static const struct option options[] = {{"schema", no_argument, NULL, 's'}, {"markdown", no_argument, NULL, 'm'},
-                                          {"errors", no_argument, NULL, 'e'}, {"counters", no_argument, NULL, 'c'},
-                                          {"help", no_argument, NULL, 'h'},   {NULL, 0, NULL, 0}};
+  static const struct option options[] = {{"schema", no_argument, NULL, 's'},
+                                          {"commands", no_argument, NULL, 'o'},
+                                          {"markdown", no_argument, NULL, 'm'},
+                                          {"errors", no_argument, NULL, 'e'},
+                                          {"counters", no_argument, NULL, 'c'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
   int what = 0;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'h' || option == '?' || what) return hg_cli_usage(usage, option == 'h');
     what = option;
   }
   if (!what || optind < argc) return hg_cli_usage(usage, false);
-  if (what == 's') hg_describe_json_schema(stdout);
-  else if (what == 'm') hg_describe_markdown(stdout);
+  if (what == 's') hg_describe_events_schema(stdout);
+  else if (what == 'o') hg_describe_commands_schema(stdout);
+  else if (what == 'm') hg_describe_outside(stdout);
   else if (what == 'e') describe_errors(stdout);
   else describe_counters(stdout);
   return HG_EXIT_DONE;

@@ -1,13 +1,17 @@
-// The message table for readers outside: as a JSON Schema (schemas/events.schema.json) and as a page
-// (docs/messages.md). Both files are compared with what is printed by the tests of messages.
+// The message table for readers: as JSON Schemas (schemas/*.schema.json) and as documentation (docs/protocol.md,
+// docs/messages.md). tests/unit/test_contract.c compares those files with what is printed here.
 #ifndef HG_DESCRIBE_H
 #define HG_DESCRIBE_H
 
 #include <stdio.h>
 
-// One document, draft 2020-12: the events of the event bus and the messages of the control socket, as JSON or msgpack.
-void hg_describe_json_schema(FILE *to);
-// Every message with its code, the protocol version that brought it, what it says and its fields.
-void hg_describe_markdown(FILE *to);
+// Draft 2020-12, for what is decoded from msgpack: the events of the event bus, and what the control socket takes and
+// answers.
+void hg_describe_events_schema(FILE *to);
+void hg_describe_commands_schema(FILE *to);
+// The same for people, with the code of each message and the protocol version that brought it.
+void hg_describe_outside(FILE *to);
+// What actors and clients of one process say to each other.
+void hg_describe_inside(FILE *to);
 
 #endif

@@ -325,7 +325,8 @@ def test_output_that_cannot_be_written_is_no_success():
             equal(audit(here.folder / "headgate.db"), server.stats()["tokens"], stdout)
             (here.folder / "new.json").unlink(missing_ok=True)
             for command in (["status", *where], ["status", "--json", *where], ["describe", "--schema"],
-                            ["describe", "--markdown"], ["describe", "--errors"], ["describe", "--counters"],
+                            ["describe", "--commands"], ["describe", "--markdown"], ["describe", "--errors"],
+                            ["describe", "--counters"],
                             ["init", "new.json"], ["limit", *where, "default", "10M"], ["audit", *where],
                             ["audit", "--json", *where], ["orphans", *where], ["run", "--help"], ["--version"], ["--help"],
                             ["run", here.batch, "--dry-run", *where],

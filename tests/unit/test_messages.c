@@ -1,11 +1,8 @@
-// The message table, the error table, the counters, texts, and the two files that are printed from the table.
+// The message table, the error table, the counters, texts.
 #include "bus/frames.h"
 #include "schemas/counters.h"
-#include "schemas/describe.h"
 #include "support/test.h"
 #include "unit/codec.h"
-
-#include <jansson.h>
 
 TEST(messages, each_code_has_one_kind) {
   unsigned kinds = 0, found = 0;
@@ -254,72 +251,4 @@ TEST(messages, sources_have_names) {
   CHECK_STR(hg_source_name(HG_SOURCE_ESTIMATED), "estimated");
   CHECK_STR(hg_source_name(HG_SOURCE_MISSING), "missing");
   CHECK_STR(hg_source_name(3), "?");
-}
-
-// ------------------------------------------------------------------------------------------------ printed files
-
-static char *printed(void describe(FILE *)) {
-  char *text = NULL;
-  size_t size = 0;
-  FILE *to = open_memstream(&text, &size);
-  CHECK(to != NULL);
-  describe(to);
-  CHECK_EQ(fclose(to), 0);
-  return text;
-}
-
-// The committed file is what is printed now; with HG_REFRESH it is made so.
-static void check_printed(const char *path, void describe(FILE *)) {
-  char *wanted = printed(describe);
-  if (getenv("HG_REFRESH")) {
-    FILE *to = fopen(path, "w");
-    CHECK(to != NULL);
-    CHECK(fputs(wanted, to) >= 0);
-    CHECK_EQ(fclose(to), 0);
-  }
-  const size_t size = strlen(wanted);
-  char *found = calloc(1, size + 2);
-  FILE *from = fopen(path, "r");
-  CHECK(found != NULL);
-  const bool same = from && fread(found, 1, size + 1, from) == size && memcmp(found, wanted, size) == 0;
-  if (from) fclose(from);
-  free(found);
-  free(wanted);
-  if (!same) fprintf(stderr, "%s is not what schemas/messages.def says: run HG_REFRESH=1 test_messages\n", path);
-  CHECK(same);
-}
-
-TEST(messages, the_schema_file_is_fresh) {
-  check_printed(HG_SOURCE_DIR "/schemas/events.schema.json", hg_describe_json_schema);
-}
-
-TEST(messages, the_documentation_is_fresh) {
-  check_printed(HG_SOURCE_DIR "/docs/messages.md", hg_describe_markdown);
-}
-
-TEST(messages, the_schema_defines_every_outside_message) {
-  char *text = printed(hg_describe_json_schema);
-  json_t *schema = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-  free(text);
-  CHECK(schema != NULL);
-  const json_t *definitions = json_object_get(schema, "$defs");
-  const struct hg_kind_info *info;
-  size_t outside = 0;
-  for (unsigned i = 0; (info = hg_kind_at(i)) != NULL; i++) {
-    const json_t *definition = json_object_get(definitions, info->name);
-    CHECK((definition != NULL) == (info->is_event || hg_is_control(info->kind)));
-    if (!definition) continue;
-    char reference[64];
-    snprintf(reference, sizeof reference, "#/$defs/%s", info->name);
-    const json_t *choice = json_array_get(json_object_get(schema, "oneOf"), outside++);
-    CHECK_STR(json_string_value(json_object_get(choice, "$ref")), reference);
-    const json_t *properties = json_object_get(definition, "properties");
-    CHECK_STR(json_string_value(json_object_get(json_object_get(properties, "type"), "const")), info->name);
-    if (info->is_event) properties = json_object_get(json_object_get(properties, "payload"), "properties");
-    for (uint32_t n = 0; n < info->field_count; n++)
-      CHECK(json_is_object(json_object_get(properties, info->fields[n].outside_name)));
-  }
-  CHECK_EQ(json_object_size(definitions), outside);
-  CHECK_EQ(json_array_size(json_object_get(schema, "oneOf")), outside);
-  json_decref(schema);
 }
