@@ -1,5 +1,6 @@
 """What the tests of the program share: running it, a real runtime to ask, programs that are followed line by line."""
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -8,6 +9,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 WAIT_S = 30
@@ -34,6 +40,20 @@ def headgate(*arguments, code=0, cwd=None, locale="C"):
                           cwd=cwd, stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": locale})
     assert done.returncode == code, f"{arguments}: exit {done.returncode}: {done.stdout}{done.stderr}"
     return (done.stdout, done.stderr) if code else done.stdout
+
+
+@functools.cache
+def validator(schema, kind):
+    """Of the messages of a type, by schemas/events.schema.json or schemas/commands.schema.json."""
+    whole = json.loads((SOURCE / "schemas" / f"{schema}.schema.json").read_text())
+    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": whole["$defs"]})
+
+
+def checked(message, schema="events"):
+    """The message, once it is what its schema says; as it is where python3 has no jsonschema."""
+    for error in validator(schema, message["type"]).iter_errors(message) if jsonschema else ():
+        raise AssertionError(f"{error.json_path}: {error.message}, in {message}")
+    return message
 
 
 def status(*arguments):
@@ -131,6 +151,9 @@ class Follower:
     def types(self):
         return [json.loads(line)["type"] for line in self.lines]
 
+    def events(self):
+        return [checked(json.loads(line)) for line in self.lines]
+
     def end(self, signal_number=None):
         if signal_number:
             self.process.send_signal(signal_number)
@@ -175,5 +198,7 @@ def main(tests):
             while line.tb_next and line.tb_next.tb_frame.f_code.co_filename != __file__:
                 line = line.tb_next
             print(f"FAILED {name}, line {line.tb_lineno}: {type(problem).__name__}: {problem}")
+    if not jsonschema:
+        print("SKIPPED: what is decoded is not held against its schema: python3 has no jsonschema")
     print(f"{len(tests) - failed - skipped} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed else 0

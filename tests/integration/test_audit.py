@@ -48,8 +48,7 @@ def query(where, sql):
 def told_by_event(follower, seq):
     """The payload of the AUDIT_DONE of the audit up to this row."""
     def found():
-        events = [json.loads(line) for line in follower.lines]
-        return [event["payload"] for event in events
+        return [event["payload"] for event in follower.events()
                 if event["type"] == "AUDIT_DONE" and event["payload"]["audited"] == seq]
     follower.until(found, "AUDIT_DONE")
     return found()[0]

@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 
-from cli_harness import (HEADGATE, SOURCE, WAIT_S, Follower, Runtime, Skipped, equal, events_endpoint, headgate, main,
-                         place, runtime, watch)
+from cli_harness import (HEADGATE, SOURCE, WAIT_S, Follower, Runtime, Skipped, checked, equal, events_endpoint,
+                         headgate, main, place, runtime, watch)
 
 try:
     import msgpack
@@ -37,7 +37,7 @@ def test_watch_prints_each_event_as_a_line_of_json():
             served.tell(f"settle {permit} 400", "correct -100")
             follower.until(lambda: "USAGE_CORRECTED" in follower.types(), "the correction")
             equal(follower.end(signal.SIGINT), 0)
-            events = [json.loads(line) for line in follower.lines]
+            events = follower.events()
             equal([e["type"] for e in events],
                   ["USAGE_RECORDED", "USAGE_RECORDED", "TOKENS_RESERVED", "TASK_STARTED", "TOKENS_SETTLED",
                    "TASK_FINISHED", "USAGE_CORRECTED"])
@@ -97,7 +97,7 @@ def test_no_event_is_published_before_it_is_stored():
                 served.process.kill()
                 served.process.wait()
                 follower.note("nothing is heard")  # what was under way has come
-                heard = json.loads(follower.lines[-1])["seq"]
+                heard = checked(json.loads(follower.lines[-1]))["seq"]
             with contextlib.closing(sqlite3.connect(here.ledger)) as db:
                 [(stored,)] = db.execute("SELECT max(seq) FROM journal")
             assert stored >= heard, (round_, stored, heard)
@@ -108,7 +108,7 @@ def test_watch_by_topics():
         with watch("--config", here.config, "--json", "--topics", "CONCURRENCY_THROTTLED,CONCURRENCY_RESTORED") as follower:
             served.tell("record 905", "correct -100")
             follower.until(lambda: len(follower.lines) == 2, "two events")
-            throttled, restored = map(json.loads, follower.lines)
+            throttled, restored = follower.events()
             equal(throttled["payload"], {"from": 4, "to": 1, "usagePercent": 90.5})
             equal(restored["payload"], {"from": 1, "to": 4, "usagePercent": 80.5})
             equal(follower.end(signal.SIGINT), 0)
@@ -162,7 +162,7 @@ def test_watch_ends_quietly_when_its_reader_goes_away():
         try:
             assert "following" in follower.stderr.readline()
             served.tell("record 1")
-            assert json.loads(follower.stdout.readline())["type"] == "USAGE_RECORDED"
+            assert checked(json.loads(follower.stdout.readline()))["type"] == "USAGE_RECORDED"
             follower.stdout.close()
             equal(follower.wait(WAIT_S), 0)
             equal(follower.stderr.read(), "")
@@ -254,8 +254,7 @@ def check_subscriber(*command):
             finally:
                 follower.process.kill()
                 follower.end()
-            heard = [json.loads(line) for line in follower.lines]
-            known = [json.loads(line) for line in reference.lines]
+            heard, known = follower.events(), reference.events()
             equal(heard, known[-len(heard):], "the same events as watch prints:")
             assert len(heard) >= 5
 

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""docs/protocol.md with pyzmq, msgpack and the JSON Schemas: what a runtime publishes, what its control socket takes.
+
+usage: test_protocol.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/serve_for_tests)
+"""
+import contextlib
+import copy
+import json
+import sys
+
+from cli_harness import (SOURCE, WAIT_S, Runtime, Skipped, checked, equal, events_endpoint, headgate, main, place,
+                         runtime)
+
+try:
+    import jsonschema
+    import msgpack
+    import zmq
+except ImportError:
+    zmq = None
+
+
+def schema_of(name):
+    if not zmq:
+        raise Skipped("python3 has no zmq, no msgpack or no jsonschema")
+    return json.loads((SOURCE / "schemas" / f"{name}.schema.json").read_text())
+
+
+def golden():
+    for line in (SOURCE / "schemas" / "golden" / "outside.hex").read_text().splitlines():
+        name, fields, body = line.split()
+        yield name, int(fields), msgpack.unpackb(bytes.fromhex(body))
+
+
+# -------------------------------------------------------------------------------------------------------- the schemas
+
+def test_every_golden_message_is_what_one_schema_says():
+    schemas = {name: schema_of(name) for name in ("events", "commands")}
+    for schema in schemas.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    validators = [jsonschema.Draft202012Validator(schema) for schema in schemas.values()]
+    names = set()
+    for name, _, message in golden():
+        equal(message["type"], name)
+        equal([each.is_valid(message) for each in validators].count(True), 1, f"schemas of {message}")
+        names.add(name)
+    equal(names, {choice["$ref"].removeprefix("#/$defs/") for schema in schemas.values() for choice in schema["oneOf"]})
+
+
+def test_the_schema_of_events_refuses():
+    validator = jsonschema.Draft202012Validator(schema_of("events"))
+    events = {name: message for name, fields, message in golden() if fields and "payload" in message}
+    for name, message in events.items():
+        def changed(change):
+            other = copy.deepcopy(message)
+            change(other)
+            return validator.is_valid(other)
+
+        def put(part, key, value):
+            return changed(lambda other: (other[part] if part else other).__setitem__(key, value))
+        for key in message:
+            assert not changed(lambda other: other.pop(key)), (name, key)
+        for key in message["payload"]:
+            assert not changed(lambda other: other["payload"].pop(key)), (name, key)
+            assert not put("payload", key, [1]), (name, key)
+        assert put("", "more", 1) and put("payload", "more", 1), name
+        assert not put("", "v", 2) and not put("", "type", "NO_SUCH"), name
+        equal(put("", "seq", None), name in ("HEARTBEAT", "STORE_DEGRADED"), name)
+    settled = events["TOKENS_SETTLED"]
+    for key, value, valid in (("used", 2**53 - 1, True), ("used", 2**53, False), ("used", -1, False),
+                              ("usedDelta", -5, True), ("usedDelta", 2**63, False), ("inputTokens", None, True),
+                              ("inputTokens", -1, False), ("permit", "0123456789abcde", False), ("permit", 5, False),
+                              ("source", "guessed", False), ("attempt", 2**32, False), ("model", "x" * 513, False)):
+        equal(validator.is_valid({**settled, "payload": {**settled["payload"], key: value}}), valid, (key, value))
+
+
+# ------------------------------------------------------------------------------------------------------------- events
+
+@contextlib.contextmanager
+def subscriber(endpoint, *topics):
+    """Receives the next event, valid and with its topic, once it is known that the subscription is live."""
+    schema_of("events")
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        socket.linger, socket.rcvtimeo = 0, WAIT_S * 1000
+        socket.connect(endpoint)
+        for topic in topics:
+            socket.subscribe(topic)
+
+        def receive():
+            topic, payload = socket.recv_multipart()
+            event = checked(msgpack.unpackb(payload))
+            equal(event["type"], topic.decode())
+            return event
+        yield receive
+
+
+def first_heartbeat(receive):
+    while (event := receive())["type"] != "HEARTBEAT":
+        pass
+    return event
+
+
+def heard(receive, last):
+    """The events up to the first of this type, without heartbeats."""
+    events = [receive()]
+    while events[-1]["type"] != last:
+        events.append(receive())
+    return [event for event in events if event["type"] != "HEARTBEAT"]
+
+
+def a_story(where, served):
+    """Says something of nearly every kind."""
+    served.tell("record 100 one", "record 800 two", "correct -300", "concurrency 5")
+    permit = served.acquire("acquire 50 three")
+    served.tell(f"settle {permit} 60")  # more than it had reserved
+    permit = served.acquire("acquire 10 four")
+    served.tell(f"release {permit}")
+    equal(served.ask("acquire 5000 five"), "HG_ERR_BUDGET_EXHAUSTED")
+    served.acquire("acquire 20 six")  # open at the end: an orphan of the next life
+    headgate("limit", "--config", where.config, "default", "2000")
+    headgate("audit", "--config", where.config)
+
+
+def test_every_event_is_valid_and_rows_have_no_gap():
+    with place(limit=1000) as here:
+        served = Runtime(here.config)
+        with subscriber(events_endpoint(here), "") as receive:
+            beat = first_heartbeat(receive)
+            a_story(here, served)
+            served.end()
+            events = heard(receive, "RUNTIME_STOPPED")
+            equal([event["seq"] for event in events], list(range(events[0]["seq"], events[-1]["seq"] + 1)))
+            assert events[0]["seq"] <= beat["payload"]["newest"] + 1, (beat, events[0])
+            equal({event["ledgerId"] for event in events}, {beat["ledgerId"]})
+            missing = {"USAGE_RECORDED", "TOKENS_RESERVED", "TOKENS_SETTLED", "TOKENS_RELEASED", "BUDGET_OVERRUN",
+                       "BUDGET_EXHAUSTED", "LIMIT_CHANGED", "USAGE_CORRECTED", "CONCURRENCY_THROTTLED",
+                       "CONCURRENCY_RESTORED", "MAX_CONCURRENCY_CHANGED", "TASK_STARTED", "TASK_FINISHED",
+                       "AUDIT_DONE", "RUNTIME_STOPPED"} - {event["type"] for event in events}
+            equal(missing, set())
+
+
+def test_prev_is_the_row_before_under_any_choice_of_topics():
+    with place(limit=1000) as here, runtime(here.config) as served:
+        wanted = ("TASK_STARTED", "USAGE_RECORDED", "HEARTBEAT")
+        with subscriber(events_endpoint(here), *wanted) as receive:
+            newest = dict(first_heartbeat(receive)["payload"]["topics"])
+            for _ in range(5):
+                served.tell("record 1", "record 1")
+                served.tell(f"settle {served.acquire('acquire 5 t')} 5")
+            count, events = 0, []
+            while count < 15:
+                event = receive()
+                if event["type"] == "HEARTBEAT":
+                    continue
+                assert event["type"] in wanted, event
+                equal(event["prev"], newest.get(event["type"], 0), event)
+                newest[event["type"]] = event["seq"]
+                count += 1
+                events.append(event)
+            equal([event["type"] for event in events], ["USAGE_RECORDED", "USAGE_RECORDED", "TASK_STARTED"] * 5)
+            # A heartbeat comes behind the events that it counts.
+            beat = first_heartbeat(receive)
+            equal({topic: beat["payload"]["topics"][topic] for topic in newest if topic in wanted},
+                  {topic: seq for topic, seq in newest.items() if topic in wanted})
+            equal((beat["seq"], beat["prev"]), (None, None))
+            assert beat["payload"]["newest"] == max(beat["payload"]["topics"].values()), beat
+
+
+# ------------------------------------------------------------------------------------------------------------ commands
+
+@contextlib.contextmanager
+def control(where):
+    """Sends a frame, or a command that is valid; receives an answer that is."""
+    schema_of("commands")
+    endpoint = json.loads((where.folder / "headgate.db.lock").read_text())["control"]
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.linger, socket.rcvtimeo = 0, WAIT_S * 1000
+        socket.connect(endpoint)
+
+        def receive():
+            return checked(msgpack.unpackb(socket.recv()), "commands")
+
+        def ask(command):
+            socket.send(command if isinstance(command, bytes) else msgpack.packb(checked(command, "commands")))
+            return receive()
+        yield ask, receive
+
+
+def test_commands_and_their_answers():
+    with place(limit=1000) as here:
+        dead = Runtime(here.config)
+        permit = dead.acquire("acquire 30 lost")
+        dead.kill()
+        with runtime(here.config), control(here) as (ask, receive):
+            def answer(kind, request, **fields):
+                found = ask({"v": 1, "type": kind, "request": request, **fields})
+                equal(found["request"], request)
+                return found["type"], found
+            kind, report = answer("STATUS", 1)
+            equal((kind, report["budget"], report["totalUsed"], report["hardLimit"]),
+                  ("STATUS_REPORT", "default", 30, 1000))
+            kind, orphan = answer("LIST_ORPHANS", 2)
+            equal((kind, orphan["permit"], orphan["tokens"], orphan["state"]), ("ORPHAN_REPORT", permit, 30, "charged"))
+            kind, orphan = answer("LIST_ORPHANS", 3, after=permit)
+            equal((kind, orphan["permit"]), ("ORPHAN_REPORT", "0" * 16))
+            for request, (kind, fields) in enumerate([("SETTLE_PERMIT", {"permit": permit, "tokens": 20}),
+                                                      ("CORRECT", {"tokens": -5, "why": "a test"}),
+                                                      ("LIMIT", {"budget": "default", "tokens": 2000})], 4):
+                kind, done = answer(kind, request, **fields)
+                equal((kind, done["error"]), ("COMMAND_DONE", 0))
+            kind, waiting = answer("LIST_WAITING", 7)
+            equal((kind, waiting["count"]), ("WAITING_REPORT", 0))
+            kind, audit = answer("AUDIT", 8)
+            equal((kind, audit["differences"]), ("AUDIT_REPORT", 0))
+            kind, refused = answer("STATUS", 9, budget="nobody")
+            equal((kind, refused["error"] > 0), ("COMMAND_DONE", True))
+            equal((answer("STATUS", 10)[1]["totalUsed"], answer("STATUS", 11)[1]["hardLimit"]), (15, 2000))
+
+
+def test_commands_are_read_as_the_page_says():
+    with place(limit=1000) as here, runtime(here.config), control(here) as (ask, receive):
+        for good in ({"type": "STATUS", "request": 7}, {"type": "STATUS", "request": 7.0},
+                     {"request": 7, "type": "STATUS"},
+                     {"v": 1, "type": "STATUS", "request": 7, "budget": None, "more": [{"a": 1}]}):
+            found = ask(msgpack.packb(good))
+            equal((found["type"], found["request"]), ("STATUS_REPORT", 7), good)
+        twice = b"\x83" + b"".join(map(msgpack.packb, ("type", "STATUS", "request", 7, "request", 7)))
+        for bad in (b"", b"\xc1", msgpack.packb([1]), twice, msgpack.packb({"v": 2, "type": "STATUS", "request": 7}),
+                    msgpack.packb({"request": 7}), msgpack.packb({"type": "STATU", "request": 7}),
+                    msgpack.packb({"type": "USAGE_RECORDED", "request": 7}),
+                    msgpack.packb({"type": "STATUS", "request": -1}),
+                    msgpack.packb({"type": "STATUS", "request": 7}) + b"x",
+                    msgpack.packb({"type": "LIMIT", "request": 7, "budget": "default", "tokens": 2**53})):
+            found = ask(bad)
+            equal((found["type"], found["request"], found["error"] > 0), ("COMMAND_DONE", 0, True), bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main(dict(globals())))
