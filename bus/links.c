@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,6 +18,7 @@ static_assert(HG_PORT_COUNT <= 32, "ports fit into a mask");
 #define HEARTBEAT_MS 5000
 #define IO_THREADS 1
 #define SOCKETS_MAX (3 * HG_CLIENTS_MAX + 64)
+#define WAIT_MAX 32 // links
 
 static zmq_msg_t *message_of(struct hg_received *frame) {
   return (zmq_msg_t *)(void *)frame->storage;
@@ -79,19 +81,23 @@ hg_err hg_link_open(void *context, enum hg_link_type type, struct hg_link_limits
     zmq_close(socket);
     return HG_ERR_SYSTEM;
   }
-  *out = (struct hg_link){socket, type};
+  *out = (struct hg_link){socket, type, -1, true};
+  out->fd = hg_link_fd(out);
   return HG_OK;
 }
 
 hg_err hg_link_bind(struct hg_link *link, const char *endpoint) {
+  link->unsure = true;
   return zmq_bind(link->socket, endpoint) == 0 ? HG_OK : HG_ERR_SYSTEM;
 }
 
 hg_err hg_link_connect(struct hg_link *link, const char *endpoint) {
+  link->unsure = true;
   return zmq_connect(link->socket, endpoint) == 0 ? HG_OK : HG_ERR_SYSTEM;
 }
 
 hg_err hg_link_subscribe(struct hg_link *link, const char *topic) {
+  link->unsure = true;
   return zmq_setsockopt(link->socket, ZMQ_SUBSCRIBE, topic, strlen(topic)) == 0 ? HG_OK : HG_ERR_SYSTEM;
 }
 
@@ -139,6 +145,7 @@ static int send_part(void *socket, const void *data, size_t size, int flags) {
 }
 
 hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, struct hg_bytes frame) {
+  link->unsure = true;
   if (link->type == HG_ROUTER) {
     uint8_t id[7];
     if (send_part(link->socket, id, unpack_peer(peer, id), ZMQ_SNDMORE) < 0) return send_failure();
@@ -170,6 +177,7 @@ hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *
   zmq_msg_t *part = message_of(frame);
   zmq_msg_init(part);
   hg_err err = receive_part(link->socket, part);
+  link->unsure = err != HG_ERR_EMPTY;
   bool known = true;
   *peer = 0;
   if (err == HG_OK && (link->type == HG_ROUTER || link->type == HG_SUB)) {
@@ -182,30 +190,55 @@ hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *
   return err;
 }
 
-static long timeout_ms(int64_t timeout_us) {
+static int timeout_ms(int64_t timeout_us) {
   if (timeout_us < 0) return -1;
   const int64_t ms = (timeout_us + 999) / 1000;
-  return ms > INT_MAX ? INT_MAX : (long)ms;
+  return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
-hg_err hg_links_wait(struct hg_link *links, size_t count, uint32_t mask, int64_t timeout_us, uint32_t *readable) {
-  zmq_pollitem_t items[32];
-  uint32_t port[32];
-  int used = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    if (!links[i].socket || !(mask >> i & 1) || links[i].type == HG_PUSH) continue;
-    port[used] = i;
-    items[used++] = (zmq_pollitem_t){links[i].socket, 0, ZMQ_POLLIN, 0};
-  }
-  *readable = 0;
-  const int ready = zmq_poll(items, used, timeout_ms(timeout_us));
-  if (ready < 0) return errno == EINTR ? HG_OK : errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
-  for (int i = 0; i < used; i++)
-    if (items[i].revents & ZMQ_POLLIN) *readable |= 1U << port[i];
+// What ZeroMQ does for a socket in a send may bring input to it and take back what its descriptor shows; asked for its
+// events, or received from until it is empty, it shows all that comes after.
+static hg_err look(struct hg_link *link, bool *has_input) {
+  int events = 0;
+  size_t size = sizeof events;
+  link->unsure = true;
+  if (zmq_getsockopt(link->socket, ZMQ_EVENTS, &events, &size) != 0)
+    return errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
+  link->unsure = *has_input = events & ZMQ_POLLIN;
   return HG_OK;
 }
 
+// As zmq_poll, which asks every socket twice a call, with two system calls each time: here only those are asked that were
+// sent through or whose descriptor is readable.
+hg_err hg_links_wait(struct hg_link *links, size_t count, uint32_t mask, int64_t timeout_us, uint32_t *readable) {
+  struct pollfd quiet[WAIT_MAX];
+  uint32_t port[WAIT_MAX];
+  nfds_t used = 0;
+  hg_err err = HG_OK;
+  *readable = 0;
+  for (uint32_t i = 0; err == HG_OK && i < count; i++) {
+    struct hg_link *link = &links[i];
+    if (!link->socket || !(mask >> i & 1) || link->type == HG_PUSH) continue;
+    bool has_input = false;
+    if (link->unsure) err = look(link, &has_input);
+    *readable |= (uint32_t)has_input << i;
+    if (has_input) continue;
+    port[used] = i;
+    quiet[used++] = (struct pollfd){link->fd, POLLIN, 0};
+  }
+  if (err != HG_OK) return err;
+  const int ready = poll(quiet, used, *readable ? 0 : timeout_ms(timeout_us));
+  if (ready < 0 && errno != EINTR) return HG_ERR_SYSTEM;
+  for (nfds_t i = 0; err == HG_OK && ready > 0 && i < used; i++) {
+    bool has_input = false;
+    if (quiet[i].revents) err = look(&links[port[i]], &has_input);
+    *readable |= (uint32_t)has_input << port[i];
+  }
+  return err;
+}
+
 hg_err hg_link_wait_writable(struct hg_link *link, int64_t timeout_us) {
+  link->unsure = true;
   zmq_pollitem_t item = {link->socket, 0, ZMQ_POLLOUT, 0};
   const int ready = zmq_poll(&item, 1, timeout_ms(timeout_us));
   if (ready < 0) return errno == EINTR ? HG_ERR_TIMEOUT : errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
@@ -220,10 +253,8 @@ int hg_link_fd(const struct hg_link *link) {
 }
 
 bool hg_link_has_input(struct hg_link *link) {
-  int events = 0;
-  size_t size = sizeof events;
-  if (!link->socket || zmq_getsockopt(link->socket, ZMQ_EVENTS, &events, &size) != 0) return false;
-  return events & ZMQ_POLLIN;
+  bool has_input = false;
+  return link->socket && look(link, &has_input) == HG_OK && has_input;
 }
 
 static int64_t clock_us(clockid_t clock) {

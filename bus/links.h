@@ -10,6 +10,8 @@ enum hg_link_type { HG_DEALER, HG_ROUTER, HG_PUSH, HG_PULL, HG_XPUB, HG_SUB, HG_
 struct hg_link {
   void *socket; // NULL: not there
   enum hg_link_type type;
+  int fd;      // readable: ZeroMQ has something to do for the socket, perhaps input
+  bool unsure; // there may be input of which `fd` shows nothing
 };
 
 // How many frames may wait in each direction.
@@ -45,7 +47,7 @@ hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, s
 hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *frame);
 
 // Waits until one of the links has something to receive (in `readable`, a bit a link), at most `timeout_us` (negative:
-// without end). Links without a socket and links not in `mask` are passed over.
+// without end); may come back early without. Links without a socket and links not in `mask` are passed over.
 hg_err hg_links_wait(struct hg_link *links, size_t count, uint32_t mask, int64_t timeout_us, uint32_t *readable);
 hg_err hg_link_wait_writable(struct hg_link *link, int64_t timeout_us);
 

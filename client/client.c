@@ -287,13 +287,17 @@ static hg_err take_from(hg_client *client, struct hg_link *link) {
   }
 }
 
-hg_err hg_client_pump(hg_client *client) {
+static hg_err pump(hg_client *client, uint32_t readable) {
   hg_err err = hg_core_check(client->core);
-  for (int i = 0; i < HG_CLIENT_LINKS && err == HG_OK; i++)
-    err = take_from(client, &client->links[i]);
+  for (uint32_t i = 0; i < HG_CLIENT_LINKS && err == HG_OK; i++)
+    if (readable >> i & 1) err = take_from(client, &client->links[i]);
   if (err == HG_OK) (void)hg_client_give_back(client); // what finds no room now is sent later
   signal_completions(client, has_completions(client));
   return err;
+}
+
+hg_err hg_client_pump(hg_client *client) {
+  return pump(client, UINT32_MAX);
 }
 
 int64_t hg_deadline(int timeout_ms) {
@@ -308,7 +312,7 @@ hg_err hg_client_wait(hg_client *client, int64_t deadline_us) {
   }
   uint32_t readable;
   const hg_err err = hg_links_wait(client->links, HG_CLIENT_LINKS, UINT32_MAX, left, &readable);
-  return err == HG_OK ? hg_client_pump(client) : err;
+  return err == HG_OK ? pump(client, readable) : err;
 }
 
 // ---------------------------------------------------------------------------------------------------- completions
