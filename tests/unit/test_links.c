@@ -1,0 +1,102 @@
+// What a wait says of links: input that came while something was sent through them, or before anybody waited, is seen,
+// and what is not there is not. labels: bus
+#include "bus/links.h"
+#include "support/test.h"
+
+#include <time.h>
+
+#define PATIENCE_US 5000000
+#define LIMITS ((struct hg_link_limits){.send_hwm = 100, .receive_hwm = 100})
+
+struct ends {
+  void *context;
+  struct hg_link links[2]; // both ends, to be waited for together
+};
+
+static struct ends connect_ends(void) {
+  struct ends ends = {0};
+  CHECK_EQ(hg_context_new(&ends.context), HG_OK);
+  CHECK_EQ(hg_link_open(ends.context, HG_DEALER, LIMITS, &ends.links[0]), HG_OK);
+  CHECK_EQ(hg_link_open(ends.context, HG_DEALER, LIMITS, &ends.links[1]), HG_OK);
+  CHECK_EQ(hg_link_bind(&ends.links[0], "inproc://ends"), HG_OK);
+  CHECK_EQ(hg_link_connect(&ends.links[1], "inproc://ends"), HG_OK);
+  return ends;
+}
+
+static void disconnect(struct ends *ends) {
+  hg_link_close(&ends->links[0]);
+  hg_link_close(&ends->links[1]);
+  hg_context_destroy(ends->context);
+}
+
+static void send(struct hg_link *link) {
+  CHECK_EQ(hg_link_send(link, 0, (struct hg_bytes){0}, (struct hg_bytes){(const uint8_t *)"x", 1}), HG_OK);
+}
+
+static unsigned receive_all(struct hg_link *link) {
+  struct hg_received frame;
+  hg_peer peer;
+  unsigned count = 0;
+  for (; hg_link_receive(link, &peer, &frame) == HG_OK; count++)
+    hg_received_close(&frame);
+  return count;
+}
+
+static uint32_t wait_for(struct ends *ends, int64_t timeout_us) {
+  uint32_t readable = 0;
+  unsigned early = 0;
+  do
+    CHECK_EQ(hg_links_wait(ends->links, 2, UINT32_MAX, timeout_us, &readable), HG_OK);
+  while (readable == 0 && timeout_us == PATIENCE_US && ++early < 10);
+  return readable;
+}
+
+TEST(links, nothing_is_readable_when_nothing_was_sent) {
+  struct ends ends = connect_ends();
+  for (int i = 0; i < 3; i++)
+    CHECK_EQ(wait_for(&ends, 1000), 0);
+  disconnect(&ends);
+}
+
+// ZeroMQ looks after its own affairs in a send when it has not for a millisecond, and takes the answer in: the link's
+// descriptor is then silent about it.
+TEST(links, input_that_a_send_takes_in_is_seen) {
+  struct ends ends = connect_ends();
+  (void)wait_for(&ends, 0);
+  for (unsigned i = 0; i < 100; i++) {
+    send(&ends.links[1]);
+    nanosleep(&(struct timespec){.tv_nsec = 3000000}, NULL);
+    send(&ends.links[0]);
+    CHECK_EQ(wait_for(&ends, PATIENCE_US), 3);
+    CHECK_EQ(receive_all(&ends.links[0]), 1);
+    CHECK_EQ(receive_all(&ends.links[1]), 1);
+    CHECK_EQ(wait_for(&ends, 0), 0);
+  }
+  disconnect(&ends);
+}
+
+TEST(links, what_was_left_is_readable_again) {
+  struct ends ends = connect_ends();
+  struct hg_received frame;
+  hg_peer peer;
+  send(&ends.links[0]);
+  send(&ends.links[0]);
+  CHECK_EQ(wait_for(&ends, PATIENCE_US), 2);
+  CHECK_EQ(wait_for(&ends, PATIENCE_US), 2);
+  CHECK_EQ(hg_link_receive(&ends.links[1], &peer, &frame), HG_OK);
+  hg_received_close(&frame);
+  CHECK_EQ(wait_for(&ends, PATIENCE_US), 2);
+  CHECK_EQ(receive_all(&ends.links[1]), 1);
+  CHECK_EQ(wait_for(&ends, 0), 0);
+  disconnect(&ends);
+}
+
+TEST(links, wait_ends_with_the_context) {
+  struct ends ends = connect_ends();
+  uint32_t readable;
+  (void)wait_for(&ends, 0);
+  hg_context_shutdown(ends.context);
+  CHECK_EQ(hg_links_wait(ends.links, 2, UINT32_MAX, PATIENCE_US, &readable), HG_ERR_CLOSED);
+  CHECK_EQ(hg_links_wait(ends.links, 2, UINT32_MAX, PATIENCE_US, &readable), HG_ERR_CLOSED);
+  disconnect(&ends);
+}
