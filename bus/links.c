@@ -208,8 +208,8 @@ static hg_err look(struct hg_link *link, bool *has_input) {
   return HG_OK;
 }
 
-// As zmq_poll, which asks every socket twice a call, with two system calls each time: here only those are asked that were
-// sent through or whose descriptor is readable.
+// As zmq_poll, which asks every socket twice a call, with two system calls each time: here only those are asked that
+// were sent through or whose descriptor is readable.
 hg_err hg_links_wait(struct hg_link *links, size_t count, uint32_t mask, int64_t timeout_us, uint32_t *readable) {
   struct pollfd quiet[WAIT_MAX];
   uint32_t port[WAIT_MAX];
