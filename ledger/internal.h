@@ -91,6 +91,7 @@ struct hg_ledger_column {
   enum hg_field_type type;
   bool may_be_null;
   int64_t nothing; // the number, of a text its length, that is NULL in the column
+  int place;       // in the rows of the replay
 };
 
 // What one table holds of an event.
@@ -175,6 +176,9 @@ struct hg_ledger {
   uint32_t run_count;
 
   struct hg_ledger_kind kinds[HG_EVENT_KINDS];
+  sqlite3_stmt *replay; // prepared when first needed
+  int replay_name;      // where its rows have the name of the event
+  const struct hg_config *config;
   struct hg_audit *audit; // under way
   uint32_t keep_days;
   struct hg_ledger_fold fold;

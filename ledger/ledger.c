@@ -79,6 +79,7 @@ static hg_err start(struct hg_ledger *ledger, const struct hg_config *config, co
 static void destroy(struct hg_ledger *ledger) {
   hg_audit_end(&ledger->audit);
   hg_journal_clear(ledger);
+  sqlite3_finalize(ledger->replay);
   for (unsigned i = 0; i < HG_SQL_STATEMENTS; i++)
     sqlite3_finalize(ledger->statements[i]);
   const int code = sqlite3_close(ledger->db);
@@ -96,6 +97,7 @@ hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *pl
   struct hg_ledger *ledger = calloc(1, sizeof *ledger);
   if (!ledger) return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory to open the ledger");
   ledger->lock.fd = -1;
+  ledger->config = config;
   ledger->shared_readers = config->shared_readers;
   ledger->keep_days = config->keep_days;
   *state = (struct hg_ledger_state){0};

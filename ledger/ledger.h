@@ -57,7 +57,7 @@ static inline bool hg_ledger_limit_is_news(const struct hg_ledger_budget *stored
 // Opens or creates the ledger for a runtime: takes the lock file (waits up to 5 s for short holders), checks that the
 // file is one of ours, applies the pragmas, passes the checkpoint law, counts the opening, reads the state. Budgets of
 // the configuration that the ledger does not know are new; budgets of the ledger that the configuration does not name
-// and a parent that differs from the stored one are HG_ERR_CONFIG (the first only when it has rows).
+// and a parent that differs from the stored one are HG_ERR_CONFIG (the first only when it has rows). `config` is kept.
 hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *places, struct hg_ledger **out,
                       struct hg_ledger_state *state, hg_error *why);
 // Checkpoints, closes, gives the lock back. HG_ERR_STORE when the last checkpoint failed (nothing is lost) or the file
@@ -83,6 +83,13 @@ hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_erro
 // Checkpoints when the WAL is past a size, or (idle) when there is anything in it. Cheap when there is nothing to do.
 // It notices, as each write does, when the file or its WAL is no longer where it was: HG_ERR_STORE.
 hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why);
+
+// The committed rows behind `after`, in their order, at most `rows` of them, each as the event that it was written from;
+// its texts are valid until `take` returns. It ends early when `take` says false. Rows that were folded are not there:
+// then the first seq is not after + 1. Not within a write.
+typedef bool hg_ledger_take(void *self, const struct hg_message *event);
+hg_err hg_ledger_replay(struct hg_ledger *ledger, uint64_t after, uint32_t rows, hg_ledger_take *take, void *self,
+                        hg_error *why);
 
 // One portion of a pass over the journal, at most `rows` rows, in one transaction: rows older than ledger.keepDays are
 // folded, but for those of permits that have not ended. `more`: the pass is not over. On failure as after a write:

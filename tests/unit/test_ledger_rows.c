@@ -1,5 +1,5 @@
-// The journal against its source: 100,000 random events are read back with plain SQL, column by column.
-// labels: budget
+// The journal against its source: 100,000 random events are read back with plain SQL, column by column, and by a
+// replay, frame by frame. labels: budget
 #include "ledger_story.h"
 
 #include <time.h>
@@ -123,6 +123,47 @@ static void check_journal(const struct bed *bed, const uint8_t *all, size_t size
   sqlite3_close(db);
 }
 
+// What was written, frame for frame.
+struct expected {
+  const uint8_t *bytes;
+  size_t at, size;
+  uint64_t last;
+  unsigned taken, stop_after;
+};
+
+static bool compare(void *self, const struct hg_message *event) {
+  struct expected *expected = self;
+  uint8_t frame[HG_EVENT_FRAME_MAX];
+  struct hg_message written;
+  size_t taken = 0;
+  CHECK_EQ(hg_frame_decode_next(expected->bytes + expected->at, expected->size - expected->at, &written, &taken),
+           HG_OK);
+  const size_t size = hg_frame_encode(event, frame, sizeof frame);
+  const bool same = size == taken && memcmp(frame, expected->bytes + expected->at, size) == 0;
+  if (!same) fprintf(stderr, "row %llu was read back otherwise\n", (unsigned long long)event->as.head.seq);
+  CHECK(same);
+  expected->at += taken;
+  expected->last = event->as.head.seq;
+  return ++expected->taken != expected->stop_after;
+}
+
+static void check_replay(struct hg_ledger *ledger, const struct story *story, uint64_t *seed) {
+  struct expected expected = {.bytes = story->bytes, .size = story->size};
+  hg_error why = HG_ERROR_INIT;
+  while (expected.at < expected.size) {
+    const unsigned before = expected.taken, rows = 1 + (unsigned)draw(seed, 3000);
+    expected.stop_after = before + 1 + (unsigned)draw(seed, 4000);
+    const unsigned stop = expected.stop_after - before, left = (unsigned)(story->seq - expected.last);
+    const unsigned due = rows < stop ? rows : stop;
+    CHECK_EQ(hg_ledger_replay(ledger, expected.last, rows, compare, &expected, &why), HG_OK);
+    CHECK_EQ(expected.taken - before, due < left ? due : left);
+  }
+  CHECK_EQ(expected.last, story->seq);
+  CHECK_EQ(hg_ledger_replay(ledger, expected.last, 10, compare, &expected, &why), HG_OK);
+  CHECK_EQ(hg_ledger_replay(ledger, UINT64_MAX, 10, compare, &expected, &why), HG_OK);
+  CHECK_EQ(expected.taken, story->seq);
+}
+
 static void check_totals(const struct bed *bed, const struct story *story) {
   char sql[300];
   static const char *const below[BUDGETS] = {"'default','research','papers'", "'research','papers'", "'papers'"};
@@ -165,9 +206,40 @@ TEST(ledger_rows, a_hundred_thousand_events_read_back_equal) {
     CHECK_EQ(err, HG_OK);
     CHECK_EQ(hg_ledger_checkpoint(ledger, draw(&seed, 8) == 0, &why), HG_OK);
   }
+  check_replay(ledger, &story, &seed);
   CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
   check_journal(&bed, story.bytes, story.size, 100000);
   check_totals(&bed, &story);
   story_end(&story);
   bed_remove(&bed);
+}
+
+static bool count(void *self, const struct hg_message *event) {
+  CHECK_EQ(event->kind, HG_USAGE_RECORDED);
+  ++*(unsigned *)self;
+  return true;
+}
+
+TEST(ledger_rows, row_that_no_event_was_written_from_is_told) {
+  static const char *const damages[] = {"UPDATE journal SET event = 'USAGE_DOUBLED' WHERE seq = 2",
+                                        "UPDATE journal SET budget = 'nobody' WHERE seq = 2",
+                                        "INSERT INTO journal_detail(seq, source) VALUES (2, 'rumour')"};
+  for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+    struct bed bed;
+    struct story story;
+    hg_error why = HG_ERROR_INIT;
+    bed_make(&bed);
+    struct hg_ledger *ledger = story_open(&bed, &story);
+    for (unsigned row = 0; row < 3; row++)
+      story_usage(&story, PAPERS, 10, "a task", false);
+    story_write(&story, ledger);
+    CHECK_EQ(sqlite3_exec(ledger->db, damages[i], NULL, NULL, NULL), SQLITE_OK);
+    unsigned taken = 0;
+    CHECK_EQ(hg_ledger_replay(ledger, 0, 10, count, &taken, &why), HG_ERR_STORE);
+    CHECK(strstr(why.text, "row 2 of the journal") != NULL);
+    CHECK_EQ(taken, 1);
+    CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+    story_end(&story);
+    bed_remove(&bed);
+  }
 }
