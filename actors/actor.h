@@ -36,7 +36,7 @@ enum hg_port {
   HG_PORT_SCHEDULER, // a client's way to the scheduler
   HG_PORT_RUNS,      // worker pool <-> clients (ROUTER)
   HG_PORT_WORKERS,   // worker pool <-> its threads
-  HG_PORT_AUDITS,    // gateway <-> persister
+  HG_PORT_LEDGER,    // gateway <-> persister: audits and replays
   HG_PORT_COUNT
 };
 

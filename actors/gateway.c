@@ -3,6 +3,7 @@
 
 #include "bus/frames.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define ASKED_MAX 1024 // commands from outside under way at once
@@ -22,6 +23,7 @@ struct asked {
 
 struct gateway {
   const struct hg_config *config;
+  char ledger_id[37];
   uint64_t next_id, next_number;
   struct asked asked[ASKED_MAX];
 };
@@ -170,10 +172,46 @@ static void ask_audit(struct gateway *gateway, hg_peer peer, uint64_t request, s
   struct hg_message ask;
   hg_message_init(&ask, HG_AUDIT);
   ask.as.audit.request = place->id;
-  hg_outbox_put(out, HG_PORT_AUDITS, 0, &ask);
+  hg_outbox_put(out, HG_PORT_LEDGER, 0, &ask);
+}
+
+static void replay(struct gateway *gateway, hg_peer peer, const struct hg_replay_message *question,
+                   struct hg_outbox *out) {
+  const struct asked *place = enter(gateway, HG_REPLAY, peer, question->request, out);
+  if (!place) return;
+  struct hg_message ask;
+  hg_message_init(&ask, HG_REPLAY);
+  ask.as.replay = *question;
+  ask.as.replay.request = place->id;
+  hg_outbox_put(out, HG_PORT_LEDGER, 0, &ask);
 }
 
 // ------------------------------------------------------------------------------------------------ answers
+
+// Each event as it was published, then how far the portion reached.
+static void report_replay(struct gateway *gateway, struct asked *asked, const struct hg_replayed_message *replayed,
+                          struct hg_outbox *out) {
+  const struct hg_names names = {gateway->ledger_id, gateway->config->budgets, gateway->config->budget_count};
+  struct hg_bytes events = replayed->events;
+  struct hg_message message;
+  size_t taken = 0;
+  for (; events.size && hg_frame_decode_next(events.data, events.size, &message, &taken) == HG_OK;
+       events = (struct hg_bytes){events.data + taken, events.size - (uint32_t)taken}) {
+    uint8_t frame[HG_OUTSIDE_FRAME_MAX];
+    const size_t size = hg_outside_encode_event(&message, &names, frame, sizeof frame);
+    assert(size);
+    hg_outbox_put_frame(out, HG_PORT_CONTROL, asked->peer, (struct hg_bytes){0},
+                        (struct hg_bytes){frame, (uint32_t)size});
+  }
+  hg_message_init(&message, HG_REPLAY_REPORT);
+  message.as.replay_report.request = asked->request;
+  message.as.replay_report.reached = replayed->reached;
+  message.as.replay_report.newest = replayed->newest;
+  message.as.replay_report.oldest = replayed->oldest;
+  message.as.replay_report.count = replayed->count;
+  reply(asked->peer, &message, out);
+  asked->kind = HG_NONE;
+}
 
 // The persister's answers go out as they are, under the number of the question.
 static void from_persister(struct gateway *gateway, struct hg_message message, struct hg_outbox *out) {
@@ -181,9 +219,15 @@ static void from_persister(struct gateway *gateway, struct hg_message message, s
   if (message.kind == HG_AUDIT_DIFFERENCE) request = &message.as.audit_difference.request;
   else if (message.kind == HG_AUDIT_REPORT) request = &message.as.audit_report.request;
   else if (message.kind == HG_COMMAND_DONE) request = &message.as.command_done.request;
+  else if (message.kind == HG_REPLAYED) request = &message.as.replayed.request;
   else return;
   struct asked *asked = find(gateway, HG_AUDIT, *request);
+  if (!asked) asked = find(gateway, HG_REPLAY, *request);
   if (!asked) return;
+  if (message.kind == HG_REPLAYED) {
+    report_replay(gateway, asked, &message.as.replayed, out);
+    return;
+  }
   *request = asked->request;
   reply(asked->peer, &message, out);
   if (message.kind != HG_AUDIT_DIFFERENCE) asked->kind = HG_NONE;
@@ -303,6 +347,7 @@ static void from_outside(struct gateway *gateway, const struct hg_envelope *in, 
   else if (message->kind == HG_CORRECT) correct(gateway, in->peer, &message->as.correct, out);
   else if (message->kind == HG_LIST_WAITING) list_waiting(gateway, in->peer, &message->as.list_waiting, out);
   else if (message->kind == HG_AUDIT) ask_audit(gateway, in->peer, message->as.audit.request, out);
+  else if (message->kind == HG_REPLAY) replay(gateway, in->peer, &message->as.replay, out);
   else answer(in->peer, 0, HG_ERR_PROTOCOL, out);
 }
 
@@ -345,7 +390,7 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
   if (in->port == HG_PORT_CONTROL) from_outside(gateway, in, out);
   else if (in->port == HG_PORT_TRACKER) from_tracker(gateway, &in->message, out);
   else if (in->port == HG_PORT_SCHEDULER) from_scheduler(gateway, &in->message, out);
-  else if (in->port == HG_PORT_AUDITS) from_persister(gateway, in->message, out);
+  else if (in->port == HG_PORT_LEDGER) from_persister(gateway, in->message, out);
   else if (in->message.kind == HG_STOP) hg_outbox_finish(out, HG_OK, NULL);
 }
 
@@ -356,10 +401,11 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   return HG_NEVER;
 }
 
-hg_err hg_gateway_new(const struct hg_config *config, struct hg_actor *out) {
+hg_err hg_gateway_new(const struct hg_config *config, const char *ledger_id, struct hg_actor *out) {
   struct gateway *gateway = calloc(1, sizeof *gateway);
   if (!gateway) return HG_ERR_NO_MEMORY;
   gateway->config = config;
+  snprintf(gateway->ledger_id, sizeof gateway->ledger_id, "%s", ledger_id);
   *out = (struct hg_actor){"hg-gateway", gateway, receive, flush, NULL, free};
   return HG_OK;
 }

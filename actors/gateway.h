@@ -2,7 +2,7 @@
 // ordinary client of tracker and scheduler for them, so that a stalled event bus never stalls a command. Audits are the
 // persister's.
 //
-// Hears: HG_PORT_CONTROL (outside frames), HG_PORT_TRACKER, HG_PORT_SCHEDULER and HG_PORT_AUDITS (answers),
+// Hears: HG_PORT_CONTROL (outside frames), HG_PORT_TRACKER, HG_PORT_SCHEDULER and HG_PORT_LEDGER (answers),
 // HG_PORT_LIFE (STOP).
 #ifndef HG_GATEWAY_H
 #define HG_GATEWAY_H
@@ -10,6 +10,7 @@
 #include "actors/actor.h"
 #include "config/config.h"
 
-hg_err hg_gateway_new(const struct hg_config *config, struct hg_actor *out); // `config` must outlive the actor
+hg_err hg_gateway_new(const struct hg_config *config, const char *ledger_id,
+                      struct hg_actor *out); // `config` must outlive the actor
 
 #endif

@@ -24,7 +24,7 @@ static void refuse(uint64_t request, hg_err err, const char *reason, struct hg_o
   done.as.command_done.request = request;
   done.as.command_done.error = (uint32_t)err;
   done.as.command_done.reason = hg_text_of(reason);
-  hg_outbox_put(out, HG_PORT_AUDITS, 0, &done);
+  hg_outbox_put(out, HG_PORT_LEDGER, 0, &done);
 }
 
 void hg_housekeeping_ask(struct hg_housekeeping *house, uint64_t request, const char *trouble, struct hg_outbox *out) {
@@ -48,7 +48,7 @@ static void tell_difference(const struct hg_housekeeping *house, const struct hg
   difference->stored = found->stored;
   difference->summed = found->summed;
   difference->text = hg_text_of(found->text);
-  hg_outbox_put(out, HG_PORT_AUDITS, 0, &message);
+  hg_outbox_put(out, HG_PORT_LEDGER, 0, &message);
 }
 
 static void answer(const struct hg_housekeeping *house, struct hg_outbox *out) {
@@ -63,7 +63,7 @@ static void answer(const struct hg_housekeeping *house, struct hg_outbox *out) {
   message.as.audit_report.permits = report->permits;
   message.as.audit_report.differences = report->differences;
   message.as.audit_report.live = true;
-  hg_outbox_put(out, HG_PORT_AUDITS, 0, &message);
+  hg_outbox_put(out, HG_PORT_LEDGER, 0, &message);
 }
 
 static void tell_tracker(const struct hg_housekeeping *house, const char *reason, struct hg_now now,

@@ -29,7 +29,18 @@ static hg_err fold(void *self, int64_t now_utc_us, uint32_t rows, uint64_t *fold
   return hg_ledger_fold(self, now_utc_us, rows, folded, more, why);
 }
 
+static hg_err replay(void *self, uint64_t after, uint32_t rows, hg_ledger_take *take, void *taker, hg_error *why) {
+  return hg_ledger_replay(self, after, rows, take, taker, why);
+}
+
 struct hg_store hg_ledger_store(struct hg_ledger *ledger, bool folds) {
-  return (struct hg_store){ledger,     write_events, recover, checkpoint,
-                           find_usage, find_permit,  audit,   folds ? fold : NULL};
+  return (struct hg_store){.self = ledger,
+                           .write = write_events,
+                           .recover = recover,
+                           .checkpoint = checkpoint,
+                           .find_usage = find_usage,
+                           .find_permit = find_permit,
+                           .audit = audit,
+                           .fold = folds ? fold : NULL,
+                           .replay = replay};
 }

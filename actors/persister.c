@@ -2,6 +2,7 @@
 #include "actors/persister.h"
 
 #include "actors/housekeeping.h"
+#include "actors/replays.h"
 #include "bus/frames.h"
 
 #include <inttypes.h>
@@ -47,6 +48,7 @@ struct persister {
   int64_t retry_at, retry_after_us;
   int64_t tell_at, idle_at;
   struct hg_housekeeping house;
+  struct hg_replays replays;
   hg_error why;                       // of the newest failure
   char reason[HG_ERROR_TEXT_MAX + 1]; // of the trouble, as it is told
 };
@@ -131,9 +133,11 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
     keep(persister, in, out);
   } else if (in->message.kind == HG_FIND_USAGE || in->message.kind == HG_FIND_PERMIT) {
     keep_find(persister, &in->message);
-  } else if (in->port == HG_PORT_AUDITS && in->message.kind == HG_AUDIT) {
+  } else if (in->port == HG_PORT_LEDGER && in->message.kind == HG_AUDIT) {
     const char *trouble = persister->degraded ? persister->reason : NULL;
     hg_housekeeping_ask(&persister->house, in->message.as.audit.request, trouble, out);
+  } else if (in->port == HG_PORT_LEDGER && in->message.kind == HG_REPLAY) {
+    hg_replays_ask(&persister->replays, &in->message.as.replay, persister->degraded ? persister->reason : NULL, out);
   } else if (in->message.kind == HG_STOP) {
     persister->stopping = true;
     persister->stop_now = in->message.as.stop.now;
@@ -284,6 +288,12 @@ static int64_t keep_house(struct persister *persister, bool idle, struct hg_now 
   return wake;
 }
 
+static int64_t replay(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
+  if (persister->stopping) hg_replays_stop(&persister->replays, HG_ERR_CLOSED, hg_err_text(HG_ERR_CLOSED), out);
+  else if (persister->degraded) hg_replays_stop(&persister->replays, HG_ERR_STORE, persister->reason, out);
+  return hg_replays_turn(&persister->replays, persister->durable, out) ? now.monotonic_us : HG_NEVER;
+}
+
 static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   struct persister *persister = self;
   const bool idle = persister->waiting == 0;
@@ -296,6 +306,8 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
     persister->tell_at = now.monotonic_us + TELL_EVERY_US;
   }
   int64_t wake = keep_house(persister, idle, now, out);
+  const int64_t replay_at = replay(persister, now, out);
+  if (replay_at < wake) wake = replay_at;
   if (!persister->degraded) persister->failures = 0; // all that a turn does has gone well
   if (persister->stopping && (!persister->degraded || persister->given_up || persister->stop_now)) {
     tell(persister, HG_PORT_COMMITTED, out);
@@ -319,6 +331,7 @@ hg_err hg_persister_new(struct hg_store store, uint64_t last_seq, struct hg_acto
   persister->durable = last_seq;
   persister->idle_at = HG_NEVER;
   hg_housekeeping_init(&persister->house, &persister->store);
+  hg_replays_init(&persister->replays, &persister->store);
   persister->why = (hg_error)HG_ERROR_INIT;
   *out = (struct hg_actor){"hg-persister", persister, receive, flush, NULL, destroy};
   return HG_OK;

@@ -7,7 +7,7 @@
 //
 // When it has time it keeps house (housekeeping.h).
 //
-// Hears: HG_PORT_FACTS (FACTS, FIND_USAGE, FIND_PERMIT), HG_PORT_AUDITS (AUDIT), HG_PORT_LIFE (STOP).
+// Hears: HG_PORT_FACTS (FACTS, FIND_USAGE, FIND_PERMIT), HG_PORT_LEDGER (AUDIT), HG_PORT_LIFE (STOP).
 #ifndef HG_PERSISTER_H
 #define HG_PERSISTER_H
 
@@ -26,6 +26,7 @@ struct hg_store {
   // One portion each; NULL: it has none.
   hg_err (*audit)(void *self, bool anew, uint32_t rows, struct hg_audit_report *out, bool *done, hg_error *why);
   hg_err (*fold)(void *self, int64_t now_utc_us, uint32_t rows, uint64_t *folded, bool *more, hg_error *why);
+  hg_err (*replay)(void *self, uint64_t after, uint32_t rows, hg_ledger_take *take, void *taker, hg_error *why);
 };
 
 // `last_seq`: the newest event that is stored already.

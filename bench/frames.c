@@ -53,8 +53,11 @@ static hg_err find_no_permit(void *self, uint64_t permit, struct hg_ended_permit
   return HG_OK;
 }
 
-static const struct hg_store nothing = {
-    NULL, write_nothing, recover_nothing, checkpoint_nothing, find_no_usage, find_no_permit, NULL, NULL};
+static const struct hg_store nothing = {.write = write_nothing,
+                                        .recover = recover_nothing,
+                                        .checkpoint = checkpoint_nothing,
+                                        .find_usage = find_no_usage,
+                                        .find_permit = find_no_permit};
 
 // ---------------------------------------------------------------------------------------------- Headgate
 

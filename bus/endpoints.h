@@ -41,7 +41,7 @@ enum hg_side { HG_BIND, HG_CONNECT };
   ROW(TRACKER, DECISIONS, DEALER, BIND, "inproc://decisions", HG_PEER_SIDE)                                            \
   ROW(SCHEDULER, CLIENTS, ROUTER, BIND, "inproc://scheduler", HG_ACTOR_SIDE)                                           \
   ROW(PERSISTER, FACTS, DEALER, BIND, "inproc://facts", HG_PEER_SIDE)                                                  \
-  ROW(PERSISTER, AUDITS, DEALER, BIND, "inproc://audits", HG_PEER_SIDE)                                                \
+  ROW(PERSISTER, LEDGER, DEALER, BIND, "inproc://ledger", HG_PEER_SIDE)                                                \
   ROW(EVENT_BUS, COMMITTED, PULL, BIND, "inproc://committed", HG_BUS_SIDE)                                             \
   ROW(EVENT_BUS, EVENTS, XPUB, BIND, HG_EVENTS_INSIDE, HG_OUTSIDE_EVENTS)                                              \
   ROW(GATEWAY, CONTROL, ROUTER, BIND, NULL, HG_OUTSIDE_COMMANDS)                                                       \
@@ -50,7 +50,7 @@ enum hg_side { HG_BIND, HG_CONNECT };
   ROW(PERSISTER, COMMITTED, PUSH, CONNECT, "inproc://committed", HG_BUS_SIDE)                                          \
   ROW(GATEWAY, TRACKER, DEALER, CONNECT, "inproc://tracker", HG_CLIENT_SIDE)                                           \
   ROW(GATEWAY, SCHEDULER, DEALER, CONNECT, "inproc://scheduler", HG_CLIENT_SIDE)                                       \
-  ROW(GATEWAY, AUDITS, DEALER, CONNECT, "inproc://audits", HG_PEER_SIDE)
+  ROW(GATEWAY, LEDGER, DEALER, CONNECT, "inproc://ledger", HG_PEER_SIDE)
 
 // The worker pool comes later than the others, at the first hg_run.
 #define HG_WORKER_POOL_ENDPOINTS(ROW)                                                                                  \

@@ -177,7 +177,8 @@ def control(where):
         socket.connect(endpoint)
 
         def receive():
-            return checked(msgpack.unpackb(socket.recv()), "commands")
+            message = msgpack.unpackb(socket.recv())
+            return checked(message, "events" if "payload" in message else "commands")
 
         def ask(command):
             socket.send(command if isinstance(command, bytes) else msgpack.packb(checked(command, "commands")))
@@ -214,6 +215,50 @@ def test_commands_and_their_answers():
             kind, refused = answer("STATUS", 9, budget="nobody")
             equal((kind, refused["error"] > 0), ("COMMAND_DONE", True))
             equal((answer("STATUS", 10)[1]["totalUsed"], answer("STATUS", 11)[1]["hardLimit"]), (15, 2000))
+
+
+def replay(control, topics="", credit=0, after=0):
+    """All that the journal has now, a portion after the other."""
+    ask, receive = control
+    events, request = [], 100
+    while True:
+        found = ask({"v": 1, "type": "REPLAY", "request": request, "after": after, "topics": topics, "credit": credit})
+        portion = []
+        while found["type"] != "REPLAY_REPORT":
+            portion.append(found)
+            found = receive()
+        equal((found["request"], found["count"], found["oldest"]), (request, len(portion), 0))
+        assert len(portion) <= (credit or 256) and after <= found["reached"] <= found["newest"], found
+        assert not portion or portion[-1]["seq"] <= found["reached"], (portion[-1], found)
+        events += portion
+        if found["reached"] == found["newest"]:
+            return events
+        assert found["reached"] > after, found
+        after, request = found["reached"], request + 1
+
+
+def test_what_was_missed_is_told_again_as_it_was():
+    with place(limit=1000) as here:
+        first = Runtime(here.config)
+        with subscriber(events_endpoint(here), "") as receive:
+            first_heartbeat(receive)
+            a_story(here, first)
+            first.end()
+            events = heard(receive, "RUNTIME_STOPPED")
+        with runtime(here.config) as second, control(here) as line:
+            for number in range(600):
+                second.tell(f"record 1 {number}")
+            told = replay(line, credit=7)
+            equal([event["seq"] for event in told], list(range(1, len(told) + 1)))
+            assert len(told) > 600, len(told)
+            at = events[0]["seq"] - 1
+            for once, again in zip(events, told[at:]):
+                equal(json.dumps(again), json.dumps(once))  # in the order of its fields, too
+            equal(replay(line)[:len(told)], told)
+            equal(replay(line, topics="TOKENS_,USAGE_CORR"),
+                  [event for event in told if event["type"].startswith(("TOKENS_", "USAGE_CORRECTED"))])
+            equal(replay(line, topics="NOTHING"), [])
+            equal(replay(line, after=len(told) - 3)[:3], told[-3:])
 
 
 def test_commands_are_read_as_the_page_says():

@@ -74,8 +74,13 @@ static hg_err store_audit(void *self, bool anew, uint32_t rows, struct hg_audit_
 }
 
 struct hg_store hg_sim_store(struct hg_sim *sim) {
-  return (struct hg_store){
-      sim, store_write, store_recover, store_checkpoint, store_find_usage, store_find_permit, store_audit, NULL};
+  return (struct hg_store){.self = sim,
+                           .write = store_write,
+                           .recover = store_recover,
+                           .checkpoint = store_checkpoint,
+                           .find_usage = store_find_usage,
+                           .find_permit = store_find_permit,
+                           .audit = store_audit};
 }
 
 void hg_sim_fail_somehow(struct hg_sim *sim) {

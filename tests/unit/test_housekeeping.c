@@ -76,8 +76,12 @@ static void turn(struct scene *scene, int64_t later_us) {
 static void begin(struct scene *scene) {
   *scene = (struct scene){.store.found = {.seq = 70, .rows = 66, .permits = 11}};
   scene->persister.now = (struct hg_now){START_US, 2000000};
-  const struct hg_store store = {&scene->store, pretend_write, pretend_recover, pretend_checkpoint,
-                                 NULL,          NULL,          pretend_audit,   pretend_fold};
+  const struct hg_store store = {.self = &scene->store,
+                                 .write = pretend_write,
+                                 .recover = pretend_recover,
+                                 .checkpoint = pretend_checkpoint,
+                                 .audit = pretend_audit,
+                                 .fold = pretend_fold};
   CHECK_EQ(hg_persister_new(store, 0, &scene->persister.actor), HG_OK);
   turn(scene, 0);
 }
@@ -99,7 +103,7 @@ static void ask(struct scene *scene, uint64_t request) {
   struct hg_message message;
   hg_message_init(&message, HG_AUDIT);
   message.as.audit.request = request;
-  hg_test_send(&scene->persister, HG_PORT_AUDITS, 0, &message);
+  hg_test_send(&scene->persister, HG_PORT_LEDGER, 0, &message);
 }
 
 static struct hg_message expect_audited(struct scene *scene) {
@@ -113,7 +117,7 @@ static struct hg_message expect_audited(struct scene *scene) {
 }
 
 static void expect_refused(struct scene *scene, uint64_t request, hg_err err) {
-  const struct hg_message done = hg_test_expect(&scene->persister, HG_PORT_AUDITS, 0, HG_COMMAND_DONE);
+  const struct hg_message done = hg_test_expect(&scene->persister, HG_PORT_LEDGER, 0, HG_COMMAND_DONE);
   CHECK_EQ(done.as.command_done.request, request);
   CHECK_EQ(done.as.command_done.error, err);
   CHECK(done.as.command_done.reason.size > 0);
@@ -157,7 +161,7 @@ TEST(housekeeping, audits_once_after_the_start_between_commits) {
   CHECK_EQ(told.as.audited.differences, 0);
   CHECK_EQ(told.as.audited.lasted_us, 830);
   CHECK_EQ(told.as.audited.reason.size, 0);
-  CHECK(hg_test_is_silent(&scene.persister, HG_PORT_AUDITS));
+  CHECK(hg_test_is_silent(&scene.persister, HG_PORT_LEDGER));
   for (int i = 0; i < 100; i++)
     turn(&scene, 1000000);
   CALLS(&scene, "fff"); // and then a pass over old rows
@@ -243,18 +247,18 @@ TEST(housekeeping, whoever_asks_is_answered_under_load) {
     turn(&scene, 10);
   }
   CALLS(&scene, "wawpwp"); // the commit first, and one portion
-  struct hg_message told = hg_test_expect(&scene.persister, HG_PORT_AUDITS, 0, HG_AUDIT_DIFFERENCE);
+  struct hg_message told = hg_test_expect(&scene.persister, HG_PORT_LEDGER, 0, HG_AUDIT_DIFFERENCE);
   const struct hg_audit_difference_message *difference = &told.as.audit_difference;
   CHECK_EQ(difference->request, 42);
   CHECK(hg_text_equal(difference->check, hg_text_of("used")) &&
         hg_text_equal(difference->subject, hg_text_of("papers")));
   CHECK_EQ(difference->stored, 12);
   CHECK_EQ(difference->summed, 7);
-  told = hg_test_expect(&scene.persister, HG_PORT_AUDITS, 0, HG_AUDIT_DIFFERENCE);
+  told = hg_test_expect(&scene.persister, HG_PORT_LEDGER, 0, HG_AUDIT_DIFFERENCE);
   CHECK_EQ(told.as.audit_difference.permit, 255);
   CHECK_EQ(told.as.audit_difference.seq, 9);
   CHECK_EQ(told.as.audit_difference.summed, -1);
-  told = hg_test_expect(&scene.persister, HG_PORT_AUDITS, 0, HG_AUDIT_REPORT);
+  told = hg_test_expect(&scene.persister, HG_PORT_LEDGER, 0, HG_AUDIT_REPORT);
   CHECK_EQ(told.as.audit_report.request, 42);
   CHECK_EQ(told.as.audit_report.seq, 70);
   CHECK_EQ(told.as.audit_report.permits, 11);
@@ -277,7 +281,7 @@ TEST(housekeeping, a_question_takes_the_place_of_our_own_audit) {
   for (int i = 0; i < PORTIONS; i++)
     turn(&scene, 0);
   CALLS(&scene, "apapp");
-  CHECK_EQ(hg_test_expect(&scene.persister, HG_PORT_AUDITS, 0, HG_AUDIT_REPORT).as.audit_report.request, 7);
+  CHECK_EQ(hg_test_expect(&scene.persister, HG_PORT_LEDGER, 0, HG_AUDIT_REPORT).as.audit_report.request, 7);
   CHECK_EQ(scene.store.begun, 2);
   (void)expect_audited(&scene);
   CHECK(hg_test_is_silent(&scene.persister, HG_PORT_FACTS));

@@ -74,9 +74,12 @@ struct scene {
 static void begin(struct scene *scene) {
   *scene = (struct scene){.store = {.stored = ACKNOWLEDGED, .reason = "trouble"}, .seq = ACKNOWLEDGED};
   scene->persister.now = (struct hg_now){1000000, 2000000};
-  const struct hg_store store = {
-      &scene->store, pretend_write, pretend_recover, pretend_checkpoint, pretend_find_usage, pretend_find_permit,
-      NULL,          NULL};
+  const struct hg_store store = {.self = &scene->store,
+                                 .write = pretend_write,
+                                 .recover = pretend_recover,
+                                 .checkpoint = pretend_checkpoint,
+                                 .find_usage = pretend_find_usage,
+                                 .find_permit = pretend_find_permit};
   CHECK_EQ(hg_persister_new(store, ACKNOWLEDGED, &scene->persister.actor), HG_OK);
 }
 
