@@ -202,8 +202,11 @@ static hg_err look(struct hg_link *link, bool *has_input) {
   int events = 0;
   size_t size = sizeof events;
   link->unsure = true;
-  if (zmq_getsockopt(link->socket, ZMQ_EVENTS, &events, &size) != 0)
-    return errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
+  int failed;
+  do
+    failed = zmq_getsockopt(link->socket, ZMQ_EVENTS, &events, &size);
+  while (failed && errno == EINTR);
+  if (failed) return errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
   link->unsure = *has_input = events & ZMQ_POLLIN;
   return HG_OK;
 }

@@ -40,10 +40,11 @@ static hg_err check_kind(const char *path, hg_error *why) {
 }
 
 // In place of a file name that SQLite gives a meaning of its own (":memory:", "file:...").
-static int open_file(const char *path, sqlite3 **out) {
+static int open_file(const char *path, bool shared_readers, sqlite3 **out) {
   char *name = sqlite3_mprintf("%s%s", path[0] == '/' ? "" : "./", path);
   if (!name) return SQLITE_NOMEM;
-  const int code = sqlite3_open_v2(name, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, hg_wal_buffer_vfs());
+  const char *vfs = shared_readers ? NULL : hg_wal_buffer_vfs(); // it must be the only one that writes
+  const int code = sqlite3_open_v2(name, out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs);
   sqlite3_free(name);
   return code;
 }
@@ -172,7 +173,7 @@ hg_err hg_database_open(const char *path, bool shared_readers, sqlite3 **out, bo
   sqlite3 *db = NULL;
   hg_err err = check_kind(path, why);
   if (err != HG_OK) return err;
-  if (open_file(path, &db) == SQLITE_OK) err = prepare_connection(db, shared_readers, is_empty, why);
+  if (open_file(path, shared_readers, &db) == SQLITE_OK) err = prepare_connection(db, shared_readers, is_empty, why);
   else if (db) {
     const char *said = strerrordesc_np(sqlite3_system_errno(db));
     err = hg_fail(why, HG_ERR_STORE, "cannot open ledger \"%s\": %s; check who may write to it and its directory", path,

@@ -92,8 +92,10 @@ static uint16_t offset_of(const struct hg_kind_info *info, const char *name) {
   return 0;
 }
 
-static bool has_column(sqlite3 *db, const char *table, const char *name) {
-  return sqlite3_table_column_metadata(db, "main", table, name, NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+static hg_err has_column(sqlite3 *db, const char *table, const char *name, bool *out, hg_error *why) {
+  const int code = sqlite3_table_column_metadata(db, "main", table, name, NULL, NULL, NULL, NULL, NULL);
+  *out = code == SQLITE_OK;
+  return *out || code == SQLITE_ERROR ? HG_OK : hg_sql_fail(db, why, "look for a column of the journal");
 }
 
 // A field belongs to the tables that have a column of its name: seq to both, the others to one.
@@ -103,7 +105,10 @@ static hg_err find_columns(sqlite3 *db, struct hg_ledger_kind *kind, hg_error *w
     bool found = false;
     for (unsigned table = 0; table < HG_TABLES; table++) {
       struct hg_ledger_part *part = &kind->parts[table];
-      if (!has_column(db, tables[table], field->name)) continue;
+      bool is_there;
+      const hg_err err = has_column(db, tables[table], field->name, &is_there, why);
+      if (err != HG_OK) return err;
+      if (!is_there) continue;
       assert(part->count < HG_LEDGER_COLUMNS);
       part->columns[part->count] = column_of(field);
       if (!part->columns[part->count++].may_be_null) part->short_count = part->count;

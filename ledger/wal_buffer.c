@@ -22,7 +22,7 @@ static struct wal *wal_of(sqlite3_file *file) {
   return (struct wal *)file;
 }
 
-// What could not be written waits on: SQLite may count on it.
+// What could not be written waits on: SQLite may go on with the transaction.
 static int flush(struct wal *wal) {
   if (wal->size == 0) return SQLITE_OK;
   const int code = wal->below->pMethods->xWrite(wal->below, wal->waiting, wal->size, wal->at);
@@ -30,10 +30,18 @@ static int flush(struct wal *wal) {
   return code;
 }
 
+// As SQLite rolls back what a write or a sync fails for, what could not be written is forgotten: it must not stand in
+// the way of a recovery, nor come true by it.
+static int flush_or_drop(struct wal *wal) {
+  const int code = flush(wal);
+  wal->size = 0;
+  return code;
+}
+
 static int wal_write(sqlite3_file *file, const void *from, int size, sqlite3_int64 at) {
   struct wal *wal = wal_of(file);
   if (at != wal->at + wal->size || size > HG_WAL_BUFFER_BYTES - wal->size) {
-    const int code = flush(wal);
+    const int code = flush_or_drop(wal);
     if (code != SQLITE_OK) return code;
     wal->at = at;
   }
@@ -59,7 +67,7 @@ static int wal_truncate(sqlite3_file *file, sqlite3_int64 size) {
 
 static int wal_sync(sqlite3_file *file, int flags) {
   struct wal *wal = wal_of(file);
-  const int code = flush(wal);
+  const int code = flush_or_drop(wal);
   return code == SQLITE_OK ? wal->below->pMethods->xSync(wal->below, flags) : code;
 }
 

@@ -10,8 +10,8 @@
 #define HEAD_FIELD(type, name, doc)                                                                                    \
   { HG_FIELD_##type, (uint16_t)offsetof(struct hg_message, as.head.name), sizeof(#name) - 1, #name, #name, doc }
 #define HEAD_FIELDS                                                                                                    \
-  HEAD_FIELD(u64, seq, "the journal row; nil: not journalled"),                                                        \
-      HEAD_FIELD(u64, prev, "the newest earlier row of the same type, 0: none; nil: not journalled"),                  \
+  HEAD_FIELD(u64, seq, "the journal row; null: not journalled"),                                                        \
+      HEAD_FIELD(u64, prev, "the newest earlier row of the same type, 0: none; null: not journalled"),                  \
       HEAD_FIELD(time, at, "when, microseconds since 1970-01-01 UTC"), HEAD_FIELD(budget, budget, "which budget")
 #define HEAD_COUNT 4
 

@@ -139,3 +139,24 @@ TEST(power_vfs, full_disk_takes_nothing_and_loses_nothing) {
   end(&bed, &story);
   hg_power_end();
 }
+
+TEST(power_vfs, full_disk_is_recovered_from_by_cutting_off_the_wal) {
+  struct bed bed;
+  struct story story;
+  struct hg_ledger *ledger = begin(&bed, &story, 1);
+  hg_error why = HG_ERROR_INIT;
+  uint64_t stored = 0;
+  tell(&story, ledger, 5);
+  CHECK_EQ(hg_ledger_recover(ledger, &stored, &why), HG_OK); // all is in the database
+  tell(&story, ledger, 1);                                   // its pages are in the database already
+  hg_power()->is_full = true;
+  for (unsigned i = 0; i < 100; i++)
+    story_usage(&story, PAPERS, 1, "a task", true);
+  CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_BUSY);
+  CHECK_EQ(hg_ledger_recover(ledger, &stored, &why), HG_OK);
+  CHECK_EQ(stored, 6);
+  hg_power_heal();
+  CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
+  end(&bed, &story);
+  hg_power_end();
+}
