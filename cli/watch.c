@@ -1,10 +1,13 @@
-// headgate watch: follows the events of a runtime, says on stderr what it does not hear, and ends quietly.
+// headgate watch: follows the events of a runtime, has told again what it missed, says on stderr what it does not hear,
+// and ends quietly.
 #include "cli/cli.h"
 
 #include "bus/endpoints.h"
 #include "bus/frames.h"
+#include "cli/catch_up.h"
 #include "cli/control.h"
 #include "cli/event_line.h"
+#include "cli/options.h"
 #include "config/suggest.h"
 
 #include <errno.h>
@@ -21,20 +24,27 @@
 #define FIND_WITHIN_US 2000000
 #define TOPIC_TEXT 64
 
-static const char usage[] = "usage: headgate watch [ENDPOINT | --config FILE | --ledger FILE] [--topics A,B] [--json]\n"
-                            "Follows the events of a runtime until Ctrl-C, or until the runtime that was found ends.\n"
-                            "  ENDPOINT        ipc://PATH or tcp://HOST:PORT; followed over restarts\n"
-                            "  --config FILE   finds the runtime (default: " HG_CLI_CONFIG_FILE ")\n"
-                            "  --ledger FILE   finds a run that was started with --limit\n"
-                            "  --topics A,B    these events only (headgate describe --markdown names them)\n"
-                            "  --json          one line of JSON an event\n";
+static const char usage[] =
+    "usage: headgate watch [ENDPOINT | --config FILE | --ledger FILE] [--topics A,B] [--from SEQ]\n"
+    "                      [--json]\n"
+    "Follows the events of a runtime until Ctrl-C, or until the runtime that was found ends.\n"
+    "  ENDPOINT        ipc://PATH or tcp://HOST:PORT; followed over restarts\n"
+    "  --config FILE   finds the runtime (default: " HG_CLI_CONFIG_FILE ")\n"
+    "  --ledger FILE   finds a run that was started with --limit\n"
+    "  --topics A,B    these events only (headgate describe --markdown names them)\n"
+    "  --from SEQ      begins with this row of the journal (1: the first); not with an ENDPOINT\n"
+    "  --json          one line of JSON an event\n";
 
 // Signal handlers can reach nothing else.
 static volatile sig_atomic_t interrupted;
 
 struct watch {
   char endpoint[HG_PATH_MAX + 8];
-  bool found; // through a configuration or a ledger: ends with the runtime
+  char control[HG_PATH_MAX + 8]; // where it has missed events told again; empty: nowhere
+  void *context;
+  uint64_t from;      // 0: from now on
+  const char *topics; // NULL: all
+  bool found;         // through a configuration or a ledger: ends with the runtime
   bool json;
   bool wanted[HG_EVENT_KINDS]; // to print
   bool by_topic;               // not all
@@ -43,6 +53,7 @@ struct watch {
   bool live, silence_told;
   char ledger_id[64];            // of the runtime heard last
   uint64_t last[HG_EVENT_KINDS]; // newest seq of each topic
+  uint64_t newest;               // of all
   bool ended;                    // the runtime said that it stops
 };
 
@@ -65,6 +76,7 @@ static void catch_signals(void) {
 static void forget(struct watch *watch, const char *ledger_id) {
   snprintf(watch->ledger_id, sizeof watch->ledger_id, "%s", ledger_id);
   memset(watch->last, 0, sizeof watch->last);
+  watch->newest = 0;
 }
 
 // Tells when the last event of the topic that was seen is not the one before this one. The ledger's id is read only
@@ -94,24 +106,66 @@ static void hear(struct watch *watch) {
   watch->silence_told = false;
 }
 
+static void show(const struct watch *watch, const char *json) {
+  char line[HG_EVENT_LINE_MAX];
+  if (watch->json) puts(json);
+  else if (hg_event_line(json, line, sizeof line)) puts(line);
+}
+
+static void take_again(void *self, const uint8_t *frame, size_t size) {
+  struct watch *watch = self;
+  char json[2 * HG_OUTSIDE_FRAME_MAX];
+  struct hg_event_envelope envelope;
+  if (hg_outside_read_envelope(frame, size, &envelope) != HG_OK || !hg_outside_to_json(frame, size, json, sizeof json))
+    return;
+  const struct hg_kind_info *info = hg_kind_by_name(envelope.type);
+  if (info && info->is_event) watch->last[(unsigned)info->kind - HG_EVENT_FIRST] = envelope.seq;
+  if (envelope.seq > watch->newest) watch->newest = envelope.seq;
+  show(watch, json);
+}
+
+static void catch_up(struct watch *watch, struct hg_catch_up wanted) {
+  hg_error why = HG_ERROR_INIT;
+  uint64_t oldest = 0;
+  if (hg_catch_up(watch->context, watch->control, wanted, take_again, watch, &oldest, &why) != HG_OK)
+    fprintf(stderr, "headgate watch: %s\n", why.text);
+  else if (oldest) fprintf(stderr, "headgate watch: rows before %llu are no longer kept\n", (unsigned long long)oldest);
+}
+
+// What came before this event and was not heard is told first. Who hears all topics sees it in the rows, who chose some
+// in the rows of each.
+static void repair(struct watch *watch, unsigned topic, const char *name, const struct hg_event_envelope *envelope) {
+  if (!watch->control[0] || !envelope->seq) return;
+  const uint64_t last = watch->by_topic ? watch->last[topic] : watch->newest;
+  const uint64_t before = watch->by_topic ? envelope->prev : envelope->seq - 1;
+  if (last == 0 || before <= last) return;
+  catch_up(watch, (struct hg_catch_up){last, envelope->seq, watch->by_topic ? name : ""});
+}
+
 static void take(struct watch *watch, const uint8_t *frame, size_t size) {
-  char json[2 * HG_OUTSIDE_FRAME_MAX], line[HG_EVENT_LINE_MAX], name[TOPIC_TEXT];
+  char json[2 * HG_OUTSIDE_FRAME_MAX], name[TOPIC_TEXT];
   struct hg_event_envelope envelope;
   if (hg_outside_read_envelope(frame, size, &envelope) != HG_OK ||
       !hg_outside_to_json(frame, size, json, sizeof json)) {
     fprintf(stderr, "headgate watch: passed over a frame that is not an event\n");
     return;
   }
+  const bool first = !watch->live;
   hear(watch);
+  if (first && watch->from)
+    catch_up(watch, (struct hg_catch_up){watch->from - 1, 0, watch->topics ? watch->topics : ""});
   const struct hg_kind_info *info = hg_kind_by_name(envelope.type);
   const bool known = info && info->is_event; // events of a newer version are printed all the same
   const unsigned topic = known ? (unsigned)info->kind - HG_EVENT_FIRST : 0;
   hg_text_copy(name, sizeof name, envelope.type);
-  if (known && info->kind != HG_HEARTBEAT) check_gap(watch, topic, name, &envelope, json);
   if (known && info->kind == HG_RUNTIME_STOPPED) watch->ended = true;
+  if (known && watch->control[0] && envelope.seq && envelope.seq <= watch->last[topic])
+    return; // was told by the journal
+  if (known) repair(watch, topic, name, &envelope);
+  if (envelope.seq > watch->newest) watch->newest = envelope.seq;
+  if (known && info->kind != HG_HEARTBEAT) check_gap(watch, topic, name, &envelope, json);
   if (known ? !watch->wanted[topic] : watch->by_topic) return;
-  if (watch->json) puts(json);
-  else if (hg_event_line(json, line, sizeof line)) puts(line);
+  show(watch, json);
 }
 
 // All that waits.
@@ -190,17 +244,16 @@ static hg_err subscribe(struct watch *watch) {
 }
 
 static int run(struct watch *watch) {
-  void *context = NULL;
   const struct hg_link_limits limits = {HG_EVENTS_HWM, HG_EVENTS_HWM, HG_OUTSIDE_FRAME_MAX};
   int code = HG_EXIT_USAGE;
   catch_signals();
-  hg_err err = hg_context_new(&context);
-  if (err == HG_OK) err = hg_link_open(context, HG_SUB, limits, &watch->link);
+  hg_err err = hg_context_new(&watch->context);
+  if (err == HG_OK) err = hg_link_open(watch->context, HG_SUB, limits, &watch->link);
   if (err == HG_OK) err = subscribe(watch);
   if (err == HG_OK && (err = hg_link_connect(&watch->link, watch->endpoint)) == HG_OK) code = follow(watch);
   else fprintf(stderr, "headgate watch: cannot connect to \"%s\": %s\n", watch->endpoint, hg_err_text(err));
   hg_link_close(&watch->link);
-  if (context) hg_context_destroy(context);
+  if (watch->context) hg_context_destroy(watch->context);
   return code;
 }
 
@@ -213,8 +266,10 @@ static hg_err find(struct watch *watch, const char *config, const char *ledger, 
   const int64_t deadline = hg_clock_now().monotonic_us + FIND_WITHIN_US;
   while ((err = hg_site_holder(&site, &holder)) == HG_ERR_BUSY && hg_clock_now().monotonic_us < deadline)
     poll(NULL, 0, TURN_US / 10000);
-  if (err == HG_OK) snprintf(watch->endpoint, sizeof watch->endpoint, "%s", holder.events);
-  else hg_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", site.config->ledger_path);
+  if (err == HG_OK) {
+    snprintf(watch->endpoint, sizeof watch->endpoint, "%s", holder.events);
+    snprintf(watch->control, sizeof watch->control, "%s", holder.control);
+  } else hg_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", site.config->ledger_path);
   watch->found = true;
   hg_site_close(&site);
   return err == HG_OK ? HG_OK : HG_ERR_NO_RUNTIME;
@@ -237,6 +292,7 @@ static hg_err refuse_topic(struct hg_text name, hg_error *why) {
 // NULL: all but the beat.
 static hg_err want(struct watch *watch, const char *topics, hg_error *why) {
   watch->by_topic = topics != NULL;
+  watch->topics = topics;
   for (unsigned i = 0; i < HG_EVENT_KINDS; i++)
     watch->wanted[i] = !topics && HG_EVENT_FIRST + i != HG_HEARTBEAT;
   while (topics) {
@@ -252,6 +308,8 @@ static hg_err want(struct watch *watch, const char *topics, hg_error *why) {
 
 static hg_err locate(struct watch *watch, const char *endpoint, const char *config, const char *ledger, hg_error *why) {
   if (!endpoint) return find(watch, config, ledger, why);
+  if (watch->from)
+    return hg_fail(why, HG_ERR_INVALID, "--from asks the runtime itself: name its --config or --ledger, no endpoint");
   if (config || ledger) return hg_fail(why, HG_ERR_INVALID, "give an endpoint or a file that leads to one, not both");
   if (strncmp(endpoint, "ipc://", 6) != 0 && strncmp(endpoint, "tcp://", 6) != 0)
     return hg_fail(why, HG_ERR_INVALID, "\"%.100s\" is not an endpoint: ipc://PATH or tcp://HOST:PORT", endpoint);
@@ -268,14 +326,14 @@ int hg_cli_watch(int argc, char **argv) {
                                           {"from", required_argument, NULL, 'f'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
-  const char *config = NULL, *ledger = NULL, *topics = NULL;
+  const char *config = NULL, *ledger = NULL, *topics = NULL, *from = NULL;
   bool json = false;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'c') config = optarg;
     else if (option == 'l') ledger = optarg;
     else if (option == 't') topics = optarg;
     else if (option == 'j') json = true;
-    else if (option == 'f') return say(HG_EXIT_USAGE, "--from is not in this version: events are followed from now on");
+    else if (option == 'f') from = optarg;
     else return hg_cli_usage(usage, option == 'h');
   }
   if (argc - optind > 1) {
@@ -284,6 +342,10 @@ int hg_cli_watch(int argc, char **argv) {
   }
   struct watch watch = {.json = json};
   hg_error why = HG_ERROR_INIT;
+  unsigned long first = 0;
+  if (from && !hg_cli_parse_whole(from, 1, INT64_MAX, &first))
+    return say(HG_EXIT_USAGE, "--from takes the number of a row of the journal, from 1 on");
+  watch.from = first;
   hg_err err = want(&watch, topics, &why);
   if (err == HG_OK) err = locate(&watch, optind < argc ? argv[optind] : NULL, config, ledger, &why);
   return err == HG_OK ? run(&watch) : hg_cli_exit("watch", &why);

@@ -143,9 +143,37 @@ def test_watch_says_when_nothing_is_heard():
             equal(follower.end(signal.SIGINT), 0)
 
 
+def test_watch_begins_with_an_earlier_row():
+    with place() as here:
+        first = Runtime(here.config)
+        first.tell(*(f"record {number} first" for number in range(1, 400)))
+        first.end()
+        with runtime(here.config) as served:
+            served.tell("record 7 second")
+            with watch("--config", here.config, "--json", "--from", "1") as all_rows, \
+                    watch("--config", here.config, "--json", "--from", "300") as late, \
+                    watch("--ledger", here.ledger, "--json", "--from", "1", "--topics",
+                          "RUNTIME_STARTED,RUNTIME_STOPPED") as lives:
+                for number in range(20):
+                    served.tell(f"record {number} third")
+                served.tell("correct -3")
+                for follower in (all_rows, late):
+                    follower.until(lambda: "USAGE_CORRECTED" in follower.types(), "the correction")
+                for follower in (all_rows, late, lives):
+                    equal(follower.end(signal.SIGINT), 0)
+            events = all_rows.events()
+            equal([event["seq"] for event in events], list(range(1, len(events) + 1)))
+            equal([event["payload"]["taskId"] for event in events if event["type"] == "USAGE_RECORDED"],
+                  ["first"] * 399 + ["second"] + ["third"] * 20)
+            equal(late.events(), events[299:])
+            equal(lives.events(), [event for event in events if event["type"].startswith("RUNTIME_")])
+            equal(len(lives.lines), 3)
+
+
 def test_watch_refuses():
     with place() as here:
-        for arguments, part in ((["--from", "1"], "not in this version"), (["somewhere"], "ipc://PATH"),
+        for arguments, part in ((["--from", "0"], "from 1 on"), (["--from", "x"], "from 1 on"),
+                                (["--from", "1", "ipc://x"], "no endpoint"), (["somewhere"], "ipc://PATH"),
                                 (["http://127.0.0.1:80"], "tcp://HOST:PORT"), (["ipc://"], "ipc://"),
                                 (["tcp://nonsense"], "cannot connect"), (["ipc:///" + "x" * 200], "cannot connect"),
                                 (["--topics", "TASK_STARTD"], "TASK_STARTED"), (["--topics", ""], "no event"),

@@ -1,0 +1,20 @@
+// Events that were missed, told again by the runtime from its journal (REPLAY on its control endpoint).
+#ifndef HG_CATCH_UP_H
+#define HG_CATCH_UP_H
+
+#include "bus/links.h"
+#include "schemas/fail.h"
+
+// Which rows: behind `after` and before `before` (0: all that there are), of `topics` (prefixes with commas between
+// them; "": all).
+struct hg_catch_up {
+  uint64_t after, before;
+  const char *topics;
+};
+typedef void hg_catch_up_take(void *self, const uint8_t *frame, size_t size);
+// Hands each event, an outside frame, to `take`, in the order of their rows. `oldest`: not 0: rows before this one are
+// no longer kept. HG_ERR_TIMEOUT: the runtime does not answer.
+hg_err hg_catch_up(void *context, const char *endpoint, struct hg_catch_up wanted, hg_catch_up_take *take, void *self,
+                   uint64_t *oldest, hg_error *why);
+
+#endif
