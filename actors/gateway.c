@@ -60,10 +60,7 @@ static void reply(hg_peer peer, const struct hg_message *message, struct hg_outb
 
 static void answer(hg_peer peer, uint64_t request, hg_err err, struct hg_outbox *out) {
   struct hg_message done;
-  hg_message_init(&done, HG_COMMAND_DONE);
-  done.as.command_done.request = request;
-  done.as.command_done.error = (uint32_t)err;
-  done.as.command_done.reason = hg_text_of(hg_err_text(err));
+  hg_message_done(&done, request, err, hg_err_text(err));
   reply(peer, &done, out);
 }
 

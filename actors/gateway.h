@@ -1,6 +1,6 @@
 // The gateway: takes commands from outside the process (figures, limits, orphans, corrections, audits) and is an
-// ordinary client of tracker and scheduler for them, so that a stalled event bus never stalls a command. Audits are the
-// persister's.
+// ordinary client of tracker and scheduler for them, so that a stalled event bus never stalls a command. Audits and
+// replays are the persister's.
 //
 // Hears: HG_PORT_CONTROL (outside frames), HG_PORT_TRACKER, HG_PORT_SCHEDULER and HG_PORT_LEDGER (answers),
 // HG_PORT_LIFE (STOP).

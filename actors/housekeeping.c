@@ -20,10 +20,7 @@ static void begin(struct hg_housekeeping *house, uint64_t asked) {
 
 static void refuse(uint64_t request, hg_err err, const char *reason, struct hg_outbox *out) {
   struct hg_message done;
-  hg_message_init(&done, HG_COMMAND_DONE);
-  done.as.command_done.request = request;
-  done.as.command_done.error = (uint32_t)err;
-  done.as.command_done.reason = hg_text_of(reason);
+  hg_message_done(&done, request, err, reason);
   hg_outbox_put(out, HG_PORT_LEDGER, 0, &done);
 }
 

@@ -128,16 +128,16 @@ static void keep_find(struct persister *persister, const struct hg_message *ques
 
 static void receive(void *self, struct hg_now now, const struct hg_envelope *in, struct hg_outbox *out) {
   struct persister *persister = self;
+  const char *trouble = persister->degraded ? persister->reason : NULL;
   (void)now;
   if (in->port == HG_PORT_FACTS && in->message.kind == HG_FACTS) {
     keep(persister, in, out);
   } else if (in->message.kind == HG_FIND_USAGE || in->message.kind == HG_FIND_PERMIT) {
     keep_find(persister, &in->message);
   } else if (in->port == HG_PORT_LEDGER && in->message.kind == HG_AUDIT) {
-    const char *trouble = persister->degraded ? persister->reason : NULL;
     hg_housekeeping_ask(&persister->house, in->message.as.audit.request, trouble, out);
   } else if (in->port == HG_PORT_LEDGER && in->message.kind == HG_REPLAY) {
-    hg_replays_ask(&persister->replays, &in->message.as.replay, persister->degraded ? persister->reason : NULL, out);
+    hg_replays_ask(&persister->replays, &in->message.as.replay, trouble, out);
   } else if (in->message.kind == HG_STOP) {
     persister->stopping = true;
     persister->stop_now = in->message.as.stop.now;

@@ -5,9 +5,9 @@
 // row, or rows that are gone, and the persister gives up: it lives on, tells why, and writes nothing more
 // (docs/decisions/0006-when-the-store-fails.md).
 //
-// When it has time it keeps house (housekeeping.h).
+// When it has time it keeps house (housekeeping.h), and between commits it tells what others missed (replays.h).
 //
-// Hears: HG_PORT_FACTS (FACTS, FIND_USAGE, FIND_PERMIT), HG_PORT_LEDGER (AUDIT), HG_PORT_LIFE (STOP).
+// Hears: HG_PORT_FACTS (FACTS, FIND_USAGE, FIND_PERMIT), HG_PORT_LEDGER (AUDIT, REPLAY), HG_PORT_LIFE (STOP).
 #ifndef HG_PERSISTER_H
 #define HG_PERSISTER_H
 

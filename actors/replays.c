@@ -23,10 +23,7 @@ void hg_replays_init(struct hg_replays *replays, const struct hg_store *store) {
 
 static void refuse(uint64_t request, hg_err err, const char *why, struct hg_outbox *out) {
   struct hg_message done;
-  hg_message_init(&done, HG_COMMAND_DONE);
-  done.as.command_done.request = request;
-  done.as.command_done.error = (uint32_t)err;
-  done.as.command_done.reason = hg_text_of(why);
+  hg_message_done(&done, request, err, why);
   hg_outbox_put(out, HG_PORT_LEDGER, 0, &done);
 }
 

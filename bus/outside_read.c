@@ -95,10 +95,7 @@ static bool to_id(const struct hg_token *token, uint64_t *out) {
 
 static bool to_source(const struct hg_token *token, uint32_t *out) {
   struct hg_text name;
-  if (!to_text(token, &name)) return false;
-  for (*out = 0; *out <= HG_SOURCE_MISSING; ++*out)
-    if (hg_text_equal(name, hg_text_of(hg_source_name(*out)))) return true;
-  return false;
+  return to_text(token, &name) && hg_source_by_name(name, out);
 }
 
 // A value of a field. nil says nothing: the default stays.

@@ -86,10 +86,10 @@ hg_err hg_ledger_fold(struct hg_ledger *ledger, int64_t now_us, uint32_t rows, u
   *folded = 0;
   *more = false;
   assert(!ledger->audit);
-  if (ledger->keep_days == 0 || ledger->uncertain) return HG_OK;
+  if (ledger->config->keep_days == 0 || ledger->uncertain) return HG_OK;
   hg_err err = HG_OK;
   if (!pass->under_way) {
-    *pass = (struct hg_ledger_fold){.under_way = true, .before_us = now_us - ledger->keep_days * DAY_US};
+    *pass = (struct hg_ledger_fold){.under_way = true, .before_us = now_us - ledger->config->keep_days * DAY_US};
     err = find_newest_old(ledger, pass->before_us, &pass->newest, why);
     if (err != HG_OK) return err;
   }

@@ -153,7 +153,6 @@ struct hg_ledger_fold {
 struct hg_ledger {
   sqlite3 *db;
   struct hg_lock lock;
-  bool shared_readers;
   bool uncertain; // a write failed: nothing is written before hg_ledger_recover
   struct hg_database_files files;
   int wal_pages; // in the WAL and not yet in the database
@@ -180,7 +179,6 @@ struct hg_ledger {
   int replay_name;      // where its rows have the name of the event
   const struct hg_config *config;
   struct hg_audit *audit; // under way
-  uint32_t keep_days;
   struct hg_ledger_fold fold;
 };
 

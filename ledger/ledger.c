@@ -98,8 +98,6 @@ hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *pl
   if (!ledger) return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory to open the ledger");
   ledger->lock.fd = -1;
   ledger->config = config;
-  ledger->shared_readers = config->shared_readers;
-  ledger->keep_days = config->keep_days;
   *state = (struct hg_ledger_state){0};
   const hg_err err = start(ledger, config, places, state, why);
   if (err != HG_OK) {
@@ -213,7 +211,7 @@ hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why) 
   if (ledger->uncertain || ledger->wal_pages == 0 || (!idle && ledger->wal_pages < WAL_PAGES_MAX)) return HG_OK;
   int in_wal = 0, moved = 0;
   const int code = sqlite3_wal_checkpoint_v2(ledger->db, "main", SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
-  const bool waits = ledger->shared_readers && (code == SQLITE_BUSY || (code == SQLITE_OK && moved < in_wal));
+  const bool waits = ledger->config->shared_readers && (code == SQLITE_BUSY || (code == SQLITE_OK && moved < in_wal));
   if (waits) return HG_OK;
   if (code != SQLITE_OK) return hg_ledger_judge(ledger, hg_sql_fail(ledger->db, why, "checkpoint"), why);
   if (moved != in_wal)

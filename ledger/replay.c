@@ -39,18 +39,11 @@ static struct hg_text text_of(sqlite3_stmt *row, int place) {
   return (struct hg_text){data, data ? (uint32_t)sqlite3_column_bytes(row, place) : 0};
 }
 
-static bool is_source(struct hg_text name, uint32_t *out) {
-  for (*out = 0; *out <= HG_SOURCE_MISSING; ++*out)
-    if (hg_text_equal(name, hg_text_of(hg_source_name(*out)))) return true;
-  return false;
-}
-
 static hg_err read_column(const struct hg_ledger *ledger, sqlite3_stmt *row, const struct hg_ledger_column *column,
                           struct hg_message *event, hg_error *why) {
   void *to = (char *)event + column->offset;
   const bool is_null = sqlite3_column_type(row, column->place) == SQLITE_NULL;
   const int64_t number = is_null ? column->nothing : sqlite3_column_int64(row, column->place);
-  const struct hg_text text = text_of(row, column->place);
   switch (column->type) {
   case HG_FIELD_flag: *(bool *)to = number != 0; return HG_OK;
   case HG_FIELD_u32:
@@ -61,25 +54,26 @@ static hg_err read_column(const struct hg_ledger *ledger, sqlite3_stmt *row, con
   case HG_FIELD_tokens:
   case HG_FIELD_opt:
   case HG_FIELD_time: *(int64_t *)to = number; return HG_OK;
-  case HG_FIELD_text: *(struct hg_text *)to = text; return HG_OK;
+  case HG_FIELD_text: *(struct hg_text *)to = text_of(row, column->place); return HG_OK;
   case HG_FIELD_source:
-    if (is_null) *(uint32_t *)to = (uint32_t)column->nothing;
-    else if (!is_source(text, to)) return damaged(ledger, row, "a source that no event has", why);
+    if (is_null) *(uint32_t *)to = (uint32_t)number;
+    else if (!hg_source_by_name(text_of(row, column->place), to))
+      return damaged(ledger, row, "a source that no event has", why);
     return HG_OK;
-  case HG_FIELD_budget:
-    if (!hg_config_find_budget(ledger->config, text.data, text.size, to))
+  case HG_FIELD_budget: {
+    const struct hg_text name = text_of(row, column->place);
+    if (!hg_config_find_budget(ledger->config, name.data, name.size, to))
       return damaged(ledger, row, "a budget that the configuration has not", why);
     return HG_OK;
+  }
   case HG_FIELD_bytes: break; // only a heartbeat has them, and it has no row
   }
   return damaged(ledger, row, "a field that no event has", why);
 }
 
 static hg_err read_event(struct hg_ledger *ledger, sqlite3_stmt *row, struct hg_message *event, hg_error *why) {
-  const struct hg_text name = text_of(row, ledger->replay_name);
-  const struct hg_ledger_kind *kind = NULL;
-  for (unsigned i = 0; i < HG_EVENT_KINDS && !kind; i++)
-    if (ledger->kinds[i].info && hg_text_equal(name, hg_text_of(ledger->kinds[i].info->name))) kind = &ledger->kinds[i];
+  const struct hg_kind_info *info = hg_kind_by_name(text_of(row, ledger->replay_name));
+  const struct hg_ledger_kind *kind = info ? hg_journal_kind(ledger, info->kind) : NULL;
   if (!kind) return damaged(ledger, row, "an event of an unknown name", why);
   hg_message_init(event, kind->info->kind);
   hg_err err = HG_OK;

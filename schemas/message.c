@@ -134,6 +134,13 @@ static bool field_equal(const struct hg_field *field, const struct hg_message *a
   return false;
 }
 
+void hg_message_done(struct hg_message *message, uint64_t request, hg_err err, const char *reason) {
+  hg_message_init(message, HG_COMMAND_DONE);
+  message->as.command_done.request = request;
+  message->as.command_done.error = (uint32_t)err;
+  message->as.command_done.reason = hg_text_of(reason);
+}
+
 bool hg_message_equal(const struct hg_message *a, const struct hg_message *b) {
   if (a->kind != b->kind) return false;
   const struct hg_kind_info *info = hg_kind_info(a->kind);
@@ -181,6 +188,12 @@ const char *hg_source_name(uint32_t source) {
   static const char *const names[] = {
       [HG_SOURCE_EXACT] = "exact", [HG_SOURCE_ESTIMATED] = "estimated", [HG_SOURCE_MISSING] = "missing"};
   return source < COUNT(names) ? names[source] : "?";
+}
+
+bool hg_source_by_name(struct hg_text name, uint32_t *out) {
+  for (*out = 0; *out <= HG_SOURCE_MISSING; ++*out)
+    if (hg_text_equal(name, hg_text_of(hg_source_name(*out)))) return true;
+  return false;
 }
 
 bool hg_number_was_taken(hg_err err) {

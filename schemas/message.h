@@ -139,6 +139,8 @@ const struct hg_field *hg_event_head_fields(uint32_t *count); // seq, prev, at, 
 
 // An empty message of a kind: all fields at their defaults.
 void hg_message_init(struct hg_message *message, enum hg_kind kind);
+// A COMMAND_DONE: how a command of the control socket ended. `reason` must live as long as the message.
+void hg_message_done(struct hg_message *message, uint64_t request, hg_err err, const char *reason);
 bool hg_message_equal(const struct hg_message *a, const struct hg_message *b);
 // The most bytes that an inside frame of this kind can have, with texts at their maximum (bytes fields count as 0).
 size_t hg_message_bound(enum hg_kind kind);
@@ -166,4 +168,5 @@ struct hg_ended_permit {
 bool hg_number_was_taken(hg_err err);
 
 const char *hg_source_name(uint32_t source); // "exact", "estimated", "missing"
+bool hg_source_by_name(struct hg_text name, uint32_t *out);
 #endif

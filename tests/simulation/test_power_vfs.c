@@ -121,6 +121,14 @@ TEST(power_vfs, pages_of_a_commit_are_written_together) {
   hg_power_end();
 }
 
+static void fail_for_want_of_room(struct story *story, struct hg_ledger *ledger) {
+  hg_error why = HG_ERROR_INIT;
+  hg_power()->is_full = true;
+  for (unsigned i = 0; i < 100; i++)
+    story_usage(story, PAPERS, 1, "a task", true);
+  CHECK_EQ(story_try_write(story, ledger, &why), HG_ERR_BUSY);
+}
+
 TEST(power_vfs, full_disk_takes_nothing_and_loses_nothing) {
   struct bed bed;
   struct story story;
@@ -128,10 +136,7 @@ TEST(power_vfs, full_disk_takes_nothing_and_loses_nothing) {
   hg_error why = HG_ERROR_INIT;
   uint64_t stored = 0;
   tell(&story, ledger, 5);
-  hg_power()->is_full = true;
-  for (unsigned i = 0; i < 100; i++)
-    story_usage(&story, PAPERS, 1, "a task", true);
-  CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_BUSY);
+  fail_for_want_of_room(&story, ledger);
   hg_power_heal();
   CHECK_EQ(hg_ledger_recover(ledger, &stored, &why), HG_OK);
   CHECK_EQ(stored, 5);
@@ -149,10 +154,7 @@ TEST(power_vfs, full_disk_is_recovered_from_by_cutting_off_the_wal) {
   tell(&story, ledger, 5);
   CHECK_EQ(hg_ledger_recover(ledger, &stored, &why), HG_OK); // all is in the database
   tell(&story, ledger, 1);                                   // its pages are in the database already
-  hg_power()->is_full = true;
-  for (unsigned i = 0; i < 100; i++)
-    story_usage(&story, PAPERS, 1, "a task", true);
-  CHECK_EQ(story_try_write(&story, ledger, &why), HG_ERR_BUSY);
+  fail_for_want_of_room(&story, ledger);
   CHECK_EQ(hg_ledger_recover(ledger, &stored, &why), HG_OK);
   CHECK_EQ(stored, 6);
   hg_power_heal();

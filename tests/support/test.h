@@ -76,4 +76,12 @@ static inline uint64_t hg_test_seed(const char *test) {
   return seed;
 }
 
+// A number below `below`, and the next state of the seed, which must not be 0 (xorshift64, Marsaglia 2003).
+static inline uint64_t hg_test_draw(uint64_t *seed, uint64_t below) {
+  *seed ^= *seed << 13;
+  *seed ^= *seed >> 7;
+  *seed ^= *seed << 17;
+  return *seed % below;
+}
+
 #endif

@@ -126,9 +126,9 @@ TEST(ledger_fold, nothing_goes_for_ever_and_usage_ids_go_with_their_rows) {
   story_write(&story, ledger);
   CHECK_EQ(sqlite3_exec(ledger->db, "INSERT INTO usage_id SELECT 'id-' || seq, seq, 7 FROM journal", NULL, NULL, NULL),
            SQLITE_OK);
-  ledger->keep_days = 0;
+  bed.config.keep_days = 0;
   CHECK_EQ(fold_before(ledger, 1000, 5), 0);
-  ledger->keep_days = 1;
+  bed.config.keep_days = 1;
   CHECK_EQ(fold_before(ledger, -5, 5), 0);
   CHECK_EQ(fold_before(ledger, 8, 5), 7);
   CHECK_EQ(sql_in(ledger->db, "SELECT count(*) FROM usage_id"), 13);

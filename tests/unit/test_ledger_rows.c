@@ -10,36 +10,29 @@ struct permit {
   int64_t tokens;
 };
 
-static uint64_t draw(uint64_t *seed, uint64_t below) {
-  *seed ^= *seed << 13;
-  *seed ^= *seed >> 7;
-  *seed ^= *seed << 17;
-  return *seed % below;
-}
-
 // One event that is true of the story, of any kind: those that change totals in their order, others with random
 // content.
 static void tell_something(struct story *story, uint64_t *seed, struct permit *open, unsigned *open_count) {
-  const uint32_t budget = (uint32_t)draw(seed, BUDGETS);
-  const uint64_t choice = draw(seed, 20);
-  if (choice < 8) story_usage(story, budget, (int64_t)draw(seed, 90), choice % 2 ? "task-7" : "", choice < 2);
+  const uint32_t budget = (uint32_t)hg_test_draw(seed, BUDGETS);
+  const uint64_t choice = hg_test_draw(seed, 20);
+  if (choice < 8) story_usage(story, budget, (int64_t)hg_test_draw(seed, 90), choice % 2 ? "task-7" : "", choice < 2);
   else if (choice < 12 && *open_count < 64) {
-    open[*open_count] = (struct permit){(story->seq + 1) << 8, budget, 1 + (int64_t)draw(seed, 400)};
+    open[*open_count] = (struct permit){(story->seq + 1) << 8, budget, 1 + (int64_t)hg_test_draw(seed, 400)};
     story_reserve(story, open[*open_count].id, budget, open[*open_count].tokens, "task-8");
     ++*open_count;
   } else if (choice < 16 && *open_count > 0) {
-    const unsigned which = (unsigned)draw(seed, *open_count);
+    const unsigned which = (unsigned)hg_test_draw(seed, *open_count);
     const struct permit permit = open[which];
     open[which] = open[--*open_count];
     if (choice == 12) story_release(story, permit.id, permit.budget, permit.tokens);
-    else story_settle(story, permit.id, permit.budget, permit.tokens, (int64_t)draw(seed, 500), false);
-  } else if (choice == 16) story_throttle(story, budget, draw(seed, 2) == 0);
+    else story_settle(story, permit.id, permit.budget, permit.tokens, (int64_t)hg_test_draw(seed, 500), false);
+  } else if (choice == 16) story_throttle(story, budget, hg_test_draw(seed, 2) == 0);
   else {
     static const enum hg_kind others[] = {HG_CONCURRENCY_THROTTLED, HG_MAX_CONCURRENCY_CHANGED, HG_TASK_WAITING,
                                           HG_TASK_STARTED,          HG_TASK_FINISHED,           HG_TASK_FAILED,
                                           HG_STORE_DEGRADED,        HG_STORE_RECOVERED};
     char scratch[HG_EVENT_FRAME_MAX];
-    struct hg_message event = story_event(story, others[draw(seed, sizeof others / sizeof others[0])], budget);
+    struct hg_message event = story_event(story, others[hg_test_draw(seed, sizeof others / sizeof others[0])], budget);
     const struct hg_event_head head = event.as.head;
     hg_message_random(&event, event.kind, seed, scratch, sizeof scratch);
     event.as.head = head;
@@ -151,8 +144,8 @@ static void check_replay(struct hg_ledger *ledger, const struct story *story, ui
   struct expected expected = {.bytes = story->bytes, .size = story->size};
   hg_error why = HG_ERROR_INIT;
   while (expected.at < expected.size) {
-    const unsigned before = expected.taken, rows = 1 + (unsigned)draw(seed, 3000);
-    expected.stop_after = before + 1 + (unsigned)draw(seed, 4000);
+    const unsigned before = expected.taken, rows = 1 + (unsigned)hg_test_draw(seed, 3000);
+    expected.stop_after = before + 1 + (unsigned)hg_test_draw(seed, 4000);
     const unsigned stop = expected.stop_after - before, left = (unsigned)(story->seq - expected.last);
     const unsigned due = rows < stop ? rows : stop;
     CHECK_EQ(hg_ledger_replay(ledger, expected.last, rows, compare, &expected, &why), HG_OK);
@@ -189,7 +182,7 @@ TEST(ledger_rows, a_hundred_thousand_events_read_back_equal) {
   struct permit open[64];
   unsigned open_count = 0;
   for (size_t written = 0; story.seq < 100000;) {
-    const uint64_t batch = 1 + draw(&seed, 3000);
+    const uint64_t batch = 1 + hg_test_draw(&seed, 3000);
     const size_t first = written;
     size_t middle = written;
     for (uint64_t i = 0; i < batch && story.seq < 100000; i++) {
@@ -204,7 +197,7 @@ TEST(ledger_rows, a_hundred_thousand_events_read_back_equal) {
     const hg_err err = hg_ledger_write(ledger, payloads, 2, &why);
     if (err != HG_OK) fprintf(stderr, "%s\n", why.text);
     CHECK_EQ(err, HG_OK);
-    CHECK_EQ(hg_ledger_checkpoint(ledger, draw(&seed, 8) == 0, &why), HG_OK);
+    CHECK_EQ(hg_ledger_checkpoint(ledger, hg_test_draw(&seed, 8) == 0, &why), HG_OK);
   }
   check_replay(ledger, &story, &seed);
   CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
