@@ -157,7 +157,11 @@ static hg_err take_answer(struct hg_control *control, struct hg_message *answer)
   const bool fits = size <= sizeof control->answer;
   if (fits && size) memcpy(control->answer, data, size);
   hg_received_close(&received);
-  if (!fits || hg_outside_decode(control->answer, size, answer) != HG_OK) return HG_ERR_EMPTY;
+  if (!fits) return HG_ERR_EMPTY;
+  if (hg_outside_decode(control->answer, size, answer) != HG_OK) {
+    if (control->take_event) control->take_event(control->taker, control->answer, size);
+    return HG_ERR_EMPTY;
+  }
   return *request_of(answer) == control->request ? HG_OK : HG_ERR_EMPTY;
 }
 

@@ -43,6 +43,9 @@ struct hg_control {
   struct hg_link link;
   uint64_t request;
   uint8_t answer[HG_OUTSIDE_FRAME_MAX];
+  // Takes the events that come before an answer; NULL: they are passed over.
+  void (*take_event)(void *taker, const uint8_t *frame, size_t size);
+  void *taker;
 };
 // HG_ERR_NO_RUNTIME: nobody lives there, or nobody who has said so yet.
 hg_err hg_control_open(struct hg_control *control, const struct hg_site *site, hg_error *why);

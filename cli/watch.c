@@ -40,11 +40,10 @@ static volatile sig_atomic_t interrupted;
 
 struct watch {
   char endpoint[HG_PATH_MAX + 8];
-  char control[HG_PATH_MAX + 8]; // where it has missed events told again; empty: nowhere
-  void *context;
-  uint64_t from;      // 0: from now on
-  const char *topics; // NULL: all
-  bool found;         // through a configuration or a ledger: ends with the runtime
+  struct hg_site site; // when found: has missed events told again by its runtime
+  uint64_t from;       // 0: from now on
+  const char *topics;  // NULL: all
+  bool found;          // through a configuration or a ledger: ends with the runtime
   bool json;
   bool wanted[HG_EVENT_KINDS]; // to print
   bool by_topic;               // not all
@@ -112,12 +111,15 @@ static void show(const struct watch *watch, const char *json) {
   else if (hg_event_line(json, line, sizeof line)) puts(line);
 }
 
+static bool read_event(const uint8_t *frame, size_t size, struct hg_event_envelope *envelope, char *json, size_t room) {
+  return hg_outside_read_envelope(frame, size, envelope) == HG_OK && hg_outside_to_json(frame, size, json, room);
+}
+
 static void take_again(void *self, const uint8_t *frame, size_t size) {
   struct watch *watch = self;
   char json[2 * HG_OUTSIDE_FRAME_MAX];
   struct hg_event_envelope envelope;
-  if (hg_outside_read_envelope(frame, size, &envelope) != HG_OK || !hg_outside_to_json(frame, size, json, sizeof json))
-    return;
+  if (!read_event(frame, size, &envelope, json, sizeof json)) return;
   const struct hg_kind_info *info = hg_kind_by_name(envelope.type);
   if (info && info->is_event) watch->last[(unsigned)info->kind - HG_EVENT_FIRST] = envelope.seq;
   if (envelope.seq > watch->newest) watch->newest = envelope.seq;
@@ -127,7 +129,7 @@ static void take_again(void *self, const uint8_t *frame, size_t size) {
 static void catch_up(struct watch *watch, struct hg_catch_up wanted) {
   hg_error why = HG_ERROR_INIT;
   uint64_t oldest = 0;
-  if (hg_catch_up(watch->context, watch->control, wanted, take_again, watch, &oldest, &why) != HG_OK)
+  if (hg_catch_up(&watch->site, wanted, take_again, watch, &oldest, &why) != HG_OK)
     fprintf(stderr, "headgate watch: %s\n", why.text);
   else if (oldest) fprintf(stderr, "headgate watch: rows before %llu are no longer kept\n", (unsigned long long)oldest);
 }
@@ -135,7 +137,7 @@ static void catch_up(struct watch *watch, struct hg_catch_up wanted) {
 // What came before this event and was not heard is told first. Who hears all topics sees it in the rows, who chose some
 // in the rows of each.
 static void repair(struct watch *watch, unsigned topic, const char *name, const struct hg_event_envelope *envelope) {
-  if (!watch->control[0] || !envelope->seq) return;
+  if (!watch->found || !envelope->seq) return;
   const uint64_t last = watch->by_topic ? watch->last[topic] : watch->newest;
   const uint64_t before = watch->by_topic ? envelope->prev : envelope->seq - 1;
   if (last == 0 || before <= last) return;
@@ -145,8 +147,7 @@ static void repair(struct watch *watch, unsigned topic, const char *name, const 
 static void take(struct watch *watch, const uint8_t *frame, size_t size) {
   char json[2 * HG_OUTSIDE_FRAME_MAX], name[TOPIC_TEXT];
   struct hg_event_envelope envelope;
-  if (hg_outside_read_envelope(frame, size, &envelope) != HG_OK ||
-      !hg_outside_to_json(frame, size, json, sizeof json)) {
+  if (!read_event(frame, size, &envelope, json, sizeof json)) {
     fprintf(stderr, "headgate watch: passed over a frame that is not an event\n");
     return;
   }
@@ -159,8 +160,7 @@ static void take(struct watch *watch, const uint8_t *frame, size_t size) {
   const unsigned topic = known ? (unsigned)info->kind - HG_EVENT_FIRST : 0;
   hg_text_copy(name, sizeof name, envelope.type);
   if (known && info->kind == HG_RUNTIME_STOPPED) watch->ended = true;
-  if (known && watch->control[0] && envelope.seq && envelope.seq <= watch->last[topic])
-    return; // was told by the journal
+  if (known && watch->found && envelope.seq && envelope.seq <= watch->last[topic]) return; // was told by the journal
   if (known) repair(watch, topic, name, &envelope);
   if (envelope.seq > watch->newest) watch->newest = envelope.seq;
   if (known && info->kind != HG_HEARTBEAT) check_gap(watch, topic, name, &envelope, json);
@@ -244,34 +244,31 @@ static hg_err subscribe(struct watch *watch) {
 }
 
 static int run(struct watch *watch) {
+  void *context = NULL;
   const struct hg_link_limits limits = {HG_EVENTS_HWM, HG_EVENTS_HWM, HG_OUTSIDE_FRAME_MAX};
   int code = HG_EXIT_USAGE;
   catch_signals();
-  hg_err err = hg_context_new(&watch->context);
-  if (err == HG_OK) err = hg_link_open(watch->context, HG_SUB, limits, &watch->link);
+  hg_err err = hg_context_new(&context);
+  if (err == HG_OK) err = hg_link_open(context, HG_SUB, limits, &watch->link);
   if (err == HG_OK) err = subscribe(watch);
   if (err == HG_OK && (err = hg_link_connect(&watch->link, watch->endpoint)) == HG_OK) code = follow(watch);
   else fprintf(stderr, "headgate watch: cannot connect to \"%s\": %s\n", watch->endpoint, hg_err_text(err));
   hg_link_close(&watch->link);
-  if (watch->context) hg_context_destroy(watch->context);
+  if (context) hg_context_destroy(context);
   return code;
 }
 
 static hg_err find(struct watch *watch, const char *config, const char *ledger, hg_error *why) {
-  struct hg_site site;
   struct hg_holder holder;
-  hg_err err = hg_site_open(config, ledger, &site, why);
+  hg_err err = hg_site_open(config, ledger, &watch->site, why);
   if (err != HG_OK) return err;
   // A runtime that is just starting has not said yet where it publishes.
   const int64_t deadline = hg_clock_now().monotonic_us + FIND_WITHIN_US;
-  while ((err = hg_site_holder(&site, &holder)) == HG_ERR_BUSY && hg_clock_now().monotonic_us < deadline)
+  while ((err = hg_site_holder(&watch->site, &holder)) == HG_ERR_BUSY && hg_clock_now().monotonic_us < deadline)
     poll(NULL, 0, TURN_US / 10000);
-  if (err == HG_OK) {
-    snprintf(watch->endpoint, sizeof watch->endpoint, "%s", holder.events);
-    snprintf(watch->control, sizeof watch->control, "%s", holder.control);
-  } else hg_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", site.config->ledger_path);
+  if (err == HG_OK) snprintf(watch->endpoint, sizeof watch->endpoint, "%s", holder.events);
+  else hg_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", watch->site.config->ledger_path);
   watch->found = true;
-  hg_site_close(&site);
   return err == HG_OK ? HG_OK : HG_ERR_NO_RUNTIME;
 }
 
@@ -348,5 +345,7 @@ int hg_cli_watch(int argc, char **argv) {
   watch.from = first;
   hg_err err = want(&watch, topics, &why);
   if (err == HG_OK) err = locate(&watch, optind < argc ? argv[optind] : NULL, config, ledger, &why);
-  return err == HG_OK ? run(&watch) : hg_cli_exit("watch", &why);
+  const int code = err == HG_OK ? run(&watch) : hg_cli_exit("watch", &why);
+  hg_site_close(&watch.site);
+  return code;
 }
