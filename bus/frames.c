@@ -33,6 +33,7 @@
 #define IS_DEFAULT_budget IS_0
 #define IS_DEFAULT_source IS_0
 #define IS_DEFAULT_text IS_EMPTY
+#define IS_DEFAULT_body IS_EMPTY
 #define IS_DEFAULT_bytes IS_EMPTY
 
 // All up to the last one that is not its default.
@@ -94,9 +95,13 @@ static void write_text(struct hg_writer *writer, struct hg_text value) {
   hg_pack_text(writer, value, HG_TEXT_MAX);
 }
 
-static void write_bytes(struct hg_writer *writer, struct hg_bytes value) {
+static void write_body(struct hg_writer *writer, struct hg_bytes value) {
   hg_pack_bin(writer, value.size);
   hg_pack_bin_body(writer, value.data, value.size);
+}
+
+static void write_bytes(struct hg_writer *writer, struct hg_bytes value) {
+  write_body(writer, value);
 }
 
 // The first `left` fields.
@@ -169,8 +174,12 @@ static bool read_text(struct hg_reader *reader, struct hg_text *out) {
   return hg_read_text(reader, HG_TEXT_MAX, out);
 }
 
-static bool read_bytes(struct hg_reader *reader, struct hg_bytes *out) {
+static bool read_body(struct hg_reader *reader, struct hg_bytes *out) {
   return hg_read_bytes(reader, out);
+}
+
+static bool read_bytes(struct hg_reader *reader, struct hg_bytes *out) {
+  return read_body(reader, out);
 }
 
 // As many fields as the frame has; those behind the known ones, which a newer sender may have added, are left.

@@ -63,9 +63,12 @@ static void pack_value(struct hg_writer *writer, enum hg_field_type type, const 
   case HG_FIELD_budget: pack_budget(writer, *(const uint32_t *)value, names); return;
   case HG_FIELD_source: pack_name(writer, hg_source_name(*(const uint32_t *)value)); return;
   case HG_FIELD_text: hg_pack_text(writer, *(const struct hg_text *)value, HG_TEXT_MAX); return;
-  case HG_FIELD_bytes:
-    pack_topics(writer, *(const struct hg_bytes *)value);
-    return; // the heartbeat's are the only ones
+  case HG_FIELD_body: {
+    const struct hg_bytes *body = value;
+    hg_pack_text(writer, (struct hg_text){(const char *)body->data, body->size}, HG_COMMAND_FRAME_MAX);
+    return;
+  }
+  case HG_FIELD_bytes: pack_topics(writer, *(const struct hg_bytes *)value); return; // no others go outside
   }
 }
 

@@ -80,6 +80,12 @@ static bool to_text(const struct hg_token *token, struct hg_text *out) {
   return hg_text_valid(*out);
 }
 
+static bool to_body(const struct hg_token *token, struct hg_bytes *out) {
+  if (token->type != HG_TOKEN_text) return false;
+  *out = (struct hg_bytes){token->as.body.data, token->as.body.size};
+  return hg_text_valid((struct hg_text){(const char *)out->data, out->size});
+}
+
 static bool to_id(const struct hg_token *token, uint64_t *out) {
   if (token->type != HG_TOKEN_text || token->as.body.size == 0 || token->as.body.size > 16) return false;
   uint64_t id = 0;
@@ -117,6 +123,7 @@ static bool read_value(struct hg_reader reader, enum hg_field_type type, void *t
   case HG_FIELD_id: return to_id(&token, to);
   case HG_FIELD_source: return to_source(&token, to);
   case HG_FIELD_text: return to_text(&token, to);
+  case HG_FIELD_body: return to_body(&token, to);
   case HG_FIELD_budget: // no control message has an index or bytes
   case HG_FIELD_bytes: return false;
   }

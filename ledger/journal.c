@@ -49,6 +49,7 @@ static int64_t number_of(const struct hg_ledger_column *column, const struct hg_
   case HG_FIELD_opt:
   case HG_FIELD_time: return *(const int64_t *)value;
   case HG_FIELD_text: return ((const struct hg_text *)value)->size;
+  case HG_FIELD_body:
   case HG_FIELD_bytes: return ((const struct hg_bytes *)value)->size;
   }
   return 0;
@@ -81,6 +82,7 @@ static int bind_value(const struct hg_ledger *ledger, sqlite3_stmt *statement, i
     const struct hg_text *text = (const void *)((const char *)event + column->offset);
     return sqlite3_bind_text(statement, at, text->data, (int)number, SQLITE_STATIC);
   }
+  case HG_FIELD_body:
   case HG_FIELD_bytes: break; // only a heartbeat has them, and it has no row
   }
   return SQLITE_MISUSE;

@@ -66,6 +66,7 @@ static hg_err read_column(const struct hg_ledger *ledger, sqlite3_stmt *row, con
       return damaged(ledger, row, "a budget that the configuration has not", why);
     return HG_OK;
   }
+  case HG_FIELD_body:
   case HG_FIELD_bytes: break; // only a heartbeat has them, and it has no row
   }
   return damaged(ledger, row, "a field that no event has", why);

@@ -32,6 +32,7 @@ static const struct value_type types[] = {
     [HG_FIELD_source] = {"source", "\"enum\": [\"exact\", \"estimated\", \"missing\"]", "exact, estimated or missing"},
     [HG_FIELD_text] = {"text", "\"type\": \"string\", \"maxLength\": 512",
                        "UTF-8 without a NUL, at most 512 bytes; empty: none"},
+    [HG_FIELD_body] = {"body", "\"type\": \"string\"", "UTF-8, as much as fits into a frame of 64 KiB"},
     [HG_FIELD_bytes] = {"topics",
                         "\"type\": \"object\", \"additionalProperties\": {" INTEGER("1", "18446744073709551615") "}",
                         "a map: the type of an event and its newest seq"},
@@ -192,6 +193,7 @@ static const char *type_inside(enum hg_field_type type) {
   case HG_FIELD_num:
   case HG_FIELD_tokens:
   case HG_FIELD_time:
+  case HG_FIELD_body:
   case HG_FIELD_text: break;
   }
   return types[type].name;

@@ -31,8 +31,8 @@
 #define HG_FACTS_BYTES (64 * 1024)        // events in one FACTS frame
 #define HG_FACTS_WINDOW 16                // FACTS frames that the persister has not acknowledged
 #define HG_FACTS_BACKLOG_BYTES                                                                                         \
-  (4 * 1024 * 1024) // events waiting for a place in the window before the tracker stops listening
-#define HG_REPLAY_ROWS 1024 // that one portion of a replay looks at
+  (4 * 1024 * 1024)          // events waiting for a place in the window before the tracker stops listening
+#define HG_REPLAY_ROWS 1024  // that one portion of a replay looks at
 #define HG_REPLAY_EVENTS 256 // that it tells at most
 #define HG_LINK_HWM (HG_CLIENT_WINDOW + 1024) // high-water mark of links whose sender keeps a window
 #define HG_EVENTS_HWM 100000                  // events that wait for one slow subscriber before it loses some

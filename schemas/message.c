@@ -10,8 +10,8 @@
 #define HEAD_FIELD(type, name, doc)                                                                                    \
   { HG_FIELD_##type, (uint16_t)offsetof(struct hg_message, as.head.name), sizeof(#name) - 1, #name, #name, doc }
 #define HEAD_FIELDS                                                                                                    \
-  HEAD_FIELD(u64, seq, "the journal row; null: not journalled"),                                                        \
-      HEAD_FIELD(u64, prev, "the newest earlier row of the same type, 0: none; null: not journalled"),                  \
+  HEAD_FIELD(u64, seq, "the journal row; null: not journalled"),                                                       \
+      HEAD_FIELD(u64, prev, "the newest earlier row of the same type, 0: none; null: not journalled"),                 \
       HEAD_FIELD(time, at, "when, microseconds since 1970-01-01 UTC"), HEAD_FIELD(budget, budget, "which budget")
 #define HEAD_COUNT 4
 
@@ -85,6 +85,8 @@ const struct hg_kind_info *hg_kind_by_name(struct hg_text name) {
 #define DEFAULT_source HG_SOURCE_EXACT
 #define DEFAULT_text                                                                                                   \
   { NULL, 0 }
+#define DEFAULT_body                                                                                                   \
+  { NULL, 0 }
 #define DEFAULT_bytes                                                                                                  \
   { NULL, 0 }
 
@@ -126,6 +128,7 @@ static bool field_equal(const struct hg_field *field, const struct hg_message *a
   case HG_FIELD_opt:
   case HG_FIELD_time: return *(const int64_t *)x == *(const int64_t *)y;
   case HG_FIELD_text: return hg_text_equal(*(const struct hg_text *)x, *(const struct hg_text *)y);
+  case HG_FIELD_body:
   case HG_FIELD_bytes: {
     const struct hg_bytes *s = x, *t = y;
     return s->size == t->size && (s->size == 0 || memcmp(s->data, t->data, s->size) == 0);
@@ -169,6 +172,7 @@ static size_t value_bound(enum hg_field_type type) {
   case HG_FIELD_opt:
   case HG_FIELD_time: return 9;
   case HG_FIELD_text: return 3 + HG_TEXT_MAX;
+  case HG_FIELD_body:
   case HG_FIELD_bytes: return 0;
   }
   return 0;

@@ -41,6 +41,7 @@ const char *hg_text_show(char *to, size_t room, struct hg_text from);
 #define HG_C_budget uint32_t
 #define HG_C_source uint32_t
 #define HG_C_text struct hg_text
+#define HG_C_body struct hg_bytes
 #define HG_C_bytes struct hg_bytes
 
 enum hg_field_type {
@@ -56,6 +57,7 @@ enum hg_field_type {
   HG_FIELD_budget,
   HG_FIELD_source,
   HG_FIELD_text,
+  HG_FIELD_body,
   HG_FIELD_bytes
 };
 

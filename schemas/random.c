@@ -75,6 +75,11 @@ static void random_field(const struct hg_field *field, void *to, uint64_t *seed,
   case HG_FIELD_tokens: *(int64_t *)to = (int64_t)random_number(seed, HG_TOKENS_MAX); break;
   case HG_FIELD_opt: *(int64_t *)to = (int64_t)random_number(seed, HG_TOKENS_MAX + 1) - 1; break;
   case HG_FIELD_text: *(struct hg_text *)to = random_text(seed, scratch); break;
+  case HG_FIELD_body: {
+    const struct hg_text text = random_text(seed, scratch);
+    *(struct hg_bytes *)to = (struct hg_bytes){(const uint8_t *)text.data, text.size};
+    break;
+  }
   case HG_FIELD_bytes: *(struct hg_bytes *)to = random_bytes(seed, scratch); break;
   }
 }

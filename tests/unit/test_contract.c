@@ -154,6 +154,11 @@ static void fill(struct hg_message *message, const struct hg_field *fields, uint
     case HG_FIELD_opt: *(int64_t *)to = (int64_t)(number & HG_TOKENS_MAX); break;
     case HG_FIELD_time: *(int64_t *)to = INT64_C(1763894400123456); break;
     case HG_FIELD_text: *(struct hg_text *)to = hg_text_of(fields[i].outside_name); break;
+    case HG_FIELD_body: {
+      const char *name = fields[i].outside_name;
+      *(struct hg_bytes *)to = (struct hg_bytes){(const uint8_t *)name, (uint32_t)strlen(name)};
+      break;
+    }
     case HG_FIELD_bytes: *(struct hg_bytes *)to = (struct hg_bytes){topics, sizeof topics}; break;
     }
   }

@@ -51,12 +51,12 @@ static hg_err draft_decode(struct draft *draft) {
 static void pack_default(msgpack_packer *packer, enum hg_field_type type) {
   if (type == HG_FIELD_flag) msgpack_pack_false(packer);
   else if (type == HG_FIELD_text) msgpack_pack_str(packer, 0);
-  else if (type == HG_FIELD_bytes) msgpack_pack_bin(packer, 0);
+  else if (type == HG_FIELD_body || type == HG_FIELD_bytes) msgpack_pack_bin(packer, 0);
   else msgpack_pack_int(packer, 0);
 }
 
 static bool is_number(enum hg_field_type type) {
-  return type != HG_FIELD_flag && type != HG_FIELD_text && type != HG_FIELD_bytes;
+  return type != HG_FIELD_flag && type != HG_FIELD_text && type != HG_FIELD_body && type != HG_FIELD_bytes;
 }
 
 // Values of every msgpack type, and numbers around every bound.
@@ -113,6 +113,7 @@ static bool takes(enum hg_field_type type, enum sample sample) {
   switch (type) {
   case HG_FIELD_flag: return sample == FLAG;
   case HG_FIELD_text: return sample == TEXT;
+  case HG_FIELD_body:
   case HG_FIELD_bytes: return sample == BYTES;
   case HG_FIELD_u32:
   case HG_FIELD_percent: return sample >= ZERO && sample <= U32;

@@ -86,6 +86,10 @@ static bool shows(const msgpack_object *object, const struct hg_field *field, co
   case HG_FIELD_text:
     return codec_object_is_bytes(object, MSGPACK_OBJECT_STR, ((const struct hg_text *)value)->data,
                                  ((const struct hg_text *)value)->size);
+  case HG_FIELD_body: {
+    const struct hg_bytes *body = value;
+    return codec_object_is_bytes(object, MSGPACK_OBJECT_STR, body->data, body->size);
+  }
   case HG_FIELD_bytes: return is_topics(object, *(const struct hg_bytes *)value);
   }
   return false;

@@ -208,7 +208,8 @@ TEST(outside_read, wrong_types_are_refused) {
         struct hg_message message;
         draft_begin(&draft, 2);
         msgpack_packer *packer = key(&draft, info->fields[i].outside_name);
-        const bool is_text = info->fields[i].type == HG_FIELD_text || info->fields[i].type == HG_FIELD_id;
+        const bool is_text = info->fields[i].type == HG_FIELD_text || info->fields[i].type == HG_FIELD_body ||
+                             info->fields[i].type == HG_FIELD_id;
         if (way == 0 && is_text) msgpack_pack_int(packer, 1);
         else if (way == 0) msgpack_pack_str_with_body(packer, "1", 1);
         else if (way == 1) msgpack_pack_bin_with_body(packer, "1", 1);
