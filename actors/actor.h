@@ -46,6 +46,7 @@ struct hg_envelope {
   struct hg_message message; // kind HG_NONE on a raw port, or when the frame was refused
   const uint8_t *frame;      // the frame as it came; valid during receive
   size_t frame_size;
+  bool undelivered; // it was the actor's own, and its peer is gone
 };
 
 // Frames on their way out, in order. Grows as needed up to its bound; a put that finds no memory marks it as failed,

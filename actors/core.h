@@ -34,8 +34,6 @@ struct hg_core {
   struct hg_runtime *runtime; // NULL once it is closed
 };
 
-#define HG_IDS_AN_OPENING_BITS 40
-
 hg_err hg_core_new(struct hg_config *config, const struct hg_places *places, const char *ledger_id, uint64_t opening,
                    struct hg_core **out);
 struct hg_core *hg_core_hold(struct hg_core *core);

@@ -1,8 +1,8 @@
 // The event bus: fold, encode what somebody wants, publish, beat.
 #include "actors/event_bus.h"
 
-#include "bus/frame_writer.h"
 #include "bus/frames.h"
+#include "bus/topics.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,6 @@
 #define HEARTBEAT_EVERY_US 100000
 #define PREFIXES_MAX 1024 // live subscriptions looked at one by one; past it every topic counts as wanted
 #define PREFIX_BYTES 64   // longer than any topic
-#define TOPICS_BYTES (16 * HG_EVENT_KINDS + 8)
 
 struct event_bus {
   struct hg_names names;
@@ -117,22 +116,6 @@ static void receive(void *self, struct hg_now now, const struct hg_envelope *in,
   }
 }
 
-// [code, newest seq, code, newest seq, …] of the topics that have rows.
-static struct hg_bytes write_topics(const struct event_bus *bus, uint8_t to[TOPICS_BYTES]) {
-  struct hg_writer writer = hg_writer_begin(to, TOPICS_BYTES);
-  size_t pairs = 0;
-  for (uint32_t i = 0; i < HG_EVENT_KINDS; i++)
-    pairs += bus->topic_newest[i] != 0;
-  hg_pack_array(&writer, 2 * pairs);
-  for (uint32_t i = 0; i < HG_EVENT_KINDS; i++) {
-    if (bus->topic_newest[i] == 0) continue;
-    hg_pack_uint32(&writer, HG_EVENT_FIRST + i);
-    hg_pack_uint64(&writer, bus->topic_newest[i]);
-  }
-  assert(!writer.refused);
-  return (struct hg_bytes){to, (uint32_t)hg_writer_end(&writer)};
-}
-
 // The last word goes out behind the last event: whoever hears it closes the context, and with it the way to
 // subscribers.
 static int64_t end(struct event_bus *bus, struct hg_now now, struct hg_outbox *out) {
@@ -148,13 +131,13 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   if (bus->stopping) return end(bus, now, out);
   bus->heard_facts = false;
   if (now.monotonic_us >= bus->beat_at) {
-    uint8_t topics[TOPICS_BYTES];
+    uint8_t topics[HG_TOPICS_BYTES];
     struct hg_message beat;
     hg_message_init(&beat, HG_HEARTBEAT);
     beat.as.head.at = now.utc_us;
     beat.as.heartbeat.newest = bus->newest;
     beat.as.heartbeat.degraded = bus->degraded;
-    beat.as.heartbeat.topics = write_topics(bus, topics);
+    beat.as.heartbeat.topics = hg_topics_write(bus->topic_newest, topics);
     publish(bus, &beat, out);
     bus->beat_at = now.monotonic_us + HEARTBEAT_EVERY_US;
   }

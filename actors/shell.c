@@ -61,7 +61,7 @@ static uint32_t drain(struct hg_shell *shell, uint32_t ports, struct hg_now now,
 }
 
 static bool is_client_port(enum hg_port port) {
-  return port == HG_PORT_CLIENTS || port == HG_PORT_RUNS;
+  return port == HG_PORT_CLIENTS || port == HG_PORT_RUNS || port == HG_PORT_CONTROL;
 }
 
 // Windows keep the pipes between actors from filling; what can't be sent all the same went to a peer that does not read
@@ -86,7 +86,8 @@ static void give_back_undelivered(struct hg_shell *shell, struct hg_outbox *unde
                                   struct hg_outbox *out) {
   struct hg_outgoing next;
   for (size_t at = 0; hg_outbox_next(undelivered, &at, &next);) {
-    struct hg_envelope in = {.port = next.port, .peer = next.peer, .frame = next.frame, .frame_size = next.frame_size};
+    struct hg_envelope in = {
+        .port = next.port, .peer = next.peer, .frame = next.frame, .frame_size = next.frame_size, .undelivered = true};
     if (decode(in.port, &in) == HG_OK) shell->actor.receive(shell->actor.self, now, &in, out);
     out->failed |= !hg_id_map_put(&shell->gone[next.port], next.peer, shell);
     shell->gone_ports |= 1U << next.port;

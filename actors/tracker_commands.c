@@ -161,31 +161,6 @@ static hg_err set_hard_limit(struct hg_tracker *tracker, const struct hg_set_har
 
 // ------------------------------------------------------------------------------------------------ questions
 
-static void get_usage(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_usage_message *question) {
-  struct hg_message answer;
-  hg_message_init(&answer, HG_USAGE);
-  struct hg_usage_message *usage = &answer.as.usage;
-  usage->request = question->request;
-  usage->budget = question->budget;
-  usage->seq = tracker->log.seq;
-  usage->audited = tracker->audit.audited;
-  usage->differences = tracker->audit.differences;
-  usage->audit_failed = tracker->audit.failed;
-  // A budget that does not exist has no limit, which no other budget has.
-  if (question->budget < tracker->budgets.count) {
-    const struct hg_budget *budget = &tracker->budgets.at[question->budget];
-    usage->used = budget->used;
-    usage->reserved = budget->reserved;
-    usage->hard_limit = budget->hard_limit;
-    usage->usage_percent = hg_usage_percent(budget->used, budget->hard_limit);
-    usage->should_throttle =
-        hg_should_throttle(hg_budget_compared_percent(&tracker->budgets, budget), tracker->budgets.throttle_percent);
-    usage->throttled = budget->closed;
-    usage->open_permits = budget->open_permits;
-  }
-  hg_tracker_answer(tracker, peer, &answer);
-}
-
 static void get_orphan(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_orphan_message *question) {
   const struct hg_permit_record *permit = hg_permits_orphan_after(&tracker->permits, question->after);
   struct hg_message answer;
@@ -228,7 +203,8 @@ void hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in
   const struct hg_message *message = &in->message;
   if (message->kind == HG_RECORD_USAGE || message->kind == HG_CORRECT_USAGE || message->kind == HG_SET_HARD_LIMIT)
     decide(tracker, in);
-  else if (message->kind == HG_GET_USAGE) get_usage(tracker, in->peer, &message->as.get_usage);
+  else if (message->kind == HG_GET_USAGE) hg_tracker_get_usage(tracker, in->peer, &message->as.get_usage);
+  else if (message->kind == HG_GET_SNAPSHOT) hg_tracker_get_snapshot(tracker, in->peer, &message->as.get_snapshot);
   else if (message->kind == HG_GET_ORPHAN) get_orphan(tracker, in->peer, &message->as.get_orphan);
   else if (message->kind == HG_REPORT_AS) hg_tracker_report_as(tracker, in->peer, &message->as.report_as);
   else if (message->kind == HG_LEAVE) leave(tracker, in->peer);

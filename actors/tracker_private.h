@@ -1,7 +1,7 @@
 // What the files of the tracker share: tracker.c (turns, start and stop), tracker_commands.c (numbered commands and
-// questions of clients), tracker_once.c (usage ids, lasting names), tracker_permits.c (reservations), tracker_endings.c
-// (how they end), tracker_late.c (that they ended in an earlier life), tracker_store.c (what is durable).
-// [8_RISKS-REQ-031]
+// questions of clients), tracker_snapshot.c (the figures of budgets), tracker_once.c (usage ids, lasting names),
+// tracker_permits.c (reservations), tracker_endings.c (how they end), tracker_late.c (that they ended in an earlier
+// life), tracker_store.c (what is durable). [8_RISKS-REQ-031]
 #ifndef HG_TRACKER_PRIVATE_H
 #define HG_TRACKER_PRIVATE_H
 
@@ -73,13 +73,6 @@ struct hg_tracker {
 #define HG_SET_TOTALS(event, budget_, used_, reserved_)                                                                \
   ((event).used_delta = (used_), (event).reserved_delta = (reserved_), (event).used = (budget_)->used,                 \
    (event).reserved = (budget_)->reserved, (event).hard_limit = (budget_)->hard_limit)
-// What a report says beside the tokens.
-#define HG_COPY_DETAILS(to, from)                                                                                      \
-  ((to).model = (from).model, (to).input_tokens = (from).input_tokens, (to).cached_tokens = (from).cached_tokens,      \
-   (to).cache_write_tokens = (from).cache_write_tokens, (to).output_tokens = (from).output_tokens,                     \
-   (to).reasoning_tokens = (from).reasoning_tokens, (to).source = (from).source,                                       \
-   (to).response_id = (from).response_id, (to).attempt = (from).attempt)
-
 void hg_tracker_emit(struct hg_tracker *tracker, uint32_t budget, struct hg_message *event);
 // To a client: leaves when everything decided so far is durable.
 void hg_tracker_answer(struct hg_tracker *tracker, hg_peer peer, const struct hg_message *answer);
@@ -118,6 +111,10 @@ void hg_tracker_left_name(struct hg_tracker_peer *peer);
 struct hg_text hg_tracker_sign(struct hg_tracker *tracker, int64_t *number);
 // NUMBERS_TAKEN, when the peer's newest numbers have no row.
 void hg_tracker_tell_numbers(struct hg_tracker *tracker, const struct hg_tracker_peer *peer);
+
+// tracker_snapshot.c
+void hg_tracker_get_usage(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_usage_message *question);
+void hg_tracker_get_snapshot(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_snapshot_message *question);
 
 // tracker_store.c
 void hg_tracker_note_store(struct hg_tracker *tracker, const struct hg_committed_message *committed);

@@ -33,6 +33,8 @@ void hg_tracker_answer_lost(struct hg_tracker *tracker, hg_peer peer, const stru
     lost.as.rejected.error = HG_ERR_STORE;
   } else if (answer->kind == HG_USAGE) {
     lost.as.usage.error = HG_ERR_STORE;
+  } else if (answer->kind == HG_FIGURES) {
+    lost.as.figures.error = HG_ERR_STORE;
   } else if (answer->kind == HG_REPORTER) {
     lost.as.reporter.error = HG_ERR_STORE;
   } else if (answer->kind == HG_ORPHAN) {

@@ -31,8 +31,9 @@ enum hg_side { HG_BIND, HG_CONNECT };
   { HG_COMMITTED_HWM, HG_COMMITTED_HWM, 0 }
 #define HG_OUTSIDE_EVENTS                                                                                              \
   { HG_EVENTS_HWM, HG_COMMANDS_HWM, HG_COMMAND_FRAME_MAX }
+// Answers: all that one connection may have unanswered, and as much again of portions of replays or a snapshot.
 #define HG_OUTSIDE_COMMANDS                                                                                            \
-  { 1024, 1024, HG_COMMAND_FRAME_MAX }
+  { 2 * (HG_OUTSIDER_COMMANDS_MAX + HG_BUDGETS_MAX), 1024, HG_COMMAND_FRAME_MAX }
 #define HG_COMMITTED_HWM 4096 // FACTS frames that the event bus has not read
 
 //      owner         port       type    side     address                 limits

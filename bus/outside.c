@@ -1,7 +1,7 @@
 // The outside codec, outward: messages as msgpack maps with named fields, for people and programs in any language.
-#include "bus/frame_reader.h"
 #include "bus/frame_writer.h"
 #include "bus/frames.h"
+#include "bus/topics.h"
 #include "config/config.h"
 
 #define PROTOCOL_VERSION 1
@@ -25,24 +25,21 @@ static void pack_budget(struct hg_writer *writer, uint32_t index, const struct h
   pack_name(writer, names->budgets[index].name);
 }
 
-// [code, seq, code, seq, …] becomes {topic: seq, …}. What is not of this shape refuses the whole frame.
-static void pack_topics(struct hg_writer *writer, struct hg_bytes topics) {
-  struct hg_reader reader = hg_reader_of(topics.data, topics.size);
-  uint32_t count = 0;
-  if (topics.size && (!hg_read_array(&reader, &count) || count % 2)) writer->refused = true;
-  hg_pack_map(writer, count / 2);
-  for (uint32_t i = 0; i < count / 2 && !writer->refused; i++) {
-    uint64_t code = 0, seq = 0;
-    const bool whole = hg_read_unsigned(&reader, HG_EVENT_LAST, &code) && hg_read_unsigned(&reader, UINT64_MAX, &seq);
-    const struct hg_kind_info *info = hg_kind_info((unsigned)code);
-    if (whole && info && info->is_event) {
+// What is not of the shape that topics have refuses the whole frame.
+static void pack_topics(struct hg_writer *writer, struct hg_bytes from) {
+  struct hg_topics topics;
+  if (!hg_topics_open(&topics, from)) writer->refused = true;
+  hg_pack_map(writer, topics.left);
+  while (topics.left && !writer->refused) {
+    const struct hg_kind_info *info;
+    uint64_t seq;
+    if (hg_topics_next(&topics, &info, &seq)) {
       pack_name(writer, info->name);
       hg_pack_uint64(writer, seq);
     } else {
       writer->refused = true;
     }
   }
-  if (reader.at != reader.end) writer->refused = true;
 }
 
 static void pack_value(struct hg_writer *writer, enum hg_field_type type, const void *value,

@@ -35,6 +35,7 @@ static hg_err settle_live(void *context, struct hg_control *control, int64_t dea
   hg_message_init(&command, HG_SETTLE_PERMIT);
   command.as.settle_permit.permit = settlement->permit;
   command.as.settle_permit.tokens = settlement->tokens;
+  command.as.settle_permit.orphans_only = true; // what a call used is told by who made it
   return hg_control_do(control, &command, what, deadline_us, why);
 }
 

@@ -139,6 +139,13 @@ const struct hg_kind_info *hg_kind_by_name(struct hg_text name);
 const struct hg_kind_info *hg_kind_at(unsigned index);
 const struct hg_field *hg_event_head_fields(uint32_t *count); // seq, prev, at, budget
 
+// What a report says beside the tokens.
+#define HG_COPY_DETAILS(to, from)                                                                                      \
+  ((to).model = (from).model, (to).input_tokens = (from).input_tokens, (to).cached_tokens = (from).cached_tokens,      \
+   (to).cache_write_tokens = (from).cache_write_tokens, (to).output_tokens = (from).output_tokens,                     \
+   (to).reasoning_tokens = (from).reasoning_tokens, (to).source = (from).source,                                       \
+   (to).response_id = (from).response_id, (to).attempt = (from).attempt)
+
 // An empty message of a kind: all fields at their defaults.
 void hg_message_init(struct hg_message *message, enum hg_kind kind);
 // A COMMAND_DONE: how a command of the control socket ended. `reason` must live as long as the message.

@@ -1,0 +1,288 @@
+// What outsiders want, put to the actors whose it is.
+#include "actors/gateway_private.h"
+
+#include "usage/report.h"
+#include "usage/usage.h"
+
+static bool find_budget(const struct hg_gateway *gateway, struct hg_text name, uint32_t *out) {
+  *out = 0;
+  return name.size == 0 || hg_config_find_budget(gateway->config, name.data, name.size, out);
+}
+
+// A command about a budget takes its place. NULL: it was answered.
+static struct hg_asked *enter_for(struct hg_gateway *gateway, enum hg_kind kind, hg_peer peer, uint64_t request,
+                                  struct hg_text budget, uint32_t *index) {
+  if (find_budget(gateway, budget, index)) return hg_gateway_enter(gateway, kind, peer, request);
+  hg_gateway_answer(gateway, peer, request, HG_ERR_UNKNOWN_BUDGET);
+  return NULL;
+}
+
+// What a provider's answer says it used takes the place of what the command says; one without usage is missing, never
+// 0.
+#define READ_ANSWER(command, found)                                                                                    \
+  do {                                                                                                                 \
+    struct hg_answer answer_;                                                                                          \
+    hg_answer_read((const char *)(command)->answer.data, (command)->answer.size, &answer_);                            \
+    (void)hg_usage_find(&answer_, (found));                                                                            \
+    (found)->report.attempt = (command)->attempt;                                                                      \
+    HG_REPORT_DETAILS(command, &(found)->report);                                                                      \
+    (command)->tokens = (found)->report.tokens;                                                                        \
+    (command)->model = hg_text_of((found)->report.model);                                                              \
+    (command)->response_id = hg_text_of((found)->report.response_id);                                                  \
+  } while (0)
+
+// ------------------------------------------------------------------------------------------------ permits
+
+static void acquire(struct hg_gateway *gateway, hg_peer peer, const struct hg_acquire_permit_message *wish) {
+  struct hg_message message;
+  hg_message_init(&message, HG_ACQUIRE);
+  struct hg_acquire_message *acquire = &message.as.acquire;
+  struct hg_asked *asked = enter_for(gateway, HG_ACQUIRE_PERMIT, peer, wish->request, wish->budget, &acquire->budget);
+  if (!asked) return;
+  const uint32_t lease_ms = wish->lease_ms ? wish->lease_ms : HG_LEASE_MS_OUTSIDE;
+  const bool fits = lease_ms >= HG_LEASE_MS_MIN && lease_ms <= HG_LEASE_MS_MAX;
+  if (!fits || !hg_gateway_enter_acquire(gateway, asked, lease_ms)) {
+    hg_gateway_finish(gateway, asked, fits ? HG_ERR_NO_MEMORY : HG_ERR_INVALID);
+    return;
+  }
+  acquire->request = asked->id;
+  acquire->min_tokens = wish->min_tokens ? wish->min_tokens : wish->max_tokens;
+  acquire->max_tokens = wish->max_tokens;
+  acquire->task_id = wish->task_id;
+  acquire->attempt = wish->attempt;
+  acquire->first_in_line = wish->first_in_line;
+  acquire->timeout_us = wish->timeout_ms > UINT64_MAX / 1000 ? UINT64_MAX : wish->timeout_ms * 1000;
+  acquire->parent = wish->parent;
+  acquire->from_parent = wish->from_parent;
+  acquire->lease_us = (uint64_t)lease_ms * 1000;
+  hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &message);
+}
+
+static void cancel(struct hg_gateway *gateway, hg_peer peer, uint64_t request) {
+  const struct hg_outsider *outsider = hg_id_map_get(&gateway->outsiders, peer);
+  struct hg_asked *asked = outsider ? outsider->acquires : NULL;
+  while (asked && asked->request != request)
+    asked = asked->as.acquire.after;
+  if (!asked || asked->as.acquire.given_up) return;
+  struct hg_message message;
+  hg_message_init(&message, HG_CANCEL);
+  message.as.cancel.request = asked->id;
+  hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &message);
+}
+
+// Takes its place behind others that end the same permit. NULL: it was answered.
+static struct hg_asked *enter_end(struct hg_gateway *gateway, enum hg_kind kind, hg_peer peer, uint64_t request,
+                                  uint64_t permit, uint32_t outcome) {
+  struct hg_asked *asked = hg_gateway_enter(gateway, kind, peer, request);
+  if (!asked) return NULL;
+  const bool good = permit != 0 && outcome <= HG_OUTCOME_RETRY;
+  if (good && hg_gateway_enter_end(gateway, asked, permit)) return asked;
+  hg_gateway_finish(gateway, asked, good ? HG_ERR_NO_MEMORY : HG_ERR_INVALID);
+  return NULL;
+}
+
+static void settle(struct hg_gateway *gateway, hg_peer peer, struct hg_settle_permit_message *wish) {
+  struct hg_usage_found found;
+  struct hg_asked *asked = enter_end(gateway, HG_SETTLE_PERMIT, peer, wish->request, wish->permit, wish->outcome);
+  if (!asked) return;
+  if (wish->answer.size) READ_ANSWER(wish, &found);
+  asked->as.count.tokens = wish->tokens;
+  asked->as.count.source = wish->source;
+  struct hg_message message;
+  hg_message_init(&message, HG_SETTLE);
+  struct hg_settle_message *settle = &message.as.settle;
+  settle->permit = wish->permit;
+  settle->outcome = wish->outcome;
+  settle->reason = wish->reason;
+  settle->tokens = wish->tokens;
+  HG_COPY_DETAILS(*settle, *wish);
+  settle->orphans_only = wish->orphans_only;
+  hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &message);
+}
+
+static void release(struct hg_gateway *gateway, hg_peer peer, const struct hg_release_permit_message *wish) {
+  if (!enter_end(gateway, HG_RELEASE_PERMIT, peer, wish->request, wish->permit, wish->outcome)) return;
+  struct hg_message message;
+  hg_message_init(&message, HG_RELEASE);
+  message.as.release.permit = wish->permit;
+  message.as.release.outcome = wish->outcome;
+  message.as.release.reason = wish->reason;
+  hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &message);
+}
+
+static void renew(struct hg_gateway *gateway, hg_peer peer, const struct hg_renew_permit_message *wish) {
+  const struct hg_asked *asked = hg_gateway_enter(gateway, HG_RENEW_PERMIT, peer, wish->request);
+  if (!asked) return;
+  struct hg_message message;
+  hg_message_init(&message, HG_RENEW);
+  message.as.renew.request = asked->id;
+  message.as.renew.permit = wish->permit;
+  hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &message);
+}
+
+static void set_concurrency(struct hg_gateway *gateway, hg_peer peer, const struct hg_concurrency_message *wish) {
+  const struct hg_asked *asked = hg_gateway_enter(gateway, HG_CONCURRENCY, peer, wish->request);
+  if (!asked) return;
+  struct hg_message message;
+  hg_message_init(&message, HG_SET_MAX_CONCURRENCY);
+  message.as.set_max_concurrency.request = asked->id;
+  message.as.set_max_concurrency.count = wish->count;
+  hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &message);
+}
+
+// ------------------------------------------------------------------------------------------------ numbered commands
+
+static void record(struct hg_gateway *gateway, hg_peer peer, struct hg_record_message *wish) {
+  struct hg_usage_found found;
+  struct hg_message message;
+  hg_message_init(&message, HG_RECORD_USAGE);
+  struct hg_record_usage_message *record = &message.as.record_usage;
+  struct hg_asked *asked = enter_for(gateway, HG_RECORD, peer, wish->request, wish->budget, &record->budget);
+  if (!asked) return;
+  if (wish->answer.size) READ_ANSWER(wish, &found);
+  hg_gateway_enter_number(gateway, asked);
+  asked->as.count.tokens = wish->tokens;
+  asked->as.count.source = wish->source;
+  record->number = asked->id;
+  record->task_id = wish->task_id;
+  record->usage_id = wish->usage_id;
+  record->tokens = wish->tokens;
+  HG_COPY_DETAILS(*record, *wish);
+  hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
+}
+
+static void set_limit(struct hg_gateway *gateway, hg_peer peer, const struct hg_limit_message *wish) {
+  struct hg_message message;
+  hg_message_init(&message, HG_SET_HARD_LIMIT);
+  struct hg_set_hard_limit_message *set = &message.as.set_hard_limit;
+  struct hg_asked *asked = enter_for(gateway, HG_LIMIT, peer, wish->request, wish->budget, &set->budget);
+  if (!asked) return;
+  hg_gateway_enter_number(gateway, asked);
+  set->number = asked->id;
+  set->tokens = wish->tokens;
+  hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
+}
+
+static void correct(struct hg_gateway *gateway, hg_peer peer, const struct hg_correct_message *wish) {
+  struct hg_message message;
+  hg_message_init(&message, HG_CORRECT_USAGE);
+  struct hg_correct_usage_message *correct = &message.as.correct_usage;
+  struct hg_asked *asked = enter_for(gateway, HG_CORRECT, peer, wish->request, wish->budget, &correct->budget);
+  if (!asked) return;
+  hg_gateway_enter_number(gateway, asked);
+  correct->number = asked->id;
+  correct->tokens = wish->tokens;
+  correct->reason = wish->reason;
+  correct->usage_id = wish->usage_id;
+  hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
+}
+
+// ------------------------------------------------------------------------------------------------ questions
+
+static void welcome(struct hg_gateway *gateway, hg_peer peer, uint64_t request) {
+  struct hg_message message;
+  hg_message_init(&message, HG_WELCOME);
+  message.as.welcome.request = request;
+  message.as.welcome.version = hg_text_of(hg_version());
+  message.as.welcome.ledger = hg_text_of(gateway->ledger_id);
+  message.as.welcome.events = hg_text_of(gateway->events);
+  message.as.welcome.lease_ms = HG_LEASE_MS_OUTSIDE;
+  hg_gateway_reply(gateway, peer, &message);
+}
+
+static void ask_status(struct hg_gateway *gateway, hg_peer peer, const struct hg_status_message *status) {
+  uint32_t budget;
+  const struct hg_asked *asked = enter_for(gateway, HG_STATUS, peer, status->request, status->budget, &budget);
+  if (!asked) return;
+  struct hg_message ask;
+  hg_message_init(&ask, HG_GET_USAGE);
+  ask.as.get_usage.request = asked->id;
+  ask.as.get_usage.budget = budget;
+  hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &ask);
+  hg_message_init(&ask, HG_GET_QUEUE);
+  ask.as.get_queue.request = asked->id;
+  hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &ask);
+}
+
+static void list_orphans(struct hg_gateway *gateway, hg_peer peer, const struct hg_list_orphans_message *question) {
+  const struct hg_asked *asked = hg_gateway_enter(gateway, HG_LIST_ORPHANS, peer, question->request);
+  if (!asked) return;
+  struct hg_message message;
+  hg_message_init(&message, HG_GET_ORPHAN);
+  message.as.get_orphan.request = asked->id;
+  message.as.get_orphan.after = question->after;
+  hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
+}
+
+static void list_waiting(struct hg_gateway *gateway, hg_peer peer, const struct hg_list_waiting_message *question) {
+  const struct hg_asked *asked = hg_gateway_enter(gateway, HG_LIST_WAITING, peer, question->request);
+  if (!asked) return;
+  struct hg_message message;
+  hg_message_init(&message, HG_GET_WAITING);
+  message.as.get_waiting.request = asked->id;
+  message.as.get_waiting.from = question->from;
+  hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &message);
+}
+
+static void ask_audit(struct hg_gateway *gateway, hg_peer peer, uint64_t request) {
+  const struct hg_asked *asked = hg_gateway_enter(gateway, HG_AUDIT, peer, request);
+  if (!asked) return;
+  struct hg_message ask;
+  hg_message_init(&ask, HG_AUDIT);
+  ask.as.audit.request = asked->id;
+  hg_outbox_put(gateway->out, HG_PORT_LEDGER, 0, &ask);
+}
+
+static void replay(struct hg_gateway *gateway, hg_peer peer, const struct hg_replay_message *question) {
+  const struct hg_asked *asked = hg_gateway_enter(gateway, HG_REPLAY, peer, question->request);
+  if (!asked) return;
+  struct hg_message ask;
+  hg_message_init(&ask, HG_REPLAY);
+  ask.as.replay = *question;
+  ask.as.replay.request = asked->id;
+  hg_outbox_put(gateway->out, HG_PORT_LEDGER, 0, &ask);
+}
+
+// ------------------------------------------------------------------------------------------------ all of them
+
+// A grant that its asker never heard of.
+static void take_back(struct hg_gateway *gateway, uint64_t permit) {
+  struct hg_message message;
+  hg_message_init(&message, HG_RELEASE);
+  message.as.release.permit = permit;
+  message.as.release.outcome = HG_OUTCOME_FAILED;
+  message.as.release.reason = hg_text_of("whoever asked for it is gone");
+  hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &message);
+}
+
+void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in) {
+  struct hg_message message = in->message;
+  const hg_peer peer = in->peer;
+  if (message.kind == HG_LEAVE) {
+    hg_gateway_give_up_acquires_of(gateway, peer);
+    return;
+  }
+  if (in->undelivered) {
+    if (message.kind == HG_PERMIT_GRANTED) take_back(gateway, message.as.permit_granted.permit);
+    return;
+  }
+  hg_gateway_hear(gateway, peer);
+  if (message.kind == HG_ACQUIRE_PERMIT) acquire(gateway, peer, &message.as.acquire_permit);
+  else if (message.kind == HG_CANCEL_ACQUIRE) cancel(gateway, peer, message.as.cancel_acquire.request);
+  else if (message.kind == HG_SETTLE_PERMIT) settle(gateway, peer, &message.as.settle_permit);
+  else if (message.kind == HG_RELEASE_PERMIT) release(gateway, peer, &message.as.release_permit);
+  else if (message.kind == HG_RENEW_PERMIT) renew(gateway, peer, &message.as.renew_permit);
+  else if (message.kind == HG_CONCURRENCY) set_concurrency(gateway, peer, &message.as.concurrency);
+  else if (message.kind == HG_RECORD) record(gateway, peer, &message.as.record);
+  else if (message.kind == HG_LIMIT) set_limit(gateway, peer, &message.as.limit);
+  else if (message.kind == HG_CORRECT) correct(gateway, peer, &message.as.correct);
+  else if (message.kind == HG_HELLO) welcome(gateway, peer, message.as.hello.request);
+  else if (message.kind == HG_PING) hg_gateway_answer(gateway, peer, message.as.ping.request, HG_OK);
+  else if (message.kind == HG_STATUS) ask_status(gateway, peer, &message.as.status);
+  else if (message.kind == HG_SNAPSHOT) hg_gateway_ask_snapshot(gateway, peer, message.as.snapshot.request);
+  else if (message.kind == HG_LIST_ORPHANS) list_orphans(gateway, peer, &message.as.list_orphans);
+  else if (message.kind == HG_LIST_WAITING) list_waiting(gateway, peer, &message.as.list_waiting);
+  else if (message.kind == HG_AUDIT) ask_audit(gateway, peer, message.as.audit.request);
+  else if (message.kind == HG_REPLAY) replay(gateway, peer, &message.as.replay);
+  else hg_gateway_answer(gateway, peer, 0, HG_ERR_PROTOCOL);
+}

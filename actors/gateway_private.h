@@ -1,0 +1,112 @@
+// What the files of the gateway share: gateway.c (turns), outsiders.c (who asks, and what is under way for them),
+// gateway_commands.c (what outsiders want, put to the other actors), gateway_answers.c (what those answer),
+// gateway_snapshot.c (the snapshot).
+#ifndef HG_GATEWAY_PRIVATE_H
+#define HG_GATEWAY_PRIVATE_H
+
+#include "actors/gateway.h"
+#include "actors/heap.h"
+#include "actors/id_map.h"
+
+// A connection that has something under way.
+struct hg_outsider {
+  hg_peer peer;
+  int64_t heard_at; // monotonic
+  uint32_t under_way;
+  struct hg_asked *acquires; // that are not answered
+};
+
+// A command under way.
+struct hg_asked {
+  enum hg_kind kind;
+  struct hg_outsider *outsider;
+  uint64_t request; // the outsider's
+  uint64_t id;      // ours: of a question, a number, or a permit that ends
+  // Numbers: in their order; ends of one permit: in their order; snapshots: in line.
+  struct hg_asked *next;
+  union {
+    struct {                           // ACQUIRE_PERMIT
+      struct hg_asked *before, *after; // of the same outsider
+      struct hg_heap_node in_silence;
+      uint32_t lease_ms;
+      bool given_up; // its grant is not wanted any more
+    } acquire;
+    struct { // STATUS, SNAPSHOT
+      bool has_usage, has_queue;
+      struct hg_usage_message usage;
+      struct hg_queue_message queue;
+      uint32_t budgets; // told so far
+    } figures;
+    struct {          // SETTLE_PERMIT, RECORD, and what else is numbered
+      uint32_t error; // HG_OK unless REJECTED
+      int64_t tokens;
+      uint32_t source;
+    } count;
+  } as;
+};
+
+struct hg_asked_line {
+  struct hg_asked *first, *last;
+};
+
+struct hg_gateway {
+  const struct hg_config *config;
+  char ledger_id[37];
+  char events[HG_PATH_MAX + 8];
+  uint64_t next_id;             // unique over the ledger's life: some become permits
+  uint64_t last_number;         // sent to the tracker
+  uint64_t decided;             // newest number that it has taken
+  struct hg_id_map outsiders;   // by peer
+  struct hg_id_map questions;   // by id
+  struct hg_id_map ends;        // by permit: the first of a line
+  struct hg_asked_line numbers; // in their order
+  struct hg_asked_line snapshots;
+  struct hg_heap silences; // acquires, by the moment at which their outsiders must have been heard
+  uint32_t acquires;
+  uint32_t under_way;
+  bool stopping;
+  struct hg_now now;     // of this turn
+  struct hg_outbox *out; // of this turn
+};
+
+// outsiders.c
+void hg_gateway_reply(struct hg_gateway *gateway, hg_peer peer, const struct hg_message *message);
+void hg_gateway_answer(struct hg_gateway *gateway, hg_peer peer, uint64_t request, hg_err err);
+// Takes a command in; it is then found by what it waits for. NULL: it was answered, with HG_ERR_BUSY or
+// HG_ERR_NO_MEMORY.
+struct hg_asked *hg_gateway_enter(struct hg_gateway *gateway, enum hg_kind kind, hg_peer peer, uint64_t request);
+void hg_gateway_append(struct hg_asked_line *line, struct hg_asked *asked);
+bool hg_gateway_enter_end(struct hg_gateway *gateway, struct hg_asked *asked, uint64_t permit); // false: no memory
+void hg_gateway_enter_number(struct hg_gateway *gateway, struct hg_asked *asked);
+bool hg_gateway_enter_acquire(struct hg_gateway *gateway, struct hg_asked *asked, uint32_t lease_ms);
+struct hg_asked *hg_gateway_find(const struct hg_gateway *gateway, enum hg_kind kind, uint64_t id); // NULL: not there
+void hg_gateway_forget(struct hg_gateway *gateway, struct hg_asked *asked);
+void hg_gateway_finish(struct hg_gateway *gateway, struct hg_asked *asked, hg_err err); // answers and forgets
+void hg_gateway_hear(struct hg_gateway *gateway, hg_peer peer);                         // it lives
+void hg_gateway_give_up_acquire(struct hg_gateway *gateway, struct hg_asked *asked);
+void hg_gateway_give_up_acquires_of(struct hg_gateway *gateway, hg_peer peer);
+// Gives up the acquires of those that are silent; returns when to look again.
+int64_t hg_gateway_give_up_silent(struct hg_gateway *gateway);
+void hg_gateway_close(struct hg_gateway *gateway);      // all that are unanswered hear HG_ERR_CLOSED
+void hg_gateway_forget_all(struct hg_gateway *gateway); // and frees what is theirs
+
+// gateway_commands.c
+void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in);
+
+// gateway_answers.c
+void hg_gateway_from_tracker(struct hg_gateway *gateway, const struct hg_message *message);
+void hg_gateway_from_scheduler(struct hg_gateway *gateway, const struct hg_message *message);
+void hg_gateway_from_persister(struct hg_gateway *gateway, struct hg_message message);
+void hg_gateway_name_wait(const struct hg_gateway *gateway, const struct hg_queue_message *queue,
+                          struct hg_text *budget,
+                          bool *throttle); // what the first in line waits for
+
+// gateway_snapshot.c
+void hg_gateway_ask_snapshot(struct hg_gateway *gateway, hg_peer peer, uint64_t request);
+// Parts of the answer to the first in line.
+void hg_gateway_snapshot_queue(struct hg_gateway *gateway, struct hg_asked *asked,
+                               const struct hg_queue_message *queue);
+void hg_gateway_snapshot_figures(struct hg_gateway *gateway, struct hg_asked *asked,
+                                 const struct hg_figures_message *figures);
+
+#endif
