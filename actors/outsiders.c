@@ -43,10 +43,17 @@ static void leave(struct hg_gateway *gateway, struct hg_outsider *outsider) {
   free(outsider);
 }
 
+// Whoever has filled all places with acquires must still be able to end and renew what it holds: for these there are as
+// many places again.
+static uint32_t places(enum hg_kind kind, uint32_t most) {
+  const bool ends = kind == HG_SETTLE_PERMIT || kind == HG_RELEASE_PERMIT || kind == HG_RENEW_PERMIT;
+  return ends ? 2 * most : most;
+}
+
 struct hg_asked *hg_gateway_enter(struct hg_gateway *gateway, enum hg_kind kind, hg_peer peer, uint64_t request) {
-  const bool full = gateway->under_way >= HG_OUTSIDE_COMMANDS_MAX;
+  const bool full = gateway->under_way >= places(kind, HG_OUTSIDE_COMMANDS_MAX);
   struct hg_outsider *outsider = full ? NULL : find_outsider(gateway, peer);
-  if (full || (outsider && outsider->under_way >= HG_OUTSIDER_COMMANDS_MAX)) {
+  if (full || (outsider && outsider->under_way >= places(kind, HG_OUTSIDER_COMMANDS_MAX))) {
     hg_gateway_answer(gateway, peer, request, HG_ERR_BUSY);
     return NULL;
   }

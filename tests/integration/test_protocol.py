@@ -8,21 +8,8 @@ import copy
 import json
 import sys
 
-from cli_harness import (SOURCE, WAIT_S, Runtime, Skipped, checked, equal, events_endpoint, headgate, main, place,
-                         runtime)
-
-try:
-    import jsonschema
-    import msgpack
-    import zmq
-except ImportError:
-    zmq = None
-
-
-def schema_of(name):
-    if not zmq:
-        raise Skipped("python3 has no zmq, no msgpack or no jsonschema")
-    return json.loads((SOURCE / "schemas" / f"{name}.schema.json").read_text())
+from cli_harness import SOURCE, WAIT_S, Runtime, checked, equal, events_endpoint, headgate, main, place, runtime
+from outside_harness import control, jsonschema, msgpack, schema_of, zmq
 
 
 def golden():
@@ -167,31 +154,12 @@ def test_prev_is_the_row_before_under_any_choice_of_topics():
 
 # ------------------------------------------------------------------------------------------------------------ commands
 
-@contextlib.contextmanager
-def control(where):
-    """Sends a frame, or a command that is valid; receives an answer that is."""
-    schema_of("commands")
-    endpoint = json.loads((where.folder / "headgate.db.lock").read_text())["control"]
-    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        socket.linger, socket.rcvtimeo = 0, WAIT_S * 1000
-        socket.connect(endpoint)
-
-        def receive():
-            message = msgpack.unpackb(socket.recv())
-            return checked(message, "events" if "payload" in message else "commands")
-
-        def ask(command):
-            socket.send(command if isinstance(command, bytes) else msgpack.packb(checked(command, "commands")))
-            return receive()
-        yield ask, receive
-
-
 def test_commands_and_their_answers():
     with place(limit=1000) as here:
         dead = Runtime(here.config)
         permit = dead.acquire("acquire 30 lost")
         dead.kill()
-        with runtime(here.config), control(here) as (ask, receive):
+        with runtime(here.config), control(here) as (ask, receive, _):
             def answer(kind, request, **fields):
                 found = ask({"v": 1, "type": kind, "request": request, **fields})
                 equal(found["request"], request)
@@ -219,7 +187,7 @@ def test_commands_and_their_answers():
 
 def replay(control, topics="", credit=0, after=0):
     """All that the journal has now, a portion after the other."""
-    ask, receive = control
+    ask, receive, _ = control
     events, request = [], 100
     while True:
         found = ask({"v": 1, "type": "REPLAY", "request": request, "after": after, "topics": topics, "credit": credit})
@@ -262,7 +230,7 @@ def test_what_was_missed_is_told_again_as_it_was():
 
 
 def test_commands_are_read_as_the_page_says():
-    with place(limit=1000) as here, runtime(here.config), control(here) as (ask, receive):
+    with place(limit=1000) as here, runtime(here.config), control(here) as (ask, _, _):
         for good in ({"type": "STATUS", "request": 7}, {"type": "STATUS", "request": 7.0},
                      {"request": 7, "type": "STATUS"},
                      {"v": 1, "type": "STATUS", "request": 7, "budget": None, "more": [{"a": 1}]}):
