@@ -152,7 +152,7 @@ static hg_err set_hard_limit(struct hg_tracker *tracker, const struct hg_set_har
   changed->reserved = budget->reserved;
   changed->hard_limit = command->tokens;
   changed->previous_limit = previous;
-  changed->reason = hg_text_of("command");
+  changed->reason = hg_text_of(command->configured ? "configuration" : "command");
   changed->reporter = hg_tracker_sign(tracker, &changed->number);
   hg_tracker_emit(tracker, command->budget, &event);
   hg_tracker_settle_path(tracker, command->budget, command->tokens > previous);

@@ -14,6 +14,7 @@ enum hg_exit {
 };
 
 int hg_cli_run(int argc, char **argv);
+int hg_cli_serve(int argc, char **argv);
 int hg_cli_status(int argc, char **argv);
 int hg_cli_watch(int argc, char **argv);
 int hg_cli_limit(int argc, char **argv);

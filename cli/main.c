@@ -13,6 +13,7 @@ static const struct command {
   const char *what;
 } commands[] = {
     {"run", hg_cli_run, "make the calls of a batch file inside a token budget"},
+    {"serve", hg_cli_serve, "be the runtime of programs in any language"},
     {"status", hg_cli_status, "how a budget stands"},
     {"watch", hg_cli_watch, "print events as they are committed"},
     {"limit", hg_cli_limit, "raise or lower a hard limit"},

@@ -90,6 +90,9 @@ hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, str
 hg_err hg_client_cancel(hg_client *client, uint64_t request, bool give_back);
 hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t tokens, const char *why,
                                   const char *usage_id, uint64_t *number);
-hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t tokens, uint64_t *number);
+hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t tokens, bool configured, uint64_t *number);
+
+// hg_set_hard_limit for a configuration that was read again: from now on it is what the file says.
+hg_err hg_client_configure_limit(hg_client *client, const char *budget, int64_t tokens, int timeout_ms);
 
 #endif

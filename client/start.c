@@ -50,7 +50,7 @@ hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t
   return send_numbered(client, &message, number);
 }
 
-hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t tokens, uint64_t *number) {
+hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t tokens, bool configured, uint64_t *number) {
   if (tokens < 1 || tokens > HG_TOKENS_MAX) return HG_ERR_RANGE;
   struct hg_message message;
   hg_message_init(&message, HG_SET_HARD_LIMIT);
@@ -58,6 +58,7 @@ hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t toke
   if (err != HG_OK) return err;
   message.as.set_hard_limit.number = client->sent + 1;
   message.as.set_hard_limit.tokens = tokens;
+  message.as.set_hard_limit.configured = configured;
   return send_numbered(client, &message, number);
 }
 

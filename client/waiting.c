@@ -64,13 +64,21 @@ hg_err hg_correct_once(hg_client *client, const char *budget, int64_t tokens, co
   return err == HG_OK ? wait_number(client, number, deadline) : err;
 }
 
-hg_err hg_set_hard_limit(hg_client *client, const char *budget, int64_t tokens, int timeout_ms) {
+static hg_err set_limit(hg_client *client, const char *budget, int64_t tokens, bool configured, int timeout_ms) {
   if (!client) return HG_ERR_INVALID;
   const int64_t deadline = hg_deadline(timeout_ms);
   uint64_t number = 0;
   hg_err err;
-  START_OR_WAIT(err, client, deadline, hg_client_start_limit(client, budget, tokens, &number));
+  START_OR_WAIT(err, client, deadline, hg_client_start_limit(client, budget, tokens, configured, &number));
   return err == HG_OK ? wait_number(client, number, deadline) : err;
+}
+
+hg_err hg_set_hard_limit(hg_client *client, const char *budget, int64_t tokens, int timeout_ms) {
+  return set_limit(client, budget, tokens, false, timeout_ms);
+}
+
+hg_err hg_client_configure_limit(hg_client *client, const char *budget, int64_t tokens, int timeout_ms) {
+  return set_limit(client, budget, tokens, true, timeout_ms);
 }
 
 // ------------------------------------------------------------------------------------------------ permits

@@ -1,8 +1,9 @@
 """What the tests of outside clients share: the control socket by hand, everything held against the schemas."""
 import contextlib
 import json
+import time
 
-from cli_harness import SOURCE, WAIT_S, Skipped, checked
+from cli_harness import SOURCE, WAIT_S, Skipped, checked, equal
 
 try:
     import jsonschema
@@ -10,6 +11,10 @@ try:
     import zmq
 except ImportError:
     jsonschema = msgpack = zmq = None
+
+
+ERRORS = {"BUSY": 8, "TIMEOUT": 9, "CANCELLED": 10, "CLOSED": 11, "UNKNOWN_BUDGET": 13, "BUDGET_EXHAUSTED": 14, "INVALID": 1,
+          "UNKNOWN_PERMIT": 16, "CONFLICT": 17, "NO_USAGE": 21, "RANGE": 15}
 
 
 def schema_of(name):
@@ -39,3 +44,40 @@ def control(where):
             send(command)
             return receive()
         yield ask, receive, send
+
+
+class Asker:
+    """One connection; requests count up."""
+
+    def __init__(self, line):
+        self.ask_raw, self.receive, self.send_raw = line
+        self.request = 0
+
+    def send(self, kind, **fields):
+        self.request += 1
+        self.send_raw({"v": 1, "type": kind, "request": self.request, **fields})
+        return self.request
+
+    def ask(self, kind, **fields):
+        request = self.send(kind, **fields)
+        found = self.receive()
+        equal(found["request"], request, found)
+        return found
+
+    def done(self, kind, error=None, **fields):
+        found = self.ask(kind, **fields)
+        equal((found["type"], found["error"]), ("COMMAND_DONE", ERRORS[error] if error else 0), found)
+        return found
+
+    def acquire(self, tokens, **fields):
+        found = self.ask("ACQUIRE_PERMIT", maxTokens=tokens, **fields)
+        equal((found["type"], found["tokens"]), ("PERMIT_GRANTED", tokens), found)
+        return found["permit"]
+
+
+def until(holds, about):
+    """Waits for what another process does by itself."""
+    end = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < end, f"{about} did not come"
+        time.sleep(0.02)

@@ -5,54 +5,14 @@ usage: test_permits.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests
 """
 import json
 import sys
-import time
 
 from cli_harness import WAIT_S, Runtime, equal, main, place, runtime, status
-from outside_harness import control, msgpack
+from outside_harness import ERRORS, Asker, control, msgpack, until
 
-ERRORS = {"BUSY": 8, "TIMEOUT": 9, "CANCELLED": 10, "CLOSED": 11, "UNKNOWN_BUDGET": 13, "BUDGET_EXHAUSTED": 14, "INVALID": 1,
-          "UNKNOWN_PERMIT": 16, "CONFLICT": 17, "NO_USAGE": 21, "RANGE": 15}
 OPENAI = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-x",
           "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}}],
           "usage": {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18,
                     "prompt_tokens_details": {"cached_tokens": 3}}}
-
-
-class Asker:
-    """One connection; requests count up."""
-
-    def __init__(self, line):
-        self.ask_raw, self.receive, self.send_raw = line
-        self.request = 0
-
-    def send(self, kind, **fields):
-        self.request += 1
-        self.send_raw({"v": 1, "type": kind, "request": self.request, **fields})
-        return self.request
-
-    def ask(self, kind, **fields):
-        request = self.send(kind, **fields)
-        found = self.receive()
-        equal(found["request"], request, found)
-        return found
-
-    def done(self, kind, error=None, **fields):
-        found = self.ask(kind, **fields)
-        equal((found["type"], found["error"]), ("COMMAND_DONE", ERRORS[error] if error else 0), found)
-        return found
-
-    def acquire(self, tokens, **fields):
-        found = self.ask("ACQUIRE_PERMIT", maxTokens=tokens, **fields)
-        equal((found["type"], found["tokens"]), ("PERMIT_GRANTED", tokens), found)
-        return found["permit"]
-
-
-def until(holds, about):
-    """Waits for what another process does by itself."""
-    end = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < end, f"{about} did not come"
-        time.sleep(0.02)
 
 
 def test_a_permit_is_acquired_renewed_and_settled():
