@@ -21,8 +21,9 @@ struct hg_farewells {
 struct hg_core {
   void *context;
   struct hg_config *config;
-  struct hg_places places;
+  struct hg_places places; // of a guest: where the runtime is that it is the guest of
   char ledger_id[37];
+  bool is_guest;            // another process holds the ledger
   _Atomic uint64_t next_id; // ids are unique over the ledger's life: the opening in the upper bits, a count below
   _Atomic uint32_t clients;
   _Atomic uint32_t references;

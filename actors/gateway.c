@@ -38,6 +38,7 @@ hg_err hg_gateway_new(const struct hg_config *config, const char *events, const 
   struct hg_gateway *gateway = calloc(1, sizeof *gateway);
   if (!gateway) return HG_ERR_NO_MEMORY;
   gateway->config = config;
+  gateway->life = state->opening;
   gateway->next_id = state->opening << HG_IDS_AN_OPENING_BITS | HG_IDS_OF_OUTSIDERS;
   snprintf(gateway->ledger_id, sizeof gateway->ledger_id, "%s", state->ledger_id);
   snprintf(gateway->events, sizeof gateway->events, "%s", events);

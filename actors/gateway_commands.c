@@ -187,6 +187,7 @@ static void welcome(struct hg_gateway *gateway, hg_peer peer, uint64_t request) 
   message.as.welcome.ledger = hg_text_of(gateway->ledger_id);
   message.as.welcome.events = hg_text_of(gateway->events);
   message.as.welcome.lease_ms = HG_LEASE_MS_OUTSIDE;
+  message.as.welcome.life = gateway->life;
   hg_gateway_reply(gateway, peer, &message);
 }
 

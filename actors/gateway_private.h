@@ -53,6 +53,7 @@ struct hg_gateway {
   const struct hg_config *config;
   char ledger_id[37];
   char events[HG_PATH_MAX + 8];
+  uint64_t life;                // counts the openings of the ledger
   uint64_t next_id;             // unique over the ledger's life: some become permits
   uint64_t last_number;         // sent to the tracker
   uint64_t decided;             // newest number that it has taken

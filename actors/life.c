@@ -81,9 +81,9 @@ hg_err hg_life_count(struct hg_shell *shells, size_t count, uint64_t request, in
   hg_message_init(&question, HG_COUNT);
   question.as.count.request = request;
   for (size_t i = 0; err == HG_OK && i < count; i++)
-    err = tell(&shells[i], &question);
+    if (shells[i].started) err = tell(&shells[i], &question);
   for (size_t i = 0; err == HG_OK && i < count; i++)
-    err = add_next(&shells[i], request, deadline, sum);
+    if (shells[i].started) err = add_next(&shells[i], request, deadline, sum);
   return err;
 }
 

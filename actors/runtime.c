@@ -5,8 +5,10 @@
 #include "actors/core.h"
 #include "actors/event_bus.h"
 #include "actors/gateway.h"
+#include "actors/guest.h"
 #include "actors/ledger_store.h"
 #include "actors/life.h"
+#include "actors/remote.h"
 #include "actors/scheduler.h"
 #include "actors/tracker.h"
 #include "actors/wiring.h"
@@ -24,6 +26,7 @@
 #define FIRST_ANSWER_MS 30000
 #define STOP_WITHIN_US 5000000 // an actor that waits for nothing but the ledger
 #define LAST_ANSWERS_MS 50
+#define SHARING_TRIES 3
 
 struct hg_runtime {
   struct hg_core *core;
@@ -61,7 +64,7 @@ static hg_err build(struct hg_runtime *runtime, const struct hg_ledger_state *st
 static hg_err start(struct hg_runtime *runtime) {
   hg_err err = HG_OK;
   for (int owner = 0; err == HG_OK && owner < HG_WORKER_POOL_ACTOR; owner++)
-    err = hg_shell_start(&runtime->shells[owner]);
+    if (runtime->shells[owner].actor.self) err = hg_shell_start(&runtime->shells[owner]);
   return err;
 }
 
@@ -121,8 +124,8 @@ static void stop_workers(struct hg_runtime *runtime) {
 // Actors end in the order in which facts flow, so each finds everything that was sent to it. Once one had to be cut
 // short, the others have nothing more to wait for.
 static hg_err stop_actors(struct hg_runtime *runtime) {
-  static const enum hg_owner order[] = {HG_SCHEDULER_ACTOR, HG_TRACKER_ACTOR, HG_PERSISTER_ACTOR, HG_GATEWAY_ACTOR,
-                                        HG_EVENT_BUS_ACTOR};
+  static const enum hg_owner order[] = {HG_REMOTE_ACTOR,    HG_SCHEDULER_ACTOR, HG_TRACKER_ACTOR,
+                                        HG_PERSISTER_ACTOR, HG_GATEWAY_ACTOR,   HG_EVENT_BUS_ACTOR};
   hg_err result = HG_OK;
   for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
     const hg_err err = hg_life_stop(&runtime->shells[order[i]], result != HG_OK, STOP_WITHIN_US);
@@ -144,7 +147,8 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   pthread_mutex_lock(&runtime->core->workers_lock);
   runtime->core->runtime = NULL; // no worker pool starts from now on
   pthread_mutex_unlock(&runtime->core->workers_lock);
-  if (runtime->shells[HG_SCHEDULER_ACTOR].started) hg_life_drain(&runtime->shells[HG_SCHEDULER_ACTOR], timeout_us);
+  struct hg_shell *admission = &runtime->shells[runtime->core->is_guest ? HG_REMOTE_ACTOR : HG_SCHEDULER_ACTOR];
+  if (admission->started) hg_life_drain(admission, timeout_us);
   if (runtime->workers) stop_workers(runtime);
   hg_err result = stop_actors(runtime);
   let_clients_hear(runtime->core);
@@ -213,58 +217,133 @@ static hg_err check_descriptors(hg_error *why) {
   return HG_OK;
 }
 
+static void free_unborn(struct hg_runtime *runtime) {
+  if (runtime) free(runtime->event_files);
+  free(runtime);
+}
+
+// With nothing in it but the core, which takes over the configuration. NULL: no memory.
+static struct hg_runtime *make_runtime(struct hg_config *config, const struct hg_places *places, const char *ledger_id,
+                                       uint64_t opening) {
+  struct hg_runtime *runtime = calloc(1, sizeof *runtime);
+  if (runtime) runtime->event_files = calloc(config->event_bind_count + 1, sizeof *runtime->event_files);
+  if (!runtime || !runtime->event_files || hg_core_new(config, places, ledger_id, opening, &runtime->core) != HG_OK) {
+    free_unborn(runtime);
+    return NULL;
+  }
+  pthread_mutex_init(&runtime->life_lock, NULL);
+  runtime->core->runtime = runtime;
+  runtime->core->start_workers = start_workers;
+  return runtime;
+}
+
+// Its actors are built and wired.
+static hg_err bring_to_life(struct hg_runtime *runtime, hg_runtime **out, hg_error *why) {
+  hg_err err = start(runtime);
+  if (err != HG_OK) hg_fail(why, err, "cannot start a thread");
+  if (err == HG_OK) err = hear_first_answer(runtime, why);
+  if (err == HG_OK) *out = runtime;
+  else (void)take_down(runtime, 0);
+  return err;
+}
+
 // Takes over the configuration and the ledger.
 static hg_err assemble(struct hg_config *config, const struct hg_places *places, struct hg_ledger *ledger,
                        const struct hg_ledger_state *state, hg_runtime **out, hg_error *why) {
-  struct hg_runtime *runtime = calloc(1, sizeof *runtime);
-  if (runtime) runtime->event_files = calloc(config->event_bind_count + 1, sizeof *runtime->event_files);
-  hg_err err = HG_ERR_NO_MEMORY;
-  if (runtime && runtime->event_files)
-    err = hg_core_new(config, places, state->ledger_id, state->opening, &runtime->core);
-  if (err != HG_OK) {
-    if (runtime) free(runtime->event_files);
-    free(runtime);
+  struct hg_runtime *runtime = make_runtime(config, places, state->ledger_id, state->opening);
+  if (!runtime) {
     (void)hg_ledger_close(&ledger);
     hg_config_destroy(&config);
-    return hg_fail(why, err, "%s", hg_err_text(err));
+    return hg_fail(why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
   }
-  pthread_mutex_init(&runtime->life_lock, NULL);
   runtime->ledger = ledger;
-  runtime->core->runtime = runtime;
-  runtime->core->start_workers = start_workers;
-  err = build(runtime, state);
+  hg_err err = build(runtime, state);
   if (err != HG_OK) hg_fail(why, err, "%s", hg_err_text(err));
   if (err == HG_OK) err = hg_wire(runtime->shells, runtime->core, runtime->event_files, why);
-  if (err == HG_OK && (err = start(runtime)) != HG_OK) hg_fail(why, err, "cannot start a thread");
-  if (err == HG_OK) err = hear_first_answer(runtime, why);
+  if (err == HG_OK) return bring_to_life(runtime, out, why);
+  (void)take_down(runtime, 0);
+  return err;
+}
+
+// Takes over the configuration when it succeeds.
+static hg_err assemble_guest(struct hg_config **config, const struct hg_places *places, const struct hg_holder *holder,
+                             hg_runtime **out, struct hg_ledger_state *found, hg_error *why) {
+  struct hg_places there = *places;
+  struct hg_host host = {0};
+  snprintf(there.control_endpoint, sizeof there.control_endpoint, "%s", holder->control);
+  snprintf(there.events_endpoint, sizeof there.events_endpoint, "%s", holder->events);
+  void *context = NULL;
+  hg_err err = hg_context_new(&context);
+  if (err == HG_OK) err = hg_guest_greet(context, holder->control, *config, &host, why);
+  if (context) hg_context_destroy(context);
+  if (err != HG_OK) return err;
+  struct hg_runtime *runtime = make_runtime(*config, &there, host.ledger_id, 0);
+  if (!runtime) return hg_fail(why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
+  *config = NULL;
+  runtime->core->is_guest = true;
+  err = hg_remote_new(runtime->core->config, host.life, &runtime->shells[HG_REMOTE_ACTOR].actor);
+  if (err != HG_OK) hg_fail(why, err, "%s", hg_err_text(err));
+  if (err == HG_OK) err = hg_wire_guest(runtime->shells, runtime->core, why);
   if (err != HG_OK) {
     (void)take_down(runtime, 0);
     return err;
   }
-  *out = runtime;
-  return HG_OK;
+  memcpy(found->ledger_id, host.ledger_id, sizeof found->ledger_id);
+  return bring_to_life(runtime, out, why);
+}
+
+static hg_err open_ledger(struct hg_config **config, const struct hg_places *places, hg_runtime **out,
+                          struct hg_ledger_state *state, hg_error *why) {
+  struct hg_ledger *ledger = NULL;
+  hg_err err = hg_ledger_open(*config, places, &ledger, state, why);
+  if (err != HG_OK) return err;
+  err = assemble(*config, places, ledger, state, out, why);
+  *config = NULL;
+  return err;
 }
 
 hg_err hg_open_config(struct hg_config **config, hg_runtime **out, struct hg_ledger_state *found, hg_error *why) {
   hg_error local = HG_ERROR_INIT;
   if (!why) why = &local;
   struct hg_places places;
-  struct hg_ledger *ledger = NULL;
   struct hg_ledger_state state = {0};
   hg_err err = check_descriptors(why);
   if (err == HG_OK) err = hg_places_of((*config)->ledger_path, getenv("XDG_RUNTIME_DIR"), &places, why);
-  if (err == HG_OK) err = hg_ledger_open(*config, &places, &ledger, &state, why);
-  if (err == HG_OK) {
-    err = assemble(*config, &places, ledger, &state, out, why);
-    *config = NULL;
-  }
+  if (err == HG_OK) err = open_ledger(config, &places, out, &state, why);
   if (found && err == HG_OK) *found = state;
   else hg_ledger_state_clear(&state);
   return err;
 }
 
+hg_err hg_open_shared(struct hg_config **config, hg_runtime **out, struct hg_ledger_state *found, hg_error *why) {
+  hg_error local = HG_ERROR_INIT;
+  if (!why) why = &local;
+  struct hg_places places;
+  struct hg_ledger_state state = {0};
+  struct hg_holder holder;
+  hg_err err = check_descriptors(why);
+  if (err == HG_OK) err = hg_places_of((*config)->ledger_path, getenv("XDG_RUNTIME_DIR"), &places, why);
+  if (err != HG_OK) return err;
+  // Whoever is found may end before it answers, and when nobody is found somebody may live by the time the ledger is
+  // opened.
+  err = HG_ERR_NO_RUNTIME;
+  for (int tries = 0; tries < SHARING_TRIES && (err == HG_ERR_NO_RUNTIME || err == HG_ERR_LEDGER_IN_USE); tries++) {
+    const bool lives = hg_ledger_holder(&places, &holder) == HG_OK && !holder.momentary;
+    err = lives ? assemble_guest(config, &places, &holder, out, &state, why)
+                : open_ledger(config, &places, out, &state, why);
+  }
+  if (err == HG_ERR_NO_RUNTIME) err = why->code = HG_ERR_LEDGER_IN_USE;
+  if (found && err == HG_OK) *found = state;
+  else hg_ledger_state_clear(&state);
+  return err;
+}
+
+bool hg_runtime_is_guest(const hg_runtime *runtime) {
+  return runtime->core->is_guest;
+}
+
 static hg_err open_read(struct hg_config *config, hg_runtime **out, hg_error *why) {
-  const hg_err err = hg_open_config(&config, out, NULL, why);
+  const hg_err err = hg_open_shared(&config, out, NULL, why);
   hg_config_destroy(&config);
   return err;
 }

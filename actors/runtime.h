@@ -9,6 +9,11 @@
 // `found`: what the ledger held before (hg_ledger_state_clear; empty on failure). NULL: nobody wants to know.
 hg_err hg_open_config(struct hg_config **config, hg_runtime **out, struct hg_ledger_state *found, hg_error *why);
 
+// The same, but where a runtime lives on the ledger already it becomes its guest: clients take their permits from that
+// one, whose budgets take the place of those that were read. `found` has no more than the ledger's id then.
+hg_err hg_open_shared(struct hg_config **config, hg_runtime **out, struct hg_ledger_state *found, hg_error *why);
+bool hg_runtime_is_guest(const hg_runtime *runtime);
+
 // The configuration in force; lives as long as the runtime or any of its clients.
 const struct hg_config *hg_runtime_config(const hg_runtime *runtime);
 

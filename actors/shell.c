@@ -61,7 +61,8 @@ static uint32_t drain(struct hg_shell *shell, uint32_t ports, struct hg_now now,
 }
 
 static bool is_client_port(enum hg_port port) {
-  return port == HG_PORT_CLIENTS || port == HG_PORT_RUNS || port == HG_PORT_CONTROL;
+  return port == HG_PORT_CLIENTS || port == HG_PORT_RUNS || port == HG_PORT_CONTROL || port == HG_PORT_TRACKER ||
+         port == HG_PORT_SCHEDULER;
 }
 
 // Windows keep the pipes between actors from filling; what can't be sent all the same went to a peer that does not read

@@ -28,7 +28,7 @@ static hg_err open_life(struct hg_shell *shell, struct hg_core *core) {
 hg_err hg_wire(struct hg_shell *shells, struct hg_core *core, struct hg_outward_file *event_files, hg_error *why) {
   static const struct hg_endpoint ends[] = {HG_ENDPOINTS(HG_ENDPOINT_ROW)};
   hg_err err = HG_OK;
-  for (int owner = 0; err == HG_OK && owner < HG_WORKER_POOL_ACTOR; owner++)
+  for (int owner = 0; err == HG_OK && owner < HG_REMOTE_ACTOR; owner++)
     err = open_life(&shells[owner], core);
   if (err != HG_OK) return hg_fail(why, err, "cannot open a socket for an actor: %s", hg_err_text(err));
   for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
@@ -39,6 +39,15 @@ hg_err hg_wire(struct hg_shell *shells, struct hg_core *core, struct hg_outward_
     err = hg_outward_bind(events, core->config->event_binds[i], false, why);
     if (err == HG_OK) hg_outward_note(core->config->event_binds[i], &event_files[i]);
   }
+  return err;
+}
+
+hg_err hg_wire_guest(struct hg_shell *shells, struct hg_core *core, hg_error *why) {
+  static const struct hg_endpoint ends[] = {HG_GUEST_ENDPOINTS(HG_ENDPOINT_ROW)};
+  hg_err err = open_life(&shells[HG_REMOTE_ACTOR], core);
+  if (err != HG_OK) return hg_fail(why, err, "cannot open a socket for an actor: %s", hg_err_text(err));
+  for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
+    err = open_link(shells, core, &ends[i], why);
   return err;
 }
 

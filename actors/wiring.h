@@ -10,6 +10,7 @@
 // it notes the files (one for each of config->event_binds). `shells` are by hg_owner, their actors built. What is open
 // already stays so on failure.
 hg_err hg_wire(struct hg_shell *shells, struct hg_core *core, struct hg_outward_file *event_files, hg_error *why);
+hg_err hg_wire_guest(struct hg_shell *shells, struct hg_core *core, hg_error *why); // the remote in their place
 hg_err hg_wire_worker_pool(struct hg_shell *shells, struct hg_core *core);
 void hg_unwire(struct hg_shell *shell); // its thread has ended
 

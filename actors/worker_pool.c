@@ -18,7 +18,8 @@ enum job_state {
 };
 
 struct job {
-  uint64_t id; // the acquire's request, then the permit
+  uint64_t request; // of its client
+  uint64_t id;      // the acquire's request, then the permit's
   hg_peer client;
   uint64_t function, argument;
   int64_t granted, used;
@@ -43,17 +44,19 @@ struct worker_pool {
 
 // ---------------------------------------------------------------------------------------------------- to the client
 
-static void tell_client(hg_peer client, uint64_t request, hg_err err, int64_t used, struct hg_outbox *out) {
+static void tell_client(hg_peer client, uint64_t request, uint64_t permit, hg_err err, int64_t used,
+                        struct hg_outbox *out) {
   struct hg_message ran;
   hg_message_init(&ran, HG_FUNCTION_RAN);
   ran.as.function_ran.request = request;
+  if (permit != request) ran.as.function_ran.permit = permit;
   ran.as.function_ran.error = (uint32_t)err;
   ran.as.function_ran.tokens = used;
   hg_outbox_put(out, HG_PORT_RUNS, client, &ran);
 }
 
 static void end(struct worker_pool *pool, struct job *job, hg_err err, struct hg_outbox *out) {
-  if (!job->left) tell_client(job->client, job->id, err, job->used, out);
+  if (!job->left) tell_client(job->client, job->request, job->id, err, job->used, out);
   hg_id_map_remove(&pool->jobs, job->id);
   free(job);
 }
@@ -101,10 +104,10 @@ static void queue(struct worker_pool *pool, const struct hg_envelope *in, struct
   struct job *job = pool->stopping ? NULL : calloc(1, sizeof *job);
   if (!job || !hg_id_map_put(&pool->jobs, run->request, job)) {
     free(job);
-    tell_client(in->peer, run->request, pool->stopping ? HG_ERR_CLOSED : HG_ERR_NO_MEMORY, 0, out);
+    tell_client(in->peer, run->request, run->request, pool->stopping ? HG_ERR_CLOSED : HG_ERR_NO_MEMORY, 0, out);
     return;
   }
-  job->id = run->request;
+  job->request = job->id = run->request;
   job->client = in->peer;
   job->function = run->function;
   job->argument = run->argument;
@@ -141,13 +144,23 @@ static void leave(struct worker_pool *pool, hg_peer client, struct hg_outbox *ou
 // ---------------------------------------------------------------------------------------------------- permits and
 // threads
 
-static void granted(struct worker_pool *pool, struct job *job, int64_t tokens, struct hg_outbox *out) {
+// From here on it is found by its permit.
+static bool rename_job(struct worker_pool *pool, struct job *job, uint64_t permit) {
+  if (permit == 0 || permit == job->id) return true;
+  hg_id_map_remove(&pool->jobs, job->id);
+  job->id = permit;
+  return hg_id_map_put(&pool->jobs, permit, job);
+}
+
+static void granted(struct worker_pool *pool, struct job *job, const struct hg_granted_message *grant,
+                    struct hg_outbox *out) {
+  out->failed |= !rename_job(pool, job, grant->permit);
   if (job->left) { // the cancel came too late
     give_back(job, out);
     return;
   }
   job->state = JOB_GRANTED;
-  job->granted = tokens;
+  job->granted = grant->tokens;
   if (pool->last_granted) pool->last_granted->next = job;
   else pool->first_granted = job;
   pool->last_granted = job;
@@ -206,7 +219,7 @@ static void from_worker(struct worker_pool *pool, const struct hg_envelope *in, 
 static void from_scheduler(struct worker_pool *pool, const struct hg_message *message, struct hg_outbox *out) {
   struct job *job;
   if (message->kind == HG_GRANTED && (job = hg_id_map_get(&pool->jobs, message->as.granted.request))) {
-    granted(pool, job, message->as.granted.tokens, out);
+    granted(pool, job, &message->as.granted, out);
   } else if (message->kind == HG_REFUSED && (job = hg_id_map_get(&pool->jobs, message->as.refused.request))) {
     end(pool, job, (hg_err)message->as.refused.error, out);
   } else if (message->kind == HG_SETTLED && (job = hg_id_map_get(&pool->jobs, message->as.settled.permit))) {

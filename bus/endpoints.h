@@ -11,6 +11,7 @@ enum hg_owner {
   HG_PERSISTER_ACTOR,
   HG_EVENT_BUS_ACTOR,
   HG_GATEWAY_ACTOR,
+  HG_REMOTE_ACTOR,
   HG_WORKER_POOL_ACTOR,
   HG_OWNER_COUNT
 };
@@ -34,6 +35,8 @@ enum hg_side { HG_BIND, HG_CONNECT };
 // Answers: all that one connection may have unanswered, and as much again of portions of replays or a snapshot.
 #define HG_OUTSIDE_COMMANDS                                                                                            \
   { 2 * (HG_OUTSIDER_COMMANDS_MAX + HG_BUDGETS_MAX), 1024, HG_COMMAND_FRAME_MAX }
+#define HG_OUTSIDE_ANSWERS                                                                                             \
+  { HG_COMMANDS_HWM, 2 * (HG_OUTSIDER_COMMANDS_MAX + HG_BUDGETS_MAX), HG_COMMAND_FRAME_MAX }
 #define HG_COMMITTED_HWM 4096 // FACTS frames that the event bus has not read
 
 //      owner         port       type    side     address                 limits
@@ -52,6 +55,12 @@ enum hg_side { HG_BIND, HG_CONNECT };
   ROW(GATEWAY, TRACKER, DEALER, CONNECT, "inproc://tracker", HG_CLIENT_SIDE)                                           \
   ROW(GATEWAY, SCHEDULER, DEALER, CONNECT, "inproc://scheduler", HG_CLIENT_SIDE)                                       \
   ROW(GATEWAY, LEDGER, DEALER, CONNECT, "inproc://ledger", HG_PEER_SIDE)
+
+// Of a guest: what clients reach under the names of tracker and scheduler is the remote.
+#define HG_GUEST_ENDPOINTS(ROW)                                                                                        \
+  ROW(REMOTE, TRACKER, ROUTER, BIND, "inproc://tracker", HG_ACTOR_SIDE)                                                \
+  ROW(REMOTE, SCHEDULER, ROUTER, BIND, "inproc://scheduler", HG_ACTOR_SIDE)                                            \
+  ROW(REMOTE, CONTROL, DEALER, CONNECT, NULL, HG_OUTSIDE_ANSWERS)
 
 // The worker pool comes later than the others, at the first hg_run.
 #define HG_WORKER_POOL_ENDPOINTS(ROW)                                                                                  \

@@ -44,7 +44,10 @@ static hg_err change_stored(struct hg_site *site, const struct hg_change *change
   hg_runtime *runtime = NULL;
   hg_client *client = NULL;
   hg_err err = learn(site, why);
-  if (err == HG_OK) err = hg_open_config(&site->config, &runtime, NULL, why);
+  if (err == HG_OK) {
+    site->config->for_a_moment = true;
+    err = hg_open_config(&site->config, &runtime, NULL, why);
+  }
   if (err != HG_OK) return err;
   err = hg_client_new(runtime, &client);
   if (err != HG_OK) hg_fail(why, err, "%s", hg_err_text(err));

@@ -14,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HOLDER_BYTES 8192
 #define GLANCE_NS 20000000L // between two looks at a ledger that somebody holds for a moment
 #define LOOK_EVERY_US 50000 // whether the runtime that is asked still lives
 
@@ -98,32 +97,12 @@ void hg_site_close(struct hg_site *site) {
   hg_config_destroy(&site->config);
 }
 
-hg_err hg_site_holder(const struct hg_site *site, struct hg_holder *out) {
-  char text[HOLDER_BYTES];
-  if (!hg_ledger_is_live(&site->places, text, sizeof text)) return HG_ERR_NO_RUNTIME;
-  json_t *holder = json_loads(text, 0, NULL);
-  const char *control = json_string_value(json_object_get(holder, "control"));
-  const char *events = json_string_value(json_object_get(holder, "events"));
-  const char *started = json_string_value(json_object_get(holder, "startedAt"));
-  hg_err err = HG_ERR_BUSY;
-  if (control && events && started && strlen(control) < sizeof out->control && strlen(events) < sizeof out->events &&
-      strlen(started) < sizeof out->started) {
-    out->pid = json_integer_value(json_object_get(holder, "pid"));
-    memcpy(out->started, started, strlen(started) + 1);
-    memcpy(out->control, control, strlen(control) + 1);
-    memcpy(out->events, events, strlen(events) + 1);
-    err = HG_OK;
-  }
-  json_decref(holder);
-  return err;
-}
-
 // ------------------------------------------------------------------------------------------------ asking a runtime
 
 hg_err hg_control_open(struct hg_control *control, const struct hg_site *site, hg_error *why) {
   const struct hg_link_limits limits = {64, 64, HG_OUTSIDE_FRAME_MAX};
   *control = (struct hg_control){.site = site};
-  if (hg_site_holder(site, &control->holder) != HG_OK)
+  if (hg_ledger_holder(&site->places, &control->holder) != HG_OK)
     return hg_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", site->config->ledger_path);
   hg_err err = hg_context_new(&control->context);
   if (err == HG_OK) err = hg_link_open(control->context, HG_DEALER, limits, &control->link);
@@ -176,7 +155,7 @@ hg_err hg_control_send(struct hg_control *control, struct hg_message *question) 
 
 static bool still_lives(const struct hg_control *control) {
   struct hg_holder now;
-  return hg_site_holder(control->site, &now) == HG_OK && now.pid == control->holder.pid &&
+  return hg_ledger_holder(&control->site->places, &now) == HG_OK && now.pid == control->holder.pid &&
          strcmp(now.started, control->holder.started) == 0;
 }
 

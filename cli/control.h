@@ -4,12 +4,11 @@
 #define HG_CONTROL_H
 
 #include "bus/links.h"
-#include "config/config.h"
+#include "ledger/ledger.h"
 #include "schemas/fail.h"
 #include "schemas/message.h"
 
 #define HG_CLI_CONFIG_FILE "devs.config.json" // what is read when neither --config nor --ledger is given
-#define HG_HOLDER_STARTED 32                  // bytes of a moment in text
 #define HG_CONTROL_PATIENCE_MS 2000           // a living runtime answers within this
 
 // A ledger, named by a configuration file or by its own path.
@@ -24,15 +23,6 @@ void hg_site_close(struct hg_site *site);
 // With --ledger: takes the configuration from the ledger itself, on which nobody lives now: its budgets, and the
 // policies under which it was opened last. Else there is nothing to do. HG_ERR_EMPTY: there is no ledger.
 hg_err hg_site_learn(struct hg_site *site, int patience_ms, hg_error *why);
-
-// Who lives on it, as its lock file says.
-struct hg_holder {
-  int64_t pid;
-  char started[HG_HOLDER_STARTED];                        // with the pid it tells one life from every other
-  char control[HG_PATH_MAX + 8], events[HG_PATH_MAX + 8]; // endpoints
-};
-// HG_ERR_NO_RUNTIME: nobody. HG_ERR_BUSY: somebody holds the ledger for a moment only, or is just starting.
-hg_err hg_site_holder(const struct hg_site *site, struct hg_holder *out);
 
 // A connection to the runtime that lives on a ledger. One question at a time; texts of an answer are valid until the
 // next one.

@@ -116,10 +116,12 @@ static void fit_concurrency(struct hg_config *config, uint32_t sockets_max) {
 
 static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error *why) {
   struct hg_ledger_state found = {.budgets = NULL};
-  hg_err err = hg_open_config(config, &run->runtime, &found, why);
+  const int64_t said = (*config)->budgets[0].hard_limit;
+  hg_err err = hg_open_shared(config, &run->runtime, &found, why);
   if (err) return err;
   run->config = hg_runtime_config(run->runtime);
-  hg_run_tell_limits(run->flags, run->config, &found);
+  if (hg_runtime_is_guest(run->runtime)) hg_run_tell_host(run->flags, run->config, said);
+  else hg_run_tell_limits(run->flags, run->config, &found);
   run->ledger = hg_ledger_mark(found.ledger_id);
   hg_ledger_state_clear(&found);
   err = hg_client_new(run->runtime, &run->client);

@@ -57,6 +57,9 @@ char *hg_orphans_command(const struct hg_run_flags *flags, const struct hg_confi
 // held before it was opened.
 void hg_run_tell_limits(const struct hg_run_flags *flags, const struct hg_config *config,
                         const struct hg_ledger_state *found);
+// The same where another runtime lives on the ledger, whose limits are in `config` by now: `said` is what flag or file
+// say of the default budget.
+void hg_run_tell_host(const struct hg_run_flags *flags, const struct hg_config *config, int64_t said);
 
 // Prints "headgate run: TEXT" to stderr.
 void hg_run_say(const char *text);

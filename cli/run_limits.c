@@ -42,3 +42,17 @@ void hg_run_tell_limits(const struct hg_run_flags *flags, const struct hg_config
   snprintf(text, sizeof text, "so it is with %u budgets more", differ - TOLD_MAX);
   if (differ > TOLD_MAX) hg_run_say(text);
 }
+
+void hg_run_tell_host(const struct hg_run_flags *flags, const struct hg_config *config, int64_t said) {
+  char text[2 * HG_ERROR_TEXT_MAX];
+  const int64_t holds = config->budgets[0].hard_limit;
+  snprintf(text, sizeof text, "permits come from the runtime that lives on %s", config->ledger_path);
+  hg_run_say(text);
+  if (holds == said) return;
+  char *command = hg_limit_command(flags, config, config->budgets[0].name, said);
+  snprintf(text, sizeof text, "its limit of %s tokens holds; %s says %s. To change it: %s", hg_figure_count(holds).text,
+           flags->limit > 0 ? "--limit" : config->source, hg_figure_count(said).text,
+           command ? command : "headgate limit");
+  free(command);
+  hg_run_say(text);
+}

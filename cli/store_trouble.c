@@ -44,7 +44,7 @@ static bool store_fails(const struct hg_holder *holder) {
 
 hg_err hg_site_explain(const struct hg_site *site, hg_err err, hg_error *why) {
   struct hg_holder holder;
-  if (err != HG_ERR_TIMEOUT || hg_site_holder(site, &holder) != HG_OK || !store_fails(&holder)) return err;
+  if (err != HG_ERR_TIMEOUT || hg_ledger_holder(&site->places, &holder) != HG_OK || !store_fails(&holder)) return err;
   return hg_fail(why, HG_ERR_STORE,
                  "the runtime (pid %lld) can't write \"%s\" now, as on a full disk, and gives no answer until it can; "
                  "what it was asked to change is not durable, but may still be done then",

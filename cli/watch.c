@@ -264,7 +264,8 @@ static hg_err find(struct watch *watch, const char *config, const char *ledger, 
   if (err != HG_OK) return err;
   // A runtime that is just starting has not said yet where it publishes.
   const int64_t deadline = hg_clock_now().monotonic_us + FIND_WITHIN_US;
-  while ((err = hg_site_holder(&watch->site, &holder)) == HG_ERR_BUSY && hg_clock_now().monotonic_us < deadline)
+  while ((err = hg_ledger_holder(&watch->site.places, &holder)) == HG_ERR_BUSY &&
+         hg_clock_now().monotonic_us < deadline)
     poll(NULL, 0, TURN_US / 10000);
   if (err == HG_OK) snprintf(watch->endpoint, sizeof watch->endpoint, "%s", holder.events);
   else hg_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", watch->site.config->ledger_path);

@@ -163,12 +163,13 @@ static hg_err complete(hg_client *client, hg_completion completion) {
 }
 
 static hg_err take_granted(hg_client *client, const struct hg_granted_message *granted) {
+  const uint64_t permit = granted->permit ? granted->permit : granted->request;
   if (client->acquires) client->acquires--;
   if (hg_id_map_remove(&client->abandoned, granted->request))
-    return hg_ring_push(&client->unwanted, &granted->request) ? HG_OK : HG_ERR_NO_MEMORY;
+    return hg_ring_push(&client->unwanted, &permit) ? HG_OK : HG_ERR_NO_MEMORY;
   return complete(client, (hg_completion){.kind = HG_COMPLETED_ACQUIRE,
                                           .ticket = {granted->request},
-                                          .permit = {granted->request},
+                                          .permit = {permit},
                                           .tokens = granted->tokens});
 }
 
@@ -263,7 +264,7 @@ static hg_err take(hg_client *client, const struct hg_message *message) {
     return complete(client, (hg_completion){.kind = HG_COMPLETED_RUN,
                                             .ticket = {ran->request},
                                             .err = (hg_err)ran->error,
-                                            .permit = {ran->request},
+                                            .permit = {ran->permit ? ran->permit : ran->request},
                                             .tokens = ran->tokens});
   }
   return HG_OK;

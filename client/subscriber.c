@@ -47,7 +47,9 @@ static hg_err connect_subscriber(hg_subscriber *subscriber, const hg_filter *fil
   const struct hg_link_limits limits = {HG_EVENTS_HWM, HG_EVENTS_HWM, 0};
   hg_err err = hg_link_open(subscriber->core->context, HG_SUB, limits, &subscriber->link);
   if (err == HG_OK) err = subscribe_to(subscriber, filter);
-  if (err == HG_OK) err = hg_link_connect(&subscriber->link, HG_EVENTS_INSIDE);
+  if (err == HG_OK)
+    err = hg_link_connect(&subscriber->link,
+                          subscriber->core->is_guest ? subscriber->core->places.events_endpoint : HG_EVENTS_INSIDE);
   if (err != HG_OK) return err;
   subscriber->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   subscriber->unseen_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -169,6 +169,15 @@ static int compare_name(const char *name, size_t len, const char *other) {
   return order != 0 ? order : -(other[len] != '\0');
 }
 
+bool hg_config_take_budgets(struct hg_config *config, struct hg_budget_config *budgets, uint32_t count) {
+  free(config->budgets);
+  free(config->budgets_by_name);
+  config->budgets = budgets;
+  config->budget_count = count;
+  config->budgets_by_name = NULL;
+  return index_names(config);
+}
+
 bool hg_config_find_budget(const struct hg_config *config, const char *name, size_t len, uint32_t *out) {
   if (len == 0 || len > HG_BUDGET_NAME_MAX || memchr(name, '\0', len)) return false;
   for (uint32_t first = 0, end = config->budget_count; first < end;) {

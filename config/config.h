@@ -59,6 +59,8 @@ struct hg_config {
   uint32_t max_concurrency;       // default 4
   uint32_t throttled_concurrency; // default 1
 
+  bool for_a_moment; // who opens with it closes again at once: nobody should become its guest
+
   char **event_binds; // endpoints, ipc paths made absolute
   size_t event_bind_count;
 
@@ -75,6 +77,8 @@ hg_err hg_config_parse(const char *json, size_t len, const char *source, const c
 // A configuration with nothing but a limit and a ledger, for `--limit` without a file.
 hg_err hg_config_minimal(int64_t hard_limit, const char *ledger_path, struct hg_config **out, hg_error *why);
 void hg_config_destroy(struct hg_config **config);
+// Takes over another table of budgets in place of its own. False: no memory.
+bool hg_config_take_budgets(struct hg_config *config, struct hg_budget_config *budgets, uint32_t count);
 // The index of a budget, by the `len` bytes of its name.
 bool hg_config_find_budget(const struct hg_config *config, const char *name, size_t len, uint32_t *out);
 

@@ -31,7 +31,7 @@ struct hg_lock {
 hg_err hg_lock_take(struct hg_lock *lock, const struct hg_places *places, const char *ledger_path, int patience_ms,
                     hg_error *why);
 // Writes into the lock file who holds it.
-hg_err hg_lock_announce(const struct hg_lock *lock, const struct hg_places *places, hg_error *why);
+hg_err hg_lock_announce(const struct hg_lock *lock, const struct hg_places *places, bool momentary, hg_error *why);
 void hg_lock_give_back(struct hg_lock *lock);
 // Makes the directory of the sockets, or checks that the one that is there is ours alone.
 hg_err hg_ledger_secure_directory(const char *directory, hg_error *why);

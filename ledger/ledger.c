@@ -60,7 +60,7 @@ static hg_err start(struct hg_ledger *ledger, const struct hg_config *config, co
                     struct hg_ledger_state *state, hg_error *why) {
   bool is_empty = false;
   hg_err err = hg_lock_take(&ledger->lock, places, config->ledger_path, HG_LOCK_PATIENCE_MS, why);
-  if (err == HG_OK) err = hg_lock_announce(&ledger->lock, places, why);
+  if (err == HG_OK) err = hg_lock_announce(&ledger->lock, places, config->for_a_moment, why);
   if (err == HG_OK) err = hg_database_create(config->ledger_path, why);
   if (err == HG_OK) err = hg_database_open(config->ledger_path, config->shared_readers, &ledger->db, &is_empty, why);
   if (err == HG_OK) err = hg_ledger_secure_directory(places->directory, why);

@@ -84,9 +84,9 @@ hg_err hg_ledger_recover(struct hg_ledger *ledger, uint64_t *stored_seq, hg_erro
 // It notices, as each write does, when the file or its WAL is no longer where it was: HG_ERR_STORE.
 hg_err hg_ledger_checkpoint(struct hg_ledger *ledger, bool idle, hg_error *why);
 
-// The committed rows behind `after`, in their order, at most `rows` of them, each as the event that it was written from;
-// its texts are valid until `take` returns. It ends early when `take` says false. Rows that were folded are not there:
-// then the first seq is not after + 1. Not within a write.
+// The committed rows behind `after`, in their order, at most `rows` of them, each as the event that it was written
+// from; its texts are valid until `take` returns. It ends early when `take` says false. Rows that were folded are not
+// there: then the first seq is not after + 1. Not within a write.
 typedef bool hg_ledger_take(void *self, const struct hg_message *event);
 hg_err hg_ledger_replay(struct hg_ledger *ledger, uint64_t after, uint32_t rows, hg_ledger_take *take, void *self,
                         hg_error *why);
@@ -143,7 +143,15 @@ hg_err hg_ledger_read_orphan(const struct hg_config *config, const struct hg_pla
 hg_err hg_ledger_audit_file(const struct hg_config *config, const struct hg_places *places, struct hg_audit_report *out,
                             hg_error *why);
 
-// Is a runtime living on this ledger? Reads the lock file's holder.
-bool hg_ledger_is_live(const struct hg_places *places, char *holder, size_t room);
+// Who lives on it, as its lock file says.
+#define HG_HOLDER_STARTED 32 // bytes of a moment in text
+struct hg_holder {
+  int64_t pid;
+  char started[HG_HOLDER_STARTED];                        // with the pid it tells one life from every other
+  char control[HG_PATH_MAX + 8], events[HG_PATH_MAX + 8]; // endpoints
+  bool momentary;                                         // it does one thing and ends
+};
+// HG_ERR_NO_RUNTIME: nobody. HG_ERR_BUSY: somebody holds the ledger without a runtime, or is just starting.
+hg_err hg_ledger_holder(const struct hg_places *places, struct hg_holder *out);
 
 #endif

@@ -88,11 +88,11 @@ hg_err hg_lock_take(struct hg_lock *lock, const struct hg_places *places, const 
   return HG_OK;
 }
 
-hg_err hg_lock_announce(const struct hg_lock *lock, const struct hg_places *places, hg_error *why) {
+hg_err hg_lock_announce(const struct hg_lock *lock, const struct hg_places *places, bool momentary, hg_error *why) {
   char started[HG_LEDGER_TIME_TEXT];
   hg_ledger_time_text(hg_ledger_utc_us(), started);
-  json_t *holder = json_pack("{s:I, s:s, s:s, s:s}", "pid", (json_int_t)getpid(), "startedAt", started, "events",
-                             places->events_endpoint, "control", places->control_endpoint);
+  json_t *holder = json_pack("{s:I, s:s, s:s, s:s, s:b}", "pid", (json_int_t)getpid(), "startedAt", started, "events",
+                             places->events_endpoint, "control", places->control_endpoint, "momentary", momentary);
   char *text = holder ? json_dumps(holder, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
   json_decref(holder);
   if (!text) return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory to write \"%s\"", places->lock_file);
@@ -117,17 +117,33 @@ void hg_lock_give_back(struct hg_lock *lock) {
   lock->fd = -1;
 }
 
-bool hg_ledger_is_live(const struct hg_places *places, char *holder, size_t room) {
-  if (room) holder[0] = '\0';
-  const int fd = open_lock_file(places->lock_file, 0);
-  if (fd < 0) return false;
-  const bool live = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  if (live && room) {
-    const ssize_t size = pread(fd, holder, room - 1, 0);
-    holder[size > 0 ? size : 0] = '\0';
+// HG_ERR_BUSY: it says nothing (yet).
+static hg_err read_holder_of(int fd, struct hg_holder *out) {
+  json_t *holder = read_holder(fd);
+  const char *control = json_string_value(json_object_get(holder, "control"));
+  const char *events = json_string_value(json_object_get(holder, "events"));
+  const char *started = json_string_value(json_object_get(holder, "startedAt"));
+  hg_err err = HG_ERR_BUSY;
+  if (control && events && started && strlen(control) < sizeof out->control && strlen(events) < sizeof out->events &&
+      strlen(started) < sizeof out->started) {
+    out->pid = json_integer_value(json_object_get(holder, "pid"));
+    out->momentary = json_is_true(json_object_get(holder, "momentary"));
+    memcpy(out->started, started, strlen(started) + 1);
+    memcpy(out->control, control, strlen(control) + 1);
+    memcpy(out->events, events, strlen(events) + 1);
+    err = HG_OK;
   }
+  json_decref(holder);
+  return err;
+}
+
+hg_err hg_ledger_holder(const struct hg_places *places, struct hg_holder *out) {
+  const int fd = open_lock_file(places->lock_file, 0);
+  if (fd < 0) return HG_ERR_NO_RUNTIME;
+  const bool live = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const hg_err err = live ? read_holder_of(fd, out) : HG_ERR_NO_RUNTIME;
   close(fd);
-  return live;
+  return err;
 }
 
 static hg_err check_directory(const char *path, hg_error *why) {

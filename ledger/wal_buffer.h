@@ -1,5 +1,5 @@
-// The writes of a WAL, gathered: a VFS over the default one. SQLite writes each page of a transaction in two pieces, and
-// nothing of it counts before the sync: so the pieces wait here and go to the system together.
+// The writes of a WAL, gathered: a VFS over the default one. SQLite writes each page of a transaction in two pieces,
+// and nothing of it counts before the sync: so the pieces wait here and go to the system together.
 #ifndef HG_WAL_BUFFER_H
 #define HG_WAL_BUFFER_H
 

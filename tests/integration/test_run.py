@@ -115,7 +115,7 @@ def test_the_table_and_the_progress_line():
 
 
 def test_two_runs_cannot_share_results():
-    with sim("--latency-ms", 7000) as server, place(3) as here: # longer than a starter waits for the ledger
+    with sim("--latency-ms", 7000) as server, place(3) as here:
         flags = ["--limit", "10M", "--base-url", server.url]
         process = here.start(*flags)
         wait_until(lambda: server.stats()["in_flight"] > 0, "a call in flight")
@@ -125,8 +125,8 @@ def test_two_runs_cannot_share_results():
         equal(third.returncode, 2, said)
         assert "another run is writing to" in said, said
         _, said = second.communicate(timeout=WAIT_S)
-        equal(second.returncode, 4, said)
-        assert f"another runtime (pid {process.pid}" in said, said
+        equal(second.returncode, 2, said)  # a guest on the ledger
+        assert "permits come from the runtime that lives on" in said and "another run is writing to" in said, said
         process.communicate(timeout=WAIT_S)
         equal((process.returncode, len(here.results()), server.stats()["requests"]), (0, 3, 3))
 

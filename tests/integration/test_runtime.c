@@ -365,15 +365,3 @@ TEST(runtime, arguments_out_of_range_are_refused_and_change_nothing) {
   CHECK(hg_client_next(f.client, &done, 0) == HG_ERR_TIMEOUT);
   fixture_close(&f);
 }
-
-TEST(runtime, a_second_runtime_on_the_same_ledger_is_refused) {
-  struct fixture f = {0};
-  fixture_open(&f, "\"tokenBudget\":{\"hardLimitTokens\":1000}");
-  hg_runtime *second;
-  hg_error why = HG_ERROR_INIT;
-  CHECK(hg_open_json(f.config, strlen(f.config), f.folder, &second, &why) == HG_ERR_LEDGER_IN_USE);
-  char pid[32];
-  snprintf(pid, sizeof pid, "%d", (int)getpid());
-  CHECK(strstr(why.text, pid) != NULL);
-  fixture_close(&f);
-}

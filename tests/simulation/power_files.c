@@ -8,7 +8,8 @@
 int __wrap_stat(const char *path, struct stat *out);
 hg_err __wrap_hg_lock_take(struct hg_lock *lock, const struct hg_places *places, const char *ledger_path,
                            int patience_ms, hg_error *why);
-hg_err __wrap_hg_lock_announce(const struct hg_lock *lock, const struct hg_places *places, hg_error *why);
+hg_err __wrap_hg_lock_announce(const struct hg_lock *lock, const struct hg_places *places, bool momentary,
+                               hg_error *why);
 hg_err __wrap_hg_ledger_secure_directory(const char *directory, hg_error *why);
 hg_err __wrap_hg_database_create(const char *path, hg_error *why);
 
@@ -28,9 +29,11 @@ hg_err __wrap_hg_lock_take(struct hg_lock *lock, const struct hg_places *places,
   return HG_OK;
 }
 
-hg_err __wrap_hg_lock_announce(const struct hg_lock *lock, const struct hg_places *places, hg_error *why) {
+hg_err __wrap_hg_lock_announce(const struct hg_lock *lock, const struct hg_places *places, bool momentary,
+                               hg_error *why) {
   (void)lock;
   (void)places;
+  (void)momentary;
   (void)why;
   return HG_OK;
 }

@@ -43,14 +43,17 @@ TEST(ledger_opening, second_runtime_is_refused_and_told_who_holds_it) {
   struct bed bed;
   struct hg_ledger_state state;
   struct hg_ledger_figures figures;
-  char holder[4096], pid[32];
+  struct hg_holder holder;
+  char pid[32];
   hg_error why;
   bed_make(&bed);
-  CHECK(!hg_ledger_is_live(&bed.places, holder, sizeof holder));
+  CHECK_EQ(hg_ledger_holder(&bed.places, &holder), HG_ERR_NO_RUNTIME);
   struct hg_ledger *ledger = bed_open(&bed, &state);
-  CHECK(hg_ledger_is_live(&bed.places, holder, sizeof holder));
-  snprintf(pid, sizeof pid, "\"pid\":%ld", (long)getpid());
-  CHECK(strstr(holder, pid) != NULL && strstr(holder, "control.ipc") != NULL && strstr(holder, "startedAt") != NULL);
+  CHECK_EQ(hg_ledger_holder(&bed.places, &holder), HG_OK);
+  CHECK_EQ(holder.pid, getpid());
+  CHECK_STR(holder.control, bed.places.control_endpoint);
+  CHECK_STR(holder.events, bed.places.events_endpoint);
+  CHECK(strlen(holder.started) > 0 && !holder.momentary);
   CHECK_EQ(try_open(&bed, &why), HG_ERR_LEDGER_IN_USE);
   snprintf(pid, sizeof pid, "(pid %ld,", (long)getpid());
   CHECK(strstr(why.text, pid) != NULL);
@@ -58,14 +61,14 @@ TEST(ledger_opening, second_runtime_is_refused_and_told_who_holds_it) {
   CHECK_EQ(hg_ledger_read_figures(&bed.config, &bed.places, "default", &figures, &why), HG_ERR_LEDGER_IN_USE);
   hg_ledger_state_clear(&state);
   CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  CHECK(!hg_ledger_is_live(&bed.places, holder, sizeof holder));
-  CHECK_STR(holder, "");
+  CHECK_EQ(hg_ledger_holder(&bed.places, &holder), HG_ERR_NO_RUNTIME);
   CHECK_EQ(try_open(&bed, &why), HG_OK);
   bed_remove(&bed);
 }
 
 TEST(ledger_opening, starter_waits_for_a_short_holder) {
   struct bed bed;
+  struct hg_holder holder;
   hg_error why;
   int ready[2];
   char byte;
@@ -81,7 +84,7 @@ TEST(ledger_opening, starter_waits_for_a_short_holder) {
     _exit(0); // the kernel gives the lock back
   }
   CHECK_EQ(read(ready[0], &byte, 1), 1);
-  CHECK(hg_ledger_is_live(&bed.places, NULL, 0));
+  CHECK_EQ(hg_ledger_holder(&bed.places, &holder), HG_ERR_BUSY);
   CHECK_EQ(try_open(&bed, &why), HG_OK);
   int status = 0;
   CHECK(waitpid(child, &status, 0) == child && status == 0);
