@@ -114,8 +114,15 @@ typedef struct hg_subscriber hg_subscriber;
 
 /* Reads the configuration file (docs/configuration.md), opens or creates its ledger, treats what the last run left open
  * (see `orphanedReservations`) and starts the actors. `why` may be NULL. The runtime is the caller's: hg_close.
- * Errors: HG_ERR_CONFIG (file, line, column and field in the text), HG_ERR_LEDGER_IN_USE, HG_ERR_LEDGER_FOREIGN,
- * HG_ERR_STORE, HG_ERR_SYSTEM, HG_ERR_NO_MEMORY. */
+ *
+ * Where a runtime lives on that ledger already, in another process or this one, this becomes its guest: all calls work
+ * as they do there, permits come out of the same budgets, and budgets, limits, policies and the concurrency are those of
+ * the other. What a guest holds when its process dies is an orphan after 30 seconds. When the other runtime ends, every
+ * call answers HG_ERR_STORE: close, and open again. A guest has no lasting names (hg_client_new_named answers
+ * HG_ERR_LEDGER_IN_USE), at most 4,096 of its acquires wait (then HG_ERR_BUSY), and HG_ERR_WOULD_DEADLOCK is not told.
+ *
+ * Errors: HG_ERR_CONFIG (file, line, column and field in the text), HG_ERR_LEDGER_IN_USE (somebody holds it who takes no
+ * guests), HG_ERR_LEDGER_FOREIGN, HG_ERR_STORE, HG_ERR_SYSTEM, HG_ERR_NO_MEMORY. */
 HG_CHECKED hg_err hg_open(const char *config_path, hg_runtime **out, hg_error *why);
 
 /* The same from JSON text of `len` bytes; relative paths are relative to `base_dir` (NULL: the working directory). */
