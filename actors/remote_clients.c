@@ -267,15 +267,22 @@ static void set_concurrency(struct hg_remote *remote, hg_peer peer, const struct
 // What it waits for goes back. What it holds is not renewed any more, and is an orphan when its lease ends.
 static void leave(struct hg_remote *remote, hg_peer peer) {
   struct hg_remote_call *call;
-  struct hg_remote_permit *permit;
+  struct hg_remote_permit *its = NULL, *permit;
   for (size_t at = 0; (call = hg_id_map_next(&remote->calls, &at));)
     if (call->kind == HG_ACQUIRE && call->peer == peer && !call->unwanted) {
       call->unwanted = true;
       hg_id_map_remove(&remote->acquires, call->id);
       send_cancel(remote, call);
     }
-  for (size_t at = 0; (permit = hg_id_map_next(&remote->permits, &at));)
-    if (permit->peer == peer) hg_heap_remove(&remote->renewals, &permit->in_renewals);
+  for (size_t at = 0; (permit = hg_id_map_next(&remote->permits, &at));) {
+    if (permit->peer != peer) continue;
+    permit->next = its;
+    its = permit;
+  }
+  while ((permit = its)) {
+    its = permit->next;
+    hg_remote_drop_permit(remote, permit->id);
+  }
 }
 
 // ------------------------------------------------------------------------------------------------ by port

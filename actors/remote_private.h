@@ -42,6 +42,7 @@ struct hg_remote_permit {
   hg_peer peer;
   bool ours; // its lease is renewed here; false: by its client
   struct hg_heap_node in_renewals;
+  struct hg_remote_permit *next; // of a client that goes
 };
 
 struct hg_remote {

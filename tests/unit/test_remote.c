@@ -203,6 +203,12 @@ TEST(remote, what_a_client_holds_when_it_goes_is_not_renewed) {
   at_ms(&scene, 10002);
   CHECK_EQ(asked(&scene).as.renew_permit.permit, 200);
   CHECK_EQ(asked(&scene).kind, HG_NONE);
+  struct hg_message drain; // nor does a drain wait for it
+  hg_message_init(&drain, HG_DRAIN);
+  drain.as.drain.timeout_us = 5000000;
+  send(&scene, HG_PORT_SCHEDULER, OTHER, &leave);
+  send(&scene, HG_PORT_LIFE, 0, &drain);
+  CHECK_EQ(hg_test_expect(&scene.remote, HG_PORT_LIFE, 0, HG_DRAINED).as.drained.open_permits, 0);
   end(&scene);
 }
 
