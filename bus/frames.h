@@ -46,12 +46,19 @@ hg_err hg_outside_decode(const uint8_t *from, size_t size, struct hg_message *ou
 // not fit. Bytes and extensions become hex, infinities and NaN null; reals are short and read back the same (90.5,
 // 90.0).
 size_t hg_outside_to_json(const uint8_t *from, size_t size, char *to, size_t room);
-// Reads the envelope of an event frame (type, budget, seq, prev, at) for a subscriber. The texts point into `from`.
+// Reads the envelope of an event frame for a subscriber. The texts point into `from`.
 struct hg_event_envelope {
-  struct hg_text type, budget;
+  struct hg_text type, budget, ledger_id;
   uint64_t seq, prev;
   int64_t at;
 };
 hg_err hg_outside_read_envelope(const uint8_t *from, size_t size, struct hg_event_envelope *out);
+// Reads what a HEARTBEAT says. Topics of later versions are passed over, those that it does not name have no rows.
+struct hg_beat {
+  uint64_t newest;
+  bool degraded;
+  uint64_t topic_newest[HG_EVENT_KINDS];
+};
+hg_err hg_outside_read_beat(const uint8_t *from, size_t size, struct hg_beat *out);
 
 #endif

@@ -187,7 +187,7 @@ hg_err hg_outside_decode(const uint8_t *from, size_t size, struct hg_message *ou
 }
 
 hg_err hg_outside_read_envelope(const uint8_t *from, size_t size, struct hg_event_envelope *out) {
-  *out = (struct hg_event_envelope){{NULL, 0}, {NULL, 0}, 0, 0, 0};
+  *out = (struct hg_event_envelope){.seq = 0};
   if (!read_type(from, size, &out->type)) return HG_ERR_PROTOCOL;
   struct pairs pairs;
   struct hg_text key;
@@ -197,9 +197,62 @@ hg_err hg_outside_read_envelope(const uint8_t *from, size_t size, struct hg_even
     good = next_pair(&pairs, &key, &value);
     if (!good) break;
     if (key_is(key, "budget")) good = read_value(value, HG_FIELD_text, &out->budget);
+    else if (key_is(key, "ledgerId")) good = read_value(value, HG_FIELD_text, &out->ledger_id);
     else if (key_is(key, "seq")) good = read_value(value, HG_FIELD_u64, &out->seq);
     else if (key_is(key, "prev")) good = read_value(value, HG_FIELD_u64, &out->prev);
     else if (key_is(key, "at")) good = read_value(value, HG_FIELD_time, &out->at);
   }
   return good ? HG_OK : HG_ERR_PROTOCOL;
+}
+
+// ------------------------------------------------------------------------------------------------ heartbeats
+
+static bool open_inner(struct pairs *pairs, struct hg_reader value) {
+  return open_map(pairs, value.at, (size_t)(value.end - value.at));
+}
+
+static bool read_topics(struct hg_reader map, struct hg_beat *out) {
+  struct pairs pairs;
+  struct hg_text key;
+  struct hg_reader value;
+  if (!open_inner(&pairs, map)) return false;
+  while (pairs.left) {
+    uint64_t newest = 0;
+    if (!next_pair(&pairs, &key, &value) || !read_value(value, HG_FIELD_u64, &newest)) return false;
+    const struct hg_kind_info *info = hg_kind_by_name(key);
+    if (info && info->is_event) out->topic_newest[(unsigned)info->kind - HG_EVENT_FIRST] = newest;
+  }
+  return true;
+}
+
+static bool read_beat(struct hg_reader map, struct hg_beat *out) {
+  struct pairs pairs;
+  struct hg_text key;
+  struct hg_reader value;
+  bool good = open_inner(&pairs, map);
+  while (good && pairs.left) {
+    good = next_pair(&pairs, &key, &value);
+    if (!good) break;
+    if (key_is(key, "newest")) good = read_value(value, HG_FIELD_u64, &out->newest);
+    else if (key_is(key, "storeDegraded")) good = read_value(value, HG_FIELD_flag, &out->degraded);
+    else if (key_is(key, "topics")) good = read_topics(value, out);
+  }
+  return good;
+}
+
+hg_err hg_outside_read_beat(const uint8_t *from, size_t size, struct hg_beat *out) {
+  struct hg_text type;
+  struct pairs pairs;
+  struct hg_text key;
+  struct hg_reader value;
+  *out = (struct hg_beat){.newest = 0};
+  bool good = read_type(from, size, &type) && key_is(type, "HEARTBEAT") && open_map(&pairs, from, size);
+  bool said = false;
+  while (good && pairs.left) {
+    good = next_pair(&pairs, &key, &value);
+    if (!good || !key_is(key, "payload")) continue;
+    good = !said && read_beat(value, out);
+    said = true;
+  }
+  return good && said ? HG_OK : HG_ERR_PROTOCOL;
 }

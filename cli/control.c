@@ -125,23 +125,17 @@ static uint64_t *request_of(struct hg_message *message) {
   return (uint64_t *)(void *)((char *)message + info->fields[0].offset);
 }
 
-// Takes the next frame, when it is an answer to the question; HG_ERR_EMPTY when it is not, or none is there.
-static hg_err take_answer(struct hg_control *control, struct hg_message *answer) {
+// HG_ERR_EMPTY: none is there, or one that is too long.
+static hg_err take_frame(struct hg_control *control) {
   struct hg_received received;
   hg_peer peer;
   hg_err err = hg_link_receive(&control->link, &peer, &received);
   if (err != HG_OK) return err == HG_ERR_PROTOCOL ? HG_ERR_EMPTY : err;
-  size_t size;
-  const uint8_t *data = hg_received_data(&received, &size);
-  const bool fits = size <= sizeof control->answer;
-  if (fits && size) memcpy(control->answer, data, size);
+  const uint8_t *data = hg_received_data(&received, &control->answer_size);
+  const bool fits = control->answer_size <= sizeof control->answer;
+  if (fits && control->answer_size) memcpy(control->answer, data, control->answer_size);
   hg_received_close(&received);
-  if (!fits) return HG_ERR_EMPTY;
-  if (hg_outside_decode(control->answer, size, answer) != HG_OK) {
-    if (control->take_event) control->take_event(control->taker, control->answer, size);
-    return HG_ERR_EMPTY;
-  }
-  return *request_of(answer) == control->request ? HG_OK : HG_ERR_EMPTY;
+  return fits ? HG_OK : HG_ERR_EMPTY;
 }
 
 hg_err hg_control_send(struct hg_control *control, struct hg_message *question) {
@@ -159,9 +153,9 @@ static bool still_lives(const struct hg_control *control) {
          strcmp(now.started, control->holder.started) == 0;
 }
 
-hg_err hg_control_receive(struct hg_control *control, int64_t deadline_us, struct hg_message *answer) {
+hg_err hg_control_receive_frame(struct hg_control *control, int64_t deadline_us) {
   hg_err err;
-  while ((err = take_answer(control, answer)) == HG_ERR_EMPTY) {
+  while ((err = take_frame(control)) == HG_ERR_EMPTY) {
     const int64_t left = deadline_us - hg_clock_now().monotonic_us;
     uint32_t readable;
     if (left <= 0) return HG_ERR_TIMEOUT;
@@ -170,6 +164,16 @@ hg_err hg_control_receive(struct hg_control *control, int64_t deadline_us, struc
     if (!readable && !still_lives(control)) return HG_ERR_NO_RUNTIME;
   }
   return err;
+}
+
+hg_err hg_control_receive(struct hg_control *control, int64_t deadline_us, struct hg_message *answer) {
+  for (;;) {
+    const hg_err err = hg_control_receive_frame(control, deadline_us);
+    if (err != HG_OK) return err;
+    if (hg_outside_decode(control->answer, control->answer_size, answer) == HG_OK &&
+        *request_of(answer) == control->request)
+      return HG_OK;
+  }
 }
 
 static hg_err ask(struct hg_control *control, struct hg_message *question, int64_t deadline_us,

@@ -33,9 +33,7 @@ struct hg_control {
   struct hg_link link;
   uint64_t request;
   uint8_t answer[HG_OUTSIDE_FRAME_MAX];
-  // Takes the events that come before an answer; NULL: they are passed over.
-  void (*take_event)(void *taker, const uint8_t *frame, size_t size);
-  void *taker;
+  size_t answer_size;
 };
 // HG_ERR_NO_RUNTIME: nobody lives there, or nobody who has said so yet.
 hg_err hg_control_open(struct hg_control *control, const struct hg_site *site, hg_error *why);
@@ -44,6 +42,8 @@ void hg_control_close(struct hg_control *control); // one that never opened is f
 // (monotonic). HG_ERR_NO_RUNTIME: whoever was asked has ended, and did or did not do what it was asked for.
 hg_err hg_control_send(struct hg_control *control, struct hg_message *question);
 hg_err hg_control_receive(struct hg_control *control, int64_t deadline_us, struct hg_message *answer);
+// Receives any frame, into `answer`.
+hg_err hg_control_receive_frame(struct hg_control *control, int64_t deadline_us);
 // Fills `report` with a STATUS_REPORT. HG_ERR_TIMEOUT: no answer until `deadline_us` (monotonic).
 hg_err hg_control_status(struct hg_control *control, const char *budget, int64_t deadline_us, struct hg_message *report,
                          hg_error *why);

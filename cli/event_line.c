@@ -73,10 +73,3 @@ bool hg_event_line(const char *json, char *out, size_t room) {
   json_decref(event);
   return type != NULL;
 }
-
-void hg_event_ledger_id(const char *json, char *out, size_t room) {
-  json_t *event = json_loads(json, 0, NULL);
-  const char *id = json_string_value(json_object_get(event, "ledgerId"));
-  snprintf(out, room, "%s", id ? id : "");
-  json_decref(event);
-}

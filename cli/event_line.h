@@ -9,7 +9,5 @@
 
 // `json` is an event as hg_outside_to_json prints it. False: it is not one. A longer line is cut.
 bool hg_event_line(const char *json, char *out, size_t room);
-// Which ledger the event is of; "" when it does not say.
-void hg_event_ledger_id(const char *json, char *out, size_t room);
 
 #endif

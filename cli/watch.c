@@ -40,19 +40,21 @@ static volatile sig_atomic_t interrupted;
 
 struct watch {
   char endpoint[HG_PATH_MAX + 8];
-  struct hg_site site; // when found: has missed events told again by its runtime
-  uint64_t from;       // 0: from now on
-  const char *topics;  // NULL: all
-  bool found;          // through a configuration or a ledger: ends with the runtime
-  bool json;
+  bool found;                  // through a configuration or a ledger: repairs its gaps, and ends with the runtime
+  struct hg_site site;         // when found
+  struct hg_control control;   // when found: asked for what was missed
+  bool is_open;                // control
+  bool trouble_told;           // that what was missed can't be asked for
+  bool json;                   // a line of JSON an event
   bool wanted[HG_EVENT_KINDS]; // to print
   bool by_topic;               // not all
+  uint64_t from;               // 0: from now on
+  struct hg_gaps gaps;         // when found
   struct hg_link link;
   int64_t heard_at; // monotonic; of anything
   bool live, silence_told;
   char ledger_id[64];            // of the runtime heard last
-  uint64_t last[HG_EVENT_KINDS]; // newest seq of each topic
-  uint64_t newest;               // of all
+  uint64_t last[HG_EVENT_KINDS]; // newest seq of each topic; when not found
   bool ended;                    // the runtime said that it stops
 };
 
@@ -70,102 +72,130 @@ static void catch_signals(void) {
   sigaction(SIGPIPE, &action, NULL);
 }
 
-// ------------------------------------------------------------------------------------------------ what was missed
-
-static void forget(struct watch *watch, const char *ledger_id) {
-  snprintf(watch->ledger_id, sizeof watch->ledger_id, "%s", ledger_id);
-  memset(watch->last, 0, sizeof watch->last);
-  watch->newest = 0;
-}
-
-// Tells when the last event of the topic that was seen is not the one before this one. The ledger's id is read only
-// where it matters: numbers of another ledger say nothing about this one.
-static void check_gap(struct watch *watch, unsigned topic, const char *name, const struct hg_event_envelope *envelope,
-                      const char *json) {
-  uint64_t *last = &watch->last[topic];
-  if (!envelope->seq) return; // a notice
-  if (envelope->prev != *last) {
-    char ledger_id[sizeof watch->ledger_id];
-    hg_event_ledger_id(json, ledger_id, sizeof ledger_id);
-    if (strcmp(ledger_id, watch->ledger_id) != 0) forget(watch, ledger_id);
-    else if (*last && envelope->prev > *last)
-      fprintf(stderr, "headgate watch: missed events of %s after seq %llu, up to seq %llu\n", name,
-              (unsigned long long)*last, (unsigned long long)envelope->prev);
-  }
-  *last = envelope->seq;
-}
-
-// ------------------------------------------------------------------------------------------------ one event
-
 static void hear(struct watch *watch) {
-  watch->heard_at = hg_clock_now().monotonic_us;
   if (!watch->live) fprintf(stderr, "headgate watch: following %s\n", watch->endpoint);
   else if (watch->silence_told) fprintf(stderr, "headgate watch: events are heard again\n");
   watch->live = true;
   watch->silence_told = false;
 }
 
-static void show(const struct watch *watch, const char *json) {
-  char line[HG_EVENT_LINE_MAX];
+static void show(void *self, const uint8_t *frame, size_t size, const struct hg_event_envelope *event) {
+  const struct watch *watch = self;
+  char json[2 * HG_OUTSIDE_FRAME_MAX], line[HG_EVENT_LINE_MAX];
+  const struct hg_kind_info *info = hg_kind_by_name(event->type);
+  const bool known = info && info->is_event; // events of a newer version are printed all the same
+  if (known ? !watch->wanted[(unsigned)info->kind - HG_EVENT_FIRST] : watch->by_topic) return;
+  if (!hg_outside_to_json(frame, size, json, sizeof json)) return;
   if (watch->json) puts(json);
   else if (hg_event_line(json, line, sizeof line)) puts(line);
 }
 
-static bool read_event(const uint8_t *frame, size_t size, struct hg_event_envelope *envelope, char *json, size_t room) {
-  return hg_outside_read_envelope(frame, size, envelope) == HG_OK && hg_outside_to_json(frame, size, json, room);
+static void say_no_event(void) {
+  fprintf(stderr, "headgate watch: passed over a frame that is not an event\n");
 }
 
-static void take_again(void *self, const uint8_t *frame, size_t size) {
-  struct watch *watch = self;
-  char json[2 * HG_OUTSIDE_FRAME_MAX];
-  struct hg_event_envelope envelope;
-  if (!read_event(frame, size, &envelope, json, sizeof json)) return;
-  const struct hg_kind_info *info = hg_kind_by_name(envelope.type);
-  if (info && info->is_event) watch->last[(unsigned)info->kind - HG_EVENT_FIRST] = envelope.seq;
-  if (envelope.seq > watch->newest) watch->newest = envelope.seq;
-  show(watch, json);
+static bool is_kind(const struct hg_event_envelope *event, enum hg_kind kind) {
+  return hg_text_equal(event->type, hg_text_of(hg_kind_info(kind)->name));
 }
 
-static void catch_up(struct watch *watch, struct hg_catch_up wanted) {
+// ------------------------------------------------------------------------------------------------ a runtime found
+
+static void repair(struct watch *watch) {
   hg_error why = HG_ERROR_INIT;
-  uint64_t oldest = 0;
-  if (hg_catch_up(&watch->site, wanted, take_again, watch, &oldest, &why) != HG_OK)
-    fprintf(stderr, "headgate watch: %s\n", why.text);
-  else if (oldest) fprintf(stderr, "headgate watch: rows before %llu are no longer kept\n", (unsigned long long)oldest);
+  while (watch->gaps.state == HG_GAPS_ASKING && !interrupted && !ferror(stdout)) {
+    if (!watch->is_open) watch->is_open = hg_control_open(&watch->control, &watch->site, &why) == HG_OK;
+    if (!watch->is_open) {
+      hg_gaps_refuse(&watch->gaps, why.code, why.text);
+    } else if (!hg_catch_up(&watch->control, &watch->gaps, show, watch)) {
+      hg_control_close(&watch->control);
+      watch->is_open = false;
+    }
+  }
+  if (watch->gaps.state == HG_GAPS_BEHIND && !watch->trouble_told)
+    fprintf(stderr, "headgate watch: events behind row %llu were missed and can't be asked for yet: %s\n",
+            (unsigned long long)watch->gaps.after, watch->gaps.why.text);
+  watch->trouble_told = watch->gaps.state == HG_GAPS_BEHIND;
+  if (watch->gaps.oldest)
+    fprintf(stderr, "headgate watch: rows before %llu are no longer kept\n", (unsigned long long)watch->gaps.oldest);
+  watch->gaps.oldest = 0;
 }
 
-// What came before this event and was not heard is told first. Who hears all topics sees it in the rows, who chose some
-// in the rows of each.
-static void repair(struct watch *watch, unsigned topic, const char *name, const struct hg_event_envelope *envelope) {
-  if (!watch->found || !envelope->seq) return;
-  const uint64_t last = watch->by_topic ? watch->last[topic] : watch->newest;
-  const uint64_t before = watch->by_topic ? envelope->prev : envelope->seq - 1;
-  if (last == 0 || before <= last) return;
-  catch_up(watch, (struct hg_catch_up){last, envelope->seq, watch->by_topic ? name : ""});
-}
-
-static void take(struct watch *watch, const uint8_t *frame, size_t size) {
-  char json[2 * HG_OUTSIDE_FRAME_MAX], name[TOPIC_TEXT];
-  struct hg_event_envelope envelope;
-  if (!read_event(frame, size, &envelope, json, sizeof json)) {
-    fprintf(stderr, "headgate watch: passed over a frame that is not an event\n");
+static void follow_frame(struct watch *watch, const uint8_t *frame, size_t size) {
+  struct hg_event_envelope event;
+  const hg_err err = hg_gaps_hear(&watch->gaps, hg_clock_now().utc_us, frame, size, &event);
+  if (err == HG_ERR_PROTOCOL) {
+    say_no_event();
     return;
   }
-  const bool first = !watch->live;
+  if (is_kind(&event, HG_RUNTIME_STOPPED)) watch->ended = true;
+  if (watch->gaps.state != HG_GAPS_SILENT) hear(watch);
+  if (err == HG_OK) show(watch, frame, size, &event);
+  while (hg_gaps_next(&watch->gaps, &frame, &size, &event))
+    show(watch, frame, size, &event);
+  repair(watch);
+}
+
+static int end_with_runtime(const struct watch *watch) {
+  if (watch->gaps.state == HG_GAPS_BEHIND)
+    fprintf(stderr, "headgate watch: the end was not heard: watch its next life with --from %llu\n",
+            (unsigned long long)watch->gaps.after + 1);
+  fprintf(stderr, "headgate watch: the runtime has ended\n");
+  return HG_EXIT_DONE;
+}
+
+// ------------------------------------------------------------------------------------------------ an endpoint
+
+static void tell_missed(const struct watch *watch, unsigned topic, uint64_t upto) {
+  const struct hg_kind_info *info = hg_kind_info((enum hg_kind)(HG_EVENT_FIRST + topic));
+  fprintf(stderr, "headgate watch: missed events of %s after seq %llu, up to seq %llu\n", info->name,
+          (unsigned long long)watch->last[topic], (unsigned long long)upto);
+}
+
+// Numbers of another ledger say nothing about this one.
+static void note_ledger(struct watch *watch, struct hg_text ledger_id) {
+  if (hg_text_equal(ledger_id, hg_text_of(watch->ledger_id))) return;
+  hg_text_copy(watch->ledger_id, sizeof watch->ledger_id, ledger_id);
+  memset(watch->last, 0, sizeof watch->last);
+}
+
+// Tells when the last event of the topic that was seen is not the one before this one.
+static void check_event(struct watch *watch, const struct hg_event_envelope *event) {
+  const struct hg_kind_info *info = hg_kind_by_name(event->type);
+  if (!event->seq || !info || !info->is_event) return;
+  const unsigned topic = (unsigned)info->kind - HG_EVENT_FIRST;
+  note_ledger(watch, event->ledger_id);
+  if (watch->last[topic] && event->prev > watch->last[topic]) tell_missed(watch, topic, event->prev);
+  watch->last[topic] = event->seq;
+}
+
+static void check_beat(struct watch *watch, const struct hg_event_envelope *event, const struct hg_beat *beat) {
+  note_ledger(watch, event->ledger_id);
+  for (unsigned i = 0; i < HG_EVENT_KINDS; i++) {
+    if (watch->wanted[i] && watch->last[i] && beat->topic_newest[i] > watch->last[i])
+      tell_missed(watch, i, beat->topic_newest[i]);
+    if (beat->topic_newest[i] > watch->last[i]) watch->last[i] = beat->topic_newest[i];
+  }
+}
+
+static void take_frame(struct watch *watch, const uint8_t *frame, size_t size) {
+  struct hg_event_envelope event;
+  struct hg_beat beat;
+  if (hg_outside_read_envelope(frame, size, &event) != HG_OK) {
+    say_no_event();
+    return;
+  }
   hear(watch);
-  if (first && watch->from)
-    catch_up(watch, (struct hg_catch_up){watch->from - 1, 0, watch->topics ? watch->topics : ""});
-  const struct hg_kind_info *info = hg_kind_by_name(envelope.type);
-  const bool known = info && info->is_event; // events of a newer version are printed all the same
-  const unsigned topic = known ? (unsigned)info->kind - HG_EVENT_FIRST : 0;
-  hg_text_copy(name, sizeof name, envelope.type);
-  if (known && info->kind == HG_RUNTIME_STOPPED) watch->ended = true;
-  if (known && watch->found && envelope.seq && envelope.seq <= watch->last[topic]) return; // was told by the journal
-  if (known) repair(watch, topic, name, &envelope);
-  if (envelope.seq > watch->newest) watch->newest = envelope.seq;
-  if (known && info->kind != HG_HEARTBEAT) check_gap(watch, topic, name, &envelope, json);
-  if (known ? !watch->wanted[topic] : watch->by_topic) return;
-  show(watch, json);
+  if (hg_outside_read_beat(frame, size, &beat) == HG_OK) check_beat(watch, &event, &beat);
+  else check_event(watch, &event);
+  show(watch, frame, size, &event);
+}
+
+// ------------------------------------------------------------------------------------------------ both
+
+static void take(struct watch *watch, const uint8_t *frame, size_t size) {
+  watch->heard_at = hg_clock_now().monotonic_us;
+  if (watch->found) follow_frame(watch, frame, size);
+  else take_frame(watch, frame, size);
 }
 
 // All that waits.
@@ -180,7 +210,7 @@ static hg_err drain(struct watch *watch) {
     const uint8_t *data = hg_received_data(&received, &size);
     take(watch, data, size);
     hg_received_close(&received);
-    if (interrupted || ferror(stdout) || (watch->found && watch->ended)) return HG_OK;
+    if (interrupted || ferror(stdout) || watch->ended) return HG_OK;
   }
 }
 
@@ -221,8 +251,7 @@ static int follow(struct watch *watch) {
     const bool failed = fflush(stdout) != 0 || ferror(stdout);
     if ((failed && errno == EPIPE) || reader_is_gone()) return end_quietly();
     if (failed) return HG_EXIT_FAILED; // which is told at the end
-    if (watch->found && watch->ended) return say(HG_EXIT_DONE, "the runtime has ended");
-    watch->ended = false;
+    if (watch->ended) return end_with_runtime(watch);
     notice_silence(watch);
   }
   return HG_EXIT_DONE;
@@ -254,6 +283,7 @@ static int run(struct watch *watch) {
   if (err == HG_OK && (err = hg_link_connect(&watch->link, watch->endpoint)) == HG_OK) code = follow(watch);
   else fprintf(stderr, "headgate watch: cannot connect to \"%s\": %s\n", watch->endpoint, hg_err_text(err));
   hg_link_close(&watch->link);
+  if (watch->is_open) hg_control_close(&watch->control);
   if (context) hg_context_destroy(context);
   return code;
 }
@@ -290,7 +320,6 @@ static hg_err refuse_topic(struct hg_text name, hg_error *why) {
 // NULL: all but the beat.
 static hg_err want(struct watch *watch, const char *topics, hg_error *why) {
   watch->by_topic = topics != NULL;
-  watch->topics = topics;
   for (unsigned i = 0; i < HG_EVENT_KINDS; i++)
     watch->wanted[i] = !topics && HG_EVENT_FIRST + i != HG_HEARTBEAT;
   while (topics) {
@@ -346,7 +375,12 @@ int hg_cli_watch(int argc, char **argv) {
   watch.from = first;
   hg_err err = want(&watch, topics, &why);
   if (err == HG_OK) err = locate(&watch, optind < argc ? argv[optind] : NULL, config, ledger, &why);
+  uint32_t kinds = 0;
+  for (unsigned i = 0; i < HG_EVENT_KINDS; i++)
+    kinds |= (uint32_t)watch.wanted[i] << i;
+  hg_gaps_init(&watch.gaps, watch.by_topic ? kinds : HG_GAPS_ALL, first);
   const int code = err == HG_OK ? run(&watch) : hg_cli_exit("watch", &why);
+  hg_gaps_destroy(&watch.gaps);
   hg_site_close(&watch.site);
   return code;
 }

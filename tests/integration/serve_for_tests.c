@@ -3,7 +3,7 @@
 //
 //     record TOKENS [TASK]      correct TOKENS      concurrency N      acquire TOKENS [TASK] [BUDGET]
 //     start TOKENS [TASK] [BUDGET] (an acquire that is not waited for)      next (its outcome)
-//     settle PERMIT TOKENS      release PERMIT
+//     settle PERMIT TOKENS      release PERMIT      burst COUNT (so many records of a token, pipelined)
 #include "headgate.h"
 
 #include <inttypes.h>
@@ -38,6 +38,21 @@ static void record(hg_client *client, char **words) {
   say(hg_record_usage(client, &used, WAIT_MS));
 }
 
+static void burst(hg_client *client, unsigned long count) {
+  hg_usage_report used = HG_USAGE_REPORT_INIT;
+  hg_completion done = HG_COMPLETION_INIT;
+  hg_err err = HG_OK;
+  used.tokens = 1;
+  for (unsigned long started = 0, ended = 0; err == HG_OK && ended < count;) {
+    hg_ticket ticket;
+    const hg_err full = started < count ? hg_record_usage_start(client, &used, &ticket) : HG_ERR_BUSY;
+    if (full == HG_OK) started++;
+    else err = hg_client_next(client, &done, WAIT_MS);
+    if (full != HG_OK && err == HG_OK) ended++;
+  }
+  say(err);
+}
+
 static void acquire(hg_client *client, char **words) {
   const hg_request want = request_of(words);
   hg_grant grant = HG_GRANT_INIT;
@@ -66,6 +81,7 @@ static void settle(hg_client *client, char **words) {
 static void carry_out(hg_client *client, char **words) {
   const char *command = words[0];
   if (strcmp(command, "record") == 0) record(client, words);
+  else if (strcmp(command, "burst") == 0) burst(client, strtoul(words[1], NULL, 10));
   else if (strcmp(command, "acquire") == 0) acquire(client, words);
   else if (strcmp(command, "start") == 0) start(client, words);
   else if (strcmp(command, "next") == 0) next(client);

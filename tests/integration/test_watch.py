@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from cli_harness import (HEADGATE, SOURCE, WAIT_S, Follower, Runtime, Skipped, checked, equal, events_endpoint,
-                         headgate, main, place, runtime, watch)
+                         headgate, main, place, runtime, status, watch)
 
 try:
     import msgpack
@@ -168,6 +168,74 @@ def test_watch_begins_with_an_earlier_row():
             equal(late.events(), events[299:])
             equal(lives.events(), [event for event in events if event["type"].startswith("RUNTIME_")])
             equal(len(lives.lines), 3)
+
+
+class Printed:
+    """watch with its output in a file."""
+
+    def __init__(self, folder, name, *arguments):
+        self.path = pathlib.Path(folder, name)
+        with open(self.path, "w") as out:
+            self.process = subprocess.Popen([HEADGATE, "watch", *map(str, arguments)], stdin=subprocess.DEVNULL,
+                                            stdout=out, stderr=subprocess.PIPE, text=True)
+        assert "following" in self.process.stderr.readline()
+        self.seqs, self.rest, self.file = [], "", open(self.path)
+
+    def read(self):
+        for line in self.file:
+            line = self.rest + line
+            self.rest = "" if line.endswith("\n") else line
+            if not self.rest:
+                self.seqs.append(int(re.search(r'"seq":(\d+)', line)[1]))
+        return self.seqs
+
+    def until(self, seq):
+        deadline = time.monotonic() + 4 * WAIT_S
+        while not self.read() or self.seqs[-1] < seq:
+            assert time.monotonic() < deadline, f"row {seq} did not come: {len(self.seqs)} {self.seqs[-3:]}"
+            time.sleep(0.05)
+
+    def end(self):
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGINT)
+        notes = self.process.communicate(timeout=WAIT_S)[1]
+        self.file.close()
+        return notes
+
+
+# More than waits for a subscriber that does not read: HG_EVENTS_HWM on each side, and what the system keeps between.
+MANY = 260_000
+
+
+def test_watch_repairs_a_loss_that_no_later_event_shows():
+    with place(limit=10_000_000) as here, runtime(here.config) as served:
+        everything = Printed(here.folder, "all", "--config", here.config, "--json")
+        one = Printed(here.folder, "one", "--config", here.config, "--json", "--topics", "USAGE_RECORDED")
+        some = Printed(here.folder, "some", "--config", here.config, "--json", "--topics",
+                       "USAGE_RECORDED,USAGE_CORRECTED,TASK_STARTED")
+        followers = (everything, one, some)
+        try:
+            served.tell("record 1")
+            for follower in followers:
+                follower.until(2)
+                os.kill(follower.process.pid, signal.SIGSTOP)
+            first = everything.seqs[0]
+            served.tell(f"burst {MANY}", "correct -1", "burst 1000", "correct -1")
+            newest = status("--config", here.config)["seq"]
+            for follower in followers:
+                os.kill(follower.process.pid, signal.SIGCONT)
+                follower.until(newest - (follower is one))
+            served.tell("record 1", "correct -1")  # and goes on
+            for follower in (everything, some):
+                follower.until(newest + 2)
+            one.until(newest + 1)
+        finally:
+            notes = [follower.end() for follower in followers]
+        equal(notes, [""] * 3)
+        corrections = [newest - 1001, newest, newest + 2]
+        assert everything.read() == list(range(first, newest + 3)), "not every row once and in order"
+        assert some.read() == everything.seqs, "not every row of three topics once and in order"
+        assert one.read() == [seq for seq in everything.seqs if seq not in corrections], "not every record"
 
 
 def test_watch_refuses():

@@ -335,3 +335,83 @@ TEST(outside_read, what_we_accept_of_mutated_frames_msgpack_c_accepts) {
   }
   CHECK(accepted > 1000 && refused > 1000);
 }
+
+// ------------------------------------------------------------------------------------------------ heartbeats
+
+static void draft_beat(struct draft *draft, size_t fields) {
+  draft_begin(draft, 2);
+  text(draft, "type", "HEARTBEAT");
+  msgpack_pack_map(key(draft, "payload"), fields);
+}
+
+static hg_err read_beat(struct draft *draft, struct hg_beat *beat) {
+  uint8_t *exact = codec_exact(draft->buffer.data, draft->buffer.size);
+  const hg_err err = hg_outside_read_beat(exact, draft->buffer.size, beat);
+  free(exact);
+  msgpack_sbuffer_destroy(&draft->buffer);
+  return err;
+}
+
+TEST(outside_read, a_heartbeat_is_read_with_topics_of_later_versions) {
+  struct draft draft;
+  struct hg_beat beat;
+  draft_beat(&draft, 4);
+  msgpack_pack_map(key(&draft, "topics"), 4);
+  msgpack_pack_double(key(&draft, "USAGE_RECORDED"), 42);
+  msgpack_pack_uint64(key(&draft, "TASK_FAILED"), 7);
+  msgpack_pack_uint64(key(&draft, "OF_A_LATER_VERSION"), 50);
+  msgpack_pack_uint64(key(&draft, "STATUS"), 60); // no event
+  msgpack_pack_uint64(key(&draft, "newest"), UINT64_MAX);
+  msgpack_pack_true(key(&draft, "storeDegraded"));
+  msgpack_pack_nil(key(&draft, "later"));
+  CHECK_EQ(read_beat(&draft, &beat), HG_OK);
+  CHECK(beat.newest == UINT64_MAX && beat.degraded);
+  for (unsigned i = 0; i < HG_EVENT_KINDS; i++)
+    CHECK_EQ(beat.topic_newest[i], HG_EVENT_FIRST + i == HG_USAGE_RECORDED ? 42
+                                   : HG_EVENT_FIRST + i == HG_TASK_FAILED  ? 7
+                                                                           : 0);
+}
+
+TEST(outside_read, what_is_no_heartbeat_is_refused) {
+  struct draft draft;
+  struct hg_beat beat;
+  draft_begin(&draft, 1);
+  text(&draft, "type", "HEARTBEAT");
+  CHECK_EQ(read_beat(&draft, &beat), HG_ERR_PROTOCOL);
+  draft_begin(&draft, 2);
+  text(&draft, "type", "TASK_FAILED");
+  msgpack_pack_map(key(&draft, "payload"), 0);
+  CHECK_EQ(read_beat(&draft, &beat), HG_ERR_PROTOCOL);
+  draft_begin(&draft, 2);
+  text(&draft, "type", "HEARTBEAT");
+  msgpack_pack_uint64(key(&draft, "payload"), 5);
+  CHECK_EQ(read_beat(&draft, &beat), HG_ERR_PROTOCOL);
+  draft_beat(&draft, 1);
+  msgpack_pack_int64(key(&draft, "newest"), -1);
+  CHECK_EQ(read_beat(&draft, &beat), HG_ERR_PROTOCOL);
+  draft_beat(&draft, 1);
+  msgpack_pack_uint64(key(&draft, "topics"), 5);
+  CHECK_EQ(read_beat(&draft, &beat), HG_ERR_PROTOCOL);
+  draft_beat(&draft, 1);
+  msgpack_pack_map(key(&draft, "topics"), 1);
+  text(&draft, "TASK_FAILED", "seven");
+  CHECK_EQ(read_beat(&draft, &beat), HG_ERR_PROTOCOL);
+}
+
+TEST(outside_read, mutated_heartbeats_are_read_within_their_bytes) {
+  uint64_t seed = hg_test_seed("mutated_heartbeats");
+  unsigned accepted = 0, refused = 0;
+  for (unsigned round = 0; round < 20 * CODEC_ROUNDS; round++) {
+    struct draft draft;
+    struct hg_beat beat;
+    draft_beat(&draft, 2);
+    msgpack_pack_map(key(&draft, "topics"), 2);
+    msgpack_pack_uint64(key(&draft, "USAGE_RECORDED"), codec_random(&seed));
+    msgpack_pack_uint64(key(&draft, "TASK_FAILED"), 7);
+    msgpack_pack_uint64(key(&draft, "newest"), codec_random(&seed));
+    draft.buffer.data[codec_random(&seed) % draft.buffer.size] = (char)codec_random(&seed);
+    draft.buffer.size -= codec_random(&seed) % 8 == 0;
+    *(read_beat(&draft, &beat) == HG_OK ? &accepted : &refused) += 1;
+  }
+  CHECK(accepted > 1000 && refused > 1000);
+}
