@@ -33,6 +33,7 @@ hg_err hg_wire(struct hg_shell *shells, struct hg_core *core, struct hg_outward_
   if (err != HG_OK) return hg_fail(why, err, "cannot open a socket for an actor: %s", hg_err_text(err));
   for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
     err = open_link(shells, core, &ends[i], why);
+  if (err == HG_OK) err = hg_link_bind(&shells[HG_GATEWAY_ACTOR].links[HG_PORT_CONTROL], HG_CONTROL_INSIDE);
   struct hg_link *events = &shells[HG_EVENT_BUS_ACTOR].links[HG_PORT_EVENTS];
   if (err == HG_OK) err = hg_outward_bind(events, core->places.events_endpoint, true, why);
   for (size_t i = 0; err == HG_OK && i < core->config->event_bind_count; i++) {

@@ -66,7 +66,7 @@ static void let_wait(hg_client *client, long count) {
 
 static void subscribe(hg_runtime *runtime, hg_subscriber **subscribers, long count) {
   static const char *const topics[] = {"HEARTBEAT"};
-  const hg_filter filter = {(uint32_t)sizeof filter, topics, 1};
+  const hg_filter filter = {.size = (uint32_t)sizeof filter, .topics = topics, .topic_count = 1};
   hg_event event = HG_EVENT_INIT;
   for (long i = 0; i < count; i++)
     must(hg_subscribe(runtime, &filter, &subscribers[i]), "no subscriber");

@@ -18,6 +18,7 @@ enum hg_owner {
 enum hg_side { HG_BIND, HG_CONNECT };
 
 #define HG_EVENTS_INSIDE "inproc://events"
+#define HG_CONTROL_INSIDE "inproc://control" // subscribers in the process ask for what they missed
 #define HG_WORKERS_INSIDE "inproc://workers" // each worker thread connects a DEALER
 #define HG_COMMANDS_HWM 8192                 // commands of one client that the actor has not read
 

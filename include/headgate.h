@@ -413,13 +413,15 @@ HG_CHECKED hg_err hg_usage_from_response(const char *body, size_t len, hg_usage_
 
 /* ---------------------------------------------------------------------------------------------- events */
 
-/* Which events a subscriber hears. Zero topics: all. */
+/* Which events a subscriber hears. Zero topics: all. `from_seq`: begins with this row of the journal (1: the first), as far
+ * back as rows are kept; 0: with what is committed from now on. */
 typedef struct hg_filter {
   uint32_t size;
   const char *const *topics; /* names such as "CONCURRENCY_THROTTLED" */
   size_t topic_count;        /* at most 32 */
+  uint64_t from_seq;
 } hg_filter;
-#define HG_FILTER_INIT {(uint32_t)sizeof(hg_filter), NULL, 0}
+#define HG_FILTER_INIT {(uint32_t)sizeof(hg_filter), NULL, 0, 0}
 
 /* A committed fact. Pointers are valid until the next call on the same subscriber. */
 typedef struct hg_event {
@@ -427,13 +429,19 @@ typedef struct hg_event {
   const char *type;    /* the topic */
   const char *budget;  /* the budget it is about; "default" for events about the runtime */
   uint64_t seq;        /* the journal row; 0 for an event that is not journalled (HEARTBEAT, notices) */
-  uint64_t prev;       /* the newest earlier row of the same topic, 0: none. Not the last one you saw: you missed some */
+  uint64_t prev;       /* the newest earlier row of the same topic, 0: none */
   int64_t at;          /* microseconds since 1970-01-01 UTC */
   const char *json;    /* the whole event as one line of JSON, as the outside payload has it */
+  uint64_t oldest;     /* not 0: rows before this one, that may have been for you, were missed and are no longer kept */
 } hg_event;
 #define HG_EVENT_INIT {.size = (uint32_t)sizeof(hg_event)}
 
-/* Follows the events from now on (`filter` NULL: all). Events committed after this call returns are seen. */
+/* Follows the events (`filter` NULL: all, from now on). Events committed after this call returns are seen: each event that
+ * the filter lets through comes exactly once, in the order of its rows. A subscriber that is slow loses events, more than
+ * 200,000 wait for it; it asks for them again from the journal by itself, before it tells newer ones. (Who chose several
+ * topics and has so many waiting hears them with the next heartbeat, which shows that nothing is missing before them.) Only
+ * what is not journalled is not repaired: HEARTBEAT, and the STORE_DEGRADED that has no row. While the ledger can't be read
+ * what was missed and all that is newer waits. What nobody has taken when hg_close comes is not told any more. */
 HG_CHECKED hg_err hg_subscribe(hg_runtime *rt, const hg_filter *filter, hg_subscriber **out);
 /* The next event; HG_ERR_TIMEOUT: none came. */
 HG_CHECKED hg_err hg_next_event(hg_subscriber *, hg_event *out, int timeout_ms);
