@@ -2,11 +2,11 @@
 // and ends quietly.
 #include "cli/cli.h"
 
-#include "bus/endpoints.h"
 #include "bus/frames.h"
 #include "cli/catch_up.h"
 #include "cli/control.h"
 #include "cli/event_line.h"
+#include "cli/live.h"
 #include "cli/options.h"
 #include "config/suggest.h"
 
@@ -14,38 +14,47 @@
 #include <getopt.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define TURN_US 250000   // how soon a signal or a reader that went away is noticed at the latest
 #define SILENCE_TURNS 12 // in which nothing came; a time would count that we were stopped. The event bus beats at each
+#define STATUS_EVERY_US 1000000
+#define STATUS_WITHIN_US 5000000 // else the connection is lost
 #define FIND_WITHIN_US 2000000
 #define TOPIC_TEXT 64
 
 static const char usage[] =
     "usage: headgate watch [ENDPOINT | --config FILE | --ledger FILE] [--topics A,B] [--from SEQ]\n"
-    "                      [--json]\n"
-    "Follows the events of a runtime until Ctrl-C, or until the runtime that was found ends.\n"
+    "                      [--json | --plain]\n"
+    "Follows the events of a runtime until Ctrl-C, or until the runtime that was found ends: on a live\n"
+    "screen at a terminal (q leaves it), else a line an event.\n"
     "  ENDPOINT        ipc://PATH or tcp://HOST:PORT; followed over restarts\n"
     "  --config FILE   finds the runtime (default: " HG_CLI_CONFIG_FILE ")\n"
     "  --ledger FILE   finds a run that was started with --limit\n"
     "  --topics A,B    these events only (headgate describe --markdown names them)\n"
     "  --from SEQ      begins with this row of the journal (1: the first); not with an ENDPOINT\n"
-    "  --json          one line of JSON an event\n";
+    "  --json          one line of JSON an event\n"
+    "  --plain         one line for people an event, also at a terminal\n";
 
 // Signal handlers can reach nothing else.
 static volatile sig_atomic_t interrupted;
 
 struct watch {
   char endpoint[HG_PATH_MAX + 8];
-  bool found;                  // through a configuration or a ledger: repairs its gaps, and ends with the runtime
-  struct hg_site site;         // when found
-  struct hg_control control;   // when found: asked for what was missed
-  bool is_open;                // control
-  bool trouble_told;           // that what was missed can't be asked for
-  bool json;                   // a line of JSON an event
+  bool found;                // through a configuration or a ledger: repairs its gaps, and ends with the runtime
+  struct hg_site site;       // when found
+  struct hg_control control; // when found: asked for what was missed
+  bool is_open;              // control
+  bool trouble_told;         // that what was missed can't be asked for
+  bool json, plain;          // a line of JSON an event; a line for people
+  struct hg_live *screen;    // NULL: lines
+  bool is_status_asked, degraded;
+  int64_t status_at;           // monotonic; asked
   bool wanted[HG_EVENT_KINDS]; // to print
   bool by_topic;               // not all
   uint64_t from;               // 0: from now on
@@ -68,13 +77,25 @@ static void catch_signals(void) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGHUP, &action, NULL);
+  sigaction(SIGQUIT, &action, NULL);
   action.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &action, NULL);
 }
 
+__attribute__((format(printf, 2, 3))) static void tell(const struct watch *watch, const char *format, ...) {
+  char text[HG_PATH_MAX + 256];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (watch->screen) hg_live_note(watch->screen, text);
+  else fprintf(stderr, "headgate watch: %s\n", text);
+}
+
 static void hear(struct watch *watch) {
-  if (!watch->live) fprintf(stderr, "headgate watch: following %s\n", watch->endpoint);
-  else if (watch->silence_told) fprintf(stderr, "headgate watch: events are heard again\n");
+  if (!watch->live) tell(watch, "following %s", watch->endpoint);
+  else if (watch->silence_told) tell(watch, "events are heard again");
   watch->live = true;
   watch->silence_told = false;
 }
@@ -85,13 +106,15 @@ static void show(void *self, const uint8_t *frame, size_t size, const struct hg_
   const struct hg_kind_info *info = hg_kind_by_name(event->type);
   const bool known = info && info->is_event; // events of a newer version are printed all the same
   if (known ? !watch->wanted[(unsigned)info->kind - HG_EVENT_FIRST] : watch->by_topic) return;
-  if (!hg_outside_to_json(frame, size, json, sizeof json)) return;
-  if (watch->json) puts(json);
+  if (watch->screen) hg_live_event(watch->screen, frame, size);
+  if ((watch->screen && watch->found) || !hg_outside_to_json(frame, size, json, sizeof json)) return;
+  if (watch->screen) hg_live_figures(watch->screen, json);
+  else if (watch->json) puts(json);
   else if (hg_event_line(json, line, sizeof line)) puts(line);
 }
 
-static void say_no_event(void) {
-  fprintf(stderr, "headgate watch: passed over a frame that is not an event\n");
+static void say_no_event(const struct watch *watch) {
+  tell(watch, "passed over a frame that is not an event");
 }
 
 static bool is_kind(const struct hg_event_envelope *event, enum hg_kind kind) {
@@ -100,23 +123,27 @@ static bool is_kind(const struct hg_event_envelope *event, enum hg_kind kind) {
 
 // ------------------------------------------------------------------------------------------------ a runtime found
 
+static void close_control(struct watch *watch) {
+  if (watch->is_open) hg_control_close(&watch->control);
+  watch->is_open = watch->is_status_asked = false;
+}
+
 static void repair(struct watch *watch) {
   hg_error why = HG_ERROR_INIT;
+  if (watch->gaps.state == HG_GAPS_ASKING) watch->is_status_asked = false; // its answer may be passed over
   while (watch->gaps.state == HG_GAPS_ASKING && !interrupted && !ferror(stdout)) {
     if (!watch->is_open) watch->is_open = hg_control_open(&watch->control, &watch->site, &why) == HG_OK;
     if (!watch->is_open) {
       hg_gaps_refuse(&watch->gaps, why.code, why.text);
     } else if (!hg_catch_up(&watch->control, &watch->gaps, show, watch)) {
-      hg_control_close(&watch->control);
-      watch->is_open = false;
+      close_control(watch);
     }
   }
   if (watch->gaps.state == HG_GAPS_BEHIND && !watch->trouble_told)
-    fprintf(stderr, "headgate watch: events behind row %llu were missed and can't be asked for yet: %s\n",
-            (unsigned long long)watch->gaps.after, watch->gaps.why.text);
+    tell(watch, "events behind row %llu were missed and can't be asked for yet: %s",
+         (unsigned long long)watch->gaps.after, watch->gaps.why.text);
   watch->trouble_told = watch->gaps.state == HG_GAPS_BEHIND;
-  if (watch->gaps.oldest)
-    fprintf(stderr, "headgate watch: rows before %llu are no longer kept\n", (unsigned long long)watch->gaps.oldest);
+  if (watch->gaps.oldest) tell(watch, "rows before %llu are no longer kept", (unsigned long long)watch->gaps.oldest);
   watch->gaps.oldest = 0;
 }
 
@@ -124,7 +151,7 @@ static void follow_frame(struct watch *watch, const uint8_t *frame, size_t size)
   struct hg_event_envelope event;
   const hg_err err = hg_gaps_hear(&watch->gaps, hg_clock_now().utc_us, frame, size, &event);
   if (err == HG_ERR_PROTOCOL) {
-    say_no_event();
+    say_no_event(watch);
     return;
   }
   if (is_kind(&event, HG_RUNTIME_STOPPED)) watch->ended = true;
@@ -135,11 +162,13 @@ static void follow_frame(struct watch *watch, const uint8_t *frame, size_t size)
   repair(watch);
 }
 
-static int end_with_runtime(const struct watch *watch) {
+static int end_with_runtime(struct watch *watch) {
+  if (watch->screen) hg_live_leave_behind(watch->screen);
+  hg_live_close(&watch->screen);
   if (watch->gaps.state == HG_GAPS_BEHIND)
-    fprintf(stderr, "headgate watch: the end was not heard: watch its next life with --from %llu\n",
-            (unsigned long long)watch->gaps.after + 1);
-  fprintf(stderr, "headgate watch: the runtime has ended\n");
+    tell(watch, "the end was not heard: watch its next life with --from %llu",
+         (unsigned long long)watch->gaps.after + 1);
+  tell(watch, "the runtime has ended");
   return HG_EXIT_DONE;
 }
 
@@ -147,8 +176,8 @@ static int end_with_runtime(const struct watch *watch) {
 
 static void tell_missed(const struct watch *watch, unsigned topic, uint64_t upto) {
   const struct hg_kind_info *info = hg_kind_info((enum hg_kind)(HG_EVENT_FIRST + topic));
-  fprintf(stderr, "headgate watch: missed events of %s after seq %llu, up to seq %llu\n", info->name,
-          (unsigned long long)watch->last[topic], (unsigned long long)upto);
+  tell(watch, "missed events of %s after seq %llu, up to seq %llu", info->name, (unsigned long long)watch->last[topic],
+       (unsigned long long)upto);
 }
 
 // Numbers of another ledger say nothing about this one.
@@ -181,7 +210,7 @@ static void take_frame(struct watch *watch, const uint8_t *frame, size_t size) {
   struct hg_event_envelope event;
   struct hg_beat beat;
   if (hg_outside_read_envelope(frame, size, &event) != HG_OK) {
-    say_no_event();
+    say_no_event(watch);
     return;
   }
   hear(watch);
@@ -193,6 +222,8 @@ static void take_frame(struct watch *watch, const uint8_t *frame, size_t size) {
 // ------------------------------------------------------------------------------------------------ both
 
 static void take(struct watch *watch, const uint8_t *frame, size_t size) {
+  struct hg_beat beat;
+  if (watch->screen && hg_outside_read_beat(frame, size, &beat) == HG_OK) watch->degraded = beat.degraded;
   watch->silent_turns = 0;
   if (watch->found) follow_frame(watch, frame, size);
   else take_frame(watch, frame, size);
@@ -218,7 +249,7 @@ static hg_err drain(struct watch *watch) {
 
 static void notice_silence(struct watch *watch) {
   if (watch->silence_told || ++watch->silent_turns < SILENCE_TURNS) return;
-  fprintf(stderr, "headgate watch: nothing is heard on %s; waiting\n", watch->endpoint);
+  tell(watch, "nothing is heard on %s; waiting", watch->endpoint);
   watch->silence_told = true;
 }
 
@@ -234,6 +265,58 @@ static int end_quietly(void) {
   clearerr(stdout);
   return HG_EXIT_DONE;
 }
+
+// ------------------------------------------------------------------------------------------------ the screen
+
+static void take_status(struct watch *watch, int64_t now) {
+  struct hg_message answer;
+  const hg_err err = hg_control_receive(&watch->control, now, &answer);
+  if (err == HG_ERR_TIMEOUT && now - watch->status_at < STATUS_WITHIN_US) return;
+  watch->is_status_asked = false;
+  if (err != HG_OK) close_control(watch);
+  else if (answer.kind == HG_STATUS_REPORT) hg_live_report(watch->screen, &answer.as.status_report);
+}
+
+// A question a second, whose answer is not waited for.
+static void follow_status(struct watch *watch, int64_t now) {
+  hg_error why = HG_ERROR_INIT;
+  struct hg_message question;
+  if (watch->is_status_asked) take_status(watch, now);
+  if (watch->is_status_asked || now - watch->status_at < STATUS_EVERY_US) return;
+  watch->status_at = now;
+  if (!watch->is_open) watch->is_open = hg_control_open(&watch->control, &watch->site, &why) == HG_OK;
+  if (!watch->is_open) return;
+  hg_message_init(&question, HG_STATUS);
+  watch->is_status_asked = hg_control_send(&watch->control, &question) == HG_OK;
+  if (!watch->is_status_asked) close_control(watch);
+}
+
+static const char *trouble_of(const struct watch *watch) {
+  if (!watch->live) return "nothing is heard yet";
+  if (watch->silence_told) return "nothing is heard of the runtime: these figures are old";
+  if (watch->degraded) return "the ledger can't be written: nothing is acknowledged until it can";
+  if (watch->gaps.state == HG_GAPS_BEHIND) return "events were missed, and can't be asked for yet";
+  return NULL;
+}
+
+static bool draw(struct watch *watch) {
+  const int64_t now = hg_clock_now().monotonic_us;
+  if (!watch->screen) return true;
+  if (watch->found) follow_status(watch, now);
+  hg_live_trouble(watch->screen, trouble_of(watch));
+  return hg_live_turn(watch->screen, now);
+}
+
+static bool open_screen(struct watch *watch) {
+  const char *terminal = getenv("TERM");
+  if (watch->json || watch->plain || !isatty(STDOUT_FILENO) || (terminal && strcmp(terminal, "dumb") == 0)) return true;
+  watch->screen = hg_live_open(watch->found ? watch->site.config->ledger_path : watch->endpoint);
+  if (watch->screen && watch->found && !watch->site.from_ledger)
+    watch->screen->screen.usage.throttle_percent = watch->site.config->throttle_percent;
+  return watch->screen != NULL;
+}
+
+// ------------------------------------------------------------------------------------------------ turns
 
 static int say(int code, const char *text) {
   fprintf(stderr, "headgate watch: %s\n", text);
@@ -252,6 +335,7 @@ static int follow(struct watch *watch) {
     if (failed) return HG_EXIT_FAILED; // which is told at the end
     if (watch->ended) return end_with_runtime(watch);
     if (!readable) notice_silence(watch);
+    if (!draw(watch)) return HG_EXIT_DONE;
   }
   return HG_EXIT_DONE;
 }
@@ -279,10 +363,12 @@ static int run(struct watch *watch) {
   hg_err err = hg_context_new(&context);
   if (err == HG_OK) err = hg_link_open(context, HG_SUB, limits, &watch->link);
   if (err == HG_OK) err = subscribe(watch);
-  if (err == HG_OK && (err = hg_link_connect(&watch->link, watch->endpoint)) == HG_OK) code = follow(watch);
+  if (err == HG_OK && (err = hg_link_connect(&watch->link, watch->endpoint)) == HG_OK)
+    code = open_screen(watch) ? follow(watch) : say(HG_EXIT_FAILED, hg_err_text(HG_ERR_NO_MEMORY));
   else fprintf(stderr, "headgate watch: cannot connect to \"%s\": %s\n", watch->endpoint, hg_err_text(err));
   hg_link_close(&watch->link);
-  if (watch->is_open) hg_control_close(&watch->control);
+  hg_live_close(&watch->screen);
+  close_control(watch);
   if (context) hg_context_destroy(context);
   return code;
 }
@@ -345,20 +431,19 @@ static hg_err locate(struct watch *watch, const char *endpoint, const char *conf
 }
 
 int hg_cli_watch(int argc, char **argv) {
-  static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                          {"ledger", required_argument, NULL, 'l'},
-                                          {"topics", required_argument, NULL, 't'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"from", required_argument, NULL, 'f'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+  static const struct option options[] = {
+      {"config", required_argument, NULL, 'c'}, {"ledger", required_argument, NULL, 'l'},
+      {"topics", required_argument, NULL, 't'}, {"json", no_argument, NULL, 'j'},
+      {"plain", no_argument, NULL, 'p'},        {"from", required_argument, NULL, 'f'},
+      {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
   const char *config = NULL, *ledger = NULL, *topics = NULL, *from = NULL;
-  bool json = false;
+  bool json = false, plain = false;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'c') config = optarg;
     else if (option == 'l') ledger = optarg;
     else if (option == 't') topics = optarg;
     else if (option == 'j') json = true;
+    else if (option == 'p') plain = true;
     else if (option == 'f') from = optarg;
     else return hg_cli_usage(usage, option == 'h');
   }
@@ -366,7 +451,7 @@ int hg_cli_watch(int argc, char **argv) {
     (void)say(HG_EXIT_USAGE, "one endpoint at a time");
     return hg_cli_usage(usage, false);
   }
-  struct watch watch = {.json = json};
+  struct watch watch = {.json = json, .plain = plain};
   hg_error why = HG_ERROR_INIT;
   unsigned long first = 0;
   if (from && !hg_cli_parse_whole(from, 1, INT64_MAX, &first))
