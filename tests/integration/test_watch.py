@@ -4,17 +4,22 @@
 usage: test_watch.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/serve_for_tests)
 """
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import random
 import re
+import select
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 from cli_harness import (HEADGATE, SOURCE, WAIT_S, Follower, Runtime, Skipped, checked, equal, events_endpoint,
@@ -331,6 +336,135 @@ def test_watch_survives_what_is_no_event():
         assert "TASK_FAILED" in follower.lines[0] and "attempt 2" in follower.lines[0]
         assert not re.search("[\x00-\x1f\x7f-\x9f]", follower.lines[0]), follower.lines[0]
         assert sum("not an event" in note for note in follower.notes) >= 3, follower.notes
+
+
+# -------------------------------------------------------------------------------------------------- the live screen
+
+class Terminal:
+    """watch at a pseudo terminal; what it draws, as the rows of the screen."""
+
+    def __init__(self, *arguments, columns=100, rows=24, locale="C.UTF-8", **environment):
+        self.master, slave = pty.openpty()
+        self.resize(columns, rows)
+        self.before = termios.tcgetattr(slave)
+        self.slave = slave
+        self.process = subprocess.Popen([HEADGATE, "watch", *map(str, arguments)], stdin=slave, stdout=slave,
+                                        stderr=subprocess.PIPE, start_new_session=True, text=True,
+                                        env={**os.environ, "LC_ALL": locale, "TERM": "xterm", "NO_COLOR": "", **environment})
+        self.output = ""
+
+    def resize(self, columns, rows):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read(self, timeout):
+        if select.select([self.master], [], [], timeout)[0]:
+            self.output += os.read(self.master, 65536).decode(errors="replace")
+            return True
+        return False
+
+    def screen(self):
+        """The newest whole picture: each begins at the top left and draws each row anew."""
+        pictures = self.output.split("\x1b[H")
+        return [re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", row) for row in pictures[-1].replace("\r", "").split("\n")]
+
+    def until(self, holds, about):
+        deadline = time.monotonic() + WAIT_S
+        while not holds(self.screen()):
+            assert time.monotonic() < deadline and self.process.poll() is None, (about, self.screen())
+            self.read(0.1)
+
+    def end(self, signal_number=None, key=None):
+        """Its exit code and stderr, once the terminal is as it was."""
+        if signal_number:
+            self.process.send_signal(signal_number)
+        if key:
+            os.write(self.master, key)
+        deadline = time.monotonic() + WAIT_S
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, "it does not end"
+            self.read(0.1)
+        while self.read(0):
+            pass
+        equal(termios.tcgetattr(self.slave), self.before, "the terminal's modes:")
+        equal(self.output.count("\x1b[?1049h"), self.output.count("\x1b[?1049l"), "the alternate screen:")
+        equal(self.output.count("\x1b[?25l"), self.output.count("\x1b[?25h"), "the cursor:")
+        os.close(self.slave)
+        os.close(self.master)
+        err = self.process.stderr.read()
+        self.process.stderr.close()
+        return self.process.returncode, err
+
+
+def has(*parts):
+    return lambda rows: all(any(part in row for row in rows) for part in parts)
+
+
+def test_watch_draws_a_live_screen_at_a_terminal():
+    with place(limit=1000) as here, runtime(here.config) as served:
+        screen = Terminal("--config", here.config)
+        screen.until(has("concurrency 4 of 4", "limit 1,000", "following"), "a first picture")
+        served.tell("record 905 evil\x1b[2Jname")
+        screen.until(has("used 905", "90.50 %", "1 of 4 (throttled)", "CONCURRENCY_THROTTLED", "evil?[2Jname"), "the throttle")
+        permit = served.acquire("acquire 5 t")
+        served.tell("start 5 waits")
+        screen.until(has("1 running", "1 waiting", "reserved 5", "█", "─"), "the queue")
+        equal(len(screen.screen()), 24)
+        screen.resize(40, 10)
+        screen.until(lambda rows: len(rows) == 10 and "905 + 5 of 1,000" in rows[2], "the small screen")
+        assert all(len(row) <= 40 for row in screen.screen()), screen.screen()
+        served.tell(f"release {permit}")
+        os.kill(served.process.pid, signal.SIGSTOP)
+        try:
+            screen.until(has("▲ nothing is heard"), "the silence")
+        finally:
+            os.kill(served.process.pid, signal.SIGCONT)
+        screen.until(lambda rows: not has("▲")(rows), "that it is heard again")
+        assert "\x1b[1m" in screen.output
+        equal(screen.end(key=b"q"), (0, ""))
+
+
+def test_watch_gives_the_terminal_back():
+    with place() as here:
+        with runtime(here.config):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+                screen = Terminal("--config", here.config, locale="C", NO_COLOR="1")
+                screen.until(has("4 of 4 - 0 running"), "a picture in ASCII")
+                assert screen.output.isascii() and not re.search("\x1b\\[[0-9;]*[1-9]m", screen.output), screen.output
+                equal(screen.end(number), (0, ""))
+            screen = Terminal("--config", here.config)
+            screen.until(has("concurrency 4 of 4"), "a picture")
+            screen.process.send_signal(signal.SIGTSTP)
+            os.waitid(os.P_PID, screen.process.pid, os.WSTOPPED)
+            while screen.read(0.1):
+                pass
+            assert screen.output.endswith("\x1b[?1049l"), screen.output[-50:]
+            equal(termios.tcgetattr(screen.slave), screen.before)
+            screen.process.send_signal(signal.SIGCONT)
+            drawn = screen.output.count("\x1b[H")
+            screen.until(lambda _: screen.output.count("\x1b[H") > drawn, "another picture")
+        code, err = screen.end()
+        equal((code, "the runtime has ended" in err), (0, True))
+        assert "limit 200,000" in screen.output.rpartition("\x1b[?1049l")[2], "the last figures are left behind"
+
+
+def test_watch_prints_lines_at_a_terminal_when_asked_to():
+    with place() as here, runtime(here.config) as served:
+        for arguments, environment in ((["--plain"], {}), (["--json"], {}), ([], {"TERM": "dumb"})):
+            screen = Terminal("--config", here.config, *arguments, **environment)
+            assert "following" in screen.process.stderr.readline()
+            served.tell("record 7")
+            screen.until(has("USAGE_RECORDED"), "the event")
+            assert "\x1b" not in screen.output, screen.output
+            equal(screen.end(signal.SIGINT), (0, ""))
+
+
+def test_watch_draws_what_an_endpoint_says():
+    with place(limit=1000) as here, runtime(here.config) as served:
+        screen = Terminal(events_endpoint(here))
+        screen.until(has("following", "usage is not known yet"), "a first picture")
+        served.tell("record 905")
+        screen.until(has("used 905", "limit 1,000", "concurrency 1 of 4"), "the figures of the events")
+        equal(screen.end(signal.SIGINT), (0, ""))
 
 
 # ------------------------------------------------------------------------------------------------------ subscribers
