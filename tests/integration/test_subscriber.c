@@ -128,6 +128,31 @@ TEST(subscriber, one_begins_with_an_earlier_row) {
   fixture_close(&f);
 }
 
+// It hears over ipc, and asks the other runtime.
+TEST(subscriber, a_guests_is_told_what_it_lost_once_and_in_order) {
+  struct fixture f = {0};
+  fixture_open(&f, SECTIONS);
+  record(&f, 2000);
+  struct fixture guest = f;
+  CHECK(hg_open_json(f.config, strlen(f.config), f.folder, &guest.runtime, NULL) == HG_OK);
+  hg_subscriber *slow = subscribe(&guest, NULL, 0, 0);
+  hg_subscriber *late = subscribe(&guest, NULL, 0, 1);
+  record(&f, MANY);
+  uint64_t seq = 0, row = 0;
+  for (unsigned records = 0; records < MANY;) {
+    const hg_event event = next(slow);
+    CHECK(!seq || event.seq == seq + 1);
+    seq = event.seq;
+    records += is(&event, "USAGE_RECORDED");
+  }
+  while (row < seq)
+    CHECK_EQ(next(late).seq, ++row);
+  hg_subscriber_destroy(&slow);
+  hg_subscriber_destroy(&late);
+  CHECK(hg_close(&guest.runtime, WAIT_MS) == HG_OK);
+  fixture_close(&f);
+}
+
 TEST(subscriber, the_descriptor_announces_what_is_told_again) {
   struct fixture f = {0};
   fixture_open(&f, SECTIONS);

@@ -1,4 +1,5 @@
 // A subscriber's gaps: whatever is lost of a subscription, each row that is wanted is delivered once, in order.
+#include "bus/topics.h"
 #include "client/gaps.h"
 #include "config/config.h"
 #include "support/test.h"
@@ -48,25 +49,12 @@ static size_t encode_row(const struct scene *scene, uint64_t row, uint8_t to[HG_
 }
 
 static size_t encode_beat(const struct scene *scene, int64_t at, uint8_t to[HG_OUTSIDE_FRAME_MAX]) {
-  uint8_t topics[16 * HG_EVENT_KINDS + 8];
-  size_t used = 0, pairs = 0;
-  for (unsigned i = 0; i < HG_EVENT_KINDS; i++)
-    pairs += scene->newest[i] != 0;
-  topics[used++] = (uint8_t)(0xdc); // an array of 16 bits of length
-  topics[used++] = 0;
-  topics[used++] = (uint8_t)(2 * pairs);
-  for (unsigned i = 0; i < HG_EVENT_KINDS; i++) {
-    if (!scene->newest[i]) continue;
-    const uint16_t code = (uint16_t)(HG_EVENT_FIRST + i), row = (uint16_t)scene->newest[i];
-    const uint8_t pair[] = {0xcd, (uint8_t)(code >> 8), (uint8_t)code, 0xcd, (uint8_t)(row >> 8), (uint8_t)row};
-    memcpy(topics + used, pair, sizeof pair);
-    used += sizeof pair;
-  }
+  uint8_t topics[HG_TOPICS_BYTES];
   struct hg_message beat;
   hg_message_init(&beat, HG_HEARTBEAT);
   beat.as.head.at = at;
   beat.as.heartbeat.newest = scene->rows;
-  beat.as.heartbeat.topics = (struct hg_bytes){topics, (uint32_t)used};
+  beat.as.heartbeat.topics = hg_topics_write(scene->newest, topics);
   return encode(&beat, to);
 }
 
