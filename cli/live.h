@@ -27,7 +27,7 @@ struct hg_live {
   char picture[HG_SCREEN_BYTES], sent[HG_SCREEN_BYTES + 16 * HG_SCREEN_ROWS_MAX]; // the rows, and as they are written
 };
 
-// `title` must live as long. False: no memory. NULLs and frees at the close, which gives the terminal back.
+// `title` must live as long. NULL: no memory. The close gives the terminal back; one that never opened is fine.
 struct hg_live *hg_live_open(const char *title);
 void hg_live_close(struct hg_live **live);
 
@@ -41,7 +41,7 @@ void hg_live_trouble(struct hg_live *live, const char *text);
 // Draws when there is something new, at most ten times a second. False: the user has pressed q, or the terminal is
 // gone.
 bool hg_live_turn(struct hg_live *live, int64_t monotonic_us);
-// After the close: what was seen last, without the events, for whoever scrolls back.
+// Gives the terminal back and leaves the last figures on it, for whoever scrolls back.
 void hg_live_leave_behind(struct hg_live *live);
 
 #endif

@@ -23,6 +23,7 @@
 
 #define TURN_US 250000   // how soon a signal or a reader that went away is noticed at the latest
 #define SILENCE_TURNS 12 // in which nothing came; a time would count that we were stopped. The event bus beats at each
+#define FRAMES_A_TURN 1000
 #define STATUS_EVERY_US 1000000
 #define STATUS_WITHIN_US 5000000 // else the connection is lost
 #define FIND_WITHIN_US 2000000
@@ -138,6 +139,7 @@ static void repair(struct watch *watch) {
     } else if (!hg_catch_up(&watch->control, &watch->gaps, show, watch)) {
       close_control(watch);
     }
+    if (watch->screen && !hg_live_turn(watch->screen, hg_clock_now().monotonic_us)) interrupted = 1;
   }
   if (watch->gaps.state == HG_GAPS_BEHIND && !watch->trouble_told)
     tell(watch, "events behind row %llu were missed and can't be asked for yet: %s",
@@ -229,9 +231,9 @@ static void take(struct watch *watch, const uint8_t *frame, size_t size) {
   else take_frame(watch, frame, size);
 }
 
-// All that waits.
+// What waits, up to a bound: there is more to do in a turn.
 static hg_err drain(struct watch *watch) {
-  for (;;) {
+  for (int taken = 0; taken < FRAMES_A_TURN; taken++) {
     struct hg_received received;
     hg_peer peer;
     const hg_err err = hg_link_receive(&watch->link, &peer, &received);
@@ -243,6 +245,7 @@ static hg_err drain(struct watch *watch) {
     hg_received_close(&received);
     if (interrupted || ferror(stdout) || watch->ended) return HG_OK;
   }
+  return HG_OK;
 }
 
 // ------------------------------------------------------------------------------------------------ the loop

@@ -14,7 +14,7 @@ struct hg_screen {
   const char *trouble; // what must be seen; NULL: all is well
   bool utf8, colour;   // else ASCII; else no colour or other attribute
   bool has_usage;      // usage and seq are known
-  bool has_queue;      // who runs and who waits is known; where max_concurrency is 0 nothing is
+  bool has_queue;      // who runs and who waits is known; the slots are where there are any
   hg_usage usage;      // throttle_percent 100: not known, or never
   hg_queue queue;
   uint64_t seq;                        // newest row in the figures; 0: not known
