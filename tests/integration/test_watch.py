@@ -372,7 +372,8 @@ class Terminal:
         self.slave = slave
         self.process = subprocess.Popen([HEADGATE, "watch", *map(str, arguments)], stdin=slave, stdout=slave,
                                         stderr=subprocess.PIPE, start_new_session=True, text=True,
-                                        env={**os.environ, "LC_ALL": locale, "TERM": "xterm", "NO_COLOR": "", **environment})
+                                        env={**os.environ, "LC_ALL": locale, "TERM": "xterm", "NO_COLOR": "",
+                                             **environment})
         self.output = ""
 
     def resize(self, columns, rows):
@@ -426,7 +427,8 @@ def test_watch_draws_a_live_screen_at_a_terminal():
         screen = Terminal("--config", here.config)
         screen.until(has("concurrency 4 of 4", "limit 1,000", "following"), "a first picture")
         served.tell("record 905 evil\x1b[2Jname")
-        screen.until(has("used 905", "90.50 %", "1 of 4 (throttled)", "CONCURRENCY_THROTTLED", "evil?[2Jname"), "the throttle")
+        screen.until(has("used 905", "90.50 %", "1 of 4 (throttled)", "CONCURRENCY_THROTTLED", "evil?[2Jname"),
+                     "the throttle")
         permit = served.acquire("acquire 5 t")
         served.tell("start 5 waits")
         screen.until(has("1 running", "1 waiting", "reserved 5", "█", "─"), "the queue")
