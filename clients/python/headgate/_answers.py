@@ -1,5 +1,6 @@
 """A provider's answer as JSON that fits into a command: what was used stays, long texts go."""
 import json
+import math
 from typing import Any, Mapping
 
 TEXT_MAX = 256           # characters; ids, names of models and reasons to stop are shorter
@@ -29,7 +30,9 @@ def _plain(value: Any) -> Any:
 def _cut(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return value if len(value) <= TEXT_MAX else ""
-    if value is None or isinstance(value, (bool, int, float)):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int)):
         return value
     if depth > 16 or isinstance(value, (bytes, bytearray, memoryview)):
         return None
