@@ -1,0 +1,71 @@
+// What was heard of events, put in order; no socket and no clock.
+import { LedgerChanged } from "./errors.js";
+
+const HELD_MAX = 10000; // events that wait for the proof that none is missing before them
+
+/** All rows of the chosen topics up to `reached` have been told; with `goal` over it something is missing. */
+export class Order {
+  goal = 0; // rows up to this one are known to be there: it is replayed until they are told
+  #held = []; // heard in order, but a row of another topic may be missing before them
+  #newest = new Map(); // of each type, among those that are held
+
+  constructor(topics, reached, ledger) {
+    Object.assign(this, { topics, reached, ledger });
+  }
+
+  /** What can be told now. */
+  hear(event) {
+    this.#sameLedger(event);
+    if (event.type === "HEARTBEAT") return this.#beat(event.payload);
+    const { seq, type, prev } = event;
+    if (seq === null) return [event];
+    if (seq <= this.reached) return [];
+    if (seq === this.reached + 1) return this.#told(event);
+    if (!this.topics.length || prev > this.#known(type) || this.#held.length >= HELD_MAX) return this.#miss(seq);
+    if (this.topics.length === 1 && this.topics[0] === type) return this.#told(event); // the only one: prev says all
+    this.#held.push(event);
+    this.#newest.set(type, seq);
+    return [];
+  }
+
+  /** A whole portion of a replay. */
+  toldAgain(portion, reached) {
+    for (const event of portion) this.#sameLedger(event);
+    const told = portion.filter(event => event.seq > this.reached);
+    this.reached = Math.max(this.reached, reached);
+    return told;
+  }
+
+  #known(type) {
+    return Math.max(this.reached, this.#newest.get(type) ?? 0);
+  }
+
+  #told(event) {
+    this.reached = event.seq;
+    return [event];
+  }
+
+  #beat(beat) {
+    for (const [topic, newest] of Object.entries(beat.topics)) {
+      const wanted = !this.topics.length || this.topics.some(prefix => topic.startsWith(prefix));
+      if (wanted && newest > this.#known(topic)) return this.#miss(newest);
+    }
+    const told = this.#held;
+    this.#held = [];
+    this.#newest.clear();
+    this.reached = Math.max(this.reached, beat.newest);
+    return told;
+  }
+
+  /** The journal has what is held as well. */
+  #miss(seq) {
+    this.#held = [];
+    this.#newest.clear();
+    this.goal = Math.max(this.goal, seq);
+    return [];
+  }
+
+  #sameLedger({ ledgerId }) {
+    if (ledgerId !== this.ledger) throw new LedgerChanged(7, `the ledger is ${ledgerId}, it was ${this.ledger}`);
+  }
+}
