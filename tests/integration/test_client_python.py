@@ -1,0 +1,451 @@
+#!/usr/bin/env python3
+"""The Python client (clients/python) with a real runtime; all that it sends and hears is held against the schemas.
+
+usage: test_client_python.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/serve_for_tests)
+"""
+import asyncio
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import sys
+import threading
+import time
+
+from cli_harness import WAIT_S, equal, headgate, main, place, runtime, status
+from client_harness import connected, ended, hg, journal, killed, lives, python_client, python_program, wrong
+
+OPENAI = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-mini", "choices": [
+    {"index": 0, "message": {"role": "assistant", "content": "word " * 40000}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 11, "completion_tokens": 31, "total_tokens": 42,
+              "prompt_tokens_details": {"cached_tokens": 3}, "completion_tokens_details": {"reasoning_tokens": 8}}}
+ANTHROPIC = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-3-5-haiku",
+             "content": [{"type": "text", "text": "word " * 40000}], "stop_reason": "end_turn",
+             "usage": {"input_tokens": 10, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 2,
+                       "output_tokens": 20}}
+
+
+def heard(stream, last, times=1):
+    """The events up to the given type, that many times."""
+    events = []
+    while times:
+        event = stream.next(WAIT_S)
+        assert event, f"no {last} came: {events}"
+        events.append(event)
+        times -= event.type == last
+    return events
+
+
+def until(holds, about):
+    deadline = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < deadline, about
+        time.sleep(0.02)
+
+
+def run(coroutine):
+    asyncio.run(coroutine)
+    assert not wrong, wrong
+
+
+# ------------------------------------------------------------------------------------------------------ what is pure
+
+def test_errors_are_those_of_headgate():
+    client = python_client()
+    said = re.findall(r"(\d+)\D*?(HG_ERR_\w+)|(HG_ERR_\w+)\D*?(\d+)", headgate("describe", "--errors"))
+    said = {name or name2: int(code or code2) for code, name, name2, code2 in said}
+    equal({name: code for code, name, _, _ in client.ERRORS}, said)
+
+
+def test_order_under_any_loss():
+    """A subscription that loses events, and a replay: each wanted row once and in order, whatever is lost."""
+    client = python_client()
+    from headgate._events import Order
+    for seed in range(300):
+        rng = random.Random(seed)
+        wanted = rng.choice([(), ("A",), ("A", "B"), ("A", "CC")])
+        rows, newest, order, told = [], {}, Order(wanted, 0, "L"), []
+
+        def replay():
+            while order.reached < order.goal:
+                upto = min(len(rows), order.reached + rng.randint(1, 5))
+                told.extend(order.told_again([row for row in rows[order.reached:upto] if order.wants(row["type"])], upto))
+
+        def hear(event):
+            told.extend(order.hear(event))
+            replay()
+        for _ in range(200):
+            kind = rng.choice(["A", "B", "CC", "CD"])
+            rows.append({"type": kind, "seq": len(rows) + 1, "prev": newest.get(kind, 0), "ledgerId": "L"})
+            newest[kind] = len(rows)
+            lost = rng.random() < 0.2
+            if order.wants(kind) and not lost:
+                hear(rows[-1])
+                if rng.random() < 0.1:
+                    hear(rows[-1])
+            if rng.random() < 0.1:
+                hear({"type": "HEARTBEAT", "ledgerId": "L", "payload": {"newest": len(rows), "topics": dict(newest)}})
+        hear({"type": "HEARTBEAT", "ledgerId": "L", "payload": {"newest": len(rows), "topics": dict(newest)}})
+        equal(told, [row for row in rows if order.wants(row["type"])], f"seed {seed}, {wanted}:")
+        try:
+            order.hear({"type": "A", "seq": 999, "prev": 0, "ledgerId": "another"})
+            raise SystemExit("another ledger was not seen")
+        except client.LedgerChanged:
+            pass
+
+
+def test_answers_fit_into_a_command():
+    python_client()
+    from headgate._answers import ANSWER_MAX, as_json, prompt_bytes, refusal_of
+    import json
+    for answer in (OPENAI, ANTHROPIC, json.dumps(OPENAI), {**OPENAI, "data": [{"embedding": [0.5] * 100000}]},
+                   {**OPENAI, **{f"more{n}": "x" * 200 for n in range(5000)}}):
+        kept = as_json(answer)
+        assert len(kept) <= ANSWER_MAX, len(kept)
+        kept = json.loads(kept)
+        source = json.loads(answer) if isinstance(answer, str) else answer
+        equal([kept[key] for key in ("id", "model", "usage")], [source[key] for key in ("id", "model", "usage")])
+    for nothing in ("no json", [1], 1.5):
+        try:
+            as_json(nothing)
+            raise SystemExit(f"{nothing!r} was taken")
+        except (TypeError, ValueError):
+            pass
+    equal([prompt_bytes(each) for each in ("häuser", b"abc", [{"a": "ä"}])], [7, 3, 13])
+
+    def problem(**fields):
+        return type("Problem", (Exception,), fields)()
+    for fields, expected in (({"status_code": 429}, 429), ({"status": 400}, 400), ({"code": 404}, 404),
+                             ({"code": "insufficient_quota", "status_code": 429}, 429), ({"status_code": 500}, 0),
+                             ({"response": problem(status_code=403)}, 403), ({}, 0), ({"code": 14}, 0),
+                             ({"status_code": 502, "code": 404}, 0), ({"status": True}, 0),
+                             ({"response": {"ResponseMetadata": {"HTTPStatusCode": 400}}}, 400)):
+        equal(refusal_of(problem(**fields)), expected, fields)
+
+
+# ------------------------------------------------------------------------------------------------ finding a runtime
+
+def test_connect_finds_the_runtime():
+    client = python_client()
+    with place(ledger={"path": "sub.db"}) as here:
+        endpoint = f"ipc://{here.folder}/sub.db.d/control.ipc"
+        try:
+            client.connect(config=here.config, wait=0.3)
+            raise SystemExit("connected to nobody")
+        except client.NoRuntime as problem:
+            equal(problem.code, 22)
+        with runtime(here.config):
+            ways = ["headgate.connect()", f"headgate.connect({endpoint!r})",
+                    f"headgate.connect(ledger={str(here.folder / 'sub.db')!r})"]
+            for way, cwd, url in ((ways[0], here.folder, ""), (ways[1], "/", ""), (ways[2], "/", ""), (ways[0], "/", endpoint)):
+                code = f"import os, headgate; os.chdir({str(cwd)!r}); print({way}.usage().hard_limit)"
+                code = (f"import os; os.environ['HEADGATE_URL'] = {url!r}; " if url else "") + code
+                program = python_program(code)
+                ended(program)
+                equal(program.lines, ["200000"], way)
+        try:
+            client.connect(config=here.folder / "none.json")
+            raise SystemExit("no such configuration")
+        except client.HeadgateError as problem:
+            equal(problem.name, "HG_ERR_CONFIG")
+
+
+# ---------------------------------------------------------------------------------------------------------- permits
+
+def test_settle_takes_numbers_and_answers_of_providers():
+    with place(limit=2_000_000) as here, runtime(here.config), connected(here) as client:
+        class Sdk:
+            def model_dump(self, mode="python", by_alias=False):
+                return OPENAI if mode == "json" and by_alias else {}
+
+        class Plain:
+            def __init__(self):
+                self.usage, self._secret = {"input_tokens": 1, "output_tokens": 2}, "x"
+        with client.events(from_seq=1, topics="TOKENS_SETTLED") as stream:
+            for answer, expected in ((17, 17), (0, 0), (OPENAI, 42), (ANTHROPIC, 36), (Sdk(), 42), (Plain(), 3)):
+                with client.permit(max_output=1000, prompt="a prompt", task_id="t") as permit:
+                    equal(permit.tokens, 1008)
+                    counted = permit.settle(answer)
+                    equal((counted.tokens, counted.source), (expected, "exact"), str(answer)[:100])
+                event = stream.next(WAIT_S)
+                equal((event.payload["permit"], event.payload["usedDelta"]), (permit.id, expected))
+                if answer is OPENAI:
+                    equal([event.payload[key] for key in ("model", "responseId", "inputTokens", "cachedTokens",
+                                                          "outputTokens", "reasoningTokens")],
+                          ["gpt-4o-mini", "chatcmpl-1", 11, 3, 31, 8])
+            with client.permit(max_tokens=50) as permit:
+                equal(permit.settle(input_tokens=4, output_tokens=5, cached_tokens=0, model="m").tokens, 9)
+            equal(stream.next(WAIT_S).payload["cachedTokens"], 0)
+            with client.permit(max_tokens=50) as permit:
+                equal(permit.settle({"no": "usage"}), hg.Counted(50, "missing"))
+        equal((client.usage().total_used, client.usage().reserved), (17 + 42 + 36 + 42 + 3 + 9 + 50, 0))
+
+
+def test_a_block_left_unsettled():
+    class Refused(Exception):
+        status_code = 429
+
+    class Failed(Exception):
+        status_code = 500
+    with place() as here, runtime(here.config), connected(here) as client:
+        with client.events(from_seq=1, topics=("TOKENS_", "TASK_F")) as stream:
+            def left(problem):
+                with contextlib.suppress(Refused, Failed, ValueError):
+                    with client.permit(max_tokens=100):
+                        if problem:
+                            raise problem
+                _, end, outcome = (stream.next(WAIT_S) for _ in range(3))
+                return end.type, end.payload["usedDelta"], end.payload.get("source"), outcome.type, outcome.payload.get("reason")
+            equal(left(Refused("secret")), ("TOKENS_RELEASED", 0, None, "TASK_FAILED", "Refused, status 429"))
+            equal(left(Failed("secret")), ("TOKENS_SETTLED", 100, "missing", "TASK_FAILED", "Failed"))
+            equal(left(ValueError("secret")), ("TOKENS_SETTLED", 100, "missing", "TASK_FAILED", "ValueError"))
+            equal(left(None)[:4], ("TOKENS_SETTLED", 100, "missing", "TASK_FINISHED"))
+        equal((client.usage().total_used, client.usage().reserved), (300, 0))
+
+        async def the_same():
+            async with await hg.aio.connect(config=here.config) as loop:
+                for problem in (Refused(), Failed()):
+                    with contextlib.suppress(Refused, Failed):
+                        async with loop.permit(max_tokens=10):
+                            raise problem
+                equal((await loop.usage()).total_used, 310)
+        run(the_same())
+
+
+def test_refusals():
+    with place(limit=1000) as here, runtime(here.config), connected(here) as client:
+        def refused(kind, act):
+            try:
+                act()
+            except kind as problem:
+                return problem
+            raise AssertionError(f"no {kind.__name__}")
+        problem = refused(hg.BudgetExhausted, lambda: client.acquire(max_tokens=1001))
+        equal((problem.code, problem.name, problem.budget, problem.left), (14, "HG_ERR_BUDGET_EXHAUSTED", "default", 1000))
+        refused(hg.UnknownBudget, lambda: client.usage("nobody"))
+        refused(hg.UnknownPermit, lambda: client.settle("00000000000000aa", 5))
+        refused(hg.NoUsage, lambda: client.record({"no": "usage"}))
+        refused(hg.InvalidArgument, lambda: client.record(-1))
+        refused(TypeError, lambda: client.permit())
+        permit = client.acquire(max_tokens=10)
+        equal(permit.settle(5).tokens, 5)
+        equal(client.settle(permit.id, 5).tokens, 5)  # the same again
+        refused(hg.Conflict, lambda: client.settle(permit.id, 6))
+        equal(client.record(7, usage_id="once").tokens, 7)
+        equal(client.record(7, usage_id="once").tokens, 7)
+        refused(hg.Conflict, lambda: client.record(8, usage_id="once"))
+        equal(client.usage().total_used, 12)
+        holder = client.acquire(max_tokens=990 - 12)
+        refused(hg.DeadlinePassed, lambda: client.acquire(max_tokens=100, timeout=0.1))
+        holder.release()
+        snapshot = client.snapshot()
+        equal((snapshot.budgets["default"].used, snapshot.seq), (12, max(snapshot.topics.values())))
+    refused(hg.Closed, lambda: client.usage())
+
+
+def test_a_forked_child_is_refused():
+    with place() as here, runtime(here.config), connected(here) as client:
+        child = os.fork()
+        if child == 0:
+            try:
+                client.usage()
+            except hg.Forked:
+                os._exit(0)
+            finally:
+                os._exit(1)
+        equal(os.waitpid(child, 0)[1], 0)
+        equal(client.usage().total_used, 0)
+
+
+def test_a_busy_event_loop_loses_no_lease():
+    async def busy(where):
+        async with await hg.aio.connect(config=where.config, lease=0.3) as client:
+            async with client.permit(max_tokens=100) as permit:
+                time.sleep(1.5)  # the loop stands still
+                assert not permit.lost
+                equal((await client.usage()).open_permits, 1)
+                await permit.settle(60)
+    python_client()
+    with place() as here, runtime(here.config):
+        run(busy(here))
+        equal(status("--config", here.config)["totalUsed"], 60)
+        equal(headgate("orphans", "--config", here.config).count("charged"), 0)
+
+
+HOLDER = """
+import sys, time, headgate
+hg = headgate.connect(config=sys.argv[1], lease=0.5)
+permits = [hg.acquire(max_tokens=100) for _ in range(int(sys.argv[2]))]
+print("holds")
+time.sleep(1000)
+"""
+
+
+def test_a_killed_process_leaves_no_slot_behind_its_lease():
+    with place(scheduler={"maxConcurrency": 2}) as here, runtime(here.config), connected(here) as client:
+        holder = python_program(HOLDER, here.config, 2)
+        holder.until(lambda: "holds" in holder.lines, "the permits")
+        with client.events(topics="RESERVATION_ORPHANED") as stream:
+            holder.end(signal.SIGKILL)
+            with client.permit(max_tokens=100, timeout=WAIT_S) as permit:
+                permit.settle(1)
+            equal(len(heard(stream, "RESERVATION_ORPHANED", 2)), 2)
+        found = client.usage()
+        equal((found.total_used, found.reserved, found.running, found.open_permits), (201, 0, 0, 0))
+
+
+def test_cancelling_an_acquire_that_waits():
+    async def cancelled(where):
+        async with await hg.aio.connect(config=where.config) as client:
+            first = await client.acquire(max_tokens=10)
+            waits = [asyncio.ensure_future(client.acquire(max_tokens=10)) for _ in range(3)]
+            while (await client.usage()).waiting != 3:
+                await asyncio.sleep(0.01)
+            waits[1].cancel()
+            while (await client.usage()).waiting != 2:
+                await asyncio.sleep(0.01)
+            await first.settle(1)
+            await (await waits[0]).settle(1)
+            await (await waits[2]).settle(1)
+            for _ in range(50):  # whoever is faster, no permit stays
+                task = asyncio.ensure_future(client.acquire(max_tokens=10))
+                await asyncio.sleep(random.random() * 0.002)
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await (await task).release()
+            while (found := await client.usage()).open_permits or found.waiting:
+                await asyncio.sleep(0.01)
+            equal((found.total_used, found.reserved), (3, 0))
+    python_client()
+    with place(scheduler={"maxConcurrency": 1}) as here, runtime(here.config):
+        run(cancelled(here))
+
+
+# --------------------------------------------------------------------------------------------- a runtime that is lost
+
+def test_what_waits_survives_a_lost_runtime():
+    with place(scheduler={"maxConcurrency": 1}, limit=1000) as here, lives(here.config) as now, connected(here) as client:
+        held = client.acquire(max_tokens=100, lease=1)
+        waiting = []
+        thread = threading.Thread(target=lambda: waiting.append(client.acquire(max_tokens=50, timeout=WAIT_S)))
+        thread.start()
+        until(lambda: client.usage().waiting == 1, "the second waits")
+        now[0].kill()
+        late = threading.Thread(target=lambda: equal(client.record(7).tokens, 7))
+        late.start()
+        now[0] = type(now[0])(here.config)
+        thread.join(WAIT_S)
+        late.join(WAIT_S)
+        equal(len(waiting), 1)
+        equal(held.settle(30).tokens, 30)  # an orphan now: what it used takes the place of the guess
+        waiting[0].settle(20)
+        until(lambda: held.lost or held._ended, "the lease is gone")
+        found = client.usage()
+        equal((found.total_used, found.reserved), (57, 0))
+        now[0].end()
+        equal(sum(delta for delta, in journal(here, "used_delta")), 57)
+
+
+def test_a_runtime_that_stops_in_order_is_waited_for():
+    with place(scheduler={"maxConcurrency": 1}) as here, lives(here.config) as now, connected(here) as client:
+        client.acquire(max_tokens=100)
+        granted = []
+        thread = threading.Thread(target=lambda: granted.append(client.acquire(max_tokens=50, timeout=WAIT_S)))
+        thread.start()
+        until(lambda: client.usage().waiting == 1, "the second waits")
+        now[0].process.communicate(timeout=WAIT_S)
+        now[0] = type(now[0])(here.config)
+        thread.join(WAIT_S)
+        equal(len(granted), 1)
+
+
+def test_another_ledger_is_seen():
+    with place() as here, lives(here.config) as now, connected(here) as client:
+        stream = client.events()
+        client.record(1)
+        equal(stream.next(WAIT_S).type, "USAGE_RECORDED")
+        now[0].end()
+        for path in here.folder.glob("headgate.db*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        now[0] = type(now[0])(here.config)
+        for act in (client.usage, lambda: stream.next(WAIT_S), client.usage):
+            try:
+                act()
+                raise SystemExit("another ledger was not seen")
+            except hg.LedgerChanged:
+                pass
+
+
+# ----------------------------------------------------------------------------------------------------------- events
+
+def test_events_over_a_restart_once_and_in_order():
+    with place(limit=10**9) as here, lives(here.config) as now, connected(here) as client:
+        for number in range(700):
+            client.record(1)
+        topics = ("USAGE_RECORDED", "RUNTIME_")
+        with client.events(from_seq=1) as stream, client.events(from_seq=1, topics=topics) as some:
+            events, chosen = heard(stream, "USAGE_RECORDED", 100), heard(some, "USAGE_RECORDED", 50)
+            stop = threading.Event()
+
+            def load():
+                while not stop.is_set():
+                    client.record(1)
+            thread = threading.Thread(target=load)
+            thread.start()
+            events += heard(stream, "USAGE_RECORDED", 900)
+            killed(now, here.config)
+            events += heard(stream, "RUNTIME_STARTED") + heard(stream, "USAGE_RECORDED", 300)
+            chosen += heard(some, "RUNTIME_STARTED", 2)
+            stop.set()
+            thread.join(WAIT_S)
+            client.set_limit(10**8)
+            events += heard(stream, "LIMIT_CHANGED")
+            last = client.usage().seq
+            while chosen[-1].seq < max(event.seq for event in events if event.type in ("USAGE_RECORDED", "RUNTIME_STARTED")):
+                chosen.append(some.next(WAIT_S))
+        equal([event.seq for event in events], list(range(1, events[-1].seq + 1)))
+        assert last >= events[-1].seq
+        now[0].end()
+        rows = journal(here)[:len(events)]
+        equal([(event.seq, event.type) for event in events], rows)
+        equal([event.seq for event in chosen], [seq for seq, kind in rows if kind.startswith(topics)][:len(chosen)])
+
+
+def test_events_from_now_on_miss_nothing_after_the_call():
+    async def follow(where):
+        async with await hg.aio.connect(config=where.config) as client:
+            await client.record(5, task_id="before")
+            async with client.events() as events:
+                await client.record(6, task_id="after")
+                async for event in events:
+                    equal((event.type, event.payload["taskId"]), ("USAGE_RECORDED", "after"))
+                    break
+                waits = asyncio.ensure_future(events.__anext__())
+                await asyncio.sleep(0.05)
+                await client.record(7)
+                equal((await waits).payload["usedDelta"], 7)
+    python_client()
+    with place() as here, runtime(here.config):
+        run(follow(here))
+
+
+def test_a_slow_reader_hears_all():
+    with place(limit=10**9) as here, runtime(here.config) as served, connected(here) as client:
+        stream = client.events()
+        served.tell("record 1")
+        equal(stream.next(WAIT_S).type, "USAGE_RECORDED")
+        for _ in range(40):  # far more than its socket keeps
+            served.process.stdin.write("record 1\n" * 3500)
+            served.process.stdin.flush()
+            for _ in range(3500):
+                equal(served.process.stdout.readline(), "HG_OK\n")
+        client.set_limit(10**8)
+        events = heard(stream, "LIMIT_CHANGED")
+        equal([event.seq for event in events], list(range(events[0].seq, events[0].seq + 140001)))
+        stream.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(dict(globals())))
