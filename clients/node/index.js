@@ -64,7 +64,7 @@ export class Permit {
   async settle(answer, options = {}) {
     const result = await this.#hg.settle(this.id, answer, options);
     this.#end();
-    return result;
+    return result.source === "missing" ? { ...result, tokens: this.tokens } : result;
   }
 
   async release(options = {}) {

@@ -37,10 +37,19 @@ def _judged(kind, name, position):
     setattr(kind, name, method)
 
 
+def _judged_frame(decode):
+    def decoded(frame):
+        message = decode(frame)
+        if message:
+            _judge(message)
+        return message
+    return decoded
+
+
 if hg:
     _judged(_connection.Connection, "_answered", 1)
     _judged(_connection.Connection, "_send", 0)
-    _judged(_events.Order, "hear", 0)
+    _events._decoded = _judged_frame(_events._decoded)
 
 
 def python_client():

@@ -19,7 +19,7 @@ export class Order {
     if (event.type === "HEARTBEAT") return this.#beat(event.payload);
     const { seq, type, prev } = event;
     if (seq === null) return [event];
-    if (seq <= this.reached) return [];
+    if (seq <= this.reached || seq <= this.#held.at(-1)?.seq) return [];
     if (seq === this.reached + 1) return this.#told(event);
     if (!this.topics.length || prev > this.#known(type) || this.#held.length >= HELD_MAX) return this.#miss(seq);
     if (this.topics.length === 1 && this.topics[0] === type) return this.#told(event); // the only one: prev says all
@@ -59,9 +59,9 @@ export class Order {
 
   /** The journal has what is held as well. */
   #miss(seq) {
+    this.goal = Math.max(this.goal, seq, ...this.#newest.values());
     this.#held = [];
     this.#newest.clear();
-    this.goal = Math.max(this.goal, seq);
     return [];
   }
 

@@ -138,7 +138,22 @@ class Connection:
     def _run(self) -> None:
         poller = zmq.Poller()
         poller.register(self._ear, zmq.POLLIN)
-        self._connect()
+        try:
+            self._connect()
+            self._turn(poller)
+        except Exception as problem:  # nobody must wait for a thread that has ended
+            self._why = HeadgateError(f"the connection failed: {problem!r}", 4)
+            self._closed = self._stop = True
+            raise
+        finally:
+            self._hang_up()
+            for call in list(self._calls.values()):
+                self._fail(call)
+            self._hear_others({})  # what came in last
+            self._bell.close()
+            self._ear.close()
+
+    def _turn(self, poller: "zmq.Poller") -> None:
         while not self._stop:
             watched = [each for each in (self._socket, self._monitor) if each is not None]
             for each in watched:
@@ -154,15 +169,9 @@ class Connection:
                 self._hear_monitor(self._monitor)
             self._run_timers()
             self._flush()
-        self._hang_up()
-        for call in list(self._calls.values()):
-            self._fail(call)
-        self._hear_others({})  # what came in last
-        self._bell.close()
-        self._ear.close()
 
     def _hear_others(self, ready: Dict[Any, int]) -> None:
-        if self._ear.fileno() in ready or self._ear in ready:
+        if ready and (self._ear.fileno() in ready or self._ear in ready):
             try:
                 while self._ear.recv(4096):
                     pass

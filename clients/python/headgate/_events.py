@@ -83,7 +83,7 @@ class Order:
         seq, reached = event["seq"], self.reached
         if seq is None:
             return [event]
-        if seq <= reached:
+        if seq <= reached or self._held and seq <= self._held[-1]["seq"]:
             return []
         if seq == reached + 1:
             self.reached = seq
@@ -110,9 +110,9 @@ class Order:
 
     def _miss(self, seq: int) -> None:
         """The journal has what is held as well."""
+        self.goal = max([self.goal, seq, *self._newest.values()])
         self._held.clear()
         self._newest.clear()
-        self.goal = max(self.goal, seq)
 
     def told_again(self, portion: List[Message], reached: int) -> List[Message]:
         """A whole portion of a replay."""
@@ -266,8 +266,13 @@ class EventStream:
             self._request += 1
             self._portion: List[Message] = []
             self._asked_s = time.monotonic()
-            self._dealer.send(msgpack.packb({"v": 1, "type": "REPLAY", "request": self._request, "after": self._order.reached,
-                                             "topics": ",".join(self._topics)}), zmq.DONTWAIT)
+            try:
+                self._dealer.send(msgpack.packb({"v": 1, "type": "REPLAY", "request": self._request,
+                                                 "after": self._order.reached, "topics": ",".join(self._topics)}), zmq.DONTWAIT)
+            except zmq.Again:  # nobody is there
+                self._hang_up()
+                time.sleep(min(wait, 0.1))
+                return
         while self._dealer.poll(wait * 1000):
             message = _decoded(self._dealer.recv())
             if message is None:

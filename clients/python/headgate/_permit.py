@@ -1,6 +1,7 @@
 """What permits in threads and in asyncio share."""
 from typing import Any, Optional
 
+from ._commands import Counted
 from ._connection import Call, Connection, Lease, Message
 from ._errors import HeadgateError
 
@@ -41,6 +42,9 @@ class PermitState:
         if self._asked:
             raise HeadgateError("a permit is acquired once", 1)
         self._asked = True
+
+    def _counted(self, counted: Counted) -> Counted:
+        return Counted(self.tokens, "missing") if counted.source == "missing" else counted
 
     def _end(self, _: Any = None) -> None:
         self._ended = True

@@ -29,7 +29,7 @@ class Permit(PermitState):
         """As headgate.Permit.settle()."""
         counted = await _wait(self._connection, commands.settle(self.id, answer, outcome, reason, details, self._timeout))
         self._end()
-        return counted
+        return self._counted(counted)
 
     async def release(self, *, outcome: str = "done", reason: str = "") -> None:
         """Nothing was used."""
