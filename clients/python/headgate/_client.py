@@ -108,6 +108,12 @@ class Headgate:
                ledger: Optional[str] = None) -> EventStream:
         """Each event once and in order, from row `from_seq` on; None: from now on. `topics` are types of events or how they
         begin. `ledger` is the ledgerId that `from_seq` belongs to, where the caller has kept one."""
+        stream = self._stream(from_seq, topics, ledger)
+        stream.after.result()  # what is committed from here on is told
+        return stream
+
+    def _stream(self, from_seq: Optional[int], topics: Union[str, Iterable[str], None],
+                ledger: Optional[str]) -> EventStream:
         self._connection.check()
         after: "concurrent.futures.Future[int]" = concurrent.futures.Future()
         if from_seq is None:

@@ -16,7 +16,7 @@ import zmq
 import zmq.utils.monitor
 
 from ._errors import Closed, DeadlinePassed, Forked, HeadgateError, LedgerChanged, error_of
-from ._place import Place
+from ._place import Place, context
 
 T = TypeVar("T")
 Message = Dict[str, Any]
@@ -54,7 +54,6 @@ class Lease:
 class Connection:
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.context: "zmq.Context[zmq.Socket[bytes]]" = zmq.Context()
         self.welcome: "concurrent.futures.Future[Message]" = concurrent.futures.Future()
         self._process = os.getpid()
         self._inbox: Deque[Tuple[Callable[..., None], Tuple[Any, ...]]] = collections.deque()
@@ -124,7 +123,6 @@ class Connection:
         if threading.current_thread() is not self._thread:
             atexit.unregister(self.close)
             self._thread.join()
-            self.context.destroy(0)
 
     def _post(self, act: Callable[..., Any], *arguments: Any) -> None:
         self._inbox.append((act, arguments))
@@ -199,7 +197,7 @@ class Connection:
             return
         try:
             endpoints = self.place.endpoints()
-            dealer = self.context.socket(zmq.DEALER)
+            dealer = context().socket(zmq.DEALER)
             self._socket = dealer
             dealer.linger = 0
             dealer.sndhwm = dealer.rcvhwm = 2 * WINDOW

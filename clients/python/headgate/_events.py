@@ -10,7 +10,7 @@ import zmq
 
 from ._connection import Message
 from ._errors import EventsGone, HeadgateError, LedgerChanged, error_of
-from ._place import Place
+from ._place import Place, context
 
 HELD_MAX = 10000       # events that wait for the proof that none is missing before them
 SILENCE_S = 2.0        # without a heartbeat: the runtime is looked for again
@@ -139,9 +139,8 @@ class EventStream:
             raise HeadgateError("a topic has no comma: give a list", 1)
         self._topics = () if "" in chosen else chosen
         self._ledger = ledger or welcome["ledger"]
-        self._place, self._welcome, self._after = place, welcome, after
+        self._place, self._welcome, self.after = place, welcome, after
         self._order: Order
-        self._context: "zmq.Context[zmq.Socket[bytes]]" = zmq.Context()
         self._subscriber: "Optional[zmq.Socket[bytes]]" = None
         self._dealer: "Optional[zmq.Socket[bytes]]" = None
         self._request = 0
@@ -182,7 +181,6 @@ class EventStream:
     def close(self) -> None:
         self.closed = True
         self._hang_up()
-        self._context.destroy(0)
 
     def __enter__(self) -> "EventStream":
         return self
@@ -196,7 +194,7 @@ class EventStream:
     def _work(self, wait: float) -> None:
         """Subscribed first, and replayed then: so nothing is between the two."""
         if not self._request:
-            self._order = Order(self._topics, self._after.result(), self._ledger)
+            self._order = Order(self._topics, self.after.result(), self._ledger)
             self._request = 1
         if self._subscriber is None and not self._subscribe():
             time.sleep(min(wait, 0.1))
@@ -209,7 +207,7 @@ class EventStream:
     def _subscribe(self) -> bool:
         try:
             events = self._place.endpoints().events or self._welcome["events"]
-            socket = self._context.socket(zmq.SUB)
+            socket = context().socket(zmq.SUB)
             self._subscriber = socket
             socket.linger, socket.rcvhwm = 0, QUEUE
             for topic in (*self._topics, "HEARTBEAT") if self._topics else ("",):
@@ -253,7 +251,7 @@ class EventStream:
         if self._dealer is None:
             try:
                 control = self._place.endpoints().control
-                self._dealer = self._context.socket(zmq.DEALER)
+                self._dealer = context().socket(zmq.DEALER)
                 self._dealer.linger = 0
                 self._dealer.setsockopt(zmq.RECONNECT_IVL, -1)
                 self._place.secure(self._dealer)

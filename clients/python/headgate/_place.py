@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import threading
 from typing import Any, Dict, Optional, Union
 
 import zmq
@@ -11,6 +12,17 @@ import zmq
 from ._errors import HeadgateError, NoRuntime
 
 Path = Union[str, "os.PathLike[str]"]
+
+_contexts: Dict[int, "zmq.Context[zmq.Socket[bytes]]"] = {}
+_one_at_a_time = threading.Lock()
+
+
+def context() -> "zmq.Context[zmq.Socket[bytes]]":
+    """One for a process, which lives as long: the collection of one whose sockets nobody closed would wait for them."""
+    with _one_at_a_time:
+        if os.getpid() not in _contexts:
+            _contexts[os.getpid()] = zmq.Context()
+        return _contexts[os.getpid()]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -172,7 +172,7 @@ class Headgate:
     def events(self, from_seq: Optional[int] = None, topics: Union[str, Iterable[str], None] = None,
                ledger: Optional[str] = None) -> Events:
         """As headgate.Headgate.events(); leave it by aclose() or an `async with` block."""
-        return Events(self._client.events(from_seq, topics, ledger))
+        return Events(self._client._stream(from_seq, topics, ledger))
 
     @property
     def ledger_id(self) -> str:
