@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""The Node client (clients/node) with a real runtime.
+
+usage: test_client_node.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/serve_for_tests)
+"""
+import json
+import signal
+import sys
+
+from cli_harness import WAIT_S, Runtime, checked, equal, headgate, main, place, runtime, status
+from client_harness import connected, ended, journal, lives, node_program
+from test_client_python import ANTHROPIC, OPENAI, heard, until
+
+HEAD = """
+import * as headgate from "headgate";
+const [config, ...rest] = process.argv.slice(2);
+const say = value => console.log(JSON.stringify(value));
+const refused = async act => { try { say(await act()) } catch (e) { say([e.constructor.name, e.name, e.code]) } };
+"""
+CONNECT = HEAD + "const hg = await headgate.connect({ config });\n"
+
+
+def told(code, *arguments):
+    with node_program(code, *arguments) as program:
+        ended(program)
+        return [json.loads(line) for line in program.lines]
+
+
+def test_errors_are_those_of_headgate():
+    [errors] = told(HEAD + "say(headgate.ERRORS.map(([code, name]) => `${code} ${name}`));")
+    equal(errors, [" ".join(line.split()[:2]) for line in headgate("describe", "--errors").splitlines()[1:]])
+
+
+def test_settle_takes_numbers_and_answers_of_providers():
+    with place(limit=2_000_000) as here, runtime(here.config), connected(here) as client:
+        with client.events(from_seq=1, topics=("TOKENS_SETTLED",)) as stream:
+            answers = [17, 0, OPENAI, ANTHROPIC, {"no": "usage"}]
+            counted = told(CONNECT + f"""
+                for (const answer of {json.dumps(answers)}) {{
+                  say(await hg.permit({{ maxOutput: 1000, prompt: "häuser", taskId: "t" }}, p => p.settle(answer)));
+                }}
+                const p = await hg.acquire({{ maxTokens: 50 }});
+                say(await p.settle(null, {{ inputTokens: 4, outputTokens: 5, cachedTokens: 0, model: "m" }}));
+                say(await hg.record(1000n, {{ usageId: "once" }}));
+                say(await hg.record(1000, {{ usageId: "once" }}));
+                await hg.correct(-1, {{ why: "a test" }});
+                const {{ totalUsed, seq }} = await hg.usage();
+                const found = await hg.snapshot();
+                say([totalUsed, found.budgets.default.used, seq === found.seq, found.seq === Math.max(...Object.values(found.topics))]);
+                """, here.config)
+            exact = [{"tokens": tokens, "source": "exact"} for tokens in (17, 0, 42, 36)]
+            equal(counted, [*exact, {"tokens": 1007, "source": "missing"}, {"tokens": 9, "source": "exact"},
+                            *[{"tokens": 1000, "source": "exact"}] * 2, [2110, 2110, True, True]])
+            events = heard(stream, "TOKENS_SETTLED", 6)
+            equal([event.payload["usedDelta"] for event in events], [17, 0, 42, 36, 1007, 9])
+            equal([events[2].payload[key] for key in ("model", "responseId", "inputTokens", "cachedTokens")],
+                  ["gpt-4o-mini", "chatcmpl-1", 11, 3])
+            equal((events[5].payload["cachedTokens"], events[5].payload["reasoningTokens"]), (0, None))
+
+
+def test_a_block_left_unsettled():
+    with place() as here, runtime(here.config), connected(here) as client:
+        with client.events(from_seq=1, topics=("TOKENS_", "TASK_F")) as stream:
+            told(CONNECT + """
+                const fail = fields => () => { throw Object.assign(new TypeError("secret"), fields) };
+                for (const work of [fail({ status: 429 }), fail({ status: 500 }), fail({}), () => {}]) {
+                  await hg.permit({ maxTokens: 100 }, work).catch(() => {});
+                }
+                """, here.config)
+            found = []
+            for _ in range(4):
+                _, end, outcome = (stream.next(WAIT_S) for _ in range(3))
+                found.append((end.type, end.payload["usedDelta"], outcome.type, outcome.payload.get("reason")))
+            equal(found, [("TOKENS_RELEASED", 0, "TASK_FAILED", "TypeError, status 429"),
+                          ("TOKENS_SETTLED", 100, "TASK_FAILED", "TypeError"),
+                          ("TOKENS_SETTLED", 100, "TASK_FAILED", "TypeError"),
+                          ("TOKENS_SETTLED", 100, "TASK_FINISHED", None)])
+
+
+def test_refusals():
+    with place(limit=1000) as here, runtime(here.config):
+        equal(told(CONNECT + """
+            await refused(() => hg.acquire({ maxTokens: 1001 }));
+            await refused(() => hg.usage("nobody"));
+            await refused(() => hg.settle("00000000000000aa", 5));
+            await refused(() => hg.record({ no: "usage" }));
+            await refused(() => hg.record(-1));
+            await refused(() => hg.record(1.5));
+            const holder = await hg.acquire({ maxTokens: 990 });
+            await refused(() => hg.acquire({ maxTokens: 100, timeoutMs: 100 }));
+            await refused(() => hg.acquire({ maxTokens: 100, signal: AbortSignal.timeout(100) }));
+            await holder.release();
+            const { openPermits, waiting } = await hg.usage();
+            say([openPermits, waiting]);
+            await hg.close();
+            await refused(() => hg.usage());
+            """, here.config), [["BudgetExhausted", "HG_ERR_BUDGET_EXHAUSTED", 14],
+                                ["UnknownBudget", "HG_ERR_UNKNOWN_BUDGET", 13],
+                                ["UnknownPermit", "HG_ERR_UNKNOWN_PERMIT", 16], ["NoUsage", "HG_ERR_NO_USAGE", 21],
+                                ["InvalidArgument", "HG_ERR_INVALID", 1], ["InvalidArgument", "HG_ERR_INVALID", 1],
+                                ["DeadlinePassed", "HG_ERR_TIMEOUT", 9], ["DOMException", "TimeoutError", 23], [0, 0],
+                                ["Closed", "HG_ERR_CLOSED", 11]])
+    with place() as here:
+        equal(told(HEAD + "await refused(() => headgate.connect({ config, waitMs: 300 }));", here.config),
+              [["NoRuntime", "HG_ERR_NO_RUNTIME", 22]])
+
+
+def test_a_blocked_event_loop_loses_no_lease():
+    with place() as here, runtime(here.config):
+        equal(told(HEAD + """
+            const hg = await headgate.connect({ config, leaseMs: 300 });
+            await hg.permit({ maxTokens: 100 }, async p => {
+              for (const begin = Date.now(); Date.now() - begin < 1500;);
+              say([p.lost, (await hg.usage()).openPermits]);
+              await p.settle(60);
+            });""", here.config), [[False, 1]])
+        equal(status("--config", here.config)["totalUsed"], 60)
+        equal(headgate("orphans", "--config", here.config).count("charged"), 0)
+
+
+def test_a_killed_process_leaves_no_slot_behind_its_lease():
+    with place(scheduler={"maxConcurrency": 2}) as here, runtime(here.config), connected(here) as client:
+        with node_program(CONNECT + """
+                for (let i = 0; i < 2; i++) await hg.acquire({ maxTokens: 100, leaseMs: 500 });
+                say("holds");
+                setInterval(() => {}, 1000);""", here.config) as holder:
+            holder.until(lambda: holder.lines, "the permits")
+            with client.events(topics="RESERVATION_ORPHANED") as stream:
+                holder.end(signal.SIGKILL)
+                with client.permit(max_tokens=100, timeout=WAIT_S) as permit:
+                    permit.settle(1)
+                heard(stream, "RESERVATION_ORPHANED", 2)
+        found = client.usage()
+        equal((found.total_used, found.reserved, found.running, found.open_permits), (201, 0, 0, 0))
+
+
+def test_cancelling_an_acquire_that_waits():
+    with place(scheduler={"maxConcurrency": 1}) as here, runtime(here.config):
+        equal(told(CONNECT + """
+            const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
+            const first = await hg.acquire({ maxTokens: 10 });
+            const control = new AbortController();
+            const waits = [hg.acquire({ maxTokens: 10 }), hg.acquire({ maxTokens: 10, signal: control.signal })];
+            while ((await hg.usage()).waiting !== 2) await pause(5);
+            control.abort();
+            await waits[1].catch(e => say(e.name));
+            while ((await hg.usage()).waiting !== 1) await pause(5);
+            await first.settle(1);
+            await (await waits[0]).settle(1);
+            for (let i = 0; i < 50; i++) { // whoever is faster, no permit stays
+              const control = new AbortController();
+              setTimeout(() => control.abort(), Math.random() * 3);
+              await hg.acquire({ maxTokens: 10, signal: control.signal }).then(p => p.release(), () => {});
+            }
+            let found;
+            while ((found = await hg.usage()).openPermits || found.waiting) await pause(5);
+            say([found.totalUsed, found.reserved]);
+            """, here.config), ["AbortError", [2, 0]])
+
+
+def test_what_waits_survives_a_lost_runtime():
+    with place(scheduler={"maxConcurrency": 1}, limit=1000) as here, lives(here.config) as now, connected(here) as client:
+        with node_program(CONNECT + """
+                const held = await hg.acquire({ maxTokens: 100 });
+                const waits = hg.acquire({ maxTokens: 50 });
+                while ((await hg.usage()).waiting !== 1);
+                say("waits");
+                await (await waits).settle(20);
+                await hg.record(7);
+                say(await held.settle(30)); // an orphan now: what it used takes the place of the guess
+                """, here.config) as program:
+            program.until(lambda: program.lines, "the second waits")
+            now[0].kill()
+            now[0] = Runtime(here.config)
+            ended(program)
+        found = client.usage()
+        equal((found.total_used, found.reserved), (57, 0))
+
+
+def test_events_over_a_restart_once_and_in_order():
+    with place(limit=10**9) as here, lives(here.config) as now, connected(here) as client:
+        for _ in range(700):
+            client.record(1)
+        code = CONNECT + """
+            for await (const event of hg.events({ fromSeq: 1, topics: rest })) {
+              say(event);
+              if (event.type === "LIMIT_CHANGED" && event.payload.limit === 5) break;
+            }"""
+        topics = ("USAGE_RECORDED", "RUNTIME_", "LIMIT_")
+        with node_program(code, here.config) as everything, node_program(code, here.config, *topics) as some:
+            until(lambda: len(everything.lines) > 100 and len(some.lines) > 100, "events")
+            for _ in range(500):
+                client.record(1)
+            now[0].kill()
+            now[0] = Runtime(here.config)
+            for _ in range(500):
+                client.record(1)
+            client.set_limit(5)
+            for program in (everything, some):
+                ended(program)
+        now[0].end()
+        rows = journal(here)
+        for program, wanted in ((everything, ("",)), (some, topics)):
+            events = [checked(json.loads(line)) for line in program.lines]
+            expected = [row for row in rows if row[1].startswith(wanted)]
+            equal([(event["seq"], event["type"]) for event in events], expected[:len(events)])
+            equal(events[-1]["type"], "LIMIT_CHANGED")
+
+
+def test_a_process_ends_as_it_is_told():
+    with place() as here, runtime(here.config):
+        for how, code in (("", 0), ("await hg.close()", 0), ("process.exit(3)", 3), ("throw 1", 1),
+                          ("for await (const event of hg.events({ fromSeq: 1 })) break", 0),
+                          ("for await (const event of hg.events({ fromSeq: 1 })) process.exit(4)", 4)):
+            with node_program(CONNECT + "await hg.record(1);\n" + how, here.config) as program:
+                ended(program, code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(dict(globals())))
