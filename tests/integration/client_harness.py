@@ -4,11 +4,10 @@ import os
 import pathlib
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 
-from cli_harness import SOURCE, WAIT_S, Follower, Runtime, Skipped, checked, runtime
+from cli_harness import SOURCE, WAIT_S, Follower, Runtime, Skipped, checked
 
 CLIENTS = SOURCE / "clients"
 sys.path.insert(0, str(CLIENTS / "python"))
