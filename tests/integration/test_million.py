@@ -49,7 +49,7 @@ while done < count:
                 done += 1
         except zmq.Again:
             pass
-        if done >= said:
+        if done >= min(said, count):
             print(done)
             said = done + 1000
     dealer.close(0)
@@ -165,11 +165,11 @@ def test_every_row_once_and_in_order():
         equal([seq for seq, _ in rows], list(range(1, len(rows) + 1)))
         assert len(rows) >= COUNT, len(rows)
         mark = max(seq for seq, kind in rows if kind == "LIMIT_CHANGED")
-        expected = [f"{seq},{kind}" for seq, kind in rows[:mark]]
+        expected = [f"{seq},{kind}" for seq, kind in rows]
         for each in subscribers:
             heard = each.path.read_text().split()
             wrong = next((pair for pair in zip(heard, expected) if pair[0] != pair[1]), None)
-            assert wrong is None and len(heard) == len(expected), (each.path, wrong, len(heard), len(expected))
+            assert wrong is None and mark <= len(heard) <= len(rows), (each.path, wrong, len(heard), mark, len(rows))
         if not node:
             raise Skipped("the Node part: no node, or no zeromq and @msgpack/msgpack")
 
