@@ -309,6 +309,24 @@ def test_cancelling_an_acquire_that_waits():
         run(cancelled(here))
 
 
+def test_a_grant_that_nobody_waits_for_is_given_back():
+    with place() as here, runtime(here.config), connected(here) as client, connected(here) as other:
+        connection, held = client._connection, threading.Event()
+        for granted_first in (False, True):
+            permit = client.permit(max_tokens=10)
+            held.clear()
+            future = connection.submit(permit._call)
+            if not granted_first:
+                connection._post(lambda: (connection._flush(), held.wait()))  # the grant comes, and is not read yet
+            until(lambda: other.usage().open_permits == 1, "the grant")
+            if granted_first:
+                future.result(WAIT_S)
+            connection.cancel(permit._call)
+            held.set()
+            until(lambda: other.usage().open_permits == 0, "the grant is given back")
+        equal((other.usage().total_used, connection._leases), (0, {}))
+
+
 # --------------------------------------------------------------------------------------------- a runtime that is lost
 
 def test_what_waits_survives_a_lost_runtime():
