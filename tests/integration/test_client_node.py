@@ -6,8 +6,9 @@ usage: test_client_node.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and t
 import json
 import signal
 import sys
+import time
 
-from cli_harness import WAIT_S, Runtime, checked, equal, headgate, main, place, runtime, status
+from cli_harness import WAIT_S, Runtime, Skipped, checked, equal, headgate, main, place, runtime, status
 from client_harness import connected, ended, journal, lives, node_program
 from test_client_python import ANTHROPIC, OPENAI, heard, until
 
@@ -116,6 +117,39 @@ def test_a_blocked_event_loop_loses_no_lease():
             });""", here.config), [[False, 1]])
         equal(status("--config", here.config)["totalUsed"], 60)
         equal(headgate("orphans", "--config", here.config).count("charged"), 0)
+
+
+def test_an_acquire_that_waits_longer_than_its_lease_is_not_given_up():
+    with place(scheduler={"maxConcurrency": 1}) as here, runtime(here.config), connected(here) as client:
+        first = client.acquire(max_tokens=10)
+        with node_program(CONNECT + """
+                await hg.permit({ maxTokens: 10, leaseMs: 300 }, p => p.settle(1));
+                say((await hg.usage()).totalUsed);""", here.config) as program:
+            until(lambda: client.usage().waiting == 1, "it waits")
+            time.sleep(1.5)
+            equal(client.usage().waiting, 1)
+            first.settle(1)
+            ended(program)
+            equal(program.lines, ["2"])
+
+
+def test_the_public_key_of_a_secret_one():
+    try:
+        import zmq
+        public, secret = zmq.curve_keypair()
+    except (ImportError, zmq.ZMQError):
+        raise Skipped("python3 has no zmq with CURVE") from None
+    with place() as here:
+        for text in (secret.decode() + "\n", f"curve\n    public-key = \"{public.decode()}\"\n    secret-key = \"{secret.decode()}\"\n"):
+            (here.folder / "key").write_text(text)
+            with node_program("""
+                    import { find } from "./node_modules/headgate/lib/place.js";
+                    console.log(find({ url: "tcp://h:1", serverKey: "s", keyFile: process.argv[2] }).curve.curvePublicKey);
+                    """, here.folder / "key") as program:
+                ended(program)
+                equal(program.lines, [public.decode()])
+            from headgate._place import secret_key_in
+            equal(secret_key_in(text), secret)
 
 
 def test_a_killed_process_leaves_no_slot_behind_its_lease():

@@ -327,6 +327,22 @@ def test_a_grant_that_nobody_waits_for_is_given_back():
         equal((other.usage().total_used, connection._leases), (0, {}))
 
 
+def test_an_acquire_that_waits_longer_than_its_lease_is_not_given_up():
+    with place(scheduler={"maxConcurrency": 1}) as here, runtime(here.config), connected(here) as other:
+        first = other.acquire(max_tokens=10)
+        with connected(here, lease=0.3) as client:  # a connection of its own, that has nothing else to say
+            waiting = []
+            thread = threading.Thread(target=lambda: waiting.append(client.acquire(max_tokens=10, timeout=WAIT_S)))
+            thread.start()
+            until(lambda: other.usage().waiting == 1, "it waits")
+            time.sleep(1.5)
+            equal(other.usage().waiting, 1)
+            first.settle(1)
+            thread.join(WAIT_S)
+            waiting[0].settle(1)
+        equal(other.usage().total_used, 2)
+
+
 # --------------------------------------------------------------------------------------------- a runtime that is lost
 
 def test_what_waits_survives_a_lost_runtime():

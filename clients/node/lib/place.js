@@ -50,7 +50,7 @@ function ledgerOf(config) {
 /** What connect() was told, as data that a worker can be given. */
 export function find({ url, ledger, config, eventsUrl, serverKey, keyFile }) {
   const environment = process.env;
-  if (!url && !ledger && !config) url = environment.HEADGATE_URL;
+  url ||= environment.HEADGATE_URL;
   serverKey ||= environment.HEADGATE_SERVER_KEY;
   keyFile ||= environment.HEADGATE_KEY_FILE;
   const place = { url: url || null, eventsUrl: eventsUrl || environment.HEADGATE_EVENTS_URL || null, ledger: null, curve: {} };

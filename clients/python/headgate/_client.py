@@ -157,7 +157,7 @@ def _wait(connection: Connection, call: Call[T]) -> T:
 def connect(url: Optional[str] = None, *, ledger: Optional[Path] = None, config: Optional[Path] = None,
             events_url: Optional[str] = None, server_key: Optional[str] = None, key_file: Optional[Path] = None,
             timeout: float = 30.0, lease: Optional[float] = None, wait: float = 5.0) -> Headgate:
-    """Finds a runtime: by `url` (its control endpoint, tcp or ipc), by HEADGATE_URL, by its ledger or configuration, or by
+    """Finds a runtime: by `url` (its control endpoint, tcp or ipc), else HEADGATE_URL, else its ledger or configuration, else
     devs.config.json in the working directory. NoRuntime when none answers within `wait` seconds.
 
     `timeout` (seconds) is that of every command but acquires; a runtime that is lost meanwhile is waited for.

@@ -34,7 +34,8 @@ class Call(Generic[T]):
 
     def __init__(self, command: Message, read: Callable[[List[Message]], T], timeout: Optional[float]) -> None:
         self.command, self.read = command, read
-        self.deadline = None if timeout is None else time.monotonic() + timeout
+        self.timeout = timeout
+        self.deadline: Optional[float] = None  # from when it is asked on
         self.future: "concurrent.futures.Future[T]" = concurrent.futures.Future()
         self.parts: List[Message] = []
 
@@ -90,6 +91,8 @@ class Connection:
 
     def submit(self, call: Call[T]) -> "concurrent.futures.Future[T]":
         self.check()
+        if call.timeout is not None:
+            call.deadline = time.monotonic() + call.timeout
         self._post(self._begin, call)
         if self._closed:  # perhaps behind the last thing that the thread did
             self._fail(call)

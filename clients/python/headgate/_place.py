@@ -86,8 +86,7 @@ def ledger_of(config: pathlib.Path) -> pathlib.Path:
 def find(url: Optional[str], ledger: Optional[Path], config: Optional[Path], events_url: Optional[str],
          server_key: Optional[str], key_file: Optional[Path]) -> Place:
     environment = os.environ.get
-    if url is None and ledger is None and config is None:
-        url = environment("HEADGATE_URL") or None
+    url = url or environment("HEADGATE_URL") or None
     server_key = server_key or environment("HEADGATE_SERVER_KEY") or None
     key_file = key_file or environment("HEADGATE_KEY_FILE") or None
     if server_key and not key_file:
