@@ -161,10 +161,16 @@ export class Headgate {
   readonly version: string;
   permit<T>(options: PermitOptions, work: (permit: Permit) => T | Promise<T>): Promise<T>;
   acquire(options: PermitOptions): Promise<Permit>;
-  settle(permit: string, answer?: number | bigint | object | string | null, options?: Details & Ending): Promise<Counted>;
+  settle(
+    permit: string,
+    answer?: number | bigint | object | string | null,
+    options?: Details & Ending,
+  ): Promise<Counted>;
   release(permit: string, options?: Ending): Promise<void>;
-  record(answer?: number | bigint | object | string | null,
-    options?: Details & { budget?: string; taskId?: string; usageId?: string }): Promise<Counted>;
+  record(
+    answer?: number | bigint | object | string | null,
+    options?: Details & { budget?: string; taskId?: string; usageId?: string },
+  ): Promise<Counted>;
   correct(tokens: number, options: { why: string; budget?: string; usageId?: string }): Promise<void>;
   usage(budget?: string): Promise<Usage>;
   snapshot(): Promise<Snapshot>;

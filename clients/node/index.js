@@ -10,14 +10,27 @@ export * from "./lib/errors.js";
 export { EventStream };
 
 const OUTCOMES = { done: 0, failed: 1, again: 2 };
-const DETAILS = ["tokens", "model", "inputTokens", "cachedTokens", "cacheWriteTokens", "outputTokens", "reasoningTokens",
-  "source", "responseId", "attempt"];
+const DETAILS = [
+  "tokens",
+  "model",
+  "inputTokens",
+  "cachedTokens",
+  "cacheWriteTokens",
+  "outputTokens",
+  "reasoningTokens",
+  "source",
+  "responseId",
+  "attempt",
+];
 
 /** Fields that are missing have their default. */
 function command(type, fields) {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false);
+  const given = Object.entries(fields).filter(
+    ([, value]) => value !== undefined && value !== null && value !== "" && value !== false,
+  );
   for (const [name, value] of given) {
-    if (typeof value === "number" && !Number.isSafeInteger(value)) throw new InvalidArgument(1, `${name} is no integer: ${value}`);
+    if (typeof value === "number" && !Number.isSafeInteger(value))
+      throw new InvalidArgument(1, `${name} is no integer: ${value}`);
   }
   return { v: 1, type, ...Object.fromEntries(given) };
 }
@@ -34,7 +47,8 @@ function spent(answer, details) {
   else if (answer !== undefined && answer !== null) fields.answer = asJson(answer);
   else if (fields.tokens === undefined && fields.source === undefined) {
     fields.tokens = fields.inputTokens + fields.outputTokens;
-    if (Number.isNaN(fields.tokens)) throw new TypeError("what was used? Tokens, a provider's answer, or both inputTokens and outputTokens");
+    if (Number.isNaN(fields.tokens))
+      throw new TypeError("what was used? Tokens, a provider's answer, or both inputTokens and outputTokens");
   }
   if (fields.tokens < 0) throw new InvalidArgument(1, "tokens may not be negative");
   return fields;
@@ -42,7 +56,11 @@ function spent(answer, details) {
 
 const counted = ([{ tokens, source }]) => ({ tokens, source });
 const nothing = () => undefined;
-const fit = text => Buffer.from(text.replaceAll("\0", "")).subarray(0, 500).toString().replace(/\ufffd+$/, "");
+const fit = text =>
+  Buffer.from(text.replaceAll("\0", ""))
+    .subarray(0, 500)
+    .toString()
+    .replace(/\ufffd+$/, "");
 
 /** A slot and a reservation, until settle() or release(). */
 export class Permit {
@@ -76,10 +94,15 @@ export class Permit {
   async leave(problem) {
     if (this.#ended) return;
     const status = problem === undefined ? 0 : refusalOf(problem);
-    const name = problem === undefined ? "left without a settlement" : problem?.constructor?.name ?? "error";
+    const name = problem === undefined ? "left without a settlement" : (problem?.constructor?.name ?? "error");
     try {
       if (status) await this.release({ outcome: "failed", reason: `${name}, status ${status}` });
-      else await this.settle(undefined, { source: "missing", outcome: problem === undefined ? "done" : "failed", reason: name });
+      else
+        await this.settle(undefined, {
+          source: "missing",
+          outcome: problem === undefined ? "done" : "failed",
+          reason: name,
+        });
     } finally {
       this.#end();
     }
@@ -102,7 +125,8 @@ export class Headgate {
   #ended = null;
   #options;
   #gone = new Int32Array(new SharedArrayBuffer(4));
-  #leave = () => { // a socket that is still open when its thread is torn down would abort the process
+  #leave = () => {
+    // a socket that is still open when its thread is torn down would abort the process
     this.#worker.postMessage({ op: "close" });
     Atomics.wait(this.#gone, 0, 0, 2000);
   };
@@ -136,24 +160,35 @@ export class Headgate {
 
   /** A permit that is granted: settle or release it. */
   async acquire(options = {}) {
-    const { maxOutput, prompt, budget, taskId, attempt, firstInLine, parent, fromParent, leaseMs, timeoutMs, signal } = options;
+    const { maxOutput, prompt, budget, taskId, attempt, firstInLine, parent, fromParent, leaseMs, timeoutMs, signal } =
+      options;
     let { maxTokens, minTokens } = options;
     if (maxTokens === undefined) {
-      if (maxOutput === undefined) throw new TypeError("how much may it use? maxOutput (with the prompt), or maxTokens");
+      if (maxOutput === undefined)
+        throw new TypeError("how much may it use? maxOutput (with the prompt), or maxTokens");
       maxTokens = maxOutput + (prompt === undefined ? 0 : promptBytes(prompt));
     }
     minTokens ??= maxTokens;
     if (maxTokens < 0 || minTokens < 0) throw new InvalidArgument(1, "tokens may not be negative");
     signal?.throwIfAborted();
-    const asked = command("ACQUIRE_PERMIT", { budget, maxTokens, minTokens, taskId, attempt, firstInLine, fromParent,
-      parent: parent?.id ?? parent, leaseMs: leaseMs ?? this.#options.leaseMs });
+    const asked = command("ACQUIRE_PERMIT", {
+      budget,
+      maxTokens,
+      minTokens,
+      taskId,
+      attempt,
+      firstInLine,
+      fromParent,
+      parent: parent?.id ?? parent,
+      leaseMs: leaseMs ?? this.#options.leaseMs,
+    });
     const granted = await this.#ask(asked, ([message]) => message, timeoutMs ?? 0, signal);
     const permit = new Permit(this, granted);
     this.#permits.set(permit.id, new WeakRef(permit));
     return permit;
   }
 
-  /** Runs `work` under a permit; one that it leaves unsettled is released after a refusal by the provider, or else charged. */
+  /** Runs `work` under a permit; left unsettled it is released after a refusal by the provider, or else charged. */
   async permit(options, work) {
     const permit = await this.acquire(options);
     let result;
@@ -169,11 +204,23 @@ export class Headgate {
 
   /** Settles a permit by its id, such as one of another process or an orphan. */
   settle(permit, answer, { outcome = "done", reason = "", ...details } = {}) {
-    return this.#do(() => command("SETTLE_PERMIT", { permit, outcome: OUTCOMES[outcome], reason: fit(reason), ...spent(answer, details) }), counted);
+    return this.#do(
+      () =>
+        command("SETTLE_PERMIT", {
+          permit,
+          outcome: OUTCOMES[outcome],
+          reason: fit(reason),
+          ...spent(answer, details),
+        }),
+      counted,
+    );
   }
 
   release(permit, { outcome = "done", reason = "" } = {}) {
-    return this.#do(() => command("RELEASE_PERMIT", { permit, outcome: OUTCOMES[outcome], reason: fit(reason) }), nothing);
+    return this.#do(
+      () => command("RELEASE_PERMIT", { permit, outcome: OUTCOMES[outcome], reason: fit(reason) }),
+      nothing,
+    );
   }
 
   /** Counts tokens that were spent outside a permit; the same usageId with the same content counts once. */
@@ -187,20 +234,28 @@ export class Headgate {
   }
 
   usage(budget) {
-    return this.#do(() => command("STATUS", { budget }), ([{ v, type, request, ...report }]) => report);
+    return this.#do(
+      () => command("STATUS", { budget }),
+      ([{ v, type, request, ...report }]) => report,
+    );
   }
 
   /** How everything stands at row `seq`: go on with events({ fromSeq: seq + 1 }). */
   snapshot() {
-    return this.#do(() => command("SNAPSHOT", {}), parts => {
-      const { v, type, request, budgets, topics, ...report } = parts.at(-1);
-      const named = kind => parts.filter(part => part.type === kind);
-      return {
-        ...report,
-        budgets: Object.fromEntries(named("SNAPSHOT_BUDGET").map(({ v, type, request, ...found }) => [found.budget, found])),
-        topics: Object.fromEntries(named("SNAPSHOT_TOPIC").map(({ topic, newest }) => [topic, newest])),
-      };
-    });
+    return this.#do(
+      () => command("SNAPSHOT", {}),
+      parts => {
+        const { v, type, request, budgets, topics, ...report } = parts.at(-1);
+        const named = kind => parts.filter(part => part.type === kind);
+        return {
+          ...report,
+          budgets: Object.fromEntries(
+            named("SNAPSHOT_BUDGET").map(({ v, type, request, ...found }) => [found.budget, found]),
+          ),
+          topics: Object.fromEntries(named("SNAPSHOT_TOPIC").map(({ topic, newest }) => [topic, newest])),
+        };
+      },
+    );
   }
 
   setLimit(tokens, { budget = "default" } = {}) {
@@ -213,9 +268,18 @@ export class Headgate {
 
   /** Each event once and in order, from row fromSeq on, or from now on. */
   events({ fromSeq, topics = [], ledger } = {}) {
-    const after = fromSeq === undefined
-      ? this.#do(() => command("STATUS", {}), ([{ seq }]) => seq) : Math.max(0, Number(fromSeq) - 1);
-    return new EventStream(this.#place, this.#welcome, { after, ledger, topics: typeof topics === "string" ? [topics] : [...topics] });
+    const after =
+      fromSeq === undefined
+        ? this.#do(
+            () => command("STATUS", {}),
+            ([{ seq }]) => seq,
+          )
+        : Math.max(0, Number(fromSeq) - 1);
+    return new EventStream(this.#place, this.#welcome, {
+      after,
+      ledger,
+      topics: typeof topics === "string" ? [topics] : [...topics],
+    });
   }
 
   /** Permits that are open stay so until their lease ends. */
@@ -266,7 +330,8 @@ export class Headgate {
 
   #answered({ id, parts, done }) {
     const call = this.#take(id);
-    if (!call) { // it was aborted when its answer was on its way
+    if (!call) {
+      // it was aborted when its answer was on its way
       if (parts?.[0].type === "PERMIT_GRANTED") this.#worker.postMessage({ op: "giveBack", permit: parts[0].permit });
     } else if (done) call.reject(errorOf(done));
     else call.resolve(call.read(parts));
@@ -286,8 +351,16 @@ export class Headgate {
 }
 
 if (Symbol.asyncDispose) {
-  Object.defineProperty(Permit.prototype, Symbol.asyncDispose, { value() { return this.leave(); } });
-  Object.defineProperty(Headgate.prototype, Symbol.asyncDispose, { value() { return this.close(); } });
+  Object.defineProperty(Permit.prototype, Symbol.asyncDispose, {
+    value() {
+      return this.leave();
+    },
+  });
+  Object.defineProperty(Headgate.prototype, Symbol.asyncDispose, {
+    value() {
+      return this.close();
+    },
+  });
 }
 
 /** Finds a runtime: by url (its control endpoint), HEADGATE_URL, its ledger or configuration, or ./devs.config.json. */
@@ -297,7 +370,10 @@ export async function connect(options = {}) {
   const place = find(options);
   const hg = new Headgate(place, { timeoutMs, leaseMs });
   let timer;
-  const welcome = await Promise.race([hg._welcomed, new Promise(resolve => (timer = setTimeout(resolve, waitMs, null)))]);
+  const welcome = await Promise.race([
+    hg._welcomed,
+    new Promise(resolve => (timer = setTimeout(resolve, waitMs, null))),
+  ]);
   clearTimeout(timer);
   if (welcome === null) {
     await hg.close();

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Many processes of the Python client against one budget of `headgate serve`: the hard limit holds, and a kill -9 leaves
-nothing behind past the policy.
+"""Many processes of the Python client against one budget of `headgate serve`: the hard limit holds, and a kill -9
+leaves nothing behind past the policy.
 
 usage: test_client_many.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/serve_for_tests)
 """
@@ -35,7 +35,8 @@ except headgate.BudgetExhausted:
 
 def serve(where):
     follower = Follower(HEADGATE, "serve", "--config", where.config)
-    follower.until(lambda: (where.folder / "headgate.db.lock").exists() and follower.notes + follower.lines, "the runtime")
+    lock = where.folder / "headgate.db.lock"
+    follower.until(lambda: lock.exists() and follower.notes + follower.lines, "the runtime")
     return follower
 
 

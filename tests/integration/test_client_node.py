@@ -47,7 +47,8 @@ def test_settle_takes_numbers_and_answers_of_providers():
                 await hg.correct(-1, {{ why: "a test" }});
                 const {{ totalUsed, seq }} = await hg.usage();
                 const found = await hg.snapshot();
-                say([totalUsed, found.budgets.default.used, seq === found.seq, found.seq === Math.max(...Object.values(found.topics))]);
+                const newest = Math.max(...Object.values(found.topics));
+                say([totalUsed, found.budgets.default.used, seq === found.seq, newest === seq]);
                 """, here.config)
             exact = [{"tokens": tokens, "source": "exact"} for tokens in (17, 0, 42, 36)]
             equal(counted, [*exact, {"tokens": 1007, "source": "missing"}, {"tokens": 9, "source": "exact"},
@@ -140,11 +141,13 @@ def test_the_public_key_of_a_secret_one():
     except (ImportError, zmq.ZMQError):
         raise Skipped("python3 has no zmq with CURVE") from None
     with place() as here:
-        for text in (secret.decode() + "\n", f"curve\n    public-key = \"{public.decode()}\"\n    secret-key = \"{secret.decode()}\"\n"):
+        certificate = f'curve\n    public-key = "{public.decode()}"\n    secret-key = "{secret.decode()}"\n'
+        for text in (secret.decode() + "\n", certificate):
             (here.folder / "key").write_text(text)
             with node_program("""
                     import { find } from "./node_modules/headgate/lib/place.js";
-                    console.log(find({ url: "tcp://h:1", serverKey: "s", keyFile: process.argv[2] }).curve.curvePublicKey);
+                    const place = find({ url: "tcp://h:1", serverKey: "s", keyFile: process.argv[2] });
+                    console.log(place.curve.curvePublicKey);
                     """, here.folder / "key") as program:
                 ended(program)
                 equal(program.lines, [public.decode()])
@@ -193,7 +196,7 @@ def test_cancelling_an_acquire_that_waits():
 
 
 def test_what_waits_survives_a_lost_runtime():
-    with place(scheduler={"maxConcurrency": 1}, limit=1000) as here, lives(here.config) as now, connected(here) as client:
+    with place(scheduler={"maxConcurrency": 1}) as here, lives(here.config) as now, connected(here) as client:
         with node_program(CONNECT + """
                 const held = await hg.acquire({ maxTokens: 100 });
                 const waits = hg.acquire({ maxTokens: 50 });

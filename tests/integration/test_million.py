@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A Python and a Node subscriber under load, started late, stopped for ten seconds, killed and started again, while Headgate
-is killed with -9 and started again: each has every row of the journal once and in order.
+"""A Python and a Node subscriber under load, started late, stopped for ten seconds, killed and started again, while
+Headgate is killed with -9 and started again: each has every row of the journal once and in order.
 
 usage: test_million.py BUILD_DIR    (BUILD_DIR has headgate; COUNT: how many rows, by default 1,000,000)
 """
@@ -132,7 +132,7 @@ def test_every_row_once_and_in_order():
         try:
             reach(load, 0.1)
             path = here.folder / "python"
-            subscribers.append(Subscriber(path, lambda: python_program(PYTHON, here.config, here.folder / "python", str(MARK))))
+            subscribers.append(Subscriber(path, lambda: python_program(PYTHON, here.config, path, str(MARK))))
             if node:
                 command = node_start.process.args
                 subscribers.append(Subscriber(here.folder / "node", lambda: Follower(*command)))

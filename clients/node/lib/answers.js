@@ -3,7 +3,18 @@
 const TEXT_MAX = 256; // characters; ids, names of models and reasons to stop are shorter
 const ENTRY_MAX = 4096; // bytes of JSON
 const ANSWER_MAX = 48 * 1024; // of the 64 KiB that a command may have
-const KEPT = ["id", "model", "type", "object", "usage", "usageMetadata", "usage_metadata", "modelVersion", "responseId", "meta"];
+const KEPT = [
+  "id",
+  "model",
+  "type",
+  "object",
+  "usage",
+  "usageMetadata",
+  "usage_metadata",
+  "modelVersion",
+  "responseId",
+  "meta",
+];
 
 function cut(value, depth = 0) {
   if (typeof value === "string") return value.length <= TEXT_MAX ? value : "";
@@ -39,7 +50,13 @@ export function promptBytes(prompt) {
 
 /** The status 4xx with which a provider refused the call; 0: it is not known that it did. */
 export function refusalOf(problem) {
-  const found = [problem?.status, problem?.statusCode, problem?.response?.status, problem?.response?.statusCode,
-    problem?.$metadata?.httpStatusCode, problem?.code].find(each => Number.isInteger(each) && each >= 100 && each <= 599);
+  const found = [
+    problem?.status,
+    problem?.statusCode,
+    problem?.response?.status,
+    problem?.response?.statusCode,
+    problem?.$metadata?.httpStatusCode,
+    problem?.code,
+  ].find(each => Number.isInteger(each) && each >= 100 && each <= 599);
   return found >= 400 && found <= 499 ? found : 0;
 }

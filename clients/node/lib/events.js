@@ -12,7 +12,7 @@ const RETRY_MS = 100;
 
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
 
-/** An async iterator that never ends by itself. Between two steps nothing runs: what a slow reader loses is replayed. */
+/** An async iterator that never ends by itself. Between two steps nothing runs: what is lost then is replayed. */
 export class EventStream {
   #start;
   #order = null;
@@ -72,7 +72,12 @@ export class EventStream {
   }
 
   #subscribe() {
-    this.#subscriber = new Subscriber({ linger: 0, receiveHighWaterMark: QUEUE, receiveTimeout: SILENCE_MS, ...this.#place.curve });
+    this.#subscriber = new Subscriber({
+      linger: 0,
+      receiveHighWaterMark: QUEUE,
+      receiveTimeout: SILENCE_MS,
+      ...this.#place.curve,
+    });
     this.#subscriber.subscribe(...(this.#topics.length ? [...this.#topics, "HEARTBEAT"] : []));
     this.#subscriber.connect(endpointsOf(this.#place).events ?? this.#welcome.events);
   }
@@ -104,11 +109,19 @@ export class EventStream {
     try {
       if (!this.#dealer) {
         const { control } = endpointsOf(this.#place);
-        this.#dealer = new Dealer({ linger: 0, reconnectInterval: -1, receiveTimeout: ANSWER_MS, sendTimeout: 0, ...this.#place.curve });
+        this.#dealer = new Dealer({
+          linger: 0,
+          reconnectInterval: -1,
+          receiveTimeout: ANSWER_MS,
+          sendTimeout: 0,
+          ...this.#place.curve,
+        });
         this.#dealer.connect(control);
       }
       const request = ++this.#request;
-      await this.#dealer.send(write({ v: 1, type: "REPLAY", request, after: this.#order.reached, topics: this.#topics.join(",") }));
+      await this.#dealer.send(
+        write({ v: 1, type: "REPLAY", request, after: this.#order.reached, topics: this.#topics.join(",") }),
+      );
       while (!report) {
         const [frame] = await this.#dealer.receive();
         const message = read(frame);
@@ -126,7 +139,9 @@ export class EventStream {
       return pause(RETRY_MS);
     }
     if (report.oldest) {
-      throw Object.assign(new EventsGone(23, `rows before ${report.oldest} are no longer kept`), { oldest: report.oldest });
+      throw Object.assign(new EventsGone(23, `rows before ${report.oldest} are no longer kept`), {
+        oldest: report.oldest,
+      });
     }
     if (report.count !== portion.length) return; // some of it was lost: once more
     this.#ready = this.#order.toldAgain(portion, report.reached);

@@ -5,12 +5,15 @@ import { dirname, resolve } from "node:path";
 import { HeadgateError, NoRuntime } from "./errors.js";
 
 const Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-const X25519_PRIVATE = Buffer.from("302e020100300506032b656e04220420", "hex"); // PKCS #8, before the 32 bytes of the key
+const X25519_PRIVATE = Buffer.from("302e020100300506032b656e04220420", "hex"); // PKCS #8, before the key's 32 bytes
 
 function fromZ85(text) {
   const bytes = Buffer.alloc((text.length / 5) * 4);
   for (let i = 0; i < text.length / 5; i++) {
-    bytes.writeUInt32BE([...text.slice(5 * i, 5 * i + 5)].reduce((sum, digit) => sum * 85 + Z85.indexOf(digit), 0), 4 * i);
+    bytes.writeUInt32BE(
+      [...text.slice(5 * i, 5 * i + 5)].reduce((sum, digit) => sum * 85 + Z85.indexOf(digit), 0),
+      4 * i,
+    );
   }
   return bytes;
 }
@@ -27,7 +30,11 @@ function toZ85(bytes) {
 
 /** A CURVE key pair is one of X25519, written in Z85. */
 export function publicKeyOf(secretKey) {
-  const key = createPrivateKey({ key: Buffer.concat([X25519_PRIVATE, fromZ85(secretKey)]), format: "der", type: "pkcs8" });
+  const key = createPrivateKey({
+    key: Buffer.concat([X25519_PRIVATE, fromZ85(secretKey)]),
+    format: "der",
+    type: "pkcs8",
+  });
   return toZ85(createPublicKey(key).export({ format: "der", type: "spki" }).subarray(-32));
 }
 
@@ -53,7 +60,12 @@ export function find({ url, ledger, config, eventsUrl, serverKey, keyFile }) {
   url ||= environment.HEADGATE_URL;
   serverKey ||= environment.HEADGATE_SERVER_KEY;
   keyFile ||= environment.HEADGATE_KEY_FILE;
-  const place = { url: url || null, eventsUrl: eventsUrl || environment.HEADGATE_EVENTS_URL || null, ledger: null, curve: {} };
+  const place = {
+    url: url || null,
+    eventsUrl: eventsUrl || environment.HEADGATE_EVENTS_URL || null,
+    ledger: null,
+    curve: {},
+  };
   if (serverKey && !keyFile) throw new HeadgateError(2, "a server key without a key file: set HEADGATE_KEY_FILE");
   if (serverKey) {
     const secret = secretKeyIn(readFileSync(keyFile, "utf8"));
@@ -69,7 +81,8 @@ export function endpointsOf(place) {
   const lock = `${place.ledger}.lock`;
   try {
     const { control, events } = JSON.parse(readFileSync(lock, "utf8"));
-    if (typeof control === "string" && typeof events === "string") return { control, events: place.eventsUrl ?? events };
+    if (typeof control === "string" && typeof events === "string")
+      return { control, events: place.eventsUrl ?? events };
   } catch {
     // as when it says nothing
   }

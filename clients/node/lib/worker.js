@@ -1,5 +1,5 @@
-// The connection of a client, in a thread of its own, so that a blocked event loop holds up no lease: it owns the socket,
-// sends, receives, renews leases, and connects anew.
+// The connection of a client, in a thread of its own, so that a blocked event loop holds up no lease: it owns the
+// socket, sends, receives, renews leases, and connects anew.
 import { parentPort, workerData } from "node:worker_threads";
 import { Dealer } from "zeromq";
 import { endpointsOf } from "./place.js";
@@ -42,14 +42,20 @@ const refuse = (call, error, reason = "") => {
 /** A socket for one connection: another runtime is never taken for the one that was asked. */
 class Line {
   #dealer = new Dealer({
-    linger: 0, reconnectInterval: -1, sendHighWaterMark: 2 * WINDOW, receiveHighWaterMark: 2 * WINDOW,
-    heartbeatInterval: 2000, heartbeatTimeout: 10000, ...place.curve,
+    linger: 0,
+    reconnectInterval: -1,
+    sendHighWaterMark: 2 * WINDOW,
+    receiveHighWaterMark: 2 * WINDOW,
+    heartbeatInterval: 2000,
+    heartbeatTimeout: 10000,
+    ...place.curve,
   });
   #frames = [];
   #sending = false;
 
   constructor(control) {
-    for (const kind of ["disconnect", "close"]) this.#dealer.events.on(kind, () => setImmediate(lost, this)); // after its last words
+    const gone = () => setImmediate(lost, this); // after its last words
+    for (const kind of ["disconnect", "close"]) this.#dealer.events.on(kind, gone);
     this.#dealer.connect(control);
   }
 
@@ -118,7 +124,8 @@ function lost(which) {
 }
 
 function welcomed(message) {
-  if (ledger !== null && ledger !== message.ledger) return end(LEDGER_FOREIGN, `the ledger is ${message.ledger}, it was ${ledger}`);
+  if (ledger !== null && ledger !== message.ledger)
+    return end(LEDGER_FOREIGN, `the ledger is ${message.ledger}, it was ${ledger}`);
   if (ledger === null) parentPort.postMessage({ welcome: message });
   ledger = message.ledger;
   live = true;
@@ -150,7 +157,8 @@ function flush() {
       calls.delete(number);
       continue;
     }
-    if (acquires(call) && call.deadline) call.command.timeoutMs = Math.max(1, Math.floor(call.deadline - performance.now()));
+    if (acquires(call) && call.deadline)
+      call.command.timeoutMs = Math.max(1, Math.floor(call.deadline - performance.now()));
     call.sent = true;
     inFlight++;
     send(call.command);
@@ -170,7 +178,8 @@ function answered(number, message) {
   const call = calls.get(number);
   if (!call) return;
   const done = message.type === "COMMAND_DONE";
-  if (done && message.error === CLOSED && call.wanted) { // it stops: the next one is asked
+  if (done && message.error === CLOSED && call.wanted) {
+    // it stops: the next one is asked
     inFlight--;
     call.parts = [];
     return;
@@ -224,14 +233,20 @@ function expectPings(leaseMs) {
   }, pingMs).unref();
 }
 
-// ------------------------------------------------------------------------------------------------- from the main thread
+// ----------------------------------------------------------------------------------------------- from the main thread
 
 const orders = {
   call({ id, command, timeoutMs }) {
     if (ended) return;
     const number = ++numbers;
-    const call = { id, command: { ...command, request: number }, parts: [], wanted: true, sent: false,
-      deadline: timeoutMs ? performance.now() + timeoutMs : 0 };
+    const call = {
+      id,
+      command: { ...command, request: number },
+      parts: [],
+      wanted: true,
+      sent: false,
+      deadline: timeoutMs ? performance.now() + timeoutMs : 0,
+    };
     calls.set(number, call);
     unsent.push(number);
     if (acquires(call)) expectPings(command.leaseMs);
@@ -256,7 +271,9 @@ function expire(number) {
   if (!call?.wanted) return;
   const left = call.deadline - performance.now();
   if (left > 0) return void after(left, () => expire(number)); // longer than a timer can be
-  if (acquires(call) && live && left > -GRACE_MS) return void after(GRACE_MS + left + 1, () => expire(number)); // the runtime answers
+  if (acquires(call) && live && left > -GRACE_MS) {
+    return void after(GRACE_MS + left + 1, () => expire(number)); // the runtime answers
+  }
   cancel(number, call, TIMEOUT, live ? "" : "no runtime answers");
 }
 

@@ -6,7 +6,8 @@ from typing import Any, Mapping
 TEXT_MAX = 256           # characters; ids, names of models and reasons to stop are shorter
 ENTRY_MAX = 4096         # bytes of JSON
 ANSWER_MAX = 48 * 1024   # of the 64 KiB that a command may have
-KEPT = ("id", "model", "type", "object", "usage", "usageMetadata", "usage_metadata", "modelVersion", "responseId", "meta")
+KEPT = ("id", "model", "type", "object", "usage", "usageMetadata", "usage_metadata", "modelVersion", "responseId",
+        "meta")
 
 
 def _plain(value: Any) -> Any:
@@ -78,7 +79,8 @@ def refusal_of(problem: BaseException) -> int:
     """The status 4xx with which a provider refused the call; 0: it is not known that it did."""
     response = getattr(problem, "response", None)
     candidates = [getattr(problem, "status_code", None), getattr(problem, "status", None),
-                  getattr(response, "status_code", None), getattr(response, "status", None), getattr(problem, "code", None)]
+                  getattr(response, "status_code", None), getattr(response, "status", None),
+                  getattr(problem, "code", None)]
     if isinstance(response, Mapping):  # botocore
         candidates.append((response.get("ResponseMetadata") or {}).get("HTTPStatusCode"))
     for status in candidates:

@@ -24,9 +24,9 @@ class Permit(PermitState):
         return self
 
     def settle(self, answer: Any = None, *, outcome: str = "done", reason: str = "", **details: Any) -> Counted:
-        """What was used: a number of tokens, a provider's answer (a dict, JSON, or the object of its SDK), or details by
-        name (tokens, input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, model, response_id,
-        attempt, source)."""
+        """What was used: a number of tokens, a provider's answer (a dict, JSON, or the object of its SDK), or details
+        by name (tokens, input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, model,
+        response_id, attempt, source)."""
         counted = _wait(self._connection, commands.settle(self.id, answer, outcome, reason, details, self._timeout))
         self._end()
         return self._counted(counted)
@@ -62,9 +62,10 @@ class Headgate:
                min_tokens: Optional[int] = None, budget: str = "default", task_id: str = "", attempt: int = 0,
                first_in_line: bool = False, parent: Optional[Permit] = None, from_parent: bool = False,
                lease: Optional[float] = None, timeout: Optional[float] = None) -> Permit:
-        """For a `with` block: waits in line until a slot and the tokens are there, `timeout` seconds at most (None: without
-        end). The most that it may use is `max_tokens`, or `max_output` and the bytes of `prompt` (a text, or anything that
-        JSON can say, such as a list of messages). Less than that, but `min_tokens` at least, is taken where it is named."""
+        """For a `with` block: waits in line until a slot and the tokens are there, `timeout` seconds at most (None:
+        without end). The most that it may use is `max_tokens`, or `max_output` and the bytes of `prompt` (a text, or
+        anything that JSON can say, such as a list of messages). Less than that, but `min_tokens` at least, is taken
+        where it is named."""
         call = commands.acquire(max_output, prompt, max_tokens, min_tokens, budget, task_id, attempt, first_in_line,
                                 parent.id if parent else "", from_parent, lease or self._lease, timeout)
         return Permit(self._connection, call, self._timeout)
@@ -106,8 +107,8 @@ class Headgate:
 
     def events(self, from_seq: Optional[int] = None, topics: Union[str, Iterable[str], None] = None,
                ledger: Optional[str] = None) -> EventStream:
-        """Each event once and in order, from row `from_seq` on; None: from now on. `topics` are types of events or how they
-        begin. `ledger` is the ledgerId that `from_seq` belongs to, where the caller has kept one."""
+        """Each event once and in order, from row `from_seq` on; None: from now on. `topics` are types of events or how
+        they begin. `ledger` is the ledgerId that `from_seq` belongs to, where the caller has kept one."""
         stream = self._stream(from_seq, topics, ledger)
         stream.after.result()  # what is committed from here on is told
         return stream
@@ -157,8 +158,8 @@ def _wait(connection: Connection, call: Call[T]) -> T:
 def connect(url: Optional[str] = None, *, ledger: Optional[Path] = None, config: Optional[Path] = None,
             events_url: Optional[str] = None, server_key: Optional[str] = None, key_file: Optional[Path] = None,
             timeout: float = 30.0, lease: Optional[float] = None, wait: float = 5.0) -> Headgate:
-    """Finds a runtime: by `url` (its control endpoint, tcp or ipc), else HEADGATE_URL, else its ledger or configuration, else
-    devs.config.json in the working directory. NoRuntime when none answers within `wait` seconds.
+    """Finds a runtime: by `url` (its control endpoint, tcp or ipc), else HEADGATE_URL, else its ledger or configuration,
+    else devs.config.json in the working directory. NoRuntime when none answers within `wait` seconds.
 
     `timeout` (seconds) is that of every command but acquires; a runtime that is lost meanwhile is waited for.
     `lease` (seconds) is that of permits; None: as the runtime says."""

@@ -15,7 +15,7 @@ OUTCOMES = {"done": 0, "failed": 1, "again": 2}
 
 @dataclasses.dataclass(frozen=True)
 class Counted:
-    """What was counted, and where the figure comes from: `exact`, `estimated`, or `missing`, which is the whole reservation."""
+    """What was counted, and where it comes from: `exact`, `estimated`, or `missing`, which is the whole reservation."""
 
     tokens: int
     source: str
@@ -74,7 +74,7 @@ class Snapshot:
 
 
 def _read(kind: Type[T], message: Message, **more: Any) -> T:
-    found = {re.sub("[A-Z]", lambda capital: "_" + capital.group().lower(), key): value for key, value in message.items()}
+    found = {re.sub("[A-Z]", lambda found: "_" + found.group().lower(), key): value for key, value in message.items()}
     found.update(more)
     return kind(**{field.name: found[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
 
@@ -86,7 +86,8 @@ def _command(kind: str, **fields: Any) -> Message:
             continue
         if not -(2**63) <= value < 2**64:
             raise InvalidArgument(f"{name} is out of range: {value}")
-    return {"v": 1, "type": kind, **{name: value for name, value in fields.items() if value is not None and value is not False and value != ""}}
+    given = {name: value for name, value in fields.items() if not (value is None or value is False or value == "")}
+    return {"v": 1, "type": kind, **given}
 
 
 def usage(budget: str, timeout: Optional[float]) -> Call[Usage]:
@@ -133,7 +134,8 @@ def _spent(answer: Any, details: Dict[str, Any]) -> Dict[str, Any]:
     """The fields of what was used: a number, a provider's answer, or details by name."""
     known = {"tokens": "tokens", "model": "model", "input_tokens": "inputTokens", "cached_tokens": "cachedTokens",
              "cache_write_tokens": "cacheWriteTokens", "output_tokens": "outputTokens",
-             "reasoning_tokens": "reasoningTokens", "source": "source", "response_id": "responseId", "attempt": "attempt"}
+             "reasoning_tokens": "reasoningTokens", "source": "source", "response_id": "responseId",
+             "attempt": "attempt"}
     for name in details:
         if name not in known:
             raise TypeError(f"there is no detail {name!r}")
@@ -144,7 +146,7 @@ def _spent(answer: Any, details: Dict[str, Any]) -> Dict[str, Any]:
         fields["answer"] = as_json(answer)
     elif "tokens" not in fields and "source" not in fields:
         if "inputTokens" not in fields or "outputTokens" not in fields:
-            raise TypeError("what was used? A number of tokens, a provider's answer, or both input_tokens and output_tokens")
+            raise TypeError("what was used? Tokens, a provider's answer, or both input_tokens and output_tokens")
         fields["tokens"] = fields["inputTokens"] + fields["outputTokens"]
     if fields.get("tokens", 0) < 0:
         raise InvalidArgument("tokens may not be negative")
@@ -180,11 +182,12 @@ def settle(permit: str, answer: Any, outcome: str, reason: str, details: Dict[st
 
 
 def release(permit: str, outcome: str, reason: str, timeout: Optional[float]) -> Call[None]:
-    return Call(_command("RELEASE_PERMIT", permit=permit, outcome=OUTCOMES[outcome], reason=_text(reason)), _nothing, timeout)
+    return Call(_command("RELEASE_PERMIT", permit=permit, outcome=OUTCOMES[outcome], reason=_text(reason)), _nothing,
+                timeout)
 
 
 def leave(permit: str, problem: Optional[BaseException], timeout: Optional[float]) -> Union[Call[None], Call[Counted]]:
-    """A block that was left without a settlement. Only the name of the exception goes out: its text may hold anything."""
+    """A block that was left without a settlement. Of the exception only its name goes out: its text may hold anything."""
     if problem is None:
         return settle(permit, None, "done", "left without a settlement", {"source": "missing"}, timeout)
     status, name = refusal_of(problem), type(problem).__name__

@@ -204,7 +204,7 @@ class Connection:
             self._socket = dealer
             dealer.linger = 0
             dealer.sndhwm = dealer.rcvhwm = 2 * WINDOW
-            dealer.setsockopt(zmq.RECONNECT_IVL, -1)  # a socket is one connection: another runtime is never taken for it
+            dealer.setsockopt(zmq.RECONNECT_IVL, -1)  # one connection: another runtime is never taken for it
             dealer.setsockopt(zmq.HEARTBEAT_IVL, 2000)
             dealer.setsockopt(zmq.HEARTBEAT_TIMEOUT, 10000)
             self.place.secure(dealer)
@@ -422,7 +422,8 @@ class Connection:
 
     def _release(self, permit: str) -> None:
         if self._live:
-            self._send({"type": "RELEASE_PERMIT", "request": 0, "permit": permit, "outcome": 1, "reason": "nobody waits for it"})
+            self._send({"type": "RELEASE_PERMIT", "request": 0, "permit": permit, "outcome": 1,
+                        "reason": "nobody waits for it"})
 
     def _give_back(self, future: "concurrent.futures.Future[Any]") -> None:
         if not future.cancelled() and future.exception() is None:

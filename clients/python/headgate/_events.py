@@ -64,11 +64,11 @@ class Event:
 
 
 class Order:
-    """What was heard, put in order; no socket and no clock. All rows of the chosen topics up to `reached` have been told."""
+    """What was heard, put in order; no socket and no clock. All rows of the topics up to `reached` have been told."""
 
     def __init__(self, topics: Tuple[str, ...], reached: int, ledger: str) -> None:
         self.topics, self.reached, self.ledger = topics, reached, ledger
-        self.goal = 0                      # rows up to this one are known to be there: it is replayed until they are told
+        self.goal = 0                      # rows up to this one are known to be there: replayed until they are told
         self._held: List[Message] = []     # heard in order, but a row of another topic may be missing before them
         self._newest: Dict[str, int] = {}  # of each type, among those that are held
 
@@ -88,7 +88,8 @@ class Order:
         if seq == reached + 1:
             self.reached = seq
             return [event]
-        if not self.topics or event["prev"] > max(reached, self._newest.get(event["type"], 0)) or len(self._held) >= HELD_MAX:
+        known = max(reached, self._newest.get(event["type"], 0))
+        if not self.topics or event["prev"] > known or len(self._held) >= HELD_MAX:
             self._miss(seq)
             return []
         if self.topics == (event["type"],):  # the only one: prev says all
@@ -128,7 +129,7 @@ class Order:
 
 
 class EventStream:
-    """An iterator over events that never ends by itself; used by one thread at a time. A runtime that has gone is waited for.
+    """An iterator over events that never ends by itself, for one thread at a time. A runtime that has gone is waited for.
 
     Between two calls nothing runs: what a slow reader loses is replayed."""
 
@@ -265,8 +266,9 @@ class EventStream:
             self._portion: List[Message] = []
             self._asked_s = time.monotonic()
             try:
-                self._dealer.send(msgpack.packb({"v": 1, "type": "REPLAY", "request": self._request,
-                                                 "after": self._order.reached, "topics": ",".join(self._topics)}), zmq.DONTWAIT)
+                question = {"v": 1, "type": "REPLAY", "request": self._request, "after": self._order.reached,
+                            "topics": ",".join(self._topics)}
+                self._dealer.send(msgpack.packb(question), zmq.DONTWAIT)
             except zmq.Again:  # nobody is there
                 self._hang_up()
                 time.sleep(min(wait, 0.1))

@@ -99,5 +99,5 @@ def find(url: Optional[str], ledger: Optional[Path], config: Optional[Path], eve
             raise HeadgateError(f"{key_file}: {problem}", 2) from problem
     if url is None:
         ledger = pathlib.Path(ledger).resolve() if ledger else ledger_of(pathlib.Path(config or "devs.config.json"))
-    return Place(url, events_url or environment("HEADGATE_EVENTS_URL") or None, None if url else pathlib.Path(str(ledger)),
-                 server_key.encode() if server_key else None, secret)
+    events_url = events_url or environment("HEADGATE_EVENTS_URL") or None
+    return Place(url, events_url, None if url else pathlib.Path(str(ledger)), server_key.encode() if server_key else None, secret)

@@ -27,7 +27,8 @@ class Permit(PermitState):
 
     async def settle(self, answer: Any = None, *, outcome: str = "done", reason: str = "", **details: Any) -> Counted:
         """As headgate.Permit.settle()."""
-        counted = await _wait(self._connection, commands.settle(self.id, answer, outcome, reason, details, self._timeout))
+        call = commands.settle(self.id, answer, outcome, reason, details, self._timeout)
+        counted = await _wait(self._connection, call)
         self._end()
         return self._counted(counted)
 
