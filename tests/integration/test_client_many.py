@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 
-from cli_harness import HEADGATE, WAIT_S, Follower, equal, main, place, status
+from cli_harness import HEADGATE, Follower, equal, main, place, status
 from client_harness import connected, ended, journal, python_client, python_program
 from test_client_python import until
 
@@ -78,7 +78,7 @@ def test_killed_processes_leave_nothing_past_the_policy():
     with place(limit=limit, scheduler={"maxConcurrency": 8}) as here:
         server = serve(here)
         try:
-            all_ = workers(here, 0.5)
+            all_ = workers(here, 2)
             dead = rng.sample(all_, 6)
             with connected(here) as client:
                 for each in dead:
@@ -97,7 +97,6 @@ def test_killed_processes_leave_nothing_past_the_policy():
         equal(summed(here), (found.total_used, 0))
         orphans = journal(here, "event", "event = 'RESERVATION_ORPHANED'")
         assert len(orphans) <= len(dead), orphans
-        # What the living say they settled, and no more than one reservation a kill on top of it and of the dead's own.
         living = sum(json.loads(each.lines[-1]) for each in all_ if each not in dead)
         assert living <= found.total_used, (living, found)
 

@@ -110,9 +110,9 @@ def test_refusals():
 def test_a_blocked_event_loop_loses_no_lease():
     with place() as here, runtime(here.config):
         equal(told(HEAD + """
-            const hg = await headgate.connect({ config, leaseMs: 300 });
+            const hg = await headgate.connect({ config, leaseMs: 1500 });
             await hg.permit({ maxTokens: 100 }, async p => {
-              for (const begin = Date.now(); Date.now() - begin < 1500;);
+              for (const begin = Date.now(); Date.now() - begin < 4000;);
               say([p.lost, (await hg.usage()).openPermits]);
               await p.settle(60);
             });""", here.config), [[False, 1]])
@@ -124,10 +124,10 @@ def test_an_acquire_that_waits_longer_than_its_lease_is_not_given_up():
     with place(scheduler={"maxConcurrency": 1}) as here, runtime(here.config), connected(here) as client:
         first = client.acquire(max_tokens=10)
         with node_program(CONNECT + """
-                await hg.permit({ maxTokens: 10, leaseMs: 300 }, p => p.settle(1));
+                await hg.permit({ maxTokens: 10, leaseMs: 1000 }, p => p.settle(1));
                 say((await hg.usage()).totalUsed);""", here.config) as program:
             until(lambda: client.usage().waiting == 1, "it waits")
-            time.sleep(1.5)
+            time.sleep(2.5)
             equal(client.usage().waiting, 1)
             first.settle(1)
             ended(program)

@@ -251,9 +251,9 @@ def test_a_forked_child_is_refused():
 
 def test_a_busy_event_loop_loses_no_lease():
     async def busy(where):
-        async with await hg.aio.connect(config=where.config, lease=0.3) as client:
+        async with await hg.aio.connect(config=where.config, lease=1) as client:
             async with client.permit(max_tokens=100) as permit:
-                time.sleep(1.5)  # the loop stands still
+                time.sleep(3)  # the loop stands still
                 assert not permit.lost
                 equal((await client.usage()).open_permits, 1)
                 await permit.settle(60)
@@ -334,12 +334,12 @@ def test_a_grant_that_nobody_waits_for_is_given_back():
 def test_an_acquire_that_waits_longer_than_its_lease_is_not_given_up():
     with place(scheduler={"maxConcurrency": 1}) as here, runtime(here.config), connected(here) as other:
         first = other.acquire(max_tokens=10)
-        with connected(here, lease=0.3) as client:  # a connection of its own, that has nothing else to say
+        with connected(here, lease=1) as client:  # a connection of its own, that has nothing else to say
             waiting = []
             thread = threading.Thread(target=lambda: waiting.append(client.acquire(max_tokens=10, timeout=WAIT_S)))
             thread.start()
             until(lambda: other.usage().waiting == 1, "it waits")
-            time.sleep(1.5)
+            time.sleep(2.5)
             equal(other.usage().waiting, 1)
             first.settle(1)
             thread.join(WAIT_S)

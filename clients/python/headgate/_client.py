@@ -6,7 +6,7 @@ from typing import Any, Iterable, Optional, Type, TypeVar, Union
 
 from . import _commands as commands
 from ._commands import Counted, Snapshot, Usage
-from ._connection import Call, Connection, Message
+from ._connection import Call, Connection
 from ._errors import NoRuntime
 from ._events import EventStream
 from ._permit import PermitState
@@ -158,8 +158,8 @@ def _wait(connection: Connection, call: Call[T]) -> T:
 def connect(url: Optional[str] = None, *, ledger: Optional[Path] = None, config: Optional[Path] = None,
             events_url: Optional[str] = None, server_key: Optional[str] = None, key_file: Optional[Path] = None,
             timeout: float = 30.0, lease: Optional[float] = None, wait: float = 5.0) -> Headgate:
-    """Finds a runtime: by `url` (its control endpoint, tcp or ipc), else HEADGATE_URL, else its ledger or configuration,
-    else devs.config.json in the working directory. NoRuntime when none answers within `wait` seconds.
+    """Finds a runtime: by `url` (its control endpoint), else HEADGATE_URL, else by ledger or configuration, else by
+    devs.config.json in the working directory. NoRuntime when none answers within `wait` seconds.
 
     `timeout` (seconds) is that of every command but acquires; a runtime that is lost meanwhile is waited for.
     `lease` (seconds) is that of permits; None: as the runtime says."""

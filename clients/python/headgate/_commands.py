@@ -187,7 +187,7 @@ def release(permit: str, outcome: str, reason: str, timeout: Optional[float]) ->
 
 
 def leave(permit: str, problem: Optional[BaseException], timeout: Optional[float]) -> Union[Call[None], Call[Counted]]:
-    """A block that was left without a settlement. Of the exception only its name goes out: its text may hold anything."""
+    """A block left without a settlement. Of an exception only the name goes out: its text may hold anything."""
     if problem is None:
         return settle(permit, None, "done", "left without a settlement", {"source": "missing"}, timeout)
     status, name = refusal_of(problem), type(problem).__name__

@@ -87,7 +87,7 @@ class NoRuntime(HeadgateError):
 
 
 class EventsGone(HeadgateError):
-    """Rows that were asked for are no longer kept; `oldest` is the first that is: take a snapshot, or go on from there."""
+    """Rows that were asked for are no longer kept; `oldest` is the first that is: take a snapshot, or begin there."""
 
     oldest: int = 0
 

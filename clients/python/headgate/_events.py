@@ -129,7 +129,7 @@ class Order:
 
 
 class EventStream:
-    """An iterator over events that never ends by itself, for one thread at a time. A runtime that has gone is waited for.
+    """An iterator over events that never ends by itself, for one thread at a time; a lost runtime is waited for.
 
     Between two calls nothing runs: what a slow reader loses is replayed."""
 

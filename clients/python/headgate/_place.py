@@ -100,4 +100,5 @@ def find(url: Optional[str], ledger: Optional[Path], config: Optional[Path], eve
     if url is None:
         ledger = pathlib.Path(ledger).resolve() if ledger else ledger_of(pathlib.Path(config or "devs.config.json"))
     events_url = events_url or environment("HEADGATE_EVENTS_URL") or None
-    return Place(url, events_url, None if url else pathlib.Path(str(ledger)), server_key.encode() if server_key else None, secret)
+    return Place(url, events_url, None if url else pathlib.Path(str(ledger)),
+                 server_key.encode() if server_key else None, secret)
