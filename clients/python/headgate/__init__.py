@@ -20,5 +20,5 @@ __version__ = "0.1.0"
 
 __all__ = ["ERRORS", "Budget", "BudgetExhausted", "Busy", "Cancelled", "Closed", "Conflict", "Counted",
            "DeadlinePassed", "Event", "EventStream", "EventsGone", "Forked", "Headgate", "HeadgateError",
-           "InvalidArgument", "LedgerChanged", "NoRuntime", "NoUsage", "OutOfRange", "Permit", "ProtocolError", "Snapshot",
-           "StoreFailed", "UnknownBudget", "UnknownPermit", "Usage", "WouldDeadlock", "aio", "connect"]
+           "InvalidArgument", "LedgerChanged", "NoRuntime", "NoUsage", "OutOfRange", "Permit", "ProtocolError",
+           "Snapshot", "StoreFailed", "UnknownBudget", "UnknownPermit", "Usage", "WouldDeadlock", "aio", "connect"]
