@@ -25,18 +25,19 @@ typedef uint64_t hg_peer;
 // Every port of every actor, in the order in which they are drained. An actor listens to and sends on its own ones
 // only.
 enum hg_port {
-  HG_PORT_LIFE,      // each actor: the runtime
-  HG_PORT_DECISIONS, // scheduler <-> tracker; before the clients, so that no answer to them is behind the news
-  HG_PORT_CLIENTS,   // tracker, scheduler: their clients (ROUTER)
-  HG_PORT_FACTS,     // tracker <-> persister
-  HG_PORT_COMMITTED, // persister -> event bus
-  HG_PORT_EVENTS,    // event bus -> subscribers (XPUB; what comes in is subscriptions, raw)
-  HG_PORT_CONTROL,   // gateway <-> outside (ROUTER, outside frames)
-  HG_PORT_TRACKER,   // a client's way to the tracker
-  HG_PORT_SCHEDULER, // a client's way to the scheduler
-  HG_PORT_RUNS,      // worker pool <-> clients (ROUTER)
-  HG_PORT_WORKERS,   // worker pool <-> its threads
-  HG_PORT_LEDGER,    // gateway <-> persister: audits and replays
+  HG_PORT_LIFE,           // each actor: the runtime
+  HG_PORT_DECISIONS,      // scheduler <-> tracker; before the clients, so that no answer to them is behind the news
+  HG_PORT_CLIENTS,        // tracker, scheduler: their clients (ROUTER)
+  HG_PORT_FACTS,          // tracker <-> persister
+  HG_PORT_COMMITTED,      // persister -> event bus
+  HG_PORT_EVENTS,         // event bus -> subscribers in the process (XPUB; what comes in is subscriptions, raw)
+  HG_PORT_CONTROL,        // gateway <-> outside (ROUTER, outside frames)
+  HG_PORT_TRACKER,        // a client's way to the tracker
+  HG_PORT_SCHEDULER,      // a client's way to the scheduler
+  HG_PORT_RUNS,           // worker pool <-> clients (ROUTER)
+  HG_PORT_WORKERS,        // worker pool <-> its threads
+  HG_PORT_LEDGER,         // gateway <-> persister: audits and replays
+  HG_PORT_OUTSIDE_EVENTS, // event bus -> subscribers outside (as HG_PORT_EVENTS; to send to a peer is to cut it)
   HG_PORT_COUNT
 };
 

@@ -3,7 +3,7 @@
 #ifndef HG_CORE_H
 #define HG_CORE_H
 
-#include "bus/links.h"
+#include "bus/door.h"
 #include "config/config.h"
 
 #include <pthread.h>
@@ -21,7 +21,9 @@ struct hg_farewells {
 struct hg_core {
   void *context;
   struct hg_config *config;
-  struct hg_places places; // of a guest: where the runtime is that it is the guest of
+  struct hg_places places;                    // of a guest: where the runtime is that it is the guest of
+  struct hg_door *door;                       // of the runtime
+  struct hg_outward_endpoints events_outside; // where events are bound
   char ledger_id[37];
   bool is_guest;            // another process holds the ledger
   _Atomic uint64_t next_id; // ids are unique over the ledger's life: the opening in the upper bits, a count below

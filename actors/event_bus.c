@@ -1,6 +1,7 @@
 // The event bus: fold, encode what somebody wants, publish, beat.
 #include "actors/event_bus.h"
 
+#include "actors/subscriptions.h"
 #include "bus/frames.h"
 #include "bus/topics.h"
 
@@ -8,8 +9,8 @@
 #include <string.h>
 
 #define HEARTBEAT_EVERY_US 100000
-#define PREFIXES_MAX 1024 // live subscriptions looked at one by one; past it every topic counts as wanted
-#define PREFIX_BYTES 64   // longer than any topic
+#define DROPS_TOLD_EVERY_US 1000000
+#define DROP_AGAIN_US 10000 // what was sent before a cut may come after it
 
 struct event_bus {
   struct hg_names names;
@@ -21,20 +22,24 @@ struct event_bus {
   char reason[HG_TEXT_MAX + 1]; // told last; empty while the store is well
   bool stopping, heard_facts;   // in this turn
   int64_t beat_at;
-  char prefixes[PREFIXES_MAX][PREFIX_BYTES];
-  size_t prefix_count;
-  uint64_t uncounted; // subscriptions past PREFIXES_MAX
-  bool wanted[HG_EVENT_KINDS];
+  struct hg_subscriptions inside, outside;
+  const char *drop; // why a subscriber was cut, not told yet; NULL: none
+  hg_peer dropped;  // the last one
+  int64_t drop_again_at;
+  int64_t drop_told_at; // before which the next is not told
 };
 
 static void publish(struct event_bus *bus, const struct hg_message *event, struct hg_outbox *out) {
   const struct hg_kind_info *info = hg_kind_info(event->kind);
-  if (!bus->wanted[event->kind - HG_EVENT_FIRST]) return;
+  const unsigned index = event->kind - HG_EVENT_FIRST;
+  const bool inside = bus->inside.wanted[index] != 0, outside = bus->outside.wanted[index] != 0;
+  if (!inside && !outside) return;
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
   const size_t size = hg_outside_encode_event(event, &bus->names, frame, sizeof frame);
   assert(size);
   const struct hg_bytes topic = {(const uint8_t *)info->name, (uint32_t)strlen(info->name)};
-  hg_outbox_put_frame(out, HG_PORT_EVENTS, 0, topic, (struct hg_bytes){frame, (uint32_t)size});
+  if (inside) hg_outbox_put_frame(out, HG_PORT_EVENTS, 0, topic, (struct hg_bytes){frame, (uint32_t)size});
+  if (outside) hg_outbox_put_frame(out, HG_PORT_OUTSIDE_EVENTS, 0, topic, (struct hg_bytes){frame, (uint32_t)size});
 }
 
 // Rows up to `seq` are durable. What was not heard of them is lost to subscribers, who see the gap and find it in the
@@ -73,38 +78,33 @@ static void note_store(struct event_bus *bus, struct hg_now now, const struct hg
   publish(bus, &notice, out);
 }
 
-static void judge_wanted(struct event_bus *bus) {
-  for (uint32_t i = 0; i < HG_EVENT_KINDS; i++) {
-    const struct hg_kind_info *info = hg_kind_info(HG_EVENT_FIRST + i);
-    bus->wanted[i] = bus->uncounted > 0;
-    for (size_t p = 0; info && p < bus->prefix_count && !bus->wanted[i]; p++)
-      bus->wanted[i] = strncmp(info->name, bus->prefixes[p], strlen(bus->prefixes[p])) == 0;
-  }
+// What a subscriber outside may not do costs it its connection.
+static void drop(struct event_bus *bus, struct hg_now now, hg_peer peer, const char *why, struct hg_outbox *out) {
+  if (!peer || (peer == bus->dropped && now.monotonic_us < bus->drop_again_at)) return; // it is on its way out
+  hg_outbox_put_frame(out, HG_PORT_OUTSIDE_EVENTS, peer, (struct hg_bytes){0}, (struct hg_bytes){0});
+  hg_count(out, subscribers_dropped);
+  bus->dropped = peer;
+  bus->drop_again_at = now.monotonic_us + DROP_AGAIN_US;
+  bus->drop = why;
 }
 
-// XPUB tells the first subscription and the last unsubscription of each prefix: a byte 1 or 0, then the prefix.
-static void subscription(struct event_bus *bus, const uint8_t *frame, size_t size) {
-  if (size == 0 || frame[0] > 1 || size - 1 >= PREFIX_BYTES || memchr(frame + 1, '\0', size - 1)) return;
-  char prefix[PREFIX_BYTES] = {0};
-  memcpy(prefix, frame + 1, size - 1);
-  size_t at = 0;
-  while (at < bus->prefix_count && strcmp(bus->prefixes[at], prefix) != 0)
-    at++;
-  if (frame[0] == 1 && at == bus->prefix_count) {
-    if (bus->prefix_count < PREFIXES_MAX) memcpy(bus->prefixes[bus->prefix_count++], prefix, PREFIX_BYTES);
-    else bus->uncounted++;
-  } else if (frame[0] == 0 && at < bus->prefix_count) {
-    memcpy(bus->prefixes[at], bus->prefixes[--bus->prefix_count], PREFIX_BYTES);
-  } else if (frame[0] == 0 && bus->uncounted) {
-    bus->uncounted--;
+static void subscription(struct event_bus *bus, struct hg_now now, const struct hg_envelope *in,
+                         struct hg_outbox *out) {
+  struct hg_subscriptions *subscriptions = in->port == HG_PORT_OUTSIDE_EVENTS ? &bus->outside : &bus->inside;
+  switch (hg_subscriptions_take(subscriptions, in->peer, in->frame, in->frame_size)) {
+  case HG_SUBSCRIPTION_TAKEN: break;
+  case HG_SUBSCRIPTION_TOO_MANY: drop(bus, now, in->peer, "too_many_topics", out); break;
+  case HG_SUBSCRIPTION_NONE:
+    hg_count(out, frames_refused);
+    drop(bus, now, in->peer, "no_subscription", out);
+    break;
   }
-  judge_wanted(bus);
 }
 
 static void receive(void *self, struct hg_now now, const struct hg_envelope *in, struct hg_outbox *out) {
   struct event_bus *bus = self;
-  if (in->port == HG_PORT_EVENTS) {
-    subscription(bus, in->frame, in->frame_size);
+  if (in->port == HG_PORT_EVENTS || in->port == HG_PORT_OUTSIDE_EVENTS) {
+    subscription(bus, now, in, out);
   } else if (in->message.kind == HG_FACTS) {
     fold(bus, in->message.as.facts.events, out);
     bus->heard_facts = true;
@@ -126,10 +126,22 @@ static int64_t end(struct event_bus *bus, struct hg_now now, struct hg_outbox *o
   return HG_NEVER;
 }
 
+static void tell_drop(struct event_bus *bus, struct hg_now now, struct hg_outbox *out) {
+  if (!bus->drop || now.monotonic_us < bus->drop_told_at) return;
+  struct hg_message notice;
+  hg_message_init(&notice, HG_SUBSCRIBER_DROPPED);
+  notice.as.head.at = now.utc_us;
+  notice.as.subscriber_dropped.reason = hg_text_of(bus->drop);
+  publish(bus, &notice, out);
+  bus->drop = NULL;
+  bus->drop_told_at = now.monotonic_us + DROPS_TOLD_EVERY_US;
+}
+
 static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   struct event_bus *bus = self;
   if (bus->stopping) return end(bus, now, out);
   bus->heard_facts = false;
+  tell_drop(bus, now, out);
   if (now.monotonic_us >= bus->beat_at) {
     uint8_t topics[HG_TOPICS_BYTES];
     struct hg_message beat;
@@ -144,6 +156,13 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
   return bus->beat_at;
 }
 
+static void destroy(void *self) {
+  struct event_bus *bus = self;
+  hg_subscriptions_destroy(&bus->inside);
+  hg_subscriptions_destroy(&bus->outside);
+  free(bus);
+}
+
 hg_err hg_event_bus_new(const struct hg_config *config, const struct hg_ledger_state *state, struct hg_actor *out) {
   struct event_bus *bus = calloc(1, sizeof *bus);
   if (!bus) return HG_ERR_NO_MEMORY;
@@ -151,6 +170,6 @@ hg_err hg_event_bus_new(const struct hg_config *config, const struct hg_ledger_s
   bus->names = (struct hg_names){bus->ledger_id, config->budgets, config->budget_count};
   bus->newest = state->last_seq;
   memcpy(bus->topic_newest, state->topic_last, sizeof bus->topic_newest);
-  *out = (struct hg_actor){"hg-event-bus", bus, receive, flush, NULL, free};
+  *out = (struct hg_actor){"hg-event-bus", bus, receive, flush, NULL, destroy};
   return HG_OK;
 }

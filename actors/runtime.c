@@ -32,10 +32,10 @@ struct hg_runtime {
   struct hg_core *core;
   struct hg_ledger *ledger;
   struct hg_shell shells[HG_OWNER_COUNT];
-  struct hg_workers *workers;          // NULL before the first hg_run
-  pthread_mutex_t life_lock;           // of the embedder's threads that talk to actors on their LIFE links
-  uint64_t counts;                     // questions for counters so far
-  struct hg_outward_file *event_files; // of config->event_binds
+  struct hg_workers *workers;    // NULL before the first hg_run
+  pthread_mutex_t life_lock;     // of the embedder's threads that talk to actors on their LIFE links
+  uint64_t counts;               // questions for counters so far
+  struct hg_outward_file *files; // of what the configuration binds outside
 };
 
 struct hg_core *hg_runtime_core(hg_runtime *runtime) {
@@ -152,11 +152,11 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   if (runtime->workers) stop_workers(runtime);
   hg_err result = stop_actors(runtime);
   let_clients_hear(runtime->core);
-  for (size_t i = 0; i < runtime->core->config->event_bind_count; i++)
-    hg_outward_remove(runtime->core->config->event_binds[i], &runtime->event_files[i]);
+  hg_unwire_outward(runtime->core, runtime->files);
   // Waiting clients wake up with HG_ERR_CLOSED; an actor that did not end in time does too.
   hg_core_close(runtime->core);
   hg_core_end_farewells(runtime->core);
+  hg_door_destroy(&runtime->core->door);
   if (runtime->workers) hg_workers_join(&runtime->workers);
   for (int owner = 0; owner < HG_OWNER_COUNT; owner++) {
     const hg_err died_with = close_shell(&runtime->shells[owner]);
@@ -166,7 +166,7 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   hg_core_release(runtime->core);
   pthread_mutex_unlock(&runtime->life_lock);
   pthread_mutex_destroy(&runtime->life_lock);
-  free(runtime->event_files);
+  free(runtime->files);
   free(runtime);
   return result;
 }
@@ -199,6 +199,8 @@ hg_err hg_read_counter(hg_runtime *rt, unsigned index, hg_counter *out, int time
   pthread_mutex_lock(&rt->life_lock);
   const int64_t deadline = hg_clock_now().monotonic_us + timeout_us;
   err = hg_life_count(rt->shells, shells_started(rt), ++rt->counts, deadline, &sum);
+  sum.connections_turned_away += hg_door_turned_away(rt->core->door);
+  sum.keys_refused += hg_door_keys_refused(rt->core->door);
   pthread_mutex_unlock(&rt->life_lock);
   if (err != HG_OK) return err;
   const struct hg_counter_info *info = hg_counter_info((enum hg_counter_id)index);
@@ -218,7 +220,7 @@ static hg_err check_descriptors(hg_error *why) {
 }
 
 static void free_unborn(struct hg_runtime *runtime) {
-  if (runtime) free(runtime->event_files);
+  if (runtime) free(runtime->files);
   free(runtime);
 }
 
@@ -226,8 +228,8 @@ static void free_unborn(struct hg_runtime *runtime) {
 static struct hg_runtime *make_runtime(struct hg_config *config, const struct hg_places *places, const char *ledger_id,
                                        uint64_t opening) {
   struct hg_runtime *runtime = calloc(1, sizeof *runtime);
-  if (runtime) runtime->event_files = calloc(config->event_bind_count + 1, sizeof *runtime->event_files);
-  if (!runtime || !runtime->event_files || hg_core_new(config, places, ledger_id, opening, &runtime->core) != HG_OK) {
+  if (runtime) runtime->files = calloc(config->event_bind_count + config->serve_bind_count + 1, sizeof *runtime->files);
+  if (!runtime || !runtime->files || hg_core_new(config, places, ledger_id, opening, &runtime->core) != HG_OK) {
     free_unborn(runtime);
     return NULL;
   }
@@ -259,7 +261,7 @@ static hg_err assemble(struct hg_config *config, const struct hg_places *places,
   runtime->ledger = ledger;
   hg_err err = build(runtime, state);
   if (err != HG_OK) hg_fail(why, err, "%s", hg_err_text(err));
-  if (err == HG_OK) err = hg_wire(runtime->shells, runtime->core, runtime->event_files, why);
+  if (err == HG_OK) err = hg_wire(runtime->shells, runtime->core, runtime->files, why);
   if (err == HG_OK) return bring_to_life(runtime, out, why);
   (void)take_down(runtime, 0);
   return err;

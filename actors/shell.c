@@ -11,7 +11,7 @@
 // What comes in on a port is an inside frame, an outside one, or raw.
 static hg_err decode(enum hg_port port, struct hg_envelope *in) {
   in->message.kind = HG_NONE;
-  if (port == HG_PORT_EVENTS) return HG_OK;
+  if (port == HG_PORT_EVENTS || port == HG_PORT_OUTSIDE_EVENTS) return HG_OK;
   if (port == HG_PORT_CONTROL) return hg_outside_decode(in->frame, in->frame_size, &in->message);
   return hg_frame_decode(in->frame, in->frame_size, &in->message);
 }

@@ -31,8 +31,11 @@ enum hg_side { HG_BIND, HG_CONNECT };
   { HG_LINK_HWM, HG_LINK_HWM, 0 }
 #define HG_BUS_SIDE                                                                                                    \
   { HG_COMMITTED_HWM, HG_COMMITTED_HWM, 0 }
+#define HG_INSIDE_EVENTS                                                                                               \
+  { HG_EVENTS_HWM, HG_COMMANDS_HWM, 0 }
+// ZeroMQ takes in what a subscriber sends for as long as there is more of it: so there is never much.
 #define HG_OUTSIDE_EVENTS                                                                                              \
-  { HG_EVENTS_HWM, HG_COMMANDS_HWM, HG_COMMAND_FRAME_MAX }
+  { HG_SUBSCRIBER_HWM, 8, HG_SUBSCRIPTION_FRAME_MAX }
 // Answers: all that one connection may have unanswered, and as much again of portions of replays or a snapshot.
 #define HG_OUTSIDE_COMMANDS                                                                                            \
   { 2 * (HG_OUTSIDER_COMMANDS_MAX + HG_BUDGETS_MAX), 1024, HG_COMMAND_FRAME_MAX }
@@ -48,7 +51,8 @@ enum hg_side { HG_BIND, HG_CONNECT };
   ROW(PERSISTER, FACTS, DEALER, BIND, "inproc://facts", HG_PEER_SIDE)                                                  \
   ROW(PERSISTER, LEDGER, DEALER, BIND, "inproc://ledger", HG_PEER_SIDE)                                                \
   ROW(EVENT_BUS, COMMITTED, PULL, BIND, "inproc://committed", HG_BUS_SIDE)                                             \
-  ROW(EVENT_BUS, EVENTS, XPUB, BIND, HG_EVENTS_INSIDE, HG_OUTSIDE_EVENTS)                                              \
+  ROW(EVENT_BUS, EVENTS, XPUB, BIND, HG_EVENTS_INSIDE, HG_INSIDE_EVENTS)                                               \
+  ROW(EVENT_BUS, OUTSIDE_EVENTS, XPUB, BIND, NULL, HG_OUTSIDE_EVENTS)                                                  \
   ROW(GATEWAY, CONTROL, ROUTER, BIND, NULL, HG_OUTSIDE_COMMANDS)                                                       \
   ROW(SCHEDULER, DECISIONS, DEALER, CONNECT, "inproc://decisions", HG_PEER_SIDE)                                       \
   ROW(TRACKER, FACTS, DEALER, CONNECT, "inproc://facts", HG_PEER_SIDE)                                                 \

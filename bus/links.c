@@ -1,6 +1,8 @@
 // Links over libzmq.
 #include "bus/links.h"
 
+#include "bus/outward.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -15,7 +17,8 @@ static_assert(HG_PORT_COUNT <= 32, "ports fit into a mask");
 // How long a closed outward socket goes on sending what it still has: not a question, whose answer nobody waits for.
 #define LINGER_MS 1000
 #define HANDSHAKE_MS 5000
-#define HEARTBEAT_MS 5000
+#define UNACKNOWLEDGED_MS 30000 // tcp: who takes nothing of what was sent is gone
+#define KEEPALIVE_S 5           // tcp: who is silent that long is asked, three times
 #define IO_THREADS 1
 #define SOCKETS_MAX (3 * HG_CLIENTS_MAX + 64)
 #define WAIT_MAX 32 // links
@@ -63,25 +66,34 @@ static int zmq_type(enum hg_link_type type) {
   return ZMQ_PAIR;
 }
 
+static int set(void *socket, int option, int value) {
+  return zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+// Whoever is at the other end sends nothing large, and is missed when the network between is gone. No heartbeats of
+// ZeroMQ: libzmq (4.3.4) aborts the process when one falls due for a connection that has ended and whose input still
+// waits for a place in the pipe.
+static int bound_outside(void *socket, int64_t frame_max) {
+  return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max) |
+         set(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) | set(socket, ZMQ_TCP_MAXRT, UNACKNOWLEDGED_MS) |
+         set(socket, ZMQ_TCP_KEEPALIVE, 1) | set(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S) |
+         set(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_S) | set(socket, ZMQ_TCP_KEEPALIVE_CNT, 3);
+}
+
 hg_err hg_link_open(void *context, enum hg_link_type type, struct hg_link_limits limits, struct hg_link *out) {
   void *socket = zmq_socket(context, zmq_type(type));
   if (!socket) return errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
   const int one = 1, linger = limits.frame_max && type != HG_DEALER ? LINGER_MS : 0;
-  const int handshake = HANDSHAKE_MS, heartbeat = HEARTBEAT_MS;
   int failed = zmq_setsockopt(socket, ZMQ_SNDHWM, &limits.send_hwm, sizeof limits.send_hwm) |
                zmq_setsockopt(socket, ZMQ_RCVHWM, &limits.receive_hwm, sizeof limits.receive_hwm) |
                zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
   if (type == HG_ROUTER) failed |= zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &one, sizeof one);
-  if (limits.frame_max) {
-    failed |= zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &limits.frame_max, sizeof limits.frame_max) |
-              zmq_setsockopt(socket, ZMQ_HANDSHAKE_IVL, &handshake, sizeof handshake) |
-              zmq_setsockopt(socket, ZMQ_HEARTBEAT_IVL, &heartbeat, sizeof heartbeat);
-  }
+  if (limits.frame_max) failed |= bound_outside(socket, limits.frame_max);
   if (failed) {
     zmq_close(socket);
     return HG_ERR_SYSTEM;
   }
-  *out = (struct hg_link){socket, type, -1, true};
+  *out = (struct hg_link){socket, type, -1, true, NULL};
   out->fd = hg_link_fd(out);
   return HG_OK;
 }
@@ -94,6 +106,31 @@ hg_err hg_link_bind(struct hg_link *link, const char *endpoint) {
 hg_err hg_link_connect(struct hg_link *link, const char *endpoint) {
   link->unsure = true;
   return zmq_connect(link->socket, endpoint) == 0 ? HG_OK : HG_ERR_SYSTEM;
+}
+
+hg_err hg_link_ask_door(struct hg_link *link, const char *domain) {
+  int failed = zmq_setsockopt(link->socket, ZMQ_ZAP_DOMAIN, domain, strlen(domain));
+#ifdef ZMQ_ZAP_ENFORCE_DOMAIN // else ZeroMQ lets in whoever comes while the door is not bound, which it always is
+  failed |= set(link->socket, ZMQ_ZAP_ENFORCE_DOMAIN, 1);
+#endif
+  return failed ? HG_ERR_SYSTEM : HG_OK;
+}
+
+hg_err hg_link_serve_curve(struct hg_link *link, const char *secret_key) {
+  const int failed = set(link->socket, ZMQ_CURVE_SERVER, 1) |
+                     zmq_setsockopt(link->socket, ZMQ_CURVE_SECRETKEY, secret_key, strlen(secret_key) + 1);
+  return failed ? HG_ERR_SYSTEM : HG_OK;
+}
+
+hg_err hg_link_use_curve(struct hg_link *link, const char *server_key, const char *public_key, const char *secret_key) {
+  const int failed = zmq_setsockopt(link->socket, ZMQ_CURVE_SERVERKEY, server_key, strlen(server_key) + 1) |
+                     zmq_setsockopt(link->socket, ZMQ_CURVE_PUBLICKEY, public_key, strlen(public_key) + 1) |
+                     zmq_setsockopt(link->socket, ZMQ_CURVE_SECRETKEY, secret_key, strlen(secret_key) + 1);
+  return failed ? HG_ERR_SYSTEM : HG_OK;
+}
+
+hg_err hg_link_use_ipv6(struct hg_link *link, bool on) {
+  return set(link->socket, ZMQ_IPV6, on) ? HG_ERR_SYSTEM : HG_OK;
 }
 
 hg_err hg_link_subscribe(struct hg_link *link, const char *topic) {
@@ -146,6 +183,8 @@ static int send_part(void *socket, const void *data, size_t size, int flags) {
 
 hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, struct hg_bytes frame) {
   link->unsure = true;
+  if (link->type == HG_XPUB && peer)
+    return link->endpoints && hg_outward_cut((int)(peer - 1), link->endpoints, HG_CUT_INPUT) ? HG_OK : HG_ERR_EMPTY;
   if (link->type == HG_ROUTER) {
     uint8_t id[7];
     if (send_part(link->socket, id, unpack_peer(peer, id), ZMQ_SNDMORE) < 0) return send_failure();
@@ -180,6 +219,7 @@ hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *
   link->unsure = err != HG_ERR_EMPTY;
   bool known = true;
   *peer = 0;
+  if (err == HG_OK && link->type == HG_XPUB) *peer = (hg_peer)(zmq_msg_get(part, ZMQ_SRCFD) + 1);
   if (err == HG_OK && (link->type == HG_ROUTER || link->type == HG_SUB)) {
     if (link->type == HG_ROUTER) known = pack_peer(zmq_msg_data(part), zmq_msg_size(part), peer);
     if (zmq_msg_more(part)) err = receive_part(link->socket, part);

@@ -10,8 +10,9 @@ enum hg_link_type { HG_DEALER, HG_ROUTER, HG_PUSH, HG_PULL, HG_XPUB, HG_SUB, HG_
 struct hg_link {
   void *socket; // NULL: not there
   enum hg_link_type type;
-  int fd;      // readable: ZeroMQ has something to do for the socket, perhaps input
-  bool unsure; // there may be input of which `fd` shows nothing
+  int fd;                                       // readable: ZeroMQ has something to do for the socket, perhaps input
+  bool unsure;                                  // there may be input of which `fd` shows nothing
+  const struct hg_outward_endpoints *endpoints; // XPUB: where it is bound outside; NULL: nowhere
 };
 
 // How many frames may wait in each direction.
@@ -36,13 +37,20 @@ hg_err hg_link_open(void *context, enum hg_link_type type, struct hg_link_limits
 hg_err hg_link_bind(struct hg_link *link, const char *endpoint);
 hg_err hg_link_connect(struct hg_link *link, const char *endpoint);
 hg_err hg_link_subscribe(struct hg_link *link, const char *topic);
+// Whoever connects to what is bound from now on is asked for at the door (bus/door.h), under the name `domain`.
+hg_err hg_link_ask_door(struct hg_link *link, const char *domain);
+// CURVE, for what is bound or connected from now on. Keys are texts (bus/keys.h).
+hg_err hg_link_serve_curve(struct hg_link *link, const char *secret_key);
+hg_err hg_link_use_curve(struct hg_link *link, const char *server_key, const char *public_key, const char *secret_key);
+hg_err hg_link_use_ipv6(struct hg_link *link, bool on);
 // The endpoint last bound, with a wildcard port resolved.
 void hg_link_last_endpoint(struct hg_link *link, char *out, size_t room);
 void hg_link_close(struct hg_link *link);
 
 // Never block. HG_ERR_BUSY: the pipe is full; HG_ERR_EMPTY: the peer is gone, or nothing waits; HG_ERR_CLOSED: the
 // context ends; HG_ERR_PROTOCOL: a message of the wrong number of frames, or a routing id over 7 bytes; it was dropped.
-// `peer` is for ROUTER links. A topic goes out as a frame of its own.
+// `peer` is for ROUTER links. A topic goes out as a frame of its own. On an XPUB link the peer of what comes in says
+// over which connection it came (0: inproc, or an end of it); to send to such a peer is to cut its connection.
 hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, struct hg_bytes frame);
 hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *frame);
 

@@ -96,7 +96,7 @@ size_t hg_outside_encode_event(const struct hg_message *event, const struct hg_n
   const struct hg_kind_info *info = hg_kind_info(event->kind);
   assert(info && info->is_event);
   const struct hg_event_head *head = &event->as.head;
-  const bool journalled = head->seq != 0 && event->kind != HG_HEARTBEAT;
+  const bool journalled = head->seq != 0 && !HG_IS_NEVER_A_ROW(event->kind);
   struct hg_writer writer = hg_writer_begin(to, room);
   pack_beginning(&writer, 8, info->name);
   PACK_LITERAL(&writer, "ledgerId");

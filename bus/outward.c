@@ -4,7 +4,10 @@
 #include "schemas/fail.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -56,9 +59,56 @@ hg_err hg_outward_bind(struct hg_link *link, const char *endpoint, bool is_ours,
   hg_err err = path ? make_folder(path, why) : HG_OK;
   if (path && err == HG_OK) err = check_path(path, is_ours, why);
   if (err != HG_OK) return err;
+  if (!path) (void)hg_link_use_ipv6(link, strchr(endpoint, '[') != NULL);
   if (hg_link_bind(link, endpoint) == HG_OK) return HG_OK;
   return hg_fail(why, HG_ERR_SYSTEM, "cannot bind %s: %s", endpoint, strerror(errno));
 }
+
+// ------------------------------------------------------------------------------------------------ connections
+
+union address {
+  struct sockaddr any;
+  struct sockaddr_un unix;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+};
+
+// `own` is our side of a connection: whether it came in at the endpoint. A port is enough, whatever address it has.
+static bool came_in_at(const union address *own, const char *endpoint) {
+  const char *path = path_of(endpoint), *colon = strrchr(endpoint, ':');
+  if (path) return own->any.sa_family == AF_UNIX && strncmp(own->unix.sun_path, path, sizeof own->unix.sun_path) == 0;
+  const unsigned long port = strtoul(colon + 1, NULL, 10);
+  if (own->any.sa_family == AF_INET) return ntohs(own->v4.sin_port) == port;
+  return own->any.sa_family == AF_INET6 && ntohs(own->v6.sin6_port) == port;
+}
+
+// What has come already is taken away, so that ZeroMQ finds the end next. Were its output cut too, it would give up the
+// connection with its input half read; a ping in the rest of that aborts the process (libzmq 4.3.4).
+static void end_input(int fd) {
+  char dropped[4096];
+  (void)shutdown(fd, SHUT_RD);
+  while (recv(fd, dropped, sizeof dropped, MSG_DONTWAIT) > 0) {}
+}
+
+bool hg_outward_cut(int fd, const struct hg_outward_endpoints *endpoints, enum hg_cut how) {
+  // A descriptor of our own: what was looked at is what is cut.
+  const int held = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  union address own = {{0}};
+  socklen_t size = sizeof own;
+  bool ours = false;
+  if (held < 0) return false;
+  if (getsockname(held, &own.any, &size) == 0) {
+    ours = came_in_at(&own, endpoints->first);
+    for (size_t i = 0; !ours && i < endpoints->more_count; i++)
+      ours = came_in_at(&own, endpoints->more[i]);
+  }
+  if (ours && how == HG_CUT_INPUT && own.any.sa_family == AF_UNIX) end_input(held);
+  else if (ours) (void)shutdown(held, SHUT_RDWR);
+  close(held);
+  return ours;
+}
+
+// ------------------------------------------------------------------------------------------------ files
 
 void hg_outward_note(const char *endpoint, struct hg_outward_file *out) {
   struct stat found;

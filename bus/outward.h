@@ -12,6 +12,20 @@
 // as a child that was forked from an earlier runtime, does so in vain.
 hg_err hg_outward_bind(struct hg_link *link, const char *endpoint, bool is_ours, hg_error *why);
 
+// Where an outward socket is bound: the one that is always there, and those of a list. All borrowed.
+struct hg_outward_endpoints {
+  const char *first;
+  char *const *more;
+  size_t more_count;
+};
+// Cuts a connection to one of them, by its descriptor. ZeroMQ owns the descriptor and may have closed it meanwhile, so
+// that it is something else now: false, and nothing is done, unless it is a connection to one of these endpoints.
+enum hg_cut {
+  HG_CUT_AT_ONCE, // nothing goes in or out any more
+  HG_CUT_INPUT    // nothing comes in any more, upon which ZeroMQ ends it in order (tcp: at once)
+};
+bool hg_outward_cut(int fd, const struct hg_outward_endpoints *endpoints, enum hg_cut how);
+
 // The socket file of a bound ipc endpoint. It is removed when the runtime closes, or a child that was forked from it
 // would seem to listen there still.
 struct hg_outward_file {

@@ -22,6 +22,7 @@ int hg_cli_orphans(int argc, char **argv);
 int hg_cli_settle(int argc, char **argv);
 int hg_cli_correct(int argc, char **argv);
 int hg_cli_audit(int argc, char **argv);
+int hg_cli_keygen(int argc, char **argv);
 int hg_cli_init(int argc, char **argv);
 int hg_cli_describe(int argc, char **argv);
 

@@ -21,6 +21,7 @@ static const struct command {
     {"settle", hg_cli_settle, "say what such a call really used"},
     {"correct", hg_cli_correct, "add to or take from what a budget has used, with a reason"},
     {"audit", hg_cli_audit, "compare the ledger with its journal"},
+    {"keygen", hg_cli_keygen, "make a key for endpoints that are open to the network"},
     {"init", hg_cli_init, "write a configuration to start from"},
     {"describe", hg_cli_describe, "print messages, errors and counters as documentation or JSON Schema"},
 };

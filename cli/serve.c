@@ -85,11 +85,15 @@ static bool same_text(const char *a, const char *b) {
   return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool same_binds(const struct hg_config *a, const struct hg_config *b) {
-  if (a->event_bind_count != b->event_bind_count) return false;
-  for (size_t i = 0; i < a->event_bind_count; i++)
-    if (!same_text(a->event_binds[i], b->event_binds[i])) return false;
+static bool same_list(char *const *a, size_t a_count, char *const *b, size_t b_count) {
+  if (a_count != b_count) return false;
+  for (size_t i = 0; i < a_count; i++)
+    if (!same_text(a[i], b[i])) return false;
   return true;
+}
+
+static bool same_curve(const struct hg_curve_config *a, const struct hg_curve_config *b) {
+  return same_text(a->secret_key_file, b->secret_key_file) && same_text(a->allowed_keys_file, b->allowed_keys_file);
 }
 
 static bool same_budgets(const struct hg_config *a, const struct hg_config *b) {
@@ -115,7 +119,13 @@ static void tell_what_waits(const struct hg_config *before, const struct hg_conf
       {before->orphan_policy == now->orphan_policy, "tokenBudget.orphanedReservations"},
       {same_budgets(before, now), "the names and parents of tokenBudget.budgets"},
       {before->throttled_concurrency == now->throttled_concurrency, "scheduler.throttledConcurrency"},
-      {same_binds(before, now), "eventBus.bind"},
+      {same_list(before->event_binds, before->event_bind_count, now->event_binds, now->event_bind_count),
+       "eventBus.bind"},
+      {before->max_subscribers == now->max_subscribers, "eventBus.maxSubscribers"},
+      {same_curve(&before->event_curve, &now->event_curve), "eventBus.curve"},
+      {same_list(before->serve_binds, before->serve_bind_count, now->serve_binds, now->serve_bind_count), "serve.bind"},
+      {before->max_clients == now->max_clients, "serve.maxClients"},
+      {same_curve(&before->serve_curve, &now->serve_curve), "serve.curve"},
   };
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     if (!parts[i].same) say("%s: %s has changed and takes effect at the next start", now->source, parts[i].name);
@@ -223,6 +233,8 @@ static int open_and_serve(struct serve *serve, struct hg_config **config) {
   const struct hg_core *core = hg_runtime_core(serve->runtime);
   say("serving %s", core->config->ledger_path);
   say("commands at %s", core->places.control_endpoint);
+  for (size_t i = 0; i < core->config->serve_bind_count; i++)
+    say("commands at %s", core->config->serve_binds[i]);
   say("events at %s", core->places.events_endpoint);
   for (size_t i = 0; i < core->config->event_bind_count; i++)
     say("events at %s", core->config->event_binds[i]);

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "bus/frames.h"
+#include "bus/keys.h"
 #include "cli/catch_up.h"
 #include "cli/control.h"
 #include "cli/event_line.h"
@@ -31,7 +32,7 @@
 
 static const char usage[] =
     "usage: headgate watch [ENDPOINT | --config FILE | --ledger FILE] [--topics A,B] [--from SEQ]\n"
-    "                      [--json | --plain]\n"
+    "                      [--json | --plain] [--server-key KEY --key FILE]\n"
     "Follows the events of a runtime until Ctrl-C, or until the runtime that was found ends: on a live\n"
     "screen at a terminal (q leaves it), else a line an event.\n"
     "  ENDPOINT        ipc://PATH or tcp://HOST:PORT; followed over restarts\n"
@@ -40,7 +41,9 @@ static const char usage[] =
     "  --topics A,B    these events only (headgate describe --markdown names them)\n"
     "  --from SEQ      begins with this row of the journal (1: the first); not with an ENDPOINT\n"
     "  --json          one line of JSON an event\n"
-    "  --plain         one line for people an event, also at a terminal\n";
+    "  --plain         one line for people an event, also at a terminal\n"
+    "  --server-key KEY, --key FILE   for an ENDPOINT with keys: the public key of the runtime, and your secret key\n"
+    "                  (headgate keygen)\n";
 
 // Signal handlers can reach nothing else.
 static volatile sig_atomic_t interrupted;
@@ -55,11 +58,12 @@ struct watch {
   bool json, plain;          // a line of JSON an event; a line for people
   struct hg_live *screen;    // NULL: lines
   bool is_status_asked, degraded;
-  int64_t status_at;           // monotonic; asked
-  bool wanted[HG_EVENT_KINDS]; // to print
-  bool by_topic;               // not all
-  uint64_t from;               // 0: from now on
-  struct hg_gaps gaps;         // when found
+  int64_t status_at;                 // monotonic; asked
+  const char *server_key, *key_file; // CURVE; NULL: without
+  bool wanted[HG_EVENT_KINDS];       // to print
+  bool by_topic;                     // not all
+  uint64_t from;                     // 0: from now on
+  struct hg_gaps gaps;               // when found
   struct hg_link link;
   unsigned silent_turns; // since anything was heard
   bool live, silence_told;
@@ -358,6 +362,16 @@ static hg_err subscribe(struct watch *watch) {
   return err;
 }
 
+static hg_err use_keys(struct watch *watch, hg_error *why) {
+  char secret_key[HG_KEY_TEXT], public_key[HG_KEY_TEXT];
+  if (!watch->key_file) return HG_OK;
+  hg_err err = hg_keys_read_secret(watch->key_file, secret_key, why);
+  if (err == HG_OK) err = hg_keys_public(secret_key, public_key, why);
+  if (err == HG_OK) err = hg_link_use_curve(&watch->link, watch->server_key, public_key, secret_key);
+  explicit_bzero(secret_key, sizeof secret_key);
+  return err;
+}
+
 static int run(struct watch *watch) {
   void *context = NULL;
   const struct hg_link_limits limits = {HG_EVENTS_HWM, HG_EVENTS_HWM, HG_OUTSIDE_FRAME_MAX};
@@ -365,8 +379,11 @@ static int run(struct watch *watch) {
   catch_signals();
   hg_err err = hg_context_new(&context);
   if (err == HG_OK) err = hg_link_open(context, HG_SUB, limits, &watch->link);
+  hg_error why = HG_ERROR_INIT;
   if (err == HG_OK) err = subscribe(watch);
-  if (err == HG_OK && (err = hg_link_connect(&watch->link, watch->endpoint)) == HG_OK)
+  if (err == HG_OK) err = use_keys(watch, &why);
+  if (why.text[0]) code = hg_cli_exit("watch", &why);
+  else if (err == HG_OK && (err = hg_link_connect(&watch->link, watch->endpoint)) == HG_OK)
     code = open_screen(watch) ? follow(watch) : say(HG_EXIT_FAILED, hg_err_text(HG_ERR_NO_MEMORY));
   else fprintf(stderr, "headgate watch: cannot connect to \"%s\": %s\n", watch->endpoint, hg_err_text(err));
   hg_link_close(&watch->link);
@@ -422,6 +439,10 @@ static hg_err want(struct watch *watch, const char *topics, hg_error *why) {
 }
 
 static hg_err locate(struct watch *watch, const char *endpoint, const char *config, const char *ledger, hg_error *why) {
+  if ((!watch->server_key) != (!watch->key_file) || (watch->key_file && !endpoint))
+    return hg_fail(why, HG_ERR_INVALID, "--server-key and --key belong together, and to an ENDPOINT");
+  if (watch->server_key && !hg_keys_valid(watch->server_key))
+    return hg_fail(why, HG_ERR_INVALID, "--server-key takes the 40 characters of a public key, in quotes");
   if (!endpoint) return find(watch, config, ledger, why);
   if (watch->from)
     return hg_fail(why, HG_ERR_INVALID, "--from asks the runtime itself: name its --config or --ledger, no endpoint");
@@ -434,13 +455,19 @@ static hg_err locate(struct watch *watch, const char *endpoint, const char *conf
 }
 
 int hg_cli_watch(int argc, char **argv) {
-  static const struct option options[] = {
-      {"config", required_argument, NULL, 'c'}, {"ledger", required_argument, NULL, 'l'},
-      {"topics", required_argument, NULL, 't'}, {"json", no_argument, NULL, 'j'},
-      {"plain", no_argument, NULL, 'p'},        {"from", required_argument, NULL, 'f'},
-      {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+  static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                          {"ledger", required_argument, NULL, 'l'},
+                                          {"topics", required_argument, NULL, 't'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"plain", no_argument, NULL, 'p'},
+                                          {"from", required_argument, NULL, 'f'},
+                                          {"server-key", required_argument, NULL, 's'},
+                                          {"key", required_argument, NULL, 'k'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
   const char *config = NULL, *ledger = NULL, *topics = NULL, *from = NULL;
   bool json = false, plain = false;
+  const char *server_key = NULL, *key_file = NULL;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'c') config = optarg;
     else if (option == 'l') ledger = optarg;
@@ -448,13 +475,15 @@ int hg_cli_watch(int argc, char **argv) {
     else if (option == 'j') json = true;
     else if (option == 'p') plain = true;
     else if (option == 'f') from = optarg;
+    else if (option == 's') server_key = optarg;
+    else if (option == 'k') key_file = optarg;
     else return hg_cli_usage(usage, option == 'h');
   }
   if (argc - optind > 1) {
     (void)say(HG_EXIT_USAGE, "one endpoint at a time");
     return hg_cli_usage(usage, false);
   }
-  struct watch watch = {.json = json, .plain = plain};
+  struct watch watch = {.json = json, .plain = plain, .server_key = server_key, .key_file = key_file};
   hg_error why = HG_ERROR_INIT;
   unsigned long first = 0;
   if (from && !hg_cli_parse_whole(from, 1, INT64_MAX, &first))

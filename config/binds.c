@@ -1,9 +1,8 @@
-// eventBus.bind: where events are published. Sockets are ipc files or tcp on loopback; anything that others on the
-// network could reach is refused, because nothing would ask them who they are.
+// Where others can reach a runtime: eventBus.bind and serve.bind, and the keys of who may (curve). What others on the
+// network could reach is refused without keys, because nothing would ask them who they are.
 #include "config/sections.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +13,22 @@ struct bind {
   struct hg_config_reader *reader;
   const struct hg_path *path;
   const char *endpoint; // as written; borrowed
+  bool has_curve;
 };
 
-static bool is_loopback(const char *host) {
+enum reach { LOOPBACK, NETWORK, NOWHERE }; // NOWHERE: no address; libzmq resolves no names where it binds
+
+static enum reach reach_of(const char *host) {
   struct in_addr v4;
   struct in6_addr v6;
-  if (inet_pton(AF_INET, host, &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  if (strcmp(host, "*") == 0) return NETWORK;
+  if (inet_pton(AF_INET, host, &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127 ? LOOPBACK : NETWORK;
   const size_t len = strlen(host);
   char inner[INET6_ADDRSTRLEN];
-  if (len < 3 || len - 2 >= sizeof inner || host[0] != '[' || host[len - 1] != ']') return false;
+  if (len < 3 || len - 2 >= sizeof inner || host[0] != '[' || host[len - 1] != ']') return NOWHERE;
   snprintf(inner, sizeof inner, "%.*s", (int)(len - 2), host + 1);
-  return inet_pton(AF_INET6, inner, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+  if (inet_pton(AF_INET6, inner, &v6) != 1) return NOWHERE;
+  return IN6_IS_ADDR_LOOPBACK(&v6) ? LOOPBACK : NETWORK;
 }
 
 static bool is_port(const char *text) {
@@ -44,14 +48,22 @@ static char *check_tcp(const struct bind *bind) {
                    "must be \"tcp://HOST:PORT\" with a port from 1 to 65535; found \"%.64s\"", bind->endpoint);
     return NULL;
   }
-  // libzmq resolves no names where it binds.
   if (strcasecmp(host, "localhost") == 0) snprintf(host, sizeof host, "127.0.0.1");
-  if (!is_loopback(host)) {
-    hg_reader_fail(
-        bind->reader, bind->path, HG_AT_VALUE,
-        "would be open to the network, which needs CURVE, which this version does not have: bind to 127.0.0.1 "
-        "(\"tcp://127.0.0.1:%s\") or to an ipc path; found \"%.64s\"",
-        colon + 1, bind->endpoint);
+  const enum reach reach = reach_of(host);
+  if (reach != LOOPBACK && !bind->has_curve) {
+    const struct hg_path *list = bind->path->parent;
+    hg_reader_fail(bind->reader, bind->path, HG_AT_VALUE,
+                   "would be open to the network, which needs CURVE: make a key with \"headgate keygen FILE\" and set "
+                   "%s.curve (docs/configuration.md), or bind to 127.0.0.1 (\"tcp://127.0.0.1:%s\") or to an ipc path; "
+                   "found \"%.64s\"",
+                   list->parent->key, colon + 1, bind->endpoint);
+    return NULL;
+  }
+  if (reach == NOWHERE) {
+    hg_reader_fail(bind->reader, bind->path, HG_AT_VALUE,
+                   "must name an address and no host (\"tcp://192.0.2.7:%s\", or \"tcp://*:%s\" for all); "
+                   "found \"%.64s\"",
+                   colon + 1, colon + 1, bind->endpoint);
     return NULL;
   }
   snprintf(out, sizeof out, "tcp://%s:%s", host, colon + 1);
@@ -92,40 +104,84 @@ static char *check_bind(const struct bind *bind, const char *base_dir) {
   return NULL;
 }
 
-static void add_bind(const struct bind *bind, struct hg_config *config) {
-  char *endpoint = check_bind(bind, config->base_dir);
-  if (!endpoint) return;
-  for (size_t i = 0; i < config->event_bind_count; i++) {
-    assert(config->event_binds[i]);
-    if (strcmp(config->event_binds[i], endpoint) != 0) continue;
-    hg_reader_fail(bind->reader, bind->path, HG_AT_VALUE, "is the same endpoint as element %zu: keep one", i);
-    free(endpoint);
-    return;
-  }
-  config->event_binds[config->event_bind_count++] = endpoint;
+static bool is_among(char *const *endpoints, size_t count, const char *endpoint, size_t *place) {
+  for (*place = 0; *place < count; ++*place)
+    if (strcmp(endpoints[*place], endpoint) == 0) return true;
+  return false;
 }
 
-void hg_read_binds(struct hg_object *event_bus, struct hg_config *config) {
-  const struct hg_path path = {.parent = event_bus->path, .key = "bind"};
-  struct hg_config_reader *reader = event_bus->reader;
-  const json_t *list = hg_object_get(event_bus, path.key);
+static void add_bind(const struct bind *bind, const struct hg_config *config, struct hg_binds *binds) {
+  char *endpoint = check_bind(bind, config->base_dir);
+  size_t place;
+  if (!endpoint) return;
+  if (is_among(binds->endpoints, binds->count, endpoint, &place)) {
+    hg_reader_fail(bind->reader, bind->path, HG_AT_VALUE, "is the same endpoint as element %zu: keep one", place);
+  } else if (is_among(config->event_binds, config->event_bind_count, endpoint, &place)) {
+    hg_reader_fail(bind->reader, bind->path, HG_AT_VALUE, "is the same endpoint as eventBus.bind[%zu]: name another",
+                   place);
+  } else {
+    binds->endpoints[binds->count++] = endpoint;
+    return;
+  }
+  free(endpoint);
+}
+
+struct hg_binds hg_read_binds(struct hg_object *section, const struct hg_config *config, bool has_curve) {
+  const struct hg_path path = {.parent = section->path, .key = "bind"};
+  struct hg_config_reader *reader = section->reader;
+  const json_t *list = hg_object_get(section, path.key);
+  struct hg_binds binds = {NULL, 0};
   char found[64];
-  if (!list) return;
+  if (!list) return binds;
   if (!json_is_array(list) || json_array_size(list) > HG_BINDS_MAX) {
     hg_reader_fail(reader, &path, HG_AT_VALUE,
                    "must be a list of at most %d endpoints, such as "
                    "[\"ipc://run/events.ipc\"]; found %s",
                    HG_BINDS_MAX, json_is_array(list) ? "more" : hg_reader_found(reader, &path, found, sizeof found));
-    return;
+    return binds;
   }
-  config->event_binds = calloc(json_array_size(list) + 1, sizeof *config->event_binds);
-  if (!config->event_binds) {
+  binds.endpoints = calloc(json_array_size(list) + 1, sizeof *binds.endpoints);
+  if (!binds.endpoints) {
     hg_reader_no_memory(reader);
-    return;
+    return binds;
   }
   for (size_t i = 0; i < json_array_size(list) && reader->err == HG_OK; i++) {
     const struct hg_path element = {.parent = &path, .index = i};
-    const struct bind bind = {reader, &element, hg_reader_text(reader, &element, json_array_get(list, i), HG_PATH_MAX)};
-    if (bind.endpoint) add_bind(&bind, config);
+    const char *endpoint = hg_reader_text(reader, &element, json_array_get(list, i), HG_PATH_MAX);
+    const struct bind bind = {reader, &element, endpoint, has_curve};
+    if (endpoint) add_bind(&bind, config, &binds);
   }
+  return binds;
+}
+
+// ------------------------------------------------------------------------------------------------ curve
+
+static char *read_file_name(struct hg_object *curve, const char *key, const char *what, const char *base_dir) {
+  const struct hg_path path = {.parent = curve->path, .key = key};
+  const char *name = NULL;
+  hg_object_text(curve, key, HG_PATH_MAX, &name);
+  if (!name) {
+    hg_reader_fail(curve->reader, &path, HG_AT_PARENT, "is missing: it names the file with %s", what);
+    return NULL;
+  }
+  char *absolute = hg_path_absolute(base_dir, name);
+  if (!absolute) hg_reader_no_memory(curve->reader);
+  return absolute;
+}
+
+void hg_read_curve(struct hg_object *section, const struct hg_config *config, struct hg_curve_config *out) {
+  const struct hg_path path = {.parent = section->path, .key = "curve"};
+  json_t *json = hg_object_get(section, path.key);
+  struct hg_object curve;
+  if (!json) return;
+  hg_object_open(&curve, section->reader, json, &path);
+  if (section->reader->err == HG_OK)
+    out->secret_key_file = read_file_name(&curve, "serverSecretKeyFile",
+                                          "the secret key of the runtime, which "
+                                          "\"headgate keygen FILE\" writes",
+                                          config->base_dir);
+  if (section->reader->err == HG_OK)
+    out->allowed_keys_file =
+        read_file_name(&curve, "allowedClientKeys", "the public keys of those who may connect", config->base_dir);
+  hg_object_close(&curve);
 }

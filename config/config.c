@@ -46,6 +46,11 @@ void hg_config_destroy(struct hg_config **config) {
   free(c->budgets_by_name);
   free(c->ledger_path);
   free_list(c->event_binds, c->event_bind_count);
+  free_list(c->serve_binds, c->serve_bind_count);
+  free(c->event_curve.secret_key_file);
+  free(c->event_curve.allowed_keys_file);
+  free(c->serve_curve.secret_key_file);
+  free(c->serve_curve.allowed_keys_file);
   free(c->llm.base_url);
   free(c->llm.api_key_env);
   free(c->llm.auth);
@@ -85,6 +90,8 @@ static struct hg_config *new_config(struct hg_config_reader *reader, const char 
   }
   config->throttle_percent = TOKEN_THROTTLE_THRESHOLD_PERCENT;
   config->max_concurrency = 4;
+  config->max_subscribers = HG_SUBSCRIBERS_DEFAULT;
+  config->max_clients = HG_OUTSIDE_CLIENTS_DEFAULT;
   config->throttled_concurrency = 1;
   config->llm.timeout_seconds = 600;
   config->llm.max_attempts = 5;

@@ -23,6 +23,12 @@ struct hg_budget_config {
   int64_t hard_limit; // tokens
 };
 
+// Key files of an endpoint that is open to the network, absolute paths; both NULL: none.
+struct hg_curve_config {
+  char *secret_key_file;
+  char *allowed_keys_file;
+};
+
 struct hg_llm_config {
   char *base_url;         // NULL: not set in the file
   char *api_key_env;      // NULL: not set
@@ -63,6 +69,13 @@ struct hg_config {
 
   char **event_binds; // endpoints, ipc paths made absolute
   size_t event_bind_count;
+  struct hg_curve_config event_curve;
+  uint32_t max_subscribers; // default 64
+
+  char **serve_binds; // of commands, beside the endpoint that is always there
+  size_t serve_bind_count;
+  struct hg_curve_config serve_curve;
+  uint32_t max_clients; // default 256
 
   struct hg_llm_config llm;
   char *warnings; // "" or lines for a person: top-level names one slip away from ours

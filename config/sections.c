@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const section_names[] = {"tokenBudget", "ledger", "scheduler", "eventBus", "llm"};
+static const char *const section_names[] = {"tokenBudget", "ledger", "scheduler", "eventBus", "serve", "llm"};
 #define SECTIONS (sizeof section_names / sizeof section_names[0])
 #define COMMITTED_RESTORE_PERCENT 80 // lower than the throttle, or each grant would flap it
 
@@ -94,9 +94,20 @@ static void read_scheduler(struct hg_object *object, struct hg_config *config) {
 }
 
 static void read_event_bus(struct hg_object *object, struct hg_config *config) {
-  hg_read_binds(object, config);
+  hg_read_curve(object, config, &config->event_curve);
+  const struct hg_binds binds = hg_read_binds(object, config, config->event_curve.secret_key_file != NULL);
+  config->event_binds = binds.endpoints;
+  config->event_bind_count = binds.count;
+  hg_read_u32(object, "maxSubscribers", 1, HG_CONNECTIONS_MAX, "connections", &config->max_subscribers);
   hg_object_unsupported(object, "replay", "leave it out");
-  hg_object_unsupported(object, "curve", "leave it out, and bind to loopback or ipc only");
+}
+
+static void read_serve(struct hg_object *object, struct hg_config *config) {
+  hg_read_curve(object, config, &config->serve_curve);
+  const struct hg_binds binds = hg_read_binds(object, config, config->serve_curve.secret_key_file != NULL);
+  config->serve_binds = binds.endpoints;
+  config->serve_bind_count = binds.count;
+  hg_read_u32(object, "maxClients", 1, HG_CONNECTIONS_MAX, "connections", &config->max_clients);
 }
 
 static bool is_section(const char *name) {
@@ -111,7 +122,8 @@ static void warn_of_slips(struct hg_config_reader *reader, json_t *root) {
   json_t *value = NULL;
   json_object_foreach(root, name, value) {
     const struct hg_path path = {.key = name};
-    const char *nearest = is_section(name) ? NULL : hg_suggest(name, section_names, SECTIONS);
+    const bool own = is_section(name) || strcmp(name, "server") == 0; // many a program has a section of that name
+    const char *nearest = own ? NULL : hg_suggest(name, section_names, SECTIONS);
     if (nearest) hg_reader_warn(reader, &path, "is left alone as another program's: did you mean \"%s\"?", nearest);
   }
 }
@@ -122,7 +134,7 @@ static void read_llm(struct hg_object *object, struct hg_config *config) {
 
 void hg_read_sections(struct hg_config_reader *reader, json_t *root, struct hg_config *config) {
   static void (*const readers[SECTIONS])(struct hg_object *, struct hg_config *) = {
-      read_token_budget, read_ledger, read_scheduler, read_event_bus, read_llm};
+      read_token_budget, read_ledger, read_scheduler, read_event_bus, read_serve, read_llm};
   const struct hg_path limit = {.parent = &(struct hg_path){.key = "tokenBudget"}, .key = "hardLimitTokens"};
   struct hg_object object;
   hg_object_open(&object, reader, root, NULL); // refuses a list

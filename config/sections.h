@@ -9,7 +9,7 @@
 #define HG_CONFIG_BYTES_MAX (4 * 1024 * 1024) // a configuration file; 10,000 budgets take about 2 MiB at most
 #define HG_LEDGER_PATH_MAX 504                // bytes; SQLite opens no longer path
 #define HG_IPC_PATH_MAX 107                   // bytes of a socket's path that the kernel takes
-#define HG_BINDS_MAX 16                       // endpoints of eventBus.bind
+#define HG_BINDS_MAX 16                       // endpoints of eventBus.bind, and of serve.bind
 #define HG_HEADERS_MAX 32                     // llm.headers
 
 // Every section of the root object. Top-level names of others are left alone.
@@ -18,8 +18,14 @@ void hg_read_sections(struct hg_config_reader *reader, json_t *root, struct hg_c
 void hg_read_budgets(struct hg_object *token_budget, int64_t hard_limit, struct hg_config *config);
 // hardLimitTokens, which has no default. 0: refused, the error is set.
 int64_t hg_read_hard_limit(struct hg_object *object);
-// eventBus.bind
-void hg_read_binds(struct hg_object *event_bus, struct hg_config *config);
+// `bind` of a section. `has_curve`: the section has keys, and may be open to the network.
+struct hg_binds {
+  char **endpoints;
+  size_t count;
+};
+struct hg_binds hg_read_binds(struct hg_object *section, const struct hg_config *config, bool has_curve);
+// `curve` of a section.
+void hg_read_curve(struct hg_object *section, const struct hg_config *config, struct hg_curve_config *out);
 // llm
 void hg_read_llm(struct hg_object *llm, struct hg_llm_config *config);
 

@@ -128,7 +128,7 @@ hg_err hg_journal_init(struct hg_ledger *ledger, hg_error *why) {
   for (unsigned i = 0; err == HG_OK && i < HG_EVENT_KINDS; i++) {
     struct hg_ledger_kind *kind = &ledger->kinds[i];
     const struct hg_kind_info *info = hg_kind_info(HG_EVENT_FIRST + i);
-    if (!info || info->kind == HG_HEARTBEAT) continue;
+    if (!info || HG_IS_NEVER_A_ROW(info->kind)) continue;
     kind->info = info;
     kind->used_delta = offset_of(info, "used_delta");
     kind->reserved_delta = offset_of(info, "reserved_delta");

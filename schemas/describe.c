@@ -84,11 +84,11 @@ static void put_required(FILE *to, const char *indent, const char *first, const 
   fputs("]\n", to);
 }
 
-// seq and prev: a heartbeat has no row of the journal, a store that is down is first told of without one.
+// seq and prev: some events have no row of the journal, a store that is down is first told of without one.
 static void put_row(FILE *to, const char *indent, enum hg_kind kind, const struct hg_field *field, const char *least) {
   char schema[64] = "\"type\": \"null\"";
   const char *type = kind == HG_STORE_DEGRADED ? "[\"integer\", \"null\"]" : "\"integer\"";
-  if (kind != HG_HEARTBEAT) snprintf(schema, sizeof schema, "\"type\": %s, \"minimum\": %s", type, least);
+  if (!HG_IS_NEVER_A_ROW(kind)) snprintf(schema, sizeof schema, "\"type\": %s, \"minimum\": %s", type, least);
   put_property(to, indent, field->outside_name, schema, field->doc);
   fputs(",\n", to);
 }

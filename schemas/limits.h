@@ -37,7 +37,16 @@
 #define HG_REPLAY_ROWS 1024  // that one portion of a replay looks at
 #define HG_REPLAY_EVENTS 256 // that it tells at most
 #define HG_LINK_HWM (HG_CLIENT_WINDOW + 1024) // high-water mark of links whose sender keeps a window
-#define HG_EVENTS_HWM 100000                  // events that wait for one slow subscriber before it loses some
+#define HG_EVENTS_HWM 100000 // events that wait for one slow subscriber in the process before it loses some
+
+// Connections from outside.
+#define HG_CONNECTIONS_MAX 4096        // that eventBus.maxSubscribers and serve.maxClients can allow
+#define HG_SUBSCRIBERS_DEFAULT 64      // eventBus.maxSubscribers
+#define HG_OUTSIDE_CLIENTS_DEFAULT 256 // serve.maxClients
+#define HG_SUBSCRIBER_HWM 32768        // events that wait for one slow subscriber outside before it loses some
+#define HG_SUBSCRIBER_TOPICS_MAX 256   // subscriptions of one connection that no other has
+#define HG_TOPIC_MAX 64                // bytes of one; longer than any topic
+#define HG_SUBSCRIPTION_FRAME_MAX 1024 // bytes of what a subscriber sends, its handshake included
 
 // Ids, unique over the ledger's life: the opening in the upper bits, a count in these. Clients in the process count from
 // 1, the gateway for outsiders from the middle.

@@ -4,6 +4,7 @@
 //     record TOKENS [TASK]      correct TOKENS      concurrency N      acquire TOKENS [TASK] [BUDGET]
 //     start TOKENS [TASK] [BUDGET] (an acquire that is not waited for)      next (its outcome)
 //     settle PERMIT TOKENS      release PERMIT      burst COUNT (so many records of a token, pipelined)
+//     counter NAME
 #include "headgate.h"
 
 #include <inttypes.h>
@@ -78,7 +79,18 @@ static void settle(hg_client *client, char **words) {
   say(hg_settle(client, (hg_permit){strtoull(words[1], NULL, 16)}, &used, WAIT_MS));
 }
 
-static void carry_out(hg_client *client, char **words) {
+static void say_counter(hg_runtime *runtime, const char *name) {
+  hg_counter counter = HG_COUNTER_INIT;
+  hg_err err;
+  for (unsigned i = 0; (err = hg_read_counter(runtime, i, &counter, WAIT_MS)) == HG_OK; i++) {
+    if (strcmp(counter.name, name) != 0) continue;
+    printf("%" PRIu64 "\n", counter.value);
+    return;
+  }
+  say(err);
+}
+
+static void carry_out(hg_runtime *runtime, hg_client *client, char **words) {
   const char *command = words[0];
   if (strcmp(command, "record") == 0) record(client, words);
   else if (strcmp(command, "burst") == 0) burst(client, strtoul(words[1], NULL, 10));
@@ -92,6 +104,7 @@ static void carry_out(hg_client *client, char **words) {
     say(hg_correct(client, NULL, strtoll(words[1], NULL, 10), "a test", WAIT_MS));
   else if (strcmp(command, "concurrency") == 0)
     say(hg_set_max_concurrency(client, (unsigned)strtoul(words[1], NULL, 10), WAIT_MS));
+  else if (strcmp(command, "counter") == 0) say_counter(runtime, words[1]);
   else puts("unknown command");
 }
 
@@ -110,7 +123,7 @@ int main(int argc, char **argv) {
     char *word = strtok_r(line, " \n", &rest);
     for (int i = 0; word && i < WORDS_MAX; i++, word = strtok_r(NULL, " \n", &rest))
       words[i] = word;
-    carry_out(client, words);
+    carry_out(runtime, client, words);
   }
   hg_client_destroy(&client);
   const hg_err closed = hg_close(&runtime, 0);

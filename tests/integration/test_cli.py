@@ -26,9 +26,9 @@ def test_init_writes_a_configuration_that_is_accepted():
         assert "devs.config.json" in told and "hardLimitTokens" in told
         config = pathlib.Path(folder, "devs.config.json")
         written = json.loads(config.read_text())
-        equal(set(written), {"_comment", "tokenBudget", "ledger", "scheduler", "eventBus", "llm"})
+        equal(set(written), {"_comment", "tokenBudget", "ledger", "scheduler", "eventBus", "serve", "llm"})
         explained = " ".join(written["_comment"])
-        for section in ("tokenBudget", "ledger", "scheduler", "eventBus", "llm"):
+        for section in ("tokenBudget", "ledger", "scheduler", "eventBus", "serve", "llm"):
             for field in written[section]:
                 assert field in explained, f"{section}.{field} is not explained"
         _, err = headgate("status", cwd=folder, code=1)

@@ -51,7 +51,7 @@ def test_the_schema_of_events_refuses():
             assert not put("payload", key, [1]), (name, key)
         assert put("", "more", 1) and put("payload", "more", 1), name
         assert not put("", "v", 2) and not put("", "type", "NO_SUCH"), name
-        equal(put("", "seq", None), name in ("HEARTBEAT", "STORE_DEGRADED"), name)
+        equal(put("", "seq", None), name in ("HEARTBEAT", "STORE_DEGRADED", "SUBSCRIBER_DROPPED"), name)
     settled = events["TOKENS_SETTLED"]
     for key, value, valid in (("used", 2**53 - 1, True), ("used", 2**53, False), ("used", -1, False),
                               ("usedDelta", -5, True), ("usedDelta", 2**63, False), ("inputTokens", None, True),

@@ -23,6 +23,7 @@ TEST(config, defaults) {
   CHECK_EQ(c->max_concurrency, 4);
   CHECK_EQ(c->throttled_concurrency, 1);
   CHECK_EQ(c->event_bind_count, 0);
+  CHECK(c->max_subscribers == 64 && c->serve_bind_count == 0 && c->max_clients == 256);
   CHECK(c->llm.base_url == NULL && c->llm.api_key_env == NULL);
   CHECK_STR(c->llm.auth, "auto");
   CHECK_STR(c->llm.output_cap_field, "auto");
@@ -48,7 +49,9 @@ TEST(config, every_field) {
       " \"scheduler\": {\"maxConcurrency\": 65536, \"throttledConcurrency\": 65536},"
       " \"eventBus\": {\"bind\": [\"ipc://run/events.ipc\", \"ipc:///run/e.ipc\", \"tcp://127.9.9.9:1\", "
       "\"tcp://[::1]:65535\","
-      " \"tcp://localhost:5556\"]},"
+      " \"tcp://localhost:5556\"], \"maxSubscribers\": 7},"
+      " \"serve\": {\"bind\": [\"tcp://*:5557\", \"tcp://[::]:1\", \"ipc://run/c.ipc\"], \"maxClients\": 4096,"
+      " \"curve\": {\"serverSecretKeyFile\": \"keys/server\", \"allowedClientKeys\": \"/etc/clients\"}},"
       " \"llm\": {\"baseUrl\": \"http://127.0.0.1:8000/v1\", \"apiKeyEnv\": \"MY_KEY\", \"auth\": \"x-api-key\","
       " \"headers\": {\"X-Team\": \"a b\", \"OpenAI-Beta\": \"v2\"}, \"outputCapField\": \"max_completion_tokens\","
       " \"unbounded\": \"allow\", \"maxTokensPerMedia\": 1500, \"timeoutSeconds\": 86400, \"maxAttempts\": 100,"
@@ -68,6 +71,13 @@ TEST(config, every_field) {
   CHECK_EQ(c->event_bind_count, 5);
   for (size_t i = 0; i < 5; i++)
     CHECK_STR(c->event_binds[i], binds[i]);
+  CHECK(c->max_subscribers == 7 && c->max_clients == 4096 && !c->event_curve.secret_key_file);
+  CHECK_EQ(c->serve_bind_count, 3);
+  CHECK_STR(c->serve_binds[0], "tcp://*:5557");
+  CHECK_STR(c->serve_binds[1], "tcp://[::]:1");
+  CHECK_STR(c->serve_binds[2], "ipc:///srv/app/run/c.ipc");
+  CHECK_STR(c->serve_curve.secret_key_file, "/srv/app/keys/server");
+  CHECK_STR(c->serve_curve.allowed_keys_file, "/etc/clients");
   CHECK_STR(c->llm.base_url, "http://127.0.0.1:8000/v1");
   CHECK_STR(c->llm.api_key_env, "MY_KEY");
   CHECK_STR(c->llm.auth, "x-api-key");

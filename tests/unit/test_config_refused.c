@@ -126,7 +126,16 @@ TEST(config_refused, unknown_keys) {
          "1:86: tokenBudget.budgets.a.parnt ", "did you mean \"parent\"?");
   refuse(WITH("\"eventBus\": {\"replay\": \"ipc://run/replay.ipc\"}"), "1:57: eventBus.replay ",
          "not supported in this version");
-  refuse(WITH("\"eventBus\": {\"curve\": {}}"), "1:57: eventBus.curve ", "not supported in this version");
+  refuse(WITH("\"eventBus\": {\"curve\": {}}"), "1:66: eventBus.curve.serverSecretKeyFile is missing", "keygen");
+  refuse(WITH("\"serve\": {\"curve\": {\"serverSecretKeyFile\": \"k\"}}"),
+         "1:63: serve.curve.allowedClientKeys is missing", "public keys");
+  refuse(WITH("\"serve\": {\"curve\": {\"serverSecretKeyFile\": \"\", \"allowedClientKeys\": \"a\"}}"),
+         "1:87: serve.curve.serverSecretKeyFile ", "1 to 1024 bytes");
+  refuse(WITH("\"serve\": {\"curve\": {\"serverSecretKeyFile\": \"k\", \"allowedClientKeys\": \"a\", \"key\": 1}}"),
+         "1:118: serve.curve.key ", "known here are");
+  refuse(WITH("\"serve\": {\"binds\": []}"), "1:54: serve.binds ", "did you mean \"bind\"?");
+  refuse(WITH("\"eventBus\": {\"maxSubscribers\": 0}"), "1:75: eventBus.maxSubscribers ", "from 1 to 4096 connections");
+  refuse(WITH("\"serve\": {\"maxClients\": 4097}"), "1:68: serve.maxClients ", "from 1 to 4096 connections");
 }
 
 TEST(config_refused, nothing_is_there_twice) {
@@ -137,7 +146,7 @@ TEST(config_refused, nothing_is_there_twice) {
 TEST(config_refused, event_endpoints) {
   static const struct {
     const char *endpoint, *advice;
-  } cases[] = {{"\"tcp://*:5555\"", "needs CURVE, which this version does not have: bind to 127.0.0.1"},
+  } cases[] = {{"\"tcp://*:5555\"", "needs CURVE: make a key with \"headgate keygen FILE\" and set eventBus.curve"},
                {"\"tcp://0.0.0.0:5555\"", "needs CURVE"},
                {"\"tcp://128.0.0.1:5555\"", "needs CURVE"},
                {"\"tcp://192.168.1.5:5555\"", "needs CURVE"},
@@ -163,4 +172,18 @@ TEST(config_refused, event_endpoints) {
   refuse(WITH("\"eventBus\": {\"bind\": \"ipc://a\"}"), "1:65: eventBus.bind must be a list", "found \"ipc://a\"");
   refuse(WITH("\"eventBus\": {\"bind\": [\"ipc://a\", \"ipc:///srv/app/./a\"]}"), "1:77: eventBus.bind[1] ",
          "element 0");
+  refuse(WITH("\"serve\": {\"bind\": [\"tcp://*:5555\"]}"), "1:63: serve.bind[0] ", "set serve.curve");
+  refuse(WITH("\"eventBus\": {\"bind\": [\"ipc://a\"]}, \"serve\": {\"bind\": [\"ipc://a\"]}"), "1:98: serve.bind[0] ",
+         "is the same endpoint as eventBus.bind[0]");
+}
+
+#define KEYS "\"curve\": {\"serverSecretKeyFile\": \"k\", \"allowedClientKeys\": \"a\"}"
+
+TEST(config_refused, endpoints_with_keys) {
+  refuse(WITH("\"eventBus\": {" KEYS ", \"bind\": [\"tcp://eth0:5555\"]}"), "1:131: eventBus.bind[0] ",
+         "must name an address");
+  refuse(WITH("\"serve\": {" KEYS ", \"bind\": [\"tcp://example.org:5555\"]}"), "1:128: serve.bind[0] ",
+         "must name an address");
+  refuse(WITH("\"eventBus\": {" KEYS "}, \"serve\": {\"bind\": [\"tcp://*:1\"]}"), "1:142: serve.bind[0] ",
+         "needs CURVE");
 }

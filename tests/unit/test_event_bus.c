@@ -1,4 +1,5 @@
-// The event bus as a pure core: what it publishes of the store's troubles, and that a loss is seen.
+// The event bus as a pure core: what it publishes of the store's troubles, that a loss is seen, and which subscribers
+// it cuts.
 #include "actors/event_bus.h"
 #include "bus/frames.h"
 #include "support/core_driver.h"
@@ -138,5 +139,115 @@ TEST(event_bus, last_word_comes_behind_the_last_event) {
   CHECK(scene.bus.finished);
   (void)hg_test_expect(&scene.bus, HG_PORT_LIFE, 0, HG_STOPPED);
   expect(&scene, "\"TASK_WAITING\"", "\"seq\":101");
+  end(&scene);
+}
+
+// ------------------------------------------------------------------------------------------------ subscribers outside
+
+// A subscription (1) or the end of one (0) over a connection.
+static void subscribe(struct scene *scene, hg_peer peer, char what, const char *topic) {
+  char frame[256];
+  frame[0] = what;
+  const size_t size = (size_t)snprintf(frame + 1, sizeof frame - 1, "%s", topic) + 1;
+  uint8_t *bytes = malloc(size);
+  CHECK(bytes != NULL);
+  memcpy(bytes, frame, size);
+  hg_test_pass(&scene->bus, HG_PORT_OUTSIDE_EVENTS, (struct hg_test_frame){peer, size, bytes});
+}
+
+static void subscribe_to_many(struct scene *scene, hg_peer peer, char what, unsigned from, unsigned to) {
+  char topic[32];
+  for (unsigned i = from; i < to; i++) {
+    snprintf(topic, sizeof topic, "NO_SUCH_%u", i);
+    subscribe(scene, peer, what, topic);
+  }
+}
+
+// Whom it cuts next: a frame to one peer. 0: nobody.
+static hg_peer next_cut(struct scene *scene) {
+  hg_test_flush(&scene->bus);
+  struct hg_test_pipe *pipe = &scene->bus.sent[HG_PORT_OUTSIDE_EVENTS];
+  while (pipe->count) {
+    const struct hg_test_frame frame = hg_test_pipe_pop(pipe);
+    free(frame.bytes);
+    if (frame.peer) return frame.peer;
+  }
+  return 0;
+}
+
+static void expect_notice(struct scene *scene, const char *reason) {
+  const char *json = next(scene);
+  while (*json && strstr(json, "\"HEARTBEAT\""))
+    json = next(scene);
+  CHECK(strstr(json, "\"SUBSCRIBER_DROPPED\"") && strstr(json, "\"seq\":null,\"prev\":null") && strstr(json, reason));
+}
+
+TEST(event_bus, who_subscribes_to_too_many_topics_is_cut) {
+  struct scene scene;
+  begin(&scene);
+  subscribe_to_many(&scene, 7, 1, 0, HG_SUBSCRIBER_TOPICS_MAX);
+  subscribe_to_many(&scene, 8, 1, 1000, 1000 + HG_SUBSCRIBER_TOPICS_MAX);
+  subscribe(&scene, 7, 1, "NO_SUCH_0"); // it has that one
+  CHECK_EQ(next_cut(&scene), 0);
+  subscribe(&scene, 7, 1, "");
+  CHECK_EQ(next_cut(&scene), 7);
+  expect_notice(&scene, "too_many_topics");
+  subscribe_to_many(&scene, 7, 1, 5000, 5010); // was on its way
+  CHECK_EQ(next_cut(&scene), 0);
+  scene.bus.now.monotonic_us += 10000;
+  subscribe_to_many(&scene, 7, 1, 5010, 5011); // and comes still
+  CHECK_EQ(next_cut(&scene), 7);
+  hg_test_flush(&scene.bus);
+  for (const char *json = next(&scene); *json; json = next(&scene))
+    CHECK(!strstr(json, "DROPPED")); // told once a second
+  scene.bus.now.monotonic_us += 1000000;
+  hg_test_flush(&scene.bus);
+  expect_notice(&scene, "too_many_topics");
+  end(&scene);
+}
+
+TEST(event_bus, topics_that_ended_are_not_counted) {
+  struct scene scene;
+  begin(&scene);
+  for (unsigned round = 0; round < 4; round++) {
+    subscribe_to_many(&scene, 7, 1, 0, HG_SUBSCRIBER_TOPICS_MAX);
+    subscribe_to_many(&scene, round % 2 ? 0 : 7, 0, 0,
+                      HG_SUBSCRIBER_TOPICS_MAX); // one by one, or as the connection ends
+  }
+  CHECK_EQ(next_cut(&scene), 0);
+  end(&scene);
+}
+
+TEST(event_bus, who_sends_something_else_is_cut) {
+  static const char long_topic[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+  struct scene scene;
+  struct hg_counters counters = {0};
+  begin(&scene);
+  scene.bus.out.counters = &counters;
+  subscribe(&scene, 7, 2, "x");
+  CHECK_EQ(next_cut(&scene), 7);
+  expect_notice(&scene, "no_subscription");
+  hg_test_pass(&scene.bus, HG_PORT_OUTSIDE_EVENTS, (struct hg_test_frame){8, 0, NULL});
+  CHECK_EQ(next_cut(&scene), 8);
+  subscribe(&scene, 9, 1, long_topic + 1);
+  CHECK_EQ(next_cut(&scene), 0);
+  subscribe(&scene, 9, 1, long_topic);
+  CHECK_EQ(next_cut(&scene), 9);
+  CHECK(counters.frames_refused == 2 && counters.subscribers_dropped == 3);
+  end(&scene);
+}
+
+TEST(event_bus, what_nobody_outside_wants_stays_inside) {
+  struct scene scene;
+  begin(&scene);
+  send_facts(&scene, 101, 101);
+  CHECK_EQ(scene.bus.sent[HG_PORT_OUTSIDE_EVENTS].count, 0);
+  subscribe(&scene, 7, 1, "TASK_WA");
+  send_facts(&scene, 102, 102);
+  subscribe(&scene, 0, 0, "TASK_WA"); // its connection ended
+  send_facts(&scene, 103, 103);
+  CHECK_EQ(scene.bus.sent[HG_PORT_OUTSIDE_EVENTS].count, 1);
+  for (int i = 101; i <= 103; i++)
+    expect(&scene, "\"TASK_WAITING\"", i == 101 ? "\"seq\":101" : i == 102 ? "\"seq\":102" : "\"seq\":103");
   end(&scene);
 }

@@ -4,6 +4,7 @@
 #include "support/test.h"
 
 #include <signal.h>
+#include <zmq.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -51,6 +52,23 @@ static uint32_t wait_for(struct ends *ends, int64_t timeout_us) {
     CHECK_EQ(hg_links_wait(ends->links, 2, UINT32_MAX, timeout_us, &readable), HG_OK);
   while (readable == 0 && timeout_us == PATIENCE_US && ++early < 10);
   return readable;
+}
+
+// They would abort the process (bus/links.c).
+TEST(links, nobody_outside_gets_heartbeats) {
+  static const enum hg_link_type types[] = {HG_ROUTER, HG_XPUB, HG_SUB, HG_DEALER};
+  struct hg_link link;
+  void *context;
+  CHECK_EQ(hg_context_new(&context), HG_OK);
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    int every_ms = -1;
+    size_t size = sizeof every_ms;
+    CHECK_EQ(hg_link_open(context, types[i], (struct hg_link_limits){10, 10, 1000}, &link), HG_OK);
+    CHECK_EQ(zmq_getsockopt(link.socket, ZMQ_HEARTBEAT_IVL, &every_ms, &size), 0);
+    CHECK_EQ(every_ms, 0);
+    hg_link_close(&link);
+  }
+  hg_context_destroy(context);
 }
 
 TEST(links, nothing_is_readable_when_nothing_was_sent) {

@@ -1,0 +1,213 @@
+// The door over ZeroMQ: socket monitors say who came and went, ZAP asks whose key it is.
+#include "bus/door.h"
+
+#include "actors/shell.h"
+#include "schemas/fail.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#define ZAP_ENDPOINT "inproc://zeromq.zap.01"
+#define ZAP_FRAMES 7
+#define ZAP_FRAME_MAX 256
+#define NEWS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
+
+struct gate {
+  struct hg_gate is;
+  void *monitor;  // PAIR; NULL: nothing is watched
+  int *admitted;  // descriptors of the connections that are open
+  uint32_t count; // of them
+};
+
+struct hg_door {
+  void *context, *zap;
+  struct gate gates[HG_GATE_COUNT];
+  _Atomic uint64_t turned_away, keys_refused;
+  pthread_t thread;
+  bool started;
+};
+
+// The ZAP domain of a gate, which its socket names to ZeroMQ.
+static const char *domain_of(enum hg_gate_id id) {
+  return id == HG_GATE_EVENTS ? "headgate-events" : "headgate-control";
+}
+
+// ------------------------------------------------------------------------------------------------ connections
+
+static void came(struct hg_door *door, struct gate *gate, int fd) {
+  if (gate->count < gate->is.connections_max) {
+    gate->admitted[gate->count++] = fd;
+    return;
+  }
+  atomic_fetch_add(&door->turned_away, 1);
+  (void)hg_outward_cut(fd, &gate->is.endpoints, HG_CUT_AT_ONCE);
+}
+
+static void went(struct gate *gate, int fd) {
+  for (uint32_t i = 0; i < gate->count; i++) {
+    if (gate->admitted[i] != fd) continue;
+    gate->admitted[i] = gate->admitted[--gate->count];
+    return;
+  }
+}
+
+// False: the context ends, or there is nothing more.
+static bool hear_news(struct hg_door *door, struct gate *gate) {
+  uint8_t news[6]; // a uint16 and an int32, as the machine has them
+  char endpoint[8];
+  uint16_t event;
+  int32_t fd;
+  const int size = zmq_recv(gate->monitor, news, sizeof news, ZMQ_DONTWAIT);
+  if (size < 0) return errno == EINTR;
+  if (zmq_recv(gate->monitor, endpoint, sizeof endpoint, 0) < 0 || size != sizeof news) return false;
+  memcpy(&event, news, sizeof event);
+  memcpy(&fd, news + sizeof event, sizeof fd);
+  if (event == ZMQ_EVENT_ACCEPTED) came(door, gate, fd);
+  else if (event == ZMQ_EVENT_DISCONNECTED) went(gate, fd);
+  return true;
+}
+
+// ------------------------------------------------------------------------------------------------ keys
+
+struct zap_request {
+  uint8_t frames[ZAP_FRAMES][ZAP_FRAME_MAX];
+  size_t sizes[ZAP_FRAMES];
+  size_t count;
+};
+enum zap_part { ZAP_VERSION, ZAP_REQUEST, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_CREDENTIALS };
+
+static bool receive_request(void *zap, struct zap_request *request) {
+  int more = 1;
+  request->count = 0;
+  while (more) {
+    const size_t at = request->count < ZAP_FRAMES ? request->count : ZAP_FRAMES - 1;
+    size_t room = sizeof more;
+    const int size = zmq_recv(zap, request->frames[at], ZAP_FRAME_MAX, request->count ? 0 : ZMQ_DONTWAIT);
+    if (size < 0 || zmq_getsockopt(zap, ZMQ_RCVMORE, &more, &room) != 0) return false;
+    request->sizes[at] = (size_t)size < ZAP_FRAME_MAX ? (size_t)size : ZAP_FRAME_MAX;
+    request->count++;
+  }
+  return true;
+}
+
+static bool part_is(const struct zap_request *request, enum zap_part part, const char *text) {
+  return request->sizes[part] == strlen(text) && memcmp(request->frames[part], text, strlen(text)) == 0;
+}
+
+// What is bound without keys lets everybody in, as far as there is room.
+static bool may_enter(const struct hg_door *door, const struct zap_request *request) {
+  if (request->count > ZAP_MECHANISM && part_is(request, ZAP_MECHANISM, "NULL")) return true;
+  if (request->count != ZAP_FRAMES || !part_is(request, ZAP_MECHANISM, "CURVE")) return false;
+  for (int id = 0; id < HG_GATE_COUNT; id++)
+    if (part_is(request, ZAP_DOMAIN, domain_of((enum hg_gate_id)id)))
+      return hg_keys_allow(&door->gates[id].is.allowed, request->frames[ZAP_CREDENTIALS],
+                           request->sizes[ZAP_CREDENTIALS]);
+  return false;
+}
+
+static void hear_all_news(struct hg_door *door) {
+  for (int id = 0; id < HG_GATE_COUNT; id++)
+    while (door->gates[id].monitor && hear_news(door, &door->gates[id])) {}
+}
+
+// Nobody gets through the handshake without an answer. That a connection came is said before it asks: one too many has
+// been cut when it would be answered.
+static bool answer_request(struct hg_door *door) {
+  struct zap_request request;
+  if (!receive_request(door->zap, &request)) return errno == EINTR;
+  hear_all_news(door);
+  const bool allowed = may_enter(door, &request);
+  if (!allowed) atomic_fetch_add(&door->keys_refused, 1);
+  const char *parts[] = {"1.0", NULL, allowed ? "200" : "400", allowed ? "OK" : "this key may not", "", ""};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    const void *part = parts[i] ? (const void *)parts[i] : request.frames[ZAP_REQUEST];
+    const size_t size = parts[i] ? strlen(parts[i]) : request.count > ZAP_REQUEST ? request.sizes[ZAP_REQUEST] : 0;
+    if (zmq_send(door->zap, part, size, i + 1 < sizeof parts / sizeof *parts ? ZMQ_SNDMORE : 0) < 0) return false;
+  }
+  return true;
+}
+
+// ------------------------------------------------------------------------------------------------ the thread
+
+static void *run(void *argument) {
+  struct hg_door *door = argument;
+  zmq_pollitem_t items[1 + HG_GATE_COUNT] = {{door->zap, 0, ZMQ_POLLIN, 0}};
+  int count = 0;
+  for (int id = 0; id < HG_GATE_COUNT; id++) {
+    if (!door->gates[id].monitor) continue;
+    items[++count] = (zmq_pollitem_t){door->gates[id].monitor, 0, ZMQ_POLLIN, 0};
+  }
+  for (;;) {
+    if (zmq_poll(items, 1 + count, -1) < 0) {
+      if (errno == EINTR) continue;
+      break;
+    }
+    hear_all_news(door);
+    while (items[0].revents && answer_request(door)) {}
+  }
+  return NULL;
+}
+
+static void *open_socket(void *context, int type) {
+  const int linger = 0;
+  void *socket = zmq_socket(context, type);
+  if (socket) zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
+  return socket;
+}
+
+hg_err hg_door_new(void *context, struct hg_door **out, hg_error *why) {
+  struct hg_door *door = calloc(1, sizeof *door);
+  if (!door) return hg_fail(why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
+  *out = door;
+  door->context = context;
+  door->zap = open_socket(context, ZMQ_REP);
+  if (door->zap && zmq_bind(door->zap, ZAP_ENDPOINT) == 0) return HG_OK;
+  return hg_fail(why, HG_ERR_SYSTEM, "cannot open the door: %s", zmq_strerror(errno));
+}
+
+hg_err hg_door_watch(struct hg_door *door, enum hg_gate_id id, struct hg_link *link, const struct hg_gate *gate) {
+  struct gate *watched = &door->gates[id];
+  char endpoint[64];
+  watched->is = *gate;
+  watched->admitted = calloc(gate->connections_max, sizeof *watched->admitted);
+  watched->monitor = open_socket(door->context, ZMQ_PAIR);
+  if (!watched->admitted || !watched->monitor) return HG_ERR_NO_MEMORY;
+  snprintf(endpoint, sizeof endpoint, "inproc://door/%s", domain_of(id));
+  if (zmq_socket_monitor(link->socket, endpoint, NEWS) != 0) return HG_ERR_SYSTEM;
+  if (hg_link_ask_door(link, domain_of(id)) != HG_OK) return HG_ERR_SYSTEM;
+  return zmq_connect(watched->monitor, endpoint) == 0 ? HG_OK : HG_ERR_SYSTEM;
+}
+
+hg_err hg_door_start(struct hg_door *door) {
+  const hg_err err = hg_shell_thread(&door->thread, run, door);
+  if (err != HG_OK) return err;
+  (void)pthread_setname_np(door->thread, "hg-door");
+  door->started = true;
+  return HG_OK;
+}
+
+void hg_door_destroy(struct hg_door **door_p) {
+  struct hg_door *door = *door_p;
+  if (!door) return;
+  *door_p = NULL;
+  if (door->started) pthread_join(door->thread, NULL);
+  if (door->zap) zmq_close(door->zap);
+  for (int id = 0; id < HG_GATE_COUNT; id++) {
+    if (door->gates[id].monitor) zmq_close(door->gates[id].monitor);
+    hg_keys_clear(&door->gates[id].is.allowed);
+    free(door->gates[id].admitted);
+  }
+  free(door);
+}
+
+uint64_t hg_door_turned_away(const struct hg_door *door) {
+  return door ? atomic_load(&door->turned_away) : 0;
+}
+
+uint64_t hg_door_keys_refused(const struct hg_door *door) {
+  return door ? atomic_load(&door->keys_refused) : 0;
+}

@@ -1,0 +1,33 @@
+// The door: lets connections from outside in, or not. A thread of its own, because what it hears of must never wait for
+// an actor: ZeroMQ's I/O thread waits while nobody takes its news.
+//
+// A gate is one outward socket. No more connections than its bound stay open: what comes above it is turned away at
+// once, whether it speaks ZMTP or not. Each asks at the door in its handshake (ZAP), so that none of these hears
+// anything. Where a gate has keys, only a client with a key of its list gets through.
+#ifndef HG_DOOR_H
+#define HG_DOOR_H
+
+#include "bus/keys.h"
+#include "bus/outward.h"
+
+enum hg_gate_id { HG_GATE_EVENTS, HG_GATE_CONTROL, HG_GATE_COUNT };
+
+struct hg_gate {
+  struct hg_outward_endpoints endpoints; // borrowed
+  uint32_t connections_max;
+  struct hg_allowed_keys allowed; // taken over
+};
+
+struct hg_door;
+hg_err hg_door_new(void *context, struct hg_door **out, hg_error *why);
+// Before the socket is bound for the first time, and before the start.
+hg_err hg_door_watch(struct hg_door *door, enum hg_gate_id id, struct hg_link *link, const struct hg_gate *gate);
+hg_err hg_door_start(struct hg_door *door);
+// After the context was shut down, and before the sockets that are watched are closed.
+void hg_door_destroy(struct hg_door **door);
+
+// Since the start, from any thread: connections above the bound, and clients without a key of the list. NULL: no door.
+uint64_t hg_door_turned_away(const struct hg_door *door);
+uint64_t hg_door_keys_refused(const struct hg_door *door);
+
+#endif

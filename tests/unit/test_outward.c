@@ -1,0 +1,120 @@
+// Cutting a connection by a number that ZeroMQ named: what has that number now is cut only if it came in at one of our
+// endpoints. labels: bus
+#include "bus/outward.h"
+#include "support/test.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+// The accepted side of a connection to a listener of ours; the other side in `peer`.
+static int connect_local(const char *path, int *peer) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  CHECK(bind(listener, (const struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 1) == 0);
+  *peer = socket(AF_UNIX, SOCK_STREAM, 0);
+  CHECK(connect(*peer, (const struct sockaddr *)&address, sizeof address) == 0);
+  const int accepted = accept(listener, NULL, NULL);
+  close(listener);
+  unlink(path);
+  return accepted;
+}
+
+static int connect_tcp(int family, unsigned *port, int *peer) {
+  union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+  } address = {{0}};
+  socklen_t size = family == AF_INET ? sizeof address.v4 : sizeof address.v6;
+  address.any.sa_family = (sa_family_t)family;
+  if (family == AF_INET) address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  else address.v6.sin6_addr = in6addr_loopback;
+  const int listener = socket(family, SOCK_STREAM, 0);
+  CHECK(bind(listener, &address.any, size) == 0 && listen(listener, 1) == 0);
+  CHECK(getsockname(listener, &address.any, &size) == 0);
+  *port = ntohs(family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
+  *peer = socket(family, SOCK_STREAM, 0);
+  CHECK(connect(*peer, &address.any, size) == 0);
+  const int accepted = accept(listener, NULL, NULL);
+  close(listener);
+  return accepted;
+}
+
+static bool is_open(int fd) {
+  char byte;
+  return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+TEST(outward, only_what_came_in_at_our_endpoints_is_cut) {
+  char folder[] = "/tmp/hg-outward-XXXXXX", ours[64], another[64], endpoint[80], tcp[64];
+  CHECK(mkdtemp(folder) != NULL);
+  snprintf(ours, sizeof ours, "%s/a.ipc", folder);
+  snprintf(another, sizeof another, "%s/b.ipc", folder);
+  snprintf(endpoint, sizeof endpoint, "ipc://%s", ours);
+  int peers[4], pair[2];
+  unsigned port, other_port;
+  const int local = connect_local(ours, &peers[0]), foreign = connect_local(another, &peers[1]);
+  const int v4 = connect_tcp(AF_INET, &port, &peers[2]), other = connect_tcp(AF_INET, &other_port, &peers[3]);
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+  snprintf(tcp, sizeof tcp, "tcp://0.0.0.0:%u", port);
+  char *more[] = {tcp};
+  const struct hg_outward_endpoints endpoints = {endpoint, more, 1};
+
+  const int file = open("/dev/null", O_RDONLY);
+  for (int i = 0; i < 2; i++)
+    CHECK(!hg_outward_cut(pair[i], &endpoints, HG_CUT_AT_ONCE) &&
+          !hg_outward_cut(peers[i], &endpoints, HG_CUT_AT_ONCE));
+  CHECK(!hg_outward_cut(foreign, &endpoints, HG_CUT_AT_ONCE) && !hg_outward_cut(other, &endpoints, HG_CUT_AT_ONCE));
+  CHECK(!hg_outward_cut(file, &endpoints, HG_CUT_AT_ONCE) && !hg_outward_cut(-1, &endpoints, HG_CUT_AT_ONCE) &&
+        !hg_outward_cut(1 << 20, &endpoints, HG_CUT_AT_ONCE));
+  CHECK(is_open(pair[0]) && is_open(pair[1]));
+  for (int i = 0; i < 4; i++)
+    CHECK(is_open(peers[i]));
+
+  CHECK(hg_outward_cut(local, &endpoints, HG_CUT_AT_ONCE) && hg_outward_cut(v4, &endpoints, HG_CUT_AT_ONCE));
+  CHECK(!is_open(peers[0]) && is_open(peers[1]) && !is_open(peers[2]) && is_open(peers[3]));
+  const int all[] = {local, foreign, v4, other, file, pair[0], pair[1], peers[0], peers[1], peers[2], peers[3]};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    CHECK_EQ(close(all[i]), 0); // the numbers themselves are still theirs
+  CHECK_EQ(rmdir(folder), 0);
+}
+
+// Whoever sends hears that nobody listens; what they are sent still arrives.
+TEST(outward, input_alone_can_be_cut) {
+  char folder[] = "/tmp/hg-outward-XXXXXX", path[64], endpoint[80], byte;
+  CHECK(mkdtemp(folder) != NULL);
+  snprintf(path, sizeof path, "%s/a.ipc", folder);
+  snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
+  const struct hg_outward_endpoints endpoints = {endpoint, NULL, 0};
+  int peer;
+  const int accepted = connect_local(path, &peer);
+  CHECK_EQ(send(peer, "abc", 3, MSG_NOSIGNAL), 3);
+  CHECK(hg_outward_cut(accepted, &endpoints, HG_CUT_INPUT));
+  CHECK_EQ(recv(accepted, &byte, 1, MSG_DONTWAIT), 0); // the end, and nothing of what came before
+  CHECK(send(peer, "d", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+  CHECK(is_open(peer));
+  CHECK(send(accepted, "e", 1, MSG_NOSIGNAL) == 1 && recv(peer, &byte, 1, 0) == 1 && byte == 'e');
+  close(accepted);
+  close(peer);
+  CHECK_EQ(rmdir(folder), 0);
+}
+
+TEST(outward, ipv6_connections_are_known_by_their_port) {
+  unsigned port;
+  int peer;
+  const int accepted = connect_tcp(AF_INET6, &port, &peer);
+  char endpoint[64];
+  snprintf(endpoint, sizeof endpoint, "tcp://[::1]:%u", port);
+  const struct hg_outward_endpoints none = {"ipc:///nowhere", NULL, 0}, endpoints = {endpoint, NULL, 0};
+  CHECK(!hg_outward_cut(accepted, &none, HG_CUT_AT_ONCE) && is_open(peer));
+  CHECK(hg_outward_cut(accepted, &endpoints, HG_CUT_AT_ONCE) && !is_open(peer));
+  close(accepted);
+  close(peer);
+}
