@@ -1,0 +1,62 @@
+// The decoder of what comes from outside, under libFuzzer (scripts/fuzz). Whatever the bytes are, it must read none beyond
+// them, say the same each time, and what it takes must come out of the encoder and in again as the same message.
+#include "bus/frames.h"
+#include "schemas/message.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ROOM (4 * HG_COMMAND_FRAME_MAX)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool is_in(const void *at, size_t bytes, const uint8_t *data, size_t size) {
+  const uint8_t *first = at;
+  return bytes == 0 || (first >= data && bytes <= size && first - data <= (ptrdiff_t)(size - bytes));
+}
+
+static void decode(const uint8_t *data, size_t size) {
+  static uint8_t frame[ROOM];
+  const struct hg_names no_names = {"", NULL, 0};
+  struct hg_message message, again;
+  if (hg_outside_decode(data, size, &message) != HG_OK) return;
+  assert(hg_is_control(message.kind));
+  const size_t used = hg_outside_encode(&message, &no_names, frame, sizeof frame);
+  if (used == 0 || used > HG_COMMAND_FRAME_MAX) return; // names and defaults make it longer than it came
+  if (hg_outside_decode(frame, used, &again) != HG_OK || !hg_message_equal(&message, &again)) __builtin_trap();
+}
+
+static void read_envelope(const uint8_t *data, size_t size) {
+  struct hg_event_envelope envelope;
+  if (hg_outside_read_envelope(data, size, &envelope) != HG_OK) return;
+  if (!is_in(envelope.type.data, envelope.type.size, data, size) ||
+      !is_in(envelope.budget.data, envelope.budget.size, data, size))
+    __builtin_trap();
+}
+
+// Into a little room and into enough of it: never more than there is, and JSON as another library reads it.
+static void print(const uint8_t *data, size_t size) {
+  static char text[ROOM];
+  char little[64];
+  const size_t short_one = hg_outside_to_json(data, size, little, 1 + size % sizeof little);
+  const size_t length = hg_outside_to_json(data, size, text, sizeof text);
+  if (short_one && short_one != length) __builtin_trap();
+  if (length == 0) return;
+  if (strlen(text) != length || strchr(text, '\n')) __builtin_trap();
+  json_error_t why;
+  json_t *json = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
+  if (!json && json_error_code(&why) != json_error_numeric_overflow) {
+    fprintf(stderr, "no JSON: %s: %.200s\n", why.text, text);
+    __builtin_trap();
+  }
+  json_decref(json);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  decode(data, size);
+  read_envelope(data, size);
+  print(data, size);
+  return 0;
+}
