@@ -65,6 +65,7 @@ int hg_bench_record_sync(int argc, char **argv);
 int hg_bench_tasks(int argc, char **argv);
 int hg_bench_frames(int argc, char **argv);
 int hg_bench_events(int argc, char **argv);
+int hg_bench_hostile(int argc, char **argv);
 int hg_bench_open(int argc, char **argv);
 int hg_bench_scale(int argc, char **argv);
 int hg_bench_memory(int argc, char **argv);

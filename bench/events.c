@@ -316,7 +316,7 @@ int hg_bench_events(int argc, char **argv) {
   size_t count = sizeof counts / sizeof *counts;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 's') counts[0] = hg_bench_whole("--subscribers", optarg, 1, SUBSCRIBERS_MAX), count = 1;
-    else if (option == 'n') events = hg_bench_whole("--events", optarg, 1, HG_EVENTS_HWM);
+    else if (option == 'n') events = hg_bench_whole("--events", optarg, 1, HG_SUBSCRIBER_HWM);
     else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   hg_bench_open_workplace();

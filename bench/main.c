@@ -16,6 +16,7 @@ static const struct {
     {"tasks", hg_bench_tasks, "acquire and settle, both durable, beside Node"},
     {"frames", hg_bench_frames, "client, tracker and answer with a store that does nothing, beside bare libzmq"},
     {"events", hg_bench_events, "a burst of events at 1, 4 and 16 subscribers, beside bare libzmq"},
+    {"hostile", hg_bench_hostile, "what a stuck and a flooding subscriber cost those who work"},
     {"open", hg_bench_open, "opening and closing a ledger, by the length of its journal"},
     {"scale", hg_bench_scale, "what a task costs, by the number of budgets and of tasks that wait"},
     {"memory", hg_bench_memory, "resident bytes: idle, of a waiting task, of a subscriber"},

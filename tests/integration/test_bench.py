@@ -114,6 +114,13 @@ def test_events():
     assert all(row["limit"] and not row["peer"] for row in found.values()), found
 
 
+def test_hostile():
+    found = rows("hostile", "--records", 5000)
+    equal([(name, row["unit"]) for name, row in found.items()],
+          [("hostile time", "ns/record"), ("hostile rate", "records/s")])
+    assert all(row["limit"] and not row["peer"] for row in found.values()), found
+
+
 def test_scale():
     found = rows("scale", "--budgets", 100, "--waiting", 1000, "--ms", 20)
     equal(list(found), ["scale, 1 budget", "scale, 100 budgets", "scale, 10 waiting", "scale, 1000 waiting"])
@@ -240,11 +247,11 @@ def test_memory_of_a_run_is_bounded():
 
 def test_wrong_flags():
     for flags in (["none"], [], ["run", "--none"], ["record", "--records"], ["record-sync", "--ms"], ["tasks", "--none"],
-                  ["frames", "--records"], ["events", "--events"], ["scale", "--ms"], ["memory", "--tasks"],
+                  ["frames", "--records"], ["events", "--events"], ["hostile", "--records"], ["scale", "--ms"], ["memory", "--tasks"],
                   ["plot", "out.svg"]):
         assert "usage: headgate-bench" in bench(*flags, code=2)[1], flags
     assert "from 1 to" in bench("run", "--rounds", "0", code=1)[1]
-    for name in ("record", "record-sync", "tasks", "frames", "events", "open", "scale", "memory", "run", "bare-loop",
+    for name in ("record", "record-sync", "tasks", "frames", "events", "hostile", "open", "scale", "memory", "run", "bare-loop",
                  "plot"):
         assert name in bench(name, "--help")[0] + bench(name, "--help")[1]
 
