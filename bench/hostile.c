@@ -128,9 +128,11 @@ static void *drain(void *argument) {
 
 static void start_bare(struct bare *bare, const char *path) {
   char endpoint[PATH_ROOM + 8];
+  const int none = 0;
   snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
   bare->context = zmq_ctx_new();
   bare->socket = bare->context ? zmq_socket(bare->context, ZMQ_XPUB) : NULL;
+  if (bare->socket) zmq_setsockopt(bare->socket, ZMQ_LINGER, &none, sizeof none);
   if (!bare->socket || zmq_bind(bare->socket, endpoint) != 0) hg_bench_die("no bare publisher: %s", strerror(errno));
   must(hg_shell_thread(&bare->thread, drain, bare), "no thread");
 }
