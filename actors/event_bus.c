@@ -17,7 +17,7 @@ struct event_bus {
   char ledger_id[37];
   uint64_t newest;                       // journal row that is durable
   uint64_t topic_newest[HG_EVENT_KINDS]; // journal row of each topic
-  uint64_t missed;                       // rows that were never heard: the pipe from the persister was full
+  uint64_t unheard;                      // the newest row that was never heard, as the pipe from the persister was full
   bool degraded;
   char reason[HG_TEXT_MAX + 1]; // told last; empty while the store is well
   bool stopping, heard_facts;   // in this turn
@@ -46,7 +46,7 @@ static void publish(struct event_bus *bus, const struct hg_message *event, struc
 // journal.
 static void advance(struct event_bus *bus, uint64_t seq, uint64_t heard) {
   if (seq <= bus->newest) return;
-  bus->missed += seq - bus->newest - heard;
+  if (seq - bus->newest > heard) bus->unheard = seq - heard;
   bus->newest = seq;
 }
 
@@ -149,6 +149,7 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
     beat.as.head.at = now.utc_us;
     beat.as.heartbeat.newest = bus->newest;
     beat.as.heartbeat.degraded = bus->degraded;
+    beat.as.heartbeat.unheard = bus->unheard;
     beat.as.heartbeat.topics = hg_topics_write(bus->topic_newest, topics);
     publish(bus, &beat, out);
     bus->beat_at = now.monotonic_us + HEARTBEAT_EVERY_US;

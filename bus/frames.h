@@ -56,6 +56,7 @@ hg_err hg_outside_read_envelope(const uint8_t *from, size_t size, struct hg_even
 // Reads what a HEARTBEAT says. Topics of later versions are passed over, those that it does not name have no rows.
 struct hg_beat {
   uint64_t newest;
+  uint64_t unheard; // rows up to it may be missing in the others
   bool degraded;
   uint64_t topic_newest[HG_EVENT_KINDS];
 };

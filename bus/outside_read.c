@@ -235,6 +235,7 @@ static bool read_beat(struct hg_reader map, struct hg_beat *out) {
     if (!good) break;
     if (key_is(key, "newest")) good = read_value(value, HG_FIELD_u64, &out->newest);
     else if (key_is(key, "storeDegraded")) good = read_value(value, HG_FIELD_flag, &out->degraded);
+    else if (key_is(key, "unheard")) good = read_value(value, HG_FIELD_u64, &out->unheard);
     else if (key_is(key, "topics")) good = read_topics(value, out);
   }
   return good;

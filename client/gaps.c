@@ -9,7 +9,8 @@
 #define HELD_MAX (16u * 1024 * 1024) // bytes held back; past them the journal is asked
 #define HEARINGS_APART_US 100000
 // A full pipe opens again when half of it was read, so a subscriber that loses events has at least so many before it.
-#define CROWD (HG_EVENTS_HWM / 2)
+#define CROWD (HG_SUBSCRIBER_HWM / 2)
+static_assert(HG_SUBSCRIBER_HWM <= HG_EVENTS_HWM, "the shortest queue of events");
 
 static_assert(HG_EVENT_KINDS <= 32, "the kinds of events fit into a mask");
 
@@ -162,6 +163,7 @@ static void begin(struct hg_gaps *gaps, struct hg_text ledger_id, uint64_t floor
 static void compare(struct hg_gaps *gaps, const struct hg_beat *beat) {
   uint64_t after = UINT64_MAX;
   if (gaps->kinds == HG_GAPS_ALL && beat->newest > gaps->floor) after = gaps->floor;
+  if (beat->unheard > gaps->floor) after = gaps->floor; // the heartbeat itself does not know of which topics
   for (unsigned i = 0; i < HG_EVENT_KINDS && gaps->kinds != HG_GAPS_ALL; i++)
     if (wants(gaps, i) && beat->topic_newest[i] > known(gaps, i)) after = least(after, delivered(gaps, i));
   if (after != UINT64_MAX) {

@@ -116,13 +116,15 @@ TEST(event_bus, frames_that_got_lost_are_seen_in_the_heartbeat) {
   send_facts(&scene, 101, 103);
   for (int i = 0; i < 3; i++)
     (void)next(&scene);
+  expect_beat(&scene, "\"unheard\":0}");
   send_committed(&scene, 120, NULL); // 104 to 120 never came
   expect_beat(&scene, "\"newest\":120,");
+  expect_beat(&scene, "\"unheard\":120}");
   send_facts(&scene, 131, 131); // and 121 to 130 neither
   expect(&scene, "\"TASK_WAITING\"", "\"seq\":131,\"prev\":130");
   expect_beat(&scene, "\"newest\":131,");
   send_committed(&scene, 131, NULL);
-  expect_beat(&scene, "\"newest\":131,");
+  expect_beat(&scene, "\"unheard\":130}");
   end(&scene);
 }
 

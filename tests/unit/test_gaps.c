@@ -232,6 +232,29 @@ TEST(gaps, several_topics_are_told_at_once_in_calm) {
   hg_gaps_destroy(&scene.gaps);
 }
 
+// The event bus did not hear of the row either, so its `topics` lack it.
+TEST(gaps, a_row_that_the_bus_did_not_hear_is_asked_for) {
+  uint8_t frame[HG_OUTSIDE_FRAME_MAX], topics[HG_TOPICS_BYTES];
+  struct hg_event_envelope event;
+  struct hg_message beat;
+  struct hg_gaps gaps;
+  const struct hg_budget_config root = {.name = "default"};
+  const struct hg_names names = {"some-ledger", &root, 1};
+  hg_gaps_init(&gaps, UINT32_C(1) << (HG_USAGE_RECORDED - HG_EVENT_FIRST), 0);
+  for (uint64_t unheard = 0; unheard <= 12; unheard += 12) {
+    hg_message_init(&beat, HG_HEARTBEAT);
+    uint64_t newest[HG_EVENT_KINDS] = {[HG_USAGE_RECORDED - HG_EVENT_FIRST] = 10};
+    beat.as.heartbeat.newest = 10 + unheard;
+    beat.as.heartbeat.unheard = unheard;
+    beat.as.heartbeat.topics = hg_topics_write(newest, topics);
+    const size_t size = hg_outside_encode_event(&beat, &names, frame, sizeof frame);
+    CHECK(size > 0 && hg_gaps_hear(&gaps, 1, frame, size, &event) == HG_ERR_EMPTY);
+    CHECK_EQ(gaps.state, unheard ? HG_GAPS_ASKING : HG_GAPS_LIVE);
+  }
+  CHECK_EQ(gaps.after, 10);
+  hg_gaps_destroy(&gaps);
+}
+
 TEST(gaps, a_loss_at_the_tail_shows_in_the_heartbeat) {
   static struct scene scene;
   set_scene(&scene, HG_GAPS_ALL, 0);

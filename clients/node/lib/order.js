@@ -46,6 +46,7 @@ export class Order {
   }
 
   #beat(beat) {
+    if ((beat.unheard ?? 0) > this.reached) return this.#miss(beat.newest);
     for (const [topic, newest] of Object.entries(beat.topics)) {
       const wanted = !this.topics.length || this.topics.some(prefix => topic.startsWith(prefix));
       if (wanted && newest > this.#known(topic)) return this.#miss(newest);

@@ -46,8 +46,6 @@ class Line {
     reconnectInterval: -1,
     sendHighWaterMark: 2 * WINDOW,
     receiveHighWaterMark: 2 * WINDOW,
-    heartbeatInterval: 2000,
-    heartbeatTimeout: 10000,
     ...place.curve,
   });
   #frames = [];

@@ -205,8 +205,6 @@ class Connection:
             dealer.linger = 0
             dealer.sndhwm = dealer.rcvhwm = 2 * WINDOW
             dealer.setsockopt(zmq.RECONNECT_IVL, -1)  # one connection: another runtime is never taken for it
-            dealer.setsockopt(zmq.HEARTBEAT_IVL, 2000)
-            dealer.setsockopt(zmq.HEARTBEAT_TIMEOUT, 10000)
             self.place.secure(dealer)
             self._monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
             dealer.connect(endpoints.control)

@@ -100,6 +100,9 @@ class Order:
         return []
 
     def _beat(self, beat: Message) -> List[Message]:
+        if beat.get("unheard", 0) > self.reached:
+            self._miss(beat["newest"])
+            return []
         for topic, newest in beat["topics"].items():
             if self.wants(topic) and newest > max(self.reached, self._newest.get(topic, 0)):
                 self._miss(newest)
