@@ -195,7 +195,7 @@ TEST(outside, a_heartbeat_names_the_newest_row_of_each_topic) {
   CHECK(hg_outside_to_json(frame, encode(&beat), json, sizeof json) > 0);
   CHECK_STR(json, "{\"v\":1,\"type\":\"HEARTBEAT\",\"ledgerId\":\"" LEDGER "\",\"seq\":null,\"prev\":null,\"at\":0,"
                   "\"budget\":\"default\",\"payload\":{\"newest\":42,\"storeDegraded\":false,"
-                  "\"topics\":{\"TOKENS_SETTLED\":42,\"CONCURRENCY_THROTTLED\":7}}}");
+                  "\"topics\":{\"TOKENS_SETTLED\":42,\"CONCURRENCY_THROTTLED\":7},\"unheard\":0}}");
 }
 
 TEST(outside, topics_of_another_shape_are_not_written) {
