@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_US 3000000
+#define PATIENCE_US 10000000 // a snapshot waits for its commit
 
 struct greeting {
   struct hg_link link;

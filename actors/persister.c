@@ -288,10 +288,10 @@ static int64_t keep_house(struct persister *persister, bool idle, struct hg_now 
   return wake;
 }
 
-static int64_t replay(struct persister *persister, struct hg_now now, struct hg_outbox *out) {
+static int64_t replay(struct persister *persister, bool idle, struct hg_now now, struct hg_outbox *out) {
   if (persister->stopping) hg_replays_stop(&persister->replays, HG_ERR_CLOSED, hg_err_text(HG_ERR_CLOSED), out);
   else if (persister->degraded) hg_replays_stop(&persister->replays, HG_ERR_STORE, persister->reason, out);
-  return hg_replays_turn(&persister->replays, persister->durable, out) ? now.monotonic_us : HG_NEVER;
+  return hg_replays_turn(&persister->replays, persister->durable, !idle, now, out);
 }
 
 static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
@@ -306,7 +306,7 @@ static int64_t flush(void *self, struct hg_now now, struct hg_outbox *out) {
     persister->tell_at = now.monotonic_us + TELL_EVERY_US;
   }
   int64_t wake = keep_house(persister, idle, now, out);
-  const int64_t replay_at = replay(persister, now, out);
+  const int64_t replay_at = replay(persister, idle, now, out);
   if (replay_at < wake) wake = replay_at;
   if (!persister->degraded) persister->failures = 0; // all that a turn does has gone well
   if (persister->stopping && (!persister->degraded || persister->given_up || persister->stop_now)) {

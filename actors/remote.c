@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 #define GREET_EVERY_US 1000000
-#define SILENCE_US 10000000 // then the other runtime counts as gone
+#define GREETINGS_MAX                                                                                                  \
+  10 // unanswered: then the other runtime counts as gone. Not time: this process may have been stopped
 #define RENEW_EVERY_US (HG_LEASE_MS_OUTSIDE * INT64_C(1000) / 3)
 
 void hg_remote_send(struct hg_remote *remote, const struct hg_message *message) {
@@ -15,9 +16,19 @@ void hg_remote_send(struct hg_remote *remote, const struct hg_message *message) 
   hg_outbox_put_frame(remote->out, HG_PORT_CONTROL, 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
 }
 
+// A call of our own, so that nothing ends before it is answered.
 void hg_remote_release(struct hg_remote *remote, uint64_t permit, const char *reason) {
   struct hg_message message;
+  struct hg_remote_call *call = calloc(1, sizeof *call);
+  const uint64_t request = ++remote->last_request;
+  if (!call || !hg_id_map_put(&remote->calls, request, call)) {
+    free(call);
+    remote->out->failed = true;
+    return;
+  }
+  *call = (struct hg_remote_call){.kind = HG_RELEASE, .request = request, .id = permit, .unwanted = true};
   hg_message_init(&message, HG_RELEASE_PERMIT);
+  message.as.release_permit.request = request;
   message.as.release_permit.permit = permit;
   message.as.release_permit.outcome = HG_OUTCOME_FAILED;
   message.as.release_permit.reason = hg_text_of(reason);
@@ -89,22 +100,21 @@ static void lose(struct hg_remote *remote) {
 static int64_t greet(struct hg_remote *remote) {
   const int64_t now = remote->now.monotonic_us;
   if (remote->lost) return HG_NEVER;
-  if (remote->heard_at == 0) remote->heard_at = now;
-  if (now - remote->heard_at >= SILENCE_US) {
+  if (now < remote->greet_at) return remote->greet_at;
+  if (remote->unanswered_greetings == GREETINGS_MAX) {
     lose(remote);
     return HG_NEVER;
   }
-  if (now >= remote->greet_at) {
-    struct hg_message hello;
-    hg_message_init(&hello, HG_HELLO);
-    hg_remote_send(remote, &hello);
-    remote->greet_at = now + GREET_EVERY_US;
-  }
+  struct hg_message hello;
+  hg_message_init(&hello, HG_HELLO);
+  hg_remote_send(remote, &hello);
+  remote->unanswered_greetings++;
+  remote->greet_at = now + GREET_EVERY_US;
   return remote->greet_at;
 }
 
 static void hear(struct hg_remote *remote, const struct hg_message *message) {
-  remote->heard_at = remote->now.monotonic_us;
+  remote->unanswered_greetings = 0;
   if (message->kind == HG_WELCOME && message->as.welcome.life != remote->life) lose(remote);
   hg_remote_from_gateway(remote, message);
 }

@@ -174,7 +174,7 @@ static void tell_refused(struct hg_remote *remote, const struct hg_remote_call *
 
 static void end_permit(struct hg_remote *remote, const struct hg_remote_call *call, hg_err err) {
   if (err == HG_OK || err == HG_ERR_CONFLICT || err == HG_ERR_UNKNOWN_PERMIT) hg_remote_drop_permit(remote, call->id);
-  hg_remote_tell_settled(remote, call->peer, call->id, err);
+  if (!call->unwanted) hg_remote_tell_settled(remote, call->peer, call->id, err);
 }
 
 void hg_remote_end_call(struct hg_remote *remote, struct hg_remote_call *call, const struct hg_message *message) {

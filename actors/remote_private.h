@@ -22,7 +22,7 @@ struct hg_remote_call {
   uint64_t request;  // ours
   uint64_t id;       // the client's: a request, a number or a permit
   uint32_t budget, lease_ms;
-  bool unwanted; // an acquire that was answered already
+  bool unwanted; // nobody here waits for the answer (any more)
   // Numbered commands are answered in their order.
   bool done;
   uint32_t error;
@@ -54,8 +54,9 @@ struct hg_remote {
   struct hg_id_map reporters; // by peer
   struct hg_id_map permits;   // by id
   struct hg_heap renewals;    // permits, by the moment of the next renewal
-  int64_t heard_at, greet_at; // monotonic; 0: not yet
-  bool lost;                  // the other runtime is gone
+  int64_t greet_at;           // monotonic
+  uint32_t unanswered_greetings;
+  bool lost; // the other runtime is gone
   bool draining, drained, stopping, stop_now;
   int64_t drain_until;
   struct hg_now now;     // of this turn

@@ -89,8 +89,16 @@ static void answer(const struct portion *portion, uint64_t newest, struct hg_out
   hg_outbox_put(out, HG_PORT_LEDGER, 0, &message);
 }
 
-bool hg_replays_turn(struct hg_replays *replays, uint64_t newest, struct hg_outbox *out) {
-  if (replays->count == 0) return false;
+// A portion takes about a millisecond, so that most records wait for none: 256 events each make 50,000 a second.
+#define PORTION_EVERY_US 5000
+#define BUSY_US 20000 // so long after the newest facts
+
+int64_t hg_replays_turn(struct hg_replays *replays, uint64_t newest, bool busy, struct hg_now now,
+                        struct hg_outbox *out) {
+  if (busy) replays->busy_until = now.monotonic_us + BUSY_US;
+  if (replays->count == 0) return HG_NEVER;
+  if (now.monotonic_us < replays->busy_until && now.monotonic_us < replays->next_at) return replays->next_at;
+  replays->next_at = now.monotonic_us + PORTION_EVERY_US;
   const struct hg_replay replay = replays->waiting[0];
   struct portion portion;
   portion.replay = &replay;
@@ -105,7 +113,8 @@ bool hg_replays_turn(struct hg_replays *replays, uint64_t newest, struct hg_outb
   if (portion.is_damaged) refuse(replay.request, HG_ERR_STORE, "a row of the journal is damaged", out);
   else if (err == HG_OK) answer(&portion, newest, out);
   else refuse(replay.request, err, why.text, out);
-  return replays->count > 0;
+  if (replays->count == 0) return HG_NEVER;
+  return now.monotonic_us < replays->busy_until ? replays->next_at : now.monotonic_us;
 }
 
 void hg_replays_stop(struct hg_replays *replays, hg_err err, const char *why, struct hg_outbox *out) {

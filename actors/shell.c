@@ -75,7 +75,9 @@ static void send_all(struct hg_shell *shell, struct hg_outbox *out, struct hg_ou
     if (err == HG_OK) continue;
     if (err == HG_ERR_EMPTY) hg_count(out, answers_undelivered);
     else hg_count(out, answers_dropped);
-    if (err == HG_ERR_EMPTY && is_client_port(next.port))
+    // Who is outside and does not read its answers is as good as gone.
+    const bool unread = err == HG_ERR_BUSY && next.port == HG_PORT_CONTROL && next.peer != 0;
+    if ((err == HG_ERR_EMPTY || unread) && is_client_port(next.port))
       hg_outbox_put_frame(undelivered, next.port, next.peer, (struct hg_bytes){0},
                           (struct hg_bytes){next.frame, next.frame_size});
   }

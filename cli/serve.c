@@ -76,6 +76,7 @@ static int wait_for_signal(int64_t timeout_us) {
 // From now on they end the process, which is no more than a crash: what was acknowledged is on disk.
 static void let_signals_end_it(void) {
   const sigset_t set = our_signals();
+  signal(SIGHUP, SIG_IGN); // there is nothing to read again for
   sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
@@ -131,29 +132,34 @@ static void tell_what_waits(const struct hg_config *before, const struct hg_conf
     if (!parts[i].same) say("%s: %s has changed and takes effect at the next start", now->source, parts[i].name);
 }
 
-// A limit that was raised by hand stays while the file says what it said.
-static hg_err take_up_limits(struct serve *serve, const struct hg_config *now) {
+// A limit that was raised by hand stays while the file says what it said. What can't be taken up now is taken up when
+// the file is read the next time: `now` says of it what was said before.
+static hg_err take_up_limit(struct serve *serve, struct hg_budget_config *budget) {
   const struct hg_config *running = hg_runtime_config(serve->runtime);
-  for (uint32_t i = 0; i < now->budget_count; i++) {
-    const struct hg_budget_config *budget = &now->budgets[i];
-    uint32_t before, index;
-    if (!hg_config_find_budget(running, budget->name, strlen(budget->name), &index)) continue;
-    if (hg_config_find_budget(serve->said, budget->name, strlen(budget->name), &before) &&
-        serve->said->budgets[before].hard_limit == budget->hard_limit)
-      continue;
-    const hg_err err = hg_client_configure_limit(serve->client, budget->name, budget->hard_limit, ANSWER_MS);
-    if (err != HG_OK) return err;
+  uint32_t before, index;
+  if (!hg_config_find_budget(running, budget->name, strlen(budget->name), &index)) return HG_OK;
+  const bool known = hg_config_find_budget(serve->said, budget->name, strlen(budget->name), &before);
+  const int64_t said = known ? serve->said->budgets[before].hard_limit : 0;
+  if (said == budget->hard_limit) return HG_OK;
+  const hg_err err = hg_client_configure_limit(serve->client, budget->name, budget->hard_limit, ANSWER_MS);
+  if (err == HG_OK)
     say("budget \"%s\": the limit is %s tokens now", budget->name, hg_figure_count(budget->hard_limit).text);
-  }
-  return HG_OK;
+  else budget->hard_limit = said;
+  hg_service_tell("WATCHDOG=1"); // each was answered, or its patience is over
+  return err;
 }
 
-static hg_err take_up(struct serve *serve, const struct hg_config *now) {
-  hg_err err = take_up_limits(serve, now);
-  if (err != HG_OK || now->max_concurrency == serve->said->max_concurrency) return err;
-  err = hg_set_max_concurrency(serve->client, now->max_concurrency, ANSWER_MS);
+static hg_err take_up(struct serve *serve, struct hg_config *now) {
+  hg_err result = HG_OK;
+  for (uint32_t i = 0; i < now->budget_count; i++) {
+    const hg_err err = take_up_limit(serve, &now->budgets[i]);
+    if (err != HG_OK) result = err;
+  }
+  if (now->max_concurrency == serve->said->max_concurrency) return result;
+  const hg_err err = hg_set_max_concurrency(serve->client, now->max_concurrency, ANSWER_MS);
   if (err == HG_OK) say("up to %" PRIu32 " tasks run at once now", now->max_concurrency);
-  return err;
+  else now->max_concurrency = serve->said->max_concurrency;
+  return err == HG_OK ? result : err;
 }
 
 // One that can't be read changes nothing.
@@ -169,7 +175,8 @@ static void read_again(struct serve *serve) {
     fputs(now->warnings, stderr);
     tell_what_waits(serve->said, now);
     const hg_err err = take_up(serve, now);
-    if (err != HG_OK) say("not all of %s could be taken up: %s", serve->config_file, hg_err_text(err));
+    if (err != HG_OK)
+      say("not all of %s could be taken up: %s; SIGHUP tries again", serve->config_file, hg_err_text(err));
     else say("%s was read again", serve->config_file);
     hg_config_destroy(&serve->said);
     serve->said = now;

@@ -162,7 +162,7 @@ static const char *cell(bool utf8, uint64_t eighths, unsigned above) {
 }
 
 static void put_plot_row(struct canvas *canvas, unsigned row_count, unsigned above) {
-  char row[ROW_BYTES], label[LABEL + 1] = "";
+  char row[ROW_BYTES], label[16] = ""; // LABEL columns of it
   struct hg_text_line line = {row, 0, sizeof row};
   const struct hg_screen *screen = canvas->screen;
   const uint64_t cells = canvas->columns > LABEL ? canvas->columns - LABEL : 1;
@@ -173,7 +173,8 @@ static void put_plot_row(struct canvas *canvas, unsigned row_count, unsigned abo
   uint32_t highest = screen->queue.max_concurrency ? screen->queue.max_concurrency : 1;
   if (above + 1 == row_count && row_count > 1) snprintf(label, sizeof label, "%" PRIu32, highest);
   if (above == 0) snprintf(label, sizeof label, "%d min", HG_SCREEN_SECONDS / 60);
-  hg_text_line_add(&line, "%*s%s%*s", LABEL - 1, label, screen->utf8 ? "▏" : "|", (int)(cells - shown), "");
+  hg_text_line_add(&line, "%*.*s%s%*s", LABEL - 1, LABEL - 1, label, screen->utf8 ? "▏" : "|", (int)(cells - shown),
+                   "");
   for (uint64_t i = 0; i < shown; i++) {
     const uint64_t back = shown - 1 - i;
     const uint32_t sample =

@@ -34,7 +34,8 @@ def control(where):
         socket.connect(endpoint)
 
         def receive():
-            message = msgpack.unpackb(socket.recv())
+            receive.frame = socket.recv()
+            message = msgpack.unpackb(receive.frame)
             return checked(message, "events" if "payload" in message else "commands")
 
         def send(command):

@@ -41,6 +41,7 @@ def test_sigterm_lets_open_permits_settle():
         server.process.send_signal(signal.SIGTERM)
         server.note("30 seconds to settle")
         until(lambda: asker.ask("ACQUIRE_PERMIT", maxTokens=1).get("error") == 11, "the end of admission")
+        server.process.send_signal(signal.SIGHUP)  # comes too late, and does no harm
         asker.done("SETTLE_PERMIT", permit=held, tokens=42)
         equal(server.end(), 0)
         server.note("all that was accepted is on disk")

@@ -257,13 +257,32 @@ TEST(remote, a_silent_runtime_counts_as_gone) {
   at_ms(&scene, 9000);
   welcome(&scene, LIFE);
   ask_everything(&scene);
-  at_ms(&scene, 18999);
+  for (int64_t second = 10; second < 20; second++) {
+    at_ms(&scene, second * 1000); // asks, and nobody answers
+    CHECK(hg_test_is_silent(&scene.remote, HG_PORT_TRACKER) && hg_test_is_silent(&scene.remote, HG_PORT_SCHEDULER));
+  }
+  at_ms(&scene, 19999);
   CHECK(hg_test_is_silent(&scene.remote, HG_PORT_TRACKER) && hg_test_is_silent(&scene.remote, HG_PORT_SCHEDULER));
-  at_ms(&scene, 19000);
+  at_ms(&scene, 20000);
   check_all_lost(&scene);
   CHECK_EQ(scene.remote.wake, HG_NEVER);
   ask_everything(&scene); // and so is all that comes later
   check_all_lost(&scene);
+  end(&scene);
+}
+
+// It was this process that stood still.
+TEST(remote, a_pause_of_our_own_says_nothing) {
+  struct scene scene;
+  begin(&scene);
+  (void)hold(&scene, CLIENT, 1, 100, 0);
+  record(&scene, CLIENT, 1);
+  const uint64_t request = asked(&scene).as.record.request;
+  at_ms(&scene, 60000);
+  welcome(&scene, LIFE);
+  at_ms(&scene, 120000);
+  done(&scene, request, HG_OK);
+  CHECK_EQ(hg_test_expect(&scene.remote, HG_PORT_TRACKER, CLIENT, HG_RECORDED).as.recorded.number, 1);
   end(&scene);
 }
 

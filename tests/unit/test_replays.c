@@ -215,3 +215,41 @@ TEST(replays, who_waits_at_a_stop_is_told) {
   CHECK(hg_test_is_silent(&scene.persister, HG_PORT_LEDGER));
   end(&scene);
 }
+
+static void send_facts(struct scene *scene, uint64_t seq) {
+  uint8_t bytes[256];
+  struct hg_message event, facts;
+  hg_message_init(&event, HG_USAGE_RECORDED);
+  event.as.head.seq = seq;
+  hg_message_init(&facts, HG_FACTS);
+  facts.as.facts.last = seq;
+  facts.as.facts.count = 1;
+  facts.as.facts.events = (struct hg_bytes){bytes, (uint32_t)hg_frame_encode(&event, bytes, sizeof bytes)};
+  hg_test_send(&scene->persister, HG_PORT_FACTS, 0, &facts);
+}
+
+// While facts come a portion is told every 5 ms, however many wait; else one a turn.
+TEST(replays, those_who_read_do_not_hold_up_those_who_record) {
+  struct scene scene;
+  begin(&scene);
+  unsigned portions = 0;
+  for (uint64_t request = 1; request <= 60; request++)
+    ask(&scene, request, 0, "", 1);
+  for (uint64_t turn = 1; turn <= 1000; turn++) { // a tenth of a second
+    scene.persister.now.monotonic_us += 100;
+    send_facts(&scene, ROWS + turn);
+    hg_test_flush(&scene.persister);
+    struct hg_message message;
+    hg_peer peer;
+    while (hg_test_take(&scene.persister, HG_PORT_LEDGER, &peer, &message))
+      portions++;
+  }
+  CHECK(portions >= 19 && portions <= 21);
+  scene.persister.now.monotonic_us += 100000; // nothing comes any more
+  for (unsigned turn = 0; turn < 10; turn++) {
+    hg_test_flush(&scene.persister);
+    (void)hg_test_expect(&scene.persister, HG_PORT_LEDGER, 0, HG_REPLAYED);
+    CHECK_EQ(scene.persister.wake, scene.persister.now.monotonic_us);
+  }
+  end(&scene);
+}
