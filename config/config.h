@@ -39,6 +39,8 @@ struct hg_llm_config {
   uint32_t timeout_seconds;       // default 600
   uint32_t max_attempts;          // default 5
   uint32_t retry_unknown_outcome; // default 1
+  int64_t tokens_per_minute;      // default 0: as the provider's headers say
+  int64_t requests_per_minute;    // the same
   int64_t default_max_tokens;     // default 4096
   int64_t max_tokens_per_media;   // default 0: a media part has no bound
   bool may_cap_output;            // default false

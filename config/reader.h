@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#define HG_OBJECT_FIELDS_MAX 16 // fields that one kind of object has
+#define HG_OBJECT_FIELDS_MAX 24 // fields that one kind of object has
 
 struct hg_config_reader {
   const char *text; // what is read; borrowed

@@ -4,6 +4,7 @@
 #define HG_HTTP_H
 
 #include "headgate.h"
+#include "runner/rate_headers.h"
 #include "schemas/limits.h"
 
 enum hg_http_kind {
@@ -24,6 +25,7 @@ struct hg_http_end {
   const char *body;
   size_t body_len;
   int64_t retry_after_ms;            // -1: not said
+  struct hg_rate_limits rates;       // what its headers say
   char request_id[HG_LABEL_MAX + 1]; // of x-request-id or request-id; "": none
   char detail[160];                  // what libcurl says of a failure
 };

@@ -184,6 +184,10 @@ static const char *header(const struct hg_http_call *call, const char *name) {
   return curl_easy_header(call->easy, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK ? found->value : NULL;
 }
 
+static const char *header_of(const void *call, const char *name) {
+  return header(call, name);
+}
+
 int64_t hg_retry_after_ms(const char *text, int64_t now) {
   if (isdigit((unsigned char)text[0])) {
     char *end = NULL;
@@ -214,13 +218,15 @@ static void read_answer(const struct hg_http_call *call, size_t body_len, struct
   out->body = body_len > mark ? call->body + mark : NULL;
   out->body_len = body_len - mark;
   if (out->status >= 400) out->retry_after_ms = read_retry_after(call);
+  hg_rate_headers_read(header_of, call, (int64_t)time(NULL), &out->rates);
   const char *id = header(call, "x-request-id");
   if (!id) id = header(call, "request-id");
   if (id) strncat(out->request_id, id, sizeof out->request_id - 1);
 }
 
 void hg_http_call_end(struct hg_http_call *call, CURLcode code, struct hg_http_end *out) {
-  *out = (struct hg_http_end){.kind = kind_of(call, code), .left = call->starts > 0, .retry_after_ms = -1};
+  *out = (struct hg_http_end){
+      .kind = kind_of(call, code), .left = call->starts > 0, .retry_after_ms = -1, .rates = {{0, -1, 0}, {0, -1, 0}}};
   if (out->kind == HG_HTTP_ANSWERED) {
     read_answer(call, code == CURLE_OK ? call->body_len : 0, out);
     return;

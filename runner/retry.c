@@ -18,6 +18,7 @@ static void judge_as(long status, bool quota, struct hg_judgement *out) {
   out->access = quota || status == 401 || status == 402 || status == 403 || status == 407 || says_wrong_url(status);
   out->retry = !out->access && (status == 408 || status == 409 || status == 429 || status >= 500);
   out->unknown = lost;
+  out->pushed = !quota && (status == 429 || status == 529); // 529: Anthropic's overload
   out->unserved = out->access || lost;
   out->served = !out->unserved && !out->retry;
 }

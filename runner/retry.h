@@ -30,6 +30,7 @@ struct hg_judgement {
   bool access;       // the key, the model or the URL is wrong, or the account is empty
   bool served;       // the provider worked on it: a result, or a refusal of this very request
   bool unserved;     // nobody let it in, or no answer came; what is neither (too busy, an error) says nothing
+  bool pushed;       // the provider is too busy for as many calls
   bool later;        // it may be called again when this run is over: the pause that it asks for is too long
   const char *code;  // for the errors file; NULL: success
   char message[240]; // for a person; "" on success

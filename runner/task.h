@@ -11,7 +11,7 @@
 
 // A task in a WANTS state has something to do at once; it stays there only while the other side is full.
 #define HG_TASK_STATES(X)                                                                                              \
-  X(WANTS_PERMIT, "asks for a permit next")                                                                            \
+  X(WANTS_PERMIT, "asks for a permit next, or when the provider lets more calls run")                                  \
   X(ACQUIRING, "waits for a permit")                                                                                   \
   X(WANTS_CALL, "holds a permit, calls next")                                                                          \
   X(CALLING, "the provider has it")                                                                                    \
@@ -19,7 +19,7 @@
   X(WRITTEN, "its result is in the group, not durable yet")                                                            \
   X(WANTS_CLOSE, "settles or releases its permit next")                                                                \
   X(CLOSING, "waits until that is durable")                                                                            \
-  X(PAUSING, "tries again soon, with the same permit")                                                                 \
+  X(PAUSING, "calls soon, with the same permit: again, or in its turn")                                                \
   X(BACKING_OFF, "tries again later, with a new permit")                                                               \
   X(PARKED, "was not let in; tries again when somebody was")                                                           \
   X(HELD, "failed, unserved; its failure is written when a later call is served, left when none is")                   \
@@ -33,7 +33,7 @@ enum hg_task_state {
 };
 
 // What becomes of a task when its permit is closed.
-enum hg_task_next { HG_NEXT_GONE, HG_NEXT_RETRY, HG_NEXT_PARK, HG_NEXT_HOLD, HG_NEXT_LEAVE };
+enum hg_task_next { HG_NEXT_GONE, HG_NEXT_RETRY, HG_NEXT_PARK, HG_NEXT_HOLD, HG_NEXT_LEAVE, HG_NEXT_WAIT };
 
 struct hg_run_task {
   struct hg_run_task *older, *newer; // all tasks
@@ -42,6 +42,8 @@ struct hg_run_task {
   uint32_t attempts, unknown; // so far; of these, those that were unknown
   bool cancelled;             // the acquire was asked to come back
   int64_t due_ms;             // PAUSING, BACKING_OFF
+  int64_t sent_ms;            // its last call
+  bool paced;                 // its next call has its turn
   uint64_t unserved_before;   // lines that had ended unserved when its last call was sent
   uint64_t unserved;          // which of those it is itself, counted from 1; HELD and on the way there
 

@@ -194,6 +194,7 @@ static void go_by(struct hg_runner *runner, struct hg_run_task *task, const stru
                   const struct hg_judgement *judgement) {
   task->unknown += judgement->unknown;
   charge(runner, task, judgement);
+  hg_runner_learn_pace(runner, task, end, judgement);
   if (end->kind == HG_HTTP_ANSWERED && !judgement->access) hg_runner_let_in(runner);
   if (judgement->served) note_served(runner, task);
 

@@ -1,8 +1,10 @@
 // What the parts of the task runner share: task_runner.c the turn, task_intake.c how lines come in, task_steps.c what a
-// task does next, task_end.c what the end of a call means.
+// task does next, task_pacing.c when and how many at once, task_end.c what the end of a call means.
 #ifndef HG_TASK_PRIVATE_H
 #define HG_TASK_PRIVATE_H
 
+#include "runner/pace.h"
+#include "runner/pushback.h"
 #include "runner/task.h"
 
 struct hg_runner {
@@ -18,7 +20,11 @@ struct hg_runner {
   struct hg_id_map commands;   // ticket -> task
   struct hg_task_list stalled; // in a WANTS state, the other side was full
   struct hg_task_list written, parked, held;
+  struct hg_task_list crowded; // WANTS_PERMIT: the provider lets no more calls run now
   struct hg_task_heap timers;
+
+  struct hg_pace requests, tokens; // a minute
+  struct hg_pushback pushback;
 
   enum hg_stop stop;
   char stop_text[HG_ERROR_TEXT_MAX + 1];
@@ -77,7 +83,18 @@ void hg_runner_closed(struct hg_runner *runner, struct hg_run_task *task, hg_err
 void hg_runner_write(struct hg_runner *runner, struct hg_run_task *task);
 // The line fails without an answer.
 void hg_runner_fail_line(struct hg_runner *runner, struct hg_run_task *task, const char *code, const char *message);
+void hg_runner_release_unused(struct hg_runner *runner, struct hg_run_task *task, enum hg_task_next after);
 void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, enum hg_task_next after);
+
+// task_pacing.c: how fast calls start, and how many run while the provider pushes back
+void hg_runner_init_pacing(struct hg_runner *runner);
+// Whether a task may ask for a permit now; it waits among the crowded otherwise.
+bool hg_runner_has_room_for(struct hg_runner *runner, struct hg_run_task *task);
+void hg_runner_let_crowded_in(struct hg_runner *runner);
+// Whether a task that has a permit may call now. Otherwise it has been sent to wait, with its permit or without.
+bool hg_runner_has_turn(struct hg_runner *runner, struct hg_run_task *task);
+void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
+                          const struct hg_judgement *judgement);
 
 // task_end.c
 void hg_runner_let_in(struct hg_runner *runner); // the parked ones try again

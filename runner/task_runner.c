@@ -25,6 +25,7 @@ hg_err hg_runner_new(const struct hg_runner_options *options, const struct hg_ru
       .probe_until_ms = INT64_MAX,
       .sync_failing_since_ms = -1,
   };
+  hg_runner_init_pacing(runner);
   if (runner->options.bodies_max == 0) runner->options.bodies_max = HG_BODIES_MAX;
   *out = runner;
   return HG_OK;
@@ -128,8 +129,8 @@ static void wind_down(struct hg_runner *runner) {
     if (task->state == HG_TASK_PAUSING) hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
     else hg_runner_drop(runner, task, true);
   }
-  struct hg_task_list *const waiting[] = {&runner->parked, &runner->held};
-  for (size_t i = 0; i < 2; i++)
+  struct hg_task_list *const waiting[] = {&runner->parked, &runner->held, &runner->crowded};
+  for (size_t i = 0; i < 3; i++)
     for (struct hg_run_task *task; (task = hg_task_list_pop(waiting[i])) != NULL;)
       hg_runner_drop(runner, task, true);
   if (runner->cancelling) stop_waiting(runner);
@@ -288,6 +289,7 @@ int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms) {
   runner->now_ms = now_ms;
   start_due(runner);
   step_stalled(runner);
+  hg_runner_let_crowded_in(runner);
   hg_runner_read(runner);
   if (runner->stop == HG_STOP_NONE) judge_row(runner);
   if (runner->unsynced && now_ms >= runner->next_sync_ms) (void)hg_runner_sync(runner);
@@ -313,6 +315,7 @@ void hg_runner_count(const struct hg_runner *runner, struct hg_runner_counts *ou
   out->running = in_state[HG_TASK_CALLING];
   out->pausing = in_state[HG_TASK_PAUSING] + in_state[HG_TASK_BACKING_OFF];
   out->open = runner->open;
+  out->allowed = hg_pushback_lasts(&runner->pushback) ? hg_pushback_allowed(&runner->pushback) : 0;
   out->input_quiet = runner->input_quiet;
   out->input_ended = runner->input_ended;
 }

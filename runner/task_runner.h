@@ -85,6 +85,10 @@ struct hg_runner_counts {
     int64_t need;                        // what these would reserve in all; 0: no further place is used
   } left_budgets[HG_LEFT_BUDGETS_MAX];   // those of further budgets are in left_need only
   uint64_t calls, retries, estimated, cap_ignored, unbounded;
+  uint64_t pushbacks;                          // how often the provider's 429 made fewer calls run at once …
+  uint32_t pushed_back_to;                     // … and how few at the fewest
+  uint32_t allowed;                            // calls at once that it lets run now; 0: as many as there may be
+  uint64_t paced_ms;                           // what calls waited for requests or tokens of the minute, in all
   uint64_t capped;                             // of the calls: sent with a lower cap than the line asked for
   int64_t tokens, input_tokens, output_tokens; // settled or recorded by this run
   uint64_t unsettled;       // permits that could not be closed: others had ended them, or the runtime refused

@@ -54,6 +54,7 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
     hg_runner_leave_exhausted(runner, task);
     return;
   }
+  if (!hg_runner_has_room_for(runner, task)) return;
   char task_id[HG_TASK_ID_MAX + 1];
   hg_run_task_id(runner->options.run_name, task->custom_id, task_id);
   hg_request request = HG_REQUEST_INIT;
@@ -93,12 +94,6 @@ void hg_runner_acquired(struct hg_runner *runner, struct hg_run_task *task, cons
 
 // ---------------------------------------------------------------------------------------------- the call
 
-static void release_unused(struct hg_run_task *task) {
-  task->settles = false;
-  task->outcome = HG_OUTCOME_RETRY;
-  task->reason[0] = '\0';
-}
-
 // Less was granted than the call can use: so it is sent with a lower cap.
 static bool fit_body(struct hg_runner *runner, struct hg_run_task *task) {
   const bool whole = task->granted >= hg_runner_need_of(task);
@@ -108,10 +103,10 @@ static bool fit_body(struct hg_runner *runner, struct hg_run_task *task) {
 
 static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
   if (runner->stop != HG_STOP_NONE) {
-    release_unused(task);
-    hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
+    hg_runner_release_unused(runner, task, HG_NEXT_LEAVE);
     return;
   }
+  if (!hg_runner_has_turn(runner, task)) return;
   hg_error why = HG_ERROR_INIT;
   const struct hg_prepared *prepared = &task->prepared;
   const struct hg_lowered *lowered = &task->lowered;
@@ -127,6 +122,8 @@ static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
   } else {
     hg_runner_move(runner, task, HG_TASK_CALLING);
     task->attempts++;
+    task->sent_ms = runner->now_ms;
+    task->paced = false;
     task->unserved_before = runner->unserved;
     runner->counts.calls++;
     runner->counts.capped += lowered->body != NULL;
@@ -242,6 +239,13 @@ void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, 
   hg_runner_step(runner, task);
 }
 
+void hg_runner_release_unused(struct hg_runner *runner, struct hg_run_task *task, enum hg_task_next after) {
+  task->settles = false;
+  task->outcome = HG_OUTCOME_RETRY;
+  task->reason[0] = '\0';
+  hg_runner_close_permit(runner, task, after);
+}
+
 static void go_on(struct hg_runner *runner, struct hg_run_task *task) {
   task->permit.id = 0;
   task->granted = 0;
@@ -251,6 +255,9 @@ static void go_on(struct hg_runner *runner, struct hg_run_task *task) {
   const bool ends = task->after == HG_NEXT_GONE || task->after == HG_NEXT_LEAVE;
   if (ends || runner->stop != HG_STOP_NONE) {
     hg_runner_drop(runner, task, task->after != HG_NEXT_GONE);
+  } else if (task->after == HG_NEXT_WAIT) {
+    hg_runner_move(runner, task, HG_TASK_WANTS_PERMIT);
+    hg_runner_step(runner, task);
   } else if (task->after == HG_NEXT_HOLD) {
     hg_runner_hold(runner, task);
   } else if (task->after == HG_NEXT_PARK && !runner->admitted) {

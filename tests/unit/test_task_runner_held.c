@@ -104,13 +104,13 @@ TEST(task_runner_held, a_call_between_two_refusals_tells_of_the_first) {
 // Its permit is still being closed when the blame is laid: nobody has to come once more.
 TEST(task_runner_held, a_refusal_on_the_way_is_told_of_too) {
   struct world *world = four_calls(4, 100);
-  end_line(world, 2, FATE_BUSY); // pauses, and keeps its permit
+  end_line(world, 2, FATE_ERROR); // pauses, and keeps its permit
   const unsigned completions = world->completion_count;
   end_line(world, 1, FATE_KEY);
   CHECK_EQ(world->completion_count, completions + 1);
   world_pass(world, HG_BACKOFF_BASE_MS + 1);
   CHECK_EQ(world->lines[2].calls, 2);
-  world_end_call(world, place_of(world, 2));
+  end_line(world, 2, FATE_OK);
   CHECK(world->lines[2].succeeded && !world->lines[1].in_group);
   CHECK_EQ(world->completion_count, completions + 1); // still on the way
   go_on(world);

@@ -1,0 +1,85 @@
+// Reads rate limits.
+#include "runner/rate_headers.h"
+
+#include "schemas/limits.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LONGEST_MS (24.0 * 3600 * 1000)
+
+static int64_t whole_number(const char *text) {
+  char *end = NULL;
+  if (!text || !isdigit((unsigned char)text[0])) return -1;
+  const unsigned long long value = strtoull(text, &end, 10);
+  while (*end == ' ')
+    end++;
+  return *end || value > (unsigned long long)HG_TOKENS_MAX ? -1 : (int64_t)value;
+}
+
+// Of a unit at the start of `text`, whose length goes into *size.
+static double unit_ms(const char *text, size_t *size) {
+  *size = strncmp(text, "ms", 2) == 0 ? 2 : 1;
+  if (*size == 2) return 1;
+  if (text[0] == 's') return 1000;
+  if (text[0] == 'm') return 60 * 1000;
+  if (text[0] == 'h') return 3600 * 1000;
+  if (text[0] == 'd') return 24 * 3600 * 1000;
+  return 0;
+}
+
+int64_t hg_rate_duration_ms(const char *text) {
+  double sum = 0;
+  if (!isdigit((unsigned char)text[0])) return -1;
+  while (*text) {
+    char *end = NULL;
+    size_t size;
+    if (!isdigit((unsigned char)text[0])) return -1;
+    const double value = strtod(text, &end);
+    if (!*end && sum == 0) return value * 1000 < LONGEST_MS ? (int64_t)(value * 1000) : (int64_t)LONGEST_MS;
+    const double unit = unit_ms(end, &size);
+    if (unit == 0) return -1;
+    sum += value * unit;
+    text = end + size;
+  }
+  return sum < LONGEST_MS ? (int64_t)sum : (int64_t)LONGEST_MS;
+}
+
+// Anthropic names the moment (RFC 3339), OpenAI how long it takes.
+static int64_t reset_ms(const char *text, int64_t now) {
+  struct tm moment = {0};
+  if (!text) return 0;
+  const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &moment);
+  if (!rest) {
+    const int64_t duration = hg_rate_duration_ms(text);
+    return duration > 0 ? duration : 0;
+  }
+  const int64_t left = (int64_t)timegm(&moment) - now;
+  return left <= 0 ? 0 : left < (int64_t)LONGEST_MS / 1000 ? left * 1000 : (int64_t)LONGEST_MS;
+}
+
+static void read_limit(hg_header_of *header_of, const void *answer, int64_t now, const char *const names[3],
+                       struct hg_rate_limit *out) {
+  const int64_t limit = whole_number(header_of(answer, names[0]));
+  if (limit <= 0) return;
+  out->limit = limit;
+  out->remaining = whole_number(header_of(answer, names[1]));
+  out->reset_ms = reset_ms(header_of(answer, names[2]), now);
+}
+
+void hg_rate_headers_read(hg_header_of *header_of, const void *answer, int64_t now, struct hg_rate_limits *out) {
+  static const char *const requests[][3] = {
+      {"x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"},
+      {"anthropic-ratelimit-requests-limit", "anthropic-ratelimit-requests-remaining",
+       "anthropic-ratelimit-requests-reset"}};
+  static const char *const tokens[][3] = {
+      {"x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"},
+      {"anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"}};
+  *out = (struct hg_rate_limits){{0, -1, 0}, {0, -1, 0}};
+  for (size_t i = 0; i < 2 && out->requests.limit == 0; i++)
+    read_limit(header_of, answer, now, requests[i], &out->requests);
+  for (size_t i = 0; i < 2 && out->tokens.limit == 0; i++)
+    read_limit(header_of, answer, now, tokens[i], &out->tokens);
+}

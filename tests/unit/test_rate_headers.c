@@ -1,0 +1,85 @@
+// Rate limits as the headers of answers say them.
+// links: program
+#include "runner/rate_headers.h"
+#include "support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct pair {
+  const char *name, *value;
+};
+
+static const char *header_of(const void *answer, const char *name) {
+  for (const struct pair *pair = answer; pair->name; pair++)
+    if (strcmp(pair->name, name) == 0) return pair->value;
+  return NULL;
+}
+
+static struct hg_rate_limits limits_of(const struct pair *headers) {
+  struct hg_rate_limits limits;
+  hg_rate_headers_read(header_of, headers, 1763894400, &limits);
+  return limits;
+}
+
+TEST(rate_headers, durations) {
+  static const struct {
+    const char *text;
+    int64_t ms;
+  } cases[] = {{"1s", 1000},       {"6m0s", 360000},   {"1h2m3.5s", 3723500},
+               {"20ms", 20},       {"7.66s", 7660},    {"1m30s20ms", 90020},
+               {"0s", 0},          {"12", 12000},      {"0.5", 500},
+               {"1d", 86400000},   {"999d", 86400000}, {"", -1},
+               {"s", -1},          {"1x", -1},         {"-1s", -1},
+               {"1s ", -1},        {"1 s", -1},        {"nan", -1},
+               {"1e9s", 86400000}, {"0x10s", -1}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    if (hg_rate_duration_ms(cases[i].text) != cases[i].ms) CHECK_STR(cases[i].text, "is another duration");
+}
+
+TEST(rate_headers, openai) {
+  const struct hg_rate_limits limits = limits_of((const struct pair[]){{"x-ratelimit-limit-requests", "5000"},
+                                                                       {"x-ratelimit-remaining-requests", "4999"},
+                                                                       {"x-ratelimit-reset-requests", "12ms"},
+                                                                       {"x-ratelimit-limit-tokens", "800000"},
+                                                                       {"x-ratelimit-remaining-tokens", "0"},
+                                                                       {"x-ratelimit-reset-tokens", "1m2s"},
+                                                                       {NULL, NULL}});
+  CHECK_EQ(limits.requests.limit, 5000);
+  CHECK_EQ(limits.requests.remaining, 4999);
+  CHECK_EQ(limits.requests.reset_ms, 12);
+  CHECK_EQ(limits.tokens.limit, 800000);
+  CHECK_EQ(limits.tokens.remaining, 0);
+  CHECK_EQ(limits.tokens.reset_ms, 62000);
+}
+
+TEST(rate_headers, anthropic) {
+  const struct hg_rate_limits limits = read(
+      (const struct pair[]){{"anthropic-ratelimit-requests-limit", "50"},
+                            {"anthropic-ratelimit-requests-remaining", "0"},
+                            {"anthropic-ratelimit-requests-reset", "2025-11-23T10:40:30Z"}, // half a minute from now
+                            {"anthropic-ratelimit-tokens-limit", "40000"},
+                            {"anthropic-ratelimit-tokens-reset", "2020-01-01T00:00:00Z"}, // over
+                            {NULL, NULL}});
+  CHECK_EQ(limits.requests.limit, 50);
+  CHECK_EQ(limits.requests.remaining, 0);
+  CHECK_EQ(limits.requests.reset_ms, 30000);
+  CHECK_EQ(limits.tokens.limit, 40000);
+  CHECK_EQ(limits.tokens.remaining, -1);
+  CHECK_EQ(limits.tokens.reset_ms, 0);
+}
+
+TEST(rate_headers, hostile_values_say_nothing) {
+  static const char *const values[] = {"",    "-1", "0", "many", "1.5", "99999999999999999999", "9007199254740992",
+                                       "12x", " 5"};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    const struct hg_rate_limits limits = limits_of((const struct pair[]){{"x-ratelimit-limit-requests", values[i]},
+                                                                         {"x-ratelimit-remaining-requests", "0"},
+                                                                         {"x-ratelimit-reset-requests", "10s"},
+                                                                         {NULL, NULL}});
+    CHECK_EQ(limits.requests.limit, 0);
+    CHECK_EQ(limits.requests.remaining, -1);
+    CHECK_EQ(limits.requests.reset_ms, 0);
+  }
+  CHECK_EQ(limits_of((const struct pair[]){{NULL, NULL}}).tokens.limit, 0);
+}
