@@ -54,7 +54,7 @@ TEST(rate_headers, openai) {
 }
 
 TEST(rate_headers, anthropic) {
-  const struct hg_rate_limits limits = read(
+  const struct hg_rate_limits limits = limits_of(
       (const struct pair[]){{"anthropic-ratelimit-requests-limit", "50"},
                             {"anthropic-ratelimit-requests-remaining", "0"},
                             {"anthropic-ratelimit-requests-reset", "2025-11-23T10:40:30Z"}, // half a minute from now
