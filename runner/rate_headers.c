@@ -38,6 +38,7 @@ int64_t hg_rate_duration_ms(const char *text) {
     size_t size;
     if (!isdigit((unsigned char)text[0])) return -1;
     const double value = strtod(text, &end);
+    if (end > text + strspn(text, "0123456789.")) return -1; // 1e9, 0x10
     if (!*end && sum == 0) return value * 1000 < LONGEST_MS ? (int64_t)(value * 1000) : (int64_t)LONGEST_MS;
     const double unit = unit_ms(end, &size);
     if (unit == 0) return -1;
