@@ -91,6 +91,8 @@ static void write_part(const struct hg_run_figures *figures, enum part part, boo
     break;
   case RUNNING:
     hg_text_line_add(out, "running %" PRIu32 "/%" PRIu32, figures->queue.running, figures->queue.effective_concurrency);
+    if (figures->run.allowed > 0 && figures->run.allowed < figures->queue.effective_concurrency)
+      hg_text_line_add(out, " (the provider lets %" PRIu32 ")", figures->run.allowed);
     break;
   case WAITING: write_waiting(figures, out); break;
   case BAR: hg_progress_bar(usage, 20, utf8, out); break;

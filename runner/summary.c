@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#define SHOWN_MS_MIN 1000
 #define SHOWN_US_MIN 50000 // less is "0.0 s"
 
 const char *hg_stop_name(enum hg_stop stop) {
@@ -147,6 +148,17 @@ static void print_throttle(const struct table *table, const struct hg_run_figure
   fputc('\n', table->to);
 }
 
+static void print_pacing(const struct table *table, const struct hg_runner_counts *run) {
+  struct hg_figure number;
+  if (run->pushbacks > 0)
+    fprintf(table->to, "pushback   the provider was too busy %s time%s (429): down to %" PRIu32 " call%s at once\n",
+            count(&number, run->pushbacks), run->pushbacks == 1 ? "" : "s", run->pushed_back_to,
+            run->pushed_back_to == 1 ? "" : "s");
+  if (run->paced_ms >= SHOWN_MS_MIN)
+    fprintf(table->to, "pace       calls waited %s in all for the requests or tokens of a minute\n",
+            hg_figure_time((int64_t)run->paced_ms).text);
+}
+
 static void print_time(const struct table *table, const struct hg_run_figures *figures) {
   struct hg_figure number;
   const double seconds = (double)figures->elapsed_ms / 1000;
@@ -180,6 +192,7 @@ bool hg_summary_print(const struct hg_summary *summary, bool utf8, FILE *to) {
   print_orphans(&table, &summary->figures);
   print_other_ledger(&table, &summary->figures.other_ledger);
   print_throttle(&table, &summary->figures);
+  print_pacing(&table, &summary->figures.run);
   print_time(&table, &summary->figures);
   print_end(&table, summary);
   return fflush(to) == 0 && !ferror(to);
@@ -224,7 +237,7 @@ static json_t *budget_json(const struct hg_run_figures *figures) {
 
 static json_t *run_json(const struct hg_run_figures *figures) {
   const struct hg_runner_counts *run = &figures->run;
-  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:I s:I s:o s:I s:I s:I}", "tokens",
+  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:I s:I s:o s:I s:I s:o s:I s:o s:I}", "tokens",
                    (json_int_t)run->tokens, "inputTokens", (json_int_t)run->input_tokens, "outputTokens",
                    (json_int_t)run->output_tokens, "calls", json_of(run->calls), "retries", json_of(run->retries),
                    "estimated", json_of(run->estimated), "capIgnored", json_of(run->cap_ignored), "capped",
@@ -232,7 +245,8 @@ static json_t *run_json(const struct hg_run_figures *figures) {
                    "recordedTokens", (json_int_t)run->recorded_tokens, "uncountedTokens",
                    (json_int_t)run->uncounted_tokens, "overruns", json_of(figures->overruns), "throttles",
                    (json_int_t)figures->throttles, "throttledMs", (json_int_t)(figures->throttled_us / 1000),
-                   "elapsedMs", (json_int_t)figures->elapsed_ms);
+                   "pushbacks", json_of(run->pushbacks), "pushedBackTo", (json_int_t)run->pushed_back_to, "pacedMs",
+                   json_of(run->paced_ms), "elapsedMs", (json_int_t)figures->elapsed_ms);
 }
 
 static json_t *assumed_json(const struct hg_assumed_figures *assumed) {

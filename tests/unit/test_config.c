@@ -55,7 +55,8 @@ TEST(config, every_field) {
       " \"llm\": {\"baseUrl\": \"http://127.0.0.1:8000/v1\", \"apiKeyEnv\": \"MY_KEY\", \"auth\": \"x-api-key\","
       " \"headers\": {\"X-Team\": \"a b\", \"OpenAI-Beta\": \"v2\"}, \"outputCapField\": \"max_completion_tokens\","
       " \"unbounded\": \"allow\", \"maxTokensPerMedia\": 1500, \"timeoutSeconds\": 86400, \"maxAttempts\": 100,"
-      " \"retryUnknownOutcome\": 0, \"defaultMaxTokens\": 1, \"mayCapOutput\": true}}");
+      " \"retryUnknownOutcome\": 0, \"tokensPerMinute\": 5000, \"requestsPerMinute\": 60, \"defaultMaxTokens\": 1, "
+      "\"mayCapOutput\": true}}");
   CHECK_EQ(c->budgets[0].hard_limit, HG_TOKENS_MAX);
   CHECK_EQ(c->throttle_percent, 70);
   CHECK_EQ(c->throttle_basis, HG_THROTTLE_COMMITTED);
@@ -90,6 +91,8 @@ TEST(config, every_field) {
   CHECK_EQ(c->llm.timeout_seconds, 86400);
   CHECK_EQ(c->llm.max_attempts, 100);
   CHECK_EQ(c->llm.retry_unknown_outcome, 0);
+  CHECK_EQ(c->llm.tokens_per_minute, 5000);
+  CHECK_EQ(c->llm.requests_per_minute, 60);
   CHECK_EQ(c->llm.default_max_tokens, 1);
   hg_config_destroy(&c);
 }

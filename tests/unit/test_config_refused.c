@@ -69,6 +69,8 @@ TEST(config_refused, ranges) {
        {"1", "\"true\"", "null"}},
       {WITH("\"llm\": {\"timeoutSeconds\": %s}"), "1:70: llm.timeoutSeconds ", {"0", "86401"}},
       {WITH("\"llm\": {\"maxAttempts\": %s}"), "1:67: llm.maxAttempts ", {"0", "101"}},
+      {WITH("\"llm\": {\"tokensPerMinute\": %s}"), "1:71: llm.tokensPerMinute ", {"0", "-1", "true"}},
+      {WITH("\"llm\": {\"requestsPerMinute\": %s}"), "1:73: llm.requestsPerMinute ", {"0", "1.5", "\"60\""}},
       {WITH("\"llm\": {\"retryUnknownOutcome\": %s}"), "1:75: llm.retryUnknownOutcome ", {"-1", "101", "true"}},
       {WITH("\"llm\": {\"mayCapOutput\": %s}"), "1:68: llm.mayCapOutput must be true or false", {"1", "\"true\""}},
       {WITH("\"llm\": {\"defaultMaxTokens\": %s}"), "1:72: llm.defaultMaxTokens ", {"0", "9007199254740992"}},
