@@ -1,0 +1,22 @@
+// What calls of a model use of their bounds (providers/bound.h), learnt while a run goes on: a bound is provable and
+// mostly four times too high. A histogram for each model; the quantile p99.9 and a tenth more is what the next call
+// reserves. Pure.
+#ifndef HG_LEARNED_H
+#define HG_LEARNED_H
+
+#include "schemas/limits.h"
+
+#define HG_LEARNED_SAMPLES_LEAST 1000 // before, p99.9 is anybody's guess
+#define HG_LEARNED_MODELS_MAX 64      // those of further models are not learnt
+#define HG_LEARNED_MARGIN_PERCENT 10
+
+struct hg_learned;
+struct hg_learned *hg_learned_new(void); // NULL: no memory
+void hg_learned_destroy(struct hg_learned **learned);
+// A call of this model used `used` tokens of a bound of `bound`. Usage over the bound counts as all of it.
+void hg_learned_add(struct hg_learned *learned, const char *model, int64_t bound, int64_t used);
+// What a call of this model with this bound should reserve: at least 1, at most the bound; the bound where too little
+// is known.
+int64_t hg_learned_reserve(const struct hg_learned *learned, const char *model, int64_t bound);
+
+#endif

@@ -1,0 +1,85 @@
+// What calls use of their bounds, learnt: against a sorted list of all that was seen.
+// links: program
+#include "runner/learned.h"
+#include "support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CALLS 20000
+
+static int compare(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+TEST(learned, knows_nothing_at_first) {
+  struct hg_learned *learned = hg_learned_new();
+  for (int i = 1; i < HG_LEARNED_SAMPLES_LEAST; i++)
+    hg_learned_add(learned, "m", 1000, 10);
+  CHECK_EQ(hg_learned_reserve(learned, "m", 1000), 1000);
+  hg_learned_add(learned, "m", 1000, 10);
+  CHECK(hg_learned_reserve(learned, "m", 1000) < 20);
+  CHECK_EQ(hg_learned_reserve(learned, "n", 1000), 1000);
+  hg_learned_destroy(&learned);
+}
+
+TEST(learned, never_reserves_nothing_nor_more_than_the_bound) {
+  struct hg_learned *learned = hg_learned_new();
+  for (int i = 0; i < HG_LEARNED_SAMPLES_LEAST; i++) {
+    hg_learned_add(learned, "none", 1000, 0);
+    hg_learned_add(learned, "all", 1000, 1000 + i);
+    hg_learned_add(learned, "hostile", i % 2 ? 0 : -5, INT64_MAX);
+  }
+  CHECK_EQ(hg_learned_reserve(learned, "none", 1), 1);
+  CHECK_EQ(hg_learned_reserve(learned, "none", 5000), 6);
+  CHECK_EQ(hg_learned_reserve(learned, "all", 5000), 5000);
+  CHECK_EQ(hg_learned_reserve(learned, "hostile", 5000), 5000);
+  CHECK_EQ(hg_learned_reserve(learned, "all", HG_TOKENS_MAX), HG_TOKENS_MAX);
+  hg_learned_destroy(&learned);
+}
+
+// At every moment: of all calls so far at most one in a thousand was over the quantile, and a step less would have let
+// more through.
+TEST(learned, is_the_quantile_of_all_that_was_seen) {
+  uint64_t seed = hg_test_seed("is_the_quantile_of_all_that_was_seen");
+  for (int round = 0; round < 5; round++) {
+    struct hg_learned *learned = hg_learned_new();
+    static double ratios[CALLS], sorted[CALLS];
+    const uint64_t center = 1 + hg_test_draw(&seed, 900);
+    for (int i = 0; i < CALLS; i++) {
+      const uint64_t spread = hg_test_draw(&seed, 100) == 0 ? 1000 : center;
+      const int64_t bound = 1024 * (1 + (int64_t)hg_test_draw(&seed, 100));
+      const int64_t used = bound / 1024 * (int64_t)hg_test_draw(&seed, spread + 1);
+      hg_learned_add(learned, "m", bound, used);
+      ratios[i] = (double)used / (double)bound;
+      if (i + 1 < HG_LEARNED_SAMPLES_LEAST || i % 997 != 0) continue;
+      for (int k = 0; k <= i; k++)
+        sorted[k] = ratios[k];
+      qsort(sorted, (size_t)i + 1, sizeof *sorted, compare);
+      const double quantile = sorted[i - (i + 1) / 1000];
+      const double wanted = (quantile + 1.0 / 1024) * 1.1 * 1e9;
+      const int64_t reserved = hg_learned_reserve(learned, "m", 1000000000);
+      CHECK(reserved == 1000000000 || ((double)reserved > wanted - 10 && (double)reserved < wanted + 10));
+      CHECK(reserved < 1000000000 || wanted > 999999990);
+    }
+    hg_learned_destroy(&learned);
+  }
+}
+
+TEST(learned, models_are_apart_and_bounded) {
+  struct hg_learned *learned = hg_learned_new();
+  char name[16];
+  for (int model = 0; model < 2 * HG_LEARNED_MODELS_MAX; model++)
+    for (int i = 0; i < HG_LEARNED_SAMPLES_LEAST; i++) {
+      snprintf(name, sizeof name, "m%d", model);
+      hg_learned_add(learned, name, 1000, model);
+    }
+  for (int model = 0; model < 2 * HG_LEARNED_MODELS_MAX; model++) {
+    snprintf(name, sizeof name, "m%d", model);
+    const int64_t reserved = hg_learned_reserve(learned, name, 1000);
+    CHECK(model < HG_LEARNED_MODELS_MAX ? reserved >= model && reserved <= model * 11 / 10 + 4 : reserved == 1000);
+  }
+  hg_learned_destroy(&learned);
+  hg_learned_destroy(&learned);
+}
