@@ -29,6 +29,9 @@ struct hg_curve_config {
   char *allowed_keys_file;
 };
 
+// What a call reserves: the provable bound, or what calls of its model have used of theirs.
+enum hg_reservation { HG_RESERVE_BOUND, HG_RESERVE_LEARNED };
+
 struct hg_llm_config {
   char *base_url;         // NULL: not set in the file
   char *api_key_env;      // NULL: not set
@@ -44,7 +47,8 @@ struct hg_llm_config {
   int64_t default_max_tokens;     // default 4096
   int64_t max_tokens_per_media;   // default 0: a media part has no bound
   bool may_cap_output;            // default false
-  bool allow_unbounded;           // llm.unbounded: "allow"
+  enum hg_reservation reservation;
+  bool allow_unbounded; // llm.unbounded: "allow"
 };
 
 struct hg_config {

@@ -357,6 +357,8 @@ hg_err hg_request_prepare(const char *url, const char *body, size_t body_len, co
   struct draft d = {.url = url, .llm = llm, .body = body, .body_len = body_len, .model = model, .why = why};
   d.out.endpoint = hg_endpoint_of(url);
   const hg_err err = prepare(&d);
+  if (!err && model) snprintf(d.out.model, sizeof d.out.model, "%s", model);
+  else if (!err) hg_json_copy(&d.fields[MODEL].value, d.out.model, sizeof d.out.model);
   if (err) hg_prepared_clear(&d.out);
   *out = d.out;
   return err;

@@ -25,7 +25,8 @@ struct hg_prepared {
                        // rejected tokens are billed as output)
   int64_t predicted;   // those bytes, of one choice
   int64_t min_tokens;  // llm.mayCapOutput: what the call can be cut down to (hg_output_lower); else max_tokens
-  bool unbounded;      // llm.unbounded is "allow" and the bound cannot be proven
+  char model[HG_LABEL_MAX + 1]; // "": none, or a name that is longer
+  bool unbounded;               // llm.unbounded is "allow" and the bound cannot be proven
 };
 
 // The endpoint that a line's url names, by the end of its path.

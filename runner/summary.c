@@ -93,6 +93,10 @@ static void print_tokens(const struct table *table, const struct hg_run_figures 
   if (figures->run.capped > 0)
     fprintf(table->to, "           %s calls were sent with a lower output cap, that of what the budget had left\n",
             count(&number, figures->run.capped));
+  if (figures->run.saved > 0)
+    fprintf(table->to,
+            "           %s tokens were reserved less than the bounds, as learnt; %s calls used more than that\n",
+            hg_figure_count(figures->run.saved).text, count(&number, figures->run.overran));
   if (figures->run.unbounded > 0)
     fprintf(table->to, "           %s requests had no provable bound: the limit was not provable\n",
             count(&number, figures->run.unbounded));
@@ -237,7 +241,7 @@ static json_t *budget_json(const struct hg_run_figures *figures) {
 
 static json_t *run_json(const struct hg_run_figures *figures) {
   const struct hg_runner_counts *run = &figures->run;
-  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:I s:I s:o s:I s:I s:o s:I s:o s:I}", "tokens",
+  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:I s:I s:o s:I s:I s:o s:I s:o s:o s:I s:I}", "tokens",
                    (json_int_t)run->tokens, "inputTokens", (json_int_t)run->input_tokens, "outputTokens",
                    (json_int_t)run->output_tokens, "calls", json_of(run->calls), "retries", json_of(run->retries),
                    "estimated", json_of(run->estimated), "capIgnored", json_of(run->cap_ignored), "capped",
@@ -246,7 +250,8 @@ static json_t *run_json(const struct hg_run_figures *figures) {
                    (json_int_t)run->uncounted_tokens, "overruns", json_of(figures->overruns), "throttles",
                    (json_int_t)figures->throttles, "throttledMs", (json_int_t)(figures->throttled_us / 1000),
                    "pushbacks", json_of(run->pushbacks), "pushedBackTo", (json_int_t)run->pushed_back_to, "pacedMs",
-                   json_of(run->paced_ms), "elapsedMs", (json_int_t)figures->elapsed_ms);
+                   json_of(run->paced_ms), "overran", json_of(run->overran), "savedTokens", (json_int_t)run->saved,
+                   "elapsedMs", (json_int_t)figures->elapsed_ms);
 }
 
 static json_t *assumed_json(const struct hg_assumed_figures *assumed) {

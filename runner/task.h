@@ -52,9 +52,9 @@ struct hg_run_task {
   struct hg_prepared prepared;
   struct hg_lowered lowered; // of this permit, where less was granted than the call can use; body NULL: all was
 
-  hg_ticket ticket; // of the command that is under way; 0: none
-  hg_permit permit; // 0: none
-  int64_t granted;
+  hg_ticket ticket;      // of the command that is under way; 0: none
+  hg_permit permit;      // 0: none
+  int64_t need, granted; // asked for, got
   void *call;
 
   // The end of the last attempt.

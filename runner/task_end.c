@@ -16,8 +16,9 @@ static bool is_over_cap(const struct hg_run_task *task) {
   const struct hg_prepared *prepared = &task->prepared;
   const int64_t output_max =
       task->lowered.body ? task->lowered.output_max : prepared->max_tokens - prepared->input_bound;
+  const int64_t most = task->lowered.body ? task->granted : prepared->max_tokens;
   if (prepared->output_cap > 0 && used->output_tokens > output_max) return true;
-  return !prepared->unbounded && used->tokens > task->granted;
+  return !prepared->unbounded && used->tokens > most;
 }
 
 static void ignore_of_cap(struct hg_runner *runner, struct hg_run_task *task) {
@@ -32,12 +33,20 @@ static void ignore_of_cap(struct hg_runner *runner, struct hg_run_task *task) {
       name, (long long)task->found.report.tokens, (long long)task->granted);
 }
 
+// What a call that was cut down used says nothing about the others.
+static void learn(struct hg_runner *runner, const struct hg_run_task *task) {
+  const int64_t used = task->found.report.tokens;
+  if (!task->lowered.body) hg_learned_add(runner->learned, task->prepared.model, task->prepared.max_tokens, used);
+  runner->counts.overran += used > task->granted;
+}
+
 static void charge(struct hg_runner *runner, struct hg_run_task *task, const struct hg_judgement *judgement) {
   hg_usage_report *used = &task->found.report;
   used->attempt = task->attempts;
   task->settles = judgement->cost != HG_COST_NOTHING;
   task->reason[0] = '\0';
   if (judgement->cost == HG_COST_USAGE && is_over_cap(task)) ignore_of_cap(runner, task);
+  else if (judgement->cost == HG_COST_USAGE && runner->learned) learn(runner, task);
   if (judgement->cost != HG_COST_WHOLE) return;
   used->tokens = task->granted;
   used->source = HG_SOURCE_ESTIMATED;

@@ -76,16 +76,19 @@ const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_
   return runner->options.budget ? runner->options.budget : "default";
 }
 
-int64_t hg_runner_need_of(const struct hg_run_task *task) {
-  return task->prepared.max_tokens > 0 ? task->prepared.max_tokens : 1;
+int64_t hg_runner_need_of(const struct hg_runner *runner, const struct hg_run_task *task) {
+  const int64_t bound = task->prepared.max_tokens > 0 ? task->prepared.max_tokens : 1;
+  return runner->learned ? hg_learned_reserve(runner->learned, task->prepared.model, bound) : bound;
 }
 
-int64_t hg_runner_least_of(const struct hg_run_task *task) {
-  return task->prepared.min_tokens > 0 ? task->prepared.min_tokens : 1;
+int64_t hg_runner_least_of(const struct hg_runner *runner, const struct hg_run_task *task) {
+  const int64_t least = task->prepared.min_tokens > 0 ? task->prepared.min_tokens : 1;
+  const int64_t need = hg_runner_need_of(runner, task);
+  return least < need ? least : need;
 }
 
 bool hg_runner_is_exhausted(const struct hg_runner *runner, const struct hg_run_task *task) {
-  return runner->now_ms < runner->exhausted_until_ms && hg_runner_least_of(task) > runner->exhausted_left &&
+  return runner->now_ms < runner->exhausted_until_ms && hg_runner_least_of(runner, task) > runner->exhausted_left &&
          strcmp(hg_runner_budget_of(runner, task), runner->exhausted_budget) == 0;
 }
 
@@ -113,7 +116,7 @@ static void add_left_need(struct hg_runner_counts *counts, const char *budget, i
 
 void hg_runner_leave_exhausted(struct hg_runner *runner, struct hg_run_task *task) {
   struct hg_runner_counts *counts = &runner->counts;
-  const int64_t need = hg_runner_need_of(task), least = hg_runner_least_of(task);
+  const int64_t need = hg_runner_need_of(runner, task), least = hg_runner_least_of(runner, task);
   counts->left_for_budget++;
   counts->left_need = sum_of(counts->left_need, need);
   add_left_need(counts, hg_runner_budget_of(runner, task), need);

@@ -3,6 +3,7 @@
 #ifndef HG_TASK_PRIVATE_H
 #define HG_TASK_PRIVATE_H
 
+#include "runner/learned.h"
 #include "runner/pace.h"
 #include "runner/pushback.h"
 #include "runner/task.h"
@@ -25,6 +26,7 @@ struct hg_runner {
 
   struct hg_pace requests, tokens; // a minute
   struct hg_pushback pushback;
+  struct hg_learned *learned; // NULL: calls reserve their bounds
 
   enum hg_stop stop;
   char stop_text[HG_ERROR_TEXT_MAX + 1];
@@ -67,8 +69,10 @@ bool hg_runner_sync(struct hg_runner *runner);
 bool hg_runner_may_read(const struct hg_runner *runner);
 void hg_runner_read(struct hg_runner *runner);
 const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_run_task *task);
-int64_t hg_runner_need_of(const struct hg_run_task *task);  // what the call can use at most
-int64_t hg_runner_least_of(const struct hg_run_task *task); // what it can be cut down to
+// What the call reserves: what it can use at most, or what calls of its model do use.
+int64_t hg_runner_need_of(const struct hg_runner *runner, const struct hg_run_task *task);
+int64_t hg_runner_least_of(const struct hg_runner *runner,
+                           const struct hg_run_task *task); // what it can be cut down to
 // Of the task's budget only `left` tokens can ever be had, because `short_budget`, it or one above it, has no more.
 void hg_runner_note_exhausted(struct hg_runner *runner, const struct hg_run_task *task, int64_t left,
                               const char *short_budget);

@@ -89,6 +89,8 @@ struct hg_runner_counts {
   uint32_t pushed_back_to;                     // … and how few at the fewest
   uint32_t allowed;                            // calls at once that it lets run now; 0: as many as there may be
   uint64_t paced_ms;                           // what calls waited for requests or tokens of the minute, in all
+  uint64_t overran;                            // calls that used more than was learnt to reserve for them
+  int64_t saved;                               // tokens that calls reserved less than their bounds
   uint64_t capped;                             // of the calls: sent with a lower cap than the line asked for
   int64_t tokens, input_tokens, output_tokens; // settled or recorded by this run
   uint64_t unsettled;       // permits that could not be closed: others had ended them, or the runtime refused

@@ -60,8 +60,8 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
   hg_request request = HG_REQUEST_INIT;
   request.task_id = task_id;
   request.budget = hg_runner_budget_of(runner, task);
-  request.min_tokens = hg_runner_least_of(task);
-  request.max_tokens = hg_runner_need_of(task);
+  request.min_tokens = hg_runner_least_of(runner, task);
+  request.max_tokens = task->need = hg_runner_need_of(runner, task);
   request.attempt = task->attempts + 1;
   request.first_in_line = task->attempts > 0;
   hg_ticket ticket = {0};
@@ -88,6 +88,7 @@ void hg_runner_acquired(struct hg_runner *runner, struct hg_run_task *task, cons
   }
   task->permit = completion->permit;
   task->granted = completion->tokens;
+  if (runner->learned && task->granted == task->need) runner->counts.saved += task->prepared.max_tokens - task->need;
   hg_runner_move(runner, task, HG_TASK_WANTS_CALL);
   hg_runner_step(runner, task);
 }
@@ -96,7 +97,7 @@ void hg_runner_acquired(struct hg_runner *runner, struct hg_run_task *task, cons
 
 // Less was granted than the call can use: so it is sent with a lower cap.
 static bool fit_body(struct hg_runner *runner, struct hg_run_task *task) {
-  const bool whole = task->granted >= hg_runner_need_of(task);
+  const bool whole = task->granted >= task->need;
   return whole || task->lowered.body ||
          hg_output_lower(&task->prepared, runner->options.llm, task->granted, &task->lowered) == HG_OK;
 }

@@ -199,5 +199,33 @@ def test_limit_set_by_hand_stays_with_a_configuration_too():
         assert "devs.config.json says 100,000" in said, said
 
 
+def test_learnt_reservations_fit_more_calls_side_by_side():
+    with sim("--output-mean", 20) as server, place([chat_line(i, max_tokens=2000) for i in range(2500)]) as here:
+        config = here.config(200_000, scheduler={"maxConcurrency": 8}, llm={"reservation": "learned"})
+        summary, said = here.run("--config", config, "--base-url", server.url)
+        here.check(server, summary, done=2500)
+        run = summary["run"]
+        equal((run["tokens"], summary["budget"]["totalUsed"]), (server.stats()["tokens"],) * 2)
+        # From the thousandth on a call reserves a tenth of its bound and less.
+        assert run["savedTokens"] > 1300 * 1800 and run["overran"] < 50, run
+
+
+def test_requests_of_a_minute_are_paced():
+    with sim() as server, place(12) as here:
+        config = here.config(1_000_000, scheduler={"maxConcurrency": 8}, llm={"requestsPerMinute": 600})
+        summary, _ = here.run("--config", config, "--base-url", server.url)
+        here.check(server, summary, done=12)
+        assert summary["run"]["pacedMs"] > 0 and summary["run"]["pushbacks"] == 0, summary
+
+
+def test_a_provider_that_pushes_back_is_told_of():
+    with sim("--rate-429", 40, "--retry-after", 0, "--latency-ms", 5) as server, place(200) as here:
+        config = here.config(1_000_000, scheduler={"maxConcurrency": 32}, llm={"maxAttempts": 100})
+        process = here.start("--config", config, "--base-url", server.url)
+        _, said = process.communicate(timeout=WAIT_S)
+        equal((process.returncode, len(here.results())), (0, 200), said)
+        assert "the provider pushes back (429): " in said and "pushback   the provider was too busy" in said, said
+
+
 if __name__ == "__main__":
     sys.exit(main(dict(globals())))
