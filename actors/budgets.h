@@ -3,6 +3,7 @@
 #ifndef HG_BUDGETS_H
 #define HG_BUDGETS_H
 
+#include "actors/forecast.h"
 #include "config/config.h"
 #include "ledger/ledger.h"
 #include "schemas/message.h"
@@ -21,6 +22,8 @@ struct hg_budget {
   bool throttle_told;       // the journal's last word is CONCURRENCY_THROTTLED
   bool is_short;            // somebody waits for it
   bool exhausted_told;      // BUDGET_EXHAUSTED was told, and nothing changed since
+  struct hg_forecast forecast;
+  int64_t forecast_used; // `used` as it was when the forecast heard of it last
 };
 struct hg_budgets {
   struct hg_budget *at; // by index; 0 is the root and its own parent

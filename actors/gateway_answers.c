@@ -123,6 +123,10 @@ static void report_status(struct hg_gateway *gateway, struct hg_asked *asked) {
   report->audited = usage->audited;
   report->differences = usage->differences;
   report->audit_failed = usage->audit_failed;
+  report->per_minute = usage->per_minute;
+  report->threshold_in_ms = usage->threshold_in_ms;
+  report->limit_in_ms = usage->limit_in_ms;
+  report->task_tokens = usage->task_tokens;
   tell(gateway, asked, &message);
 }
 

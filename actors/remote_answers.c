@@ -84,6 +84,10 @@ static void tell_usage(struct hg_remote *remote, const struct hg_remote_call *ca
     usage->audited = report->audited;
     usage->differences = report->differences;
     usage->audit_failed = report->audit_failed;
+    usage->per_minute = report->per_minute;
+    usage->threshold_in_ms = report->threshold_in_ms;
+    usage->limit_in_ms = report->limit_in_ms;
+    usage->task_tokens = report->task_tokens;
   }
   hg_outbox_put(remote->out, HG_PORT_TRACKER, call->peer, &message);
 }

@@ -104,6 +104,7 @@ void hg_scheduler_ask(struct hg_scheduler *scheduler, struct hg_queued_task *tas
   reserve->attempt = task->attempt;
   reserve->parent = task->parent;
   reserve->from_parent = task->from_parent;
+  reserve->waiting = scheduler->waiting;
   hg_outbox_put(scheduler->out, HG_PORT_DECISIONS, 0, &message);
   task->state = HG_TASK_ASKED;
   scheduler->asked++;

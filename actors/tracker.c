@@ -95,6 +95,7 @@ void hg_tracker_update_latch(struct hg_tracker *tracker, uint32_t index) {
 void hg_tracker_settle_path(struct hg_tracker *tracker, uint32_t leaf, bool freed) {
   do {
     hg_tracker_update_latch(tracker, leaf);
+    hg_tracker_note_use(tracker, leaf);
     if (freed) wake(tracker, leaf);
   } while (hg_budget_up(&tracker->budgets, &leaf));
 }

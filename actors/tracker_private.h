@@ -47,6 +47,8 @@ struct hg_tracker {
   size_t reporter_count, reporter_capacity;
   uint64_t refusals; // answers that made somebody wait
   uint32_t max_concurrency;
+  uint32_t waiting;      // acquires, as the scheduler said last
+  bool forecast_is_bad;  // BUDGET_FORECAST was told
   uint64_t told_durable; // to the scheduler
   bool told_given_up;
   struct {
@@ -115,6 +117,13 @@ void hg_tracker_tell_numbers(struct hg_tracker *tracker, const struct hg_tracker
 // tracker_snapshot.c
 void hg_tracker_get_usage(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_usage_message *question);
 void hg_tracker_get_snapshot(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_snapshot_message *question);
+
+// tracker_forecast.c: where budgets are going
+void hg_tracker_note_use(struct hg_tracker *tracker, uint32_t budget); // it may have changed
+void hg_tracker_note_task(struct hg_tracker *tracker, uint32_t leaf, int64_t tokens);
+// Will what runs and waits fit?
+void hg_tracker_judge_queue(struct hg_tracker *tracker);
+void hg_tracker_fill_forecast(const struct hg_tracker *tracker, uint32_t budget, struct hg_usage_message *usage);
 
 // tracker_store.c
 void hg_tracker_note_store(struct hg_tracker *tracker, const struct hg_committed_message *committed);

@@ -30,7 +30,10 @@ void hg_tracker_get_usage(struct hg_tracker *tracker, hg_peer peer, const struct
   usage->differences = tracker->audit.differences;
   usage->audit_failed = tracker->audit.failed;
   // A budget that does not exist has no limit, which no other budget has.
-  if (question->budget < tracker->budgets.count) fill(tracker, question->budget, usage);
+  if (question->budget < tracker->budgets.count) {
+    fill(tracker, question->budget, usage);
+    hg_tracker_fill_forecast(tracker, question->budget, usage);
+  }
   hg_tracker_answer(tracker, peer, &answer);
 }
 

@@ -95,6 +95,19 @@ static void print_queue(const struct hg_status_report_message *report) {
   putchar('\n');
 }
 
+static void print_forecast(const struct hg_status_report_message *report) {
+  if (report->per_minute > 0) {
+    printf(LABEL "%s tokens a minute", "forecast", hg_figure_count(report->per_minute).text);
+    if (report->threshold_in_ms > 0) printf(", the throttle in %s", hg_figure_time(report->threshold_in_ms).text);
+    if (report->limit_in_ms > 0) printf(", the limit in %s", hg_figure_time(report->limit_in_ms).text);
+    putchar('\n');
+  }
+  if (report->task_tokens > 0)
+    printf(LABEL "%s more tasks fit, at %s tokens each\n", report->per_minute > 0 ? "" : "forecast",
+           hg_figure_count(report->available > 0 ? report->available / report->task_tokens : 0).text,
+           hg_figure_count(report->task_tokens).text);
+}
+
 // Only when it is news: a ledger that is right needs no line.
 static void print_audit(const struct hg_status_report_message *report) {
   if (report->differences)
@@ -143,6 +156,7 @@ static hg_err print_table(const struct hg_message *message, const struct hg_site
   else if (percent < 100) printf(LABEL "%s (at %u %%)\n", "throttle", state, percent);
   else printf(LABEL "%s\n", "throttle", "never closes");
   print_queue(report);
+  print_forecast(report);
   print_audit(report);
   return report->live && report->waiting ? print_waiting(control, why) : HG_OK;
 }

@@ -31,11 +31,11 @@
 #define HG_FACTS_BYTES (64 * 1024)        // events in one FACTS frame
 #define HG_FACTS_WINDOW 16                // FACTS frames that the persister has not acknowledged
 #define HG_FACTS_BACKLOG_BYTES                                                                                         \
-  (4 * 1024 * 1024)          // events waiting for a place in the window before the tracker stops listening
+  (4 * 1024 * 1024)                   // events waiting for a place in the window before the tracker stops listening
 #define HG_OUTSIDE_COMMANDS_MAX 65536 // commands from outside that are unanswered
 #define HG_OUTSIDER_COMMANDS_MAX 8192 // those of one connection
-#define HG_REPLAY_ROWS 1024  // that one portion of a replay looks at
-#define HG_REPLAY_EVENTS 256 // that it tells at most
+#define HG_REPLAY_ROWS 1024           // that one portion of a replay looks at
+#define HG_REPLAY_EVENTS 256          // that it tells at most
 #define HG_LINK_HWM (HG_CLIENT_WINDOW + 1024) // high-water mark of links whose sender keeps a window
 #define HG_EVENTS_HWM 100000 // events that wait for one slow subscriber in the process before it loses some
 
@@ -48,8 +48,8 @@
 #define HG_TOPIC_MAX 64                // bytes of one; longer than any topic
 #define HG_SUBSCRIPTION_FRAME_MAX 1024 // bytes of what a subscriber sends, its handshake included
 
-// Ids, unique over the ledger's life: the opening in the upper bits, a count in these. Clients in the process count from
-// 1, the gateway for outsiders from the middle.
+// Ids, unique over the ledger's life: the opening in the upper bits, a count in these. Clients in the process count
+// from 1, the gateway for outsiders from the middle.
 #define HG_IDS_AN_OPENING_BITS 40
 #define HG_IDS_OF_OUTSIDERS (UINT64_C(1) << (HG_IDS_AN_OPENING_BITS - 1))
 
