@@ -145,6 +145,16 @@ static void get_waiting(struct hg_remote *remote, hg_peer peer, const struct hg_
   hg_remote_send(remote, &message);
 }
 
+static void tell_pushback(struct hg_remote *remote, const struct hg_tell_pushback_message *told) {
+  struct hg_message message;
+  if (remote->lost) return;
+  hg_message_init(&message, HG_PUSHBACK);
+  message.as.pushback.task_id = told->task_id;
+  message.as.pushback.from = told->from;
+  message.as.pushback.to = told->to;
+  hg_remote_send(remote, &message);
+}
+
 // A lasting name belongs to who holds the ledger.
 static void refuse_name(struct hg_remote *remote, hg_peer peer, uint64_t request) {
   struct hg_message message;
@@ -295,6 +305,7 @@ void hg_remote_from_tracker_client(struct hg_remote *remote, const struct hg_env
   else if (message->kind == HG_SET_HARD_LIMIT) set_limit(remote, in->peer, &message->as.set_hard_limit);
   else if (message->kind == HG_GET_USAGE) get_usage(remote, in->peer, &message->as.get_usage);
   else if (message->kind == HG_GET_ORPHAN) get_orphan(remote, in->peer, &message->as.get_orphan);
+  else if (message->kind == HG_TELL_PUSHBACK) tell_pushback(remote, &message->as.tell_pushback);
   else if (message->kind == HG_REPORT_AS) refuse_name(remote, in->peer, message->as.report_as.request);
 }
 

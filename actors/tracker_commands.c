@@ -161,6 +161,16 @@ static hg_err set_hard_limit(struct hg_tracker *tracker, const struct hg_set_har
 
 // ------------------------------------------------------------------------------------------------ questions
 
+static void tell_pushback(struct hg_tracker *tracker, const struct hg_tell_pushback_message *told) {
+  struct hg_message event;
+  if (told->task_id.size > HG_TASK_ID_MAX || tracker->store.given_up) return;
+  hg_message_init(&event, HG_PROVIDER_PUSHBACK);
+  event.as.provider_pushback.task_id = told->task_id;
+  event.as.provider_pushback.from_count = told->from;
+  event.as.provider_pushback.to_count = told->to;
+  hg_tracker_emit(tracker, 0, &event);
+}
+
 static void get_orphan(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_orphan_message *question) {
   const struct hg_permit_record *permit = hg_permits_orphan_after(&tracker->permits, question->after);
   struct hg_message answer;
@@ -206,6 +216,7 @@ void hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in
   else if (message->kind == HG_GET_USAGE) hg_tracker_get_usage(tracker, in->peer, &message->as.get_usage);
   else if (message->kind == HG_GET_SNAPSHOT) hg_tracker_get_snapshot(tracker, in->peer, &message->as.get_snapshot);
   else if (message->kind == HG_GET_ORPHAN) get_orphan(tracker, in->peer, &message->as.get_orphan);
+  else if (message->kind == HG_TELL_PUSHBACK) tell_pushback(tracker, &message->as.tell_pushback);
   else if (message->kind == HG_REPORT_AS) hg_tracker_report_as(tracker, in->peer, &message->as.report_as);
   else if (message->kind == HG_LEAVE) leave(tracker, in->peer);
 }

@@ -92,6 +92,9 @@ hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t
                                   const char *usage_id, uint64_t *number);
 hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t tokens, bool configured, uint64_t *number);
 
+// A provider lets fewer calls of this client run at once, or as many again: becomes an event, has no answer.
+hg_err hg_client_tell_pushback(hg_client *client, const char *task_id, uint32_t from, uint32_t to);
+
 // hg_set_hard_limit for a configuration that was read again: from now on it is what the file says.
 hg_err hg_client_configure_limit(hg_client *client, const char *budget, int64_t tokens, int timeout_ms);
 

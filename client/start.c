@@ -62,6 +62,16 @@ hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t toke
   return send_numbered(client, &message, number);
 }
 
+hg_err hg_client_tell_pushback(hg_client *client, const char *task_id, uint32_t from, uint32_t to) {
+  struct hg_message message;
+  hg_message_init(&message, HG_TELL_PUSHBACK);
+  const hg_err err = hg_client_text(task_id, HG_TASK_ID_MAX, &message.as.tell_pushback.task_id);
+  if (err != HG_OK) return err;
+  message.as.tell_pushback.from = from;
+  message.as.tell_pushback.to = to;
+  return hg_client_send(client, HG_TO_TRACKER, &message);
+}
+
 static hg_err read_request(hg_client *client, const hg_request *from, hg_request *want, uint32_t *budget,
                            struct hg_text *task_id) {
   const hg_request defaults = HG_REQUEST_INIT;

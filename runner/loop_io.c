@@ -1,6 +1,7 @@
 // The side effects of the task runner, on the real batch files, runtime and HTTP client.
 #include "runner/loop_private.h"
 
+#include "client/client.h"
 #include "providers/secrets.h"
 
 #include <stdlib.h>
@@ -105,6 +106,12 @@ static void note(void *context, const char *text) {
   loop->options.on_note(loop->options.context, text);
 }
 
+static void push(void *context, uint32_t from, uint32_t to) {
+  const struct hg_loop *loop = context;
+  if (!loop->ledger_lost)
+    (void)hg_client_tell_pushback(loop->options.client, loop->options.runner.run_name, from, to); // or it goes untold
+}
+
 struct hg_runner_io hg_loop_io(struct hg_loop *loop) {
   return (struct hg_runner_io){.context = loop,
                                .next_line = next_line,
@@ -121,5 +128,6 @@ struct hg_runner_io hg_loop_io(struct hg_loop *loop) {
                                .cut = cut,
                                .hide_keys = hide_keys,
                                .random = random_bits,
-                               .note = note};
+                               .note = note,
+                               .push = push};
 }

@@ -35,14 +35,20 @@ void hg_runner_let_crowded_in(struct hg_runner *runner) {
 
 static void push_back(struct hg_runner *runner, const struct hg_run_task *task) {
   struct hg_runner_counts *counts = &runner->counts;
-  const uint32_t running = runner->in_state[HG_TASK_CALLING];
+  const uint32_t running = runner->in_state[HG_TASK_CALLING], before = hg_pushback_allowed(&runner->pushback);
   if (!hg_pushback_push(&runner->pushback, task->sent_ms, running, runner->now_ms)) return;
   const uint32_t allowed = hg_pushback_allowed(&runner->pushback);
+  runner->io.push(runner->io.context, before, allowed);
   char text[160];
   snprintf(text, sizeof text, "the provider pushes back (429): %u call%s at a time for now", allowed,
            allowed == 1 ? "" : "s");
   if (counts->pushbacks++ == 0) runner->io.note(runner->io.context, text); // the progress line shows the others
   if (allowed < counts->pushed_back_to) counts->pushed_back_to = allowed;
+}
+
+static void serve(struct hg_runner *runner) {
+  if (hg_pushback_serve(&runner->pushback))
+    runner->io.push(runner->io.context, runner->pushback.most - 1, runner->pushback.most);
 }
 
 // ---------------------------------------------------------------------------------------------- how fast
@@ -97,5 +103,5 @@ void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, co
   wait_out(&runner->requests, &end->rates.requests, runner->now_ms);
   wait_out(&runner->tokens, &end->rates.tokens, runner->now_ms);
   if (judgement->pushed) push_back(runner, task);
-  else if (judgement->served) (void)hg_pushback_serve(&runner->pushback);
+  else if (judgement->served) serve(runner);
 }

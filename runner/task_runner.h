@@ -47,7 +47,8 @@ struct hg_runner_io {
   bool (*cut)(void *context, void *handle);
   hg_err (*hide_keys)(void *context, const char *text, size_t len, char **out); // hg_target_hide_keys
   uint64_t (*random)(void *context);
-  void (*note)(void *context, const char *text); // a sentence for a person
+  void (*note)(void *context, const char *text);           // a sentence for a person
+  void (*push)(void *context, uint32_t from, uint32_t to); // so many calls at once are let run now
 };
 
 struct hg_runner_options {

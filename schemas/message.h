@@ -72,7 +72,7 @@ enum hg_kind {
 #undef FIELD
 };
 #define HG_EVENT_FIRST 0x100 // codes from here on are events
-#define HG_EVENT_LAST HG_BUDGET_FORECAST
+#define HG_EVENT_LAST HG_PROVIDER_PUSHBACK
 #define HG_EVENT_KINDS (HG_EVENT_LAST - HG_EVENT_FIRST + 1)
 // Events that have no row of the journal, ever.
 #define HG_IS_NEVER_A_ROW(kind) ((kind) == HG_HEARTBEAT || (kind) == HG_SUBSCRIBER_DROPPED)

@@ -224,6 +224,11 @@ def test_a_provider_that_pushes_back_is_told_of():
         process = here.start("--config", config, "--base-url", server.url)
         _, said = process.communicate(timeout=WAIT_S)
         equal((process.returncode, len(here.results())), (0, 200), said)
+        with contextlib.closing(sqlite3.connect(here.folder / "headgate.db")) as ledger:
+            rows = ledger.execute("SELECT task_id, from_count, to_count FROM event WHERE event = 'PROVIDER_PUSHBACK' "
+                                  "ORDER BY seq").fetchall()
+        assert rows and all(task == "results" and before != after for task, before, after in rows), rows
+        equal(rows[0][1], 32)
         assert "the provider pushes back (429): " in said and "pushback   the provider was too busy" in said, said
 
 

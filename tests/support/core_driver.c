@@ -92,7 +92,8 @@ struct hg_test_frame hg_test_frame_of(hg_peer peer, const struct hg_message *mes
 
 void hg_test_pass(struct hg_test_actor *actor, enum hg_port port, struct hg_test_frame frame) {
   struct hg_envelope in = {.port = port, .peer = frame.peer, .frame = frame.bytes, .frame_size = frame.size};
-  if (port != HG_PORT_EVENTS && port != HG_PORT_OUTSIDE_EVENTS) CHECK_EQ(hg_frame_decode(frame.bytes, frame.size, &in.message), HG_OK);
+  if (port != HG_PORT_EVENTS && port != HG_PORT_OUTSIDE_EVENTS)
+    CHECK_EQ(hg_frame_decode(frame.bytes, frame.size, &in.message), HG_OK);
   actor->actor.receive(actor->actor.self, actor->now, &in, &actor->out);
   free(frame.bytes);
   empty_outbox(actor);

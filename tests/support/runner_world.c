@@ -112,6 +112,15 @@ static void note(void *context, const char *text) {
   ((struct world *)context)->notes++;
 }
 
+// Each says how it goes on from the last one.
+static void push(void *context, uint32_t from, uint32_t to) {
+  struct world *world = context;
+  CHECK(from != to && to >= 1);
+  if (to < from) CHECK(world->pushed_to == 0 || from >= world->pushed_to);
+  world->pushes += to < from;
+  world->pushed_to = to;
+}
+
 // ---------------------------------------------------------------------------------------------- time
 
 static enum fate always_ok(struct world *world, unsigned line, unsigned attempt) {
@@ -166,7 +175,8 @@ void world_open(struct world *world, uint32_t max_concurrency) {
                                   .cut = world_call_cut,
                                   .hide_keys = hide_keys,
                                   .random = random_bits,
-                                  .note = note};
+                                  .note = note,
+                                  .push = push};
   const struct hg_runner_options options = {.run_name = "run", .llm = &world->llm, .max_concurrency = max_concurrency};
   CHECK_EQ(hg_runner_new(&options, &io, &world->runner), HG_OK);
 }

@@ -104,6 +104,8 @@ struct world {
   unsigned group[WORLD_LINES_MAX], group_count, group_max;
   bool disk_full;
   unsigned syncs, syncs_failed, notes;
+  unsigned pushes;    // how often fewer calls were let run
+  uint32_t pushed_to; // the last
 };
 
 // Lines that reserve different amounts. world_open makes the runner.

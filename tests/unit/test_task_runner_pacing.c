@@ -92,6 +92,7 @@ static void push_back(uint64_t seed, unsigned takes, unsigned slots) {
   const struct hg_runner_counts counts = world_counts(world);
   CHECK_EQ(counts.done, LINES);
   CHECK_EQ(counts.pushbacks > 0, over > 0);
+  CHECK_EQ(counts.pushbacks, world->pushes);
   if (over == 0) CHECK_EQ(counts.pushed_back_to, slots);
   else CHECK(counts.pushed_back_to >= 1 && counts.pushed_back_to < slots);
   CHECK(world->notes == (over > 0));
