@@ -3,6 +3,7 @@
 
 #include "actors/runtime.h"
 #include "batch/line_reader.h"
+#include "batch/order.h"
 #include "cli/control.h"
 #include "cli/run_orphans.h"
 #include "cli/run_other_ledger.h"
@@ -243,6 +244,13 @@ static hg_err open_all(struct run *run, struct hg_config **config) {
   return err ? err : open_loop(run, sockets_max, why);
 }
 
+// Nothing is written behind this. What fails leaves the results as they stand.
+static void put_in_order(struct run *run) {
+  hg_error why = HG_ERROR_INIT;
+  bool changed;
+  if (hg_order_results(run->flags->input, run->flags->output, &changed, &why) != HG_OK) on_note(run, why.text);
+}
+
 static int run_batch(struct run *run, struct hg_config **config) {
   const hg_err err = open_all(run, config);
   if (err) {
@@ -253,6 +261,7 @@ static int run_batch(struct run *run, struct hg_config **config) {
   if (!looped) on_note(run, run->why.text);
   // However it ended: an answer that is written is settled by the next run, and need not be paid for again.
   (void)hg_batch_sync(run->batch, &run->why);
+  if (run->flags->input_order) put_in_order(run);
   return summarise(run, looped);
 }
 

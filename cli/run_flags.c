@@ -30,6 +30,9 @@ static const char usage[] =
     "  --dry-run              call nothing: say what the rest may cost at most and whether that fits\n"
     "  --fresh                move existing results aside and start anew\n"
     "  --changed WHAT         a request that changed since it succeeded: stop (default), redo or keep\n"
+    "  --order WHAT           the results stand as calls ended (completion, the default), or are put into the order "
+    "of\n"
+    "                         the batch file at the end (input; it must be a file)\n"
     "Exit: 0 all done, 1 some requests failed, 2 wrong flags, configuration, key, URL or input, something that the\n"
     "system refuses (an address in use), or nobody serves any more, 3 the budget ended first, 4 the ledger or the\n"
     "results can't be written, or calls were not settled as they should be, 130 interrupted.\n";
@@ -49,7 +52,8 @@ enum flag {
   JSON,
   DRY,
   FRESH,
-  CHANGED
+  CHANGED,
+  ORDER
 };
 
 static const struct option options[] = {{"output", required_argument, NULL, OUTPUT},
@@ -64,6 +68,7 @@ static const struct option options[] = {{"output", required_argument, NULL, OUTP
                                         {"json", no_argument, NULL, JSON},
                                         {"dry-run", no_argument, NULL, DRY},
                                         {"fresh", no_argument, NULL, FRESH},
+                                        {"order", required_argument, NULL, ORDER},
                                         {"changed", required_argument, NULL, CHANGED},
                                         {"help", no_argument, NULL, HELP},
                                         {NULL, 0, NULL, 0}};
@@ -119,6 +124,7 @@ static bool take_plain(struct hg_run_flags *flags, int flag, const char *value) 
 static bool take(struct hg_run_flags *flags, int flag, const char *value) {
   static const char *const progress[] = {"auto", "always", "never", NULL};
   static const char *const changed[] = {"stop", "redo", "keep", NULL};
+  static const char *const orders[] = {"completion", "input", NULL};
   int word = 0;
   switch (flag) {
   case LIMIT:
@@ -130,6 +136,10 @@ static bool take(struct hg_run_flags *flags, int flag, const char *value) {
   case PROGRESS:
     if (!take_word("progress", value, progress, "auto, always or never", &word)) return false;
     flags->progress = (enum hg_progress_flag)word;
+    return true;
+  case ORDER:
+    if (!take_word("order", value, orders, "completion or input", &word)) return false;
+    flags->input_order = word == 1;
     return true;
   case CHANGED:
     if (!take_word("changed", value, changed, "stop, redo or keep", &word)) return false;
@@ -147,6 +157,8 @@ static bool take_file(struct hg_run_flags *flags, const char *path) {
 
 static bool check(struct hg_run_flags *flags) {
   if (!flags->input) return bad("which batch file? Name one");
+  if (flags->input_order && strcmp(flags->input, "-") == 0)
+    return bad("--order input needs a batch file that can be read again, not standard input");
   if (flags->output ? !flags->output[0] : !flags->dry_run)
     return bad("where should the results go? Name a file with -o");
   if (flags->config_file || flags->limit > 0) return true;

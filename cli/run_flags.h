@@ -22,6 +22,7 @@ struct hg_run_flags {
   size_t bind_count;
   enum hg_progress_flag progress;
   bool json, dry_run, fresh;
+  bool input_order; // of the results, at the end
   enum hg_changed_policy changed;
 };
 

@@ -114,6 +114,25 @@ def test_the_table_and_the_progress_line():
         assert "60 done" in table and "of 1,000,000 tokens used" in table, table
 
 
+def test_results_in_the_order_of_the_input():
+    with sim("--latency-ms", 1, "--latency-jitter-ms", 40, "--rate-500", 10) as server, place(120) as here:
+        flags = ["--limit", "10M", "--max-concurrency", 16, "--base-url", server.url]
+        summary, _ = here.run(*flags, "--order", "input")
+        here.check(server, summary, done=120)
+        ids = [result["custom_id"] for result in here.results()]
+        equal(ids, [line["custom_id"] for line in here.lines])
+        here.write(here.lines[60:] + here.lines[:60])  # a later run puts them anew
+        summary, _ = here.run(*flags, "--order", "input")
+        equal(summary["requests"]["doneNow"], 0)
+        equal([result["custom_id"] for result in here.results()], [line["custom_id"] for line in here.lines])
+        _, said = here.run(*flags, "--order", "best", code=2)
+        assert "--order takes completion or input" in said, said
+        done = subprocess.run(here.command(*flags, "--order", "input", batch="-"), capture_output=True, text=True,
+                              input="", timeout=WAIT_S, **here.options())
+        equal(done.returncode, 2, done.stderr)
+        assert "standard input" in done.stderr, done.stderr
+
+
 def test_two_runs_cannot_share_results():
     with sim("--latency-ms", 7000) as server, place(3) as here:
         flags = ["--limit", "10M", "--base-url", server.url]
