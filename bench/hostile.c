@@ -56,7 +56,9 @@ static bool write_all(int fd, const uint8_t *data, size_t size) {
 static int connect_to(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   const struct timeval patience = {0, 100000};
-  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  const size_t size = strlen(path);
+  if (size >= sizeof address.sun_path) return -1;
+  memcpy(address.sun_path, path, size);
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience); // to see that it is to stop
   if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
