@@ -3,7 +3,7 @@
 #define HG_LINE_H
 
 #include "schemas/siphash.h"
-#include "batch/text_buffer.h"
+#include "usage/text_buffer.h"
 #include "headgate.h"
 #include "schemas/limits.h"
 

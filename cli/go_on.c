@@ -1,7 +1,7 @@
 // Writes the command that goes on where a run ended, as a shell takes it.
 #include "cli/run_flags.h"
 
-#include "batch/text_buffer.h"
+#include "usage/text_buffer.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -33,23 +33,6 @@ static const struct {
     {"not_found_error", 404},
 };
 
-// null, false, 0, "", {} and [] are how an answer says that there was no error.
-static bool says_something(const struct hg_json *value) {
-  switch (value->type) {
-  case HG_JSON_NONE:
-  case HG_JSON_NULL:
-  case HG_JSON_FALSE: return false;
-  case HG_JSON_TRUE: return true;
-  case HG_JSON_NUMBER: return value->at[0] != '0';
-  case HG_JSON_STRING: return value->len > 2;
-  case HG_JSON_ARRAY:
-  case HG_JSON_OBJECT: break;
-  }
-  const char *cursor = NULL;
-  struct hg_json inner;
-  return hg_json_next(value, &cursor, NULL, &inner);
-}
-
 static long status_of_word(const struct hg_json *value) {
   const long status = hg_json_status(value);
   if (status >= 400 && status <= 599) return status;
@@ -88,7 +71,7 @@ static bool read_status(const struct hg_answer *answer, struct hg_answer_fault *
   hg_json_pick(hg_answer_member(answer, HG_ANSWER_DETAILS), &reason, 1);
   const bool failed = hg_json_is(status, "failed"), incomplete = hg_json_is(status, "incomplete");
   const bool unended = hg_json_is(status, "queued") || hg_json_is(status, "in_progress");
-  if (incomplete && (hg_json_is(&reason.value, "max_output_tokens") || says_something(output))) return false;
+  if (incomplete && (hg_json_is(&reason.value, "max_output_tokens") || hg_json_says_something(output))) return false;
   if (!failed && !incomplete && !unended && !hg_json_is(status, "cancelled")) return false;
   char word[16], why[48];
   hg_json_show(status, word, sizeof word);
@@ -103,11 +86,11 @@ static bool read_fault(const struct hg_answer *answer, struct hg_answer_fault *o
   const struct hg_json *error = hg_answer_member(answer, HG_ANSWER_ERROR);
   const bool is_error = hg_json_is(hg_answer_member(answer, HG_ANSWER_OBJECT), "error") ||
                         hg_json_is(hg_answer_member(answer, HG_ANSWER_TYPE), "error");
-  if (says_something(error)) read_error(error, out);
+  if (hg_json_says_something(error)) read_error(error, out);
   else if (is_error) read_error(&answer->root, out);
   else if (!read_status(answer, out)) return false;
   for (enum hg_answer_member i = HG_ANSWER_OUTPUT; i <= HG_ANSWER_USAGE; i++)
-    out->worked |= says_something(hg_answer_member(answer, i));
+    out->worked |= hg_json_says_something(hg_answer_member(answer, i));
   return true;
 }
 
@@ -124,7 +107,7 @@ static enum hg_answer_kind fail_of(struct hg_answer_fault *out, long status, con
 static enum hg_answer_kind kind_of_choice(const struct hg_json *choice, struct hg_answer_fault *out) {
   struct hg_json_field fields[] = {{.name = "error"}, {.name = "finish_reason"}};
   hg_json_pick(choice, fields, COUNT(fields));
-  if (says_something(&fields[0].value)) {
+  if (hg_json_says_something(&fields[0].value)) {
     *out = (struct hg_answer_fault){.worked = true};
     read_error(&fields[0].value, out);
     return HG_ANSWER_FAULT;
@@ -170,7 +153,7 @@ static enum hg_answer_kind kind_of_payload(const struct hg_answer *answer, enum 
   const struct hg_json *payload = hg_answer_member(answer, member);
   if (payload->type != HG_JSON_ARRAY) return none(out, "it has no array of ", hg_answer_name(member));
   if (member == HG_ANSWER_CHOICES) return kind_of_choices(payload, out);
-  if (member == HG_ANSWER_DATA && !says_something(payload)) return fail_of(out, 500, "there is no embedding in it");
+  if (member == HG_ANSWER_DATA && !hg_json_says_something(payload)) return fail_of(out, 500, "there is no embedding in it");
   return HG_ANSWER_RESULT;
 }
 

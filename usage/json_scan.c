@@ -311,7 +311,8 @@ void hg_json_pick(const struct hg_json *object, struct hg_json_field *fields, si
   struct hg_json name, value;
   while (hg_json_next(object, &cursor, &name, &value)) {
     for (size_t i = 0; i < count; i++) {
-      if (!fields[i].name || !hg_json_is(&name, fields[i].name)) continue;
+      if (!fields[i].name || (name.at[1] != fields[i].name[0] && name.at[1] != '\\')) continue; // as nearly always
+      if (!hg_json_is(&name, fields[i].name)) continue;
       fields[i].repeated = fields[i].value.type != HG_JSON_NONE;
       fields[i].value = value;
       break;

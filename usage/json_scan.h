@@ -54,6 +54,9 @@ static inline bool hg_json_is_absent(const struct hg_json *value) {
   return value->type == HG_JSON_NONE || value->type == HG_JSON_NULL;
 }
 
+// Neither absent nor false, 0, "", {} or []: what an answer says when there is, for example, no error.
+bool hg_json_says_something(const struct hg_json *value);
+
 // An HTTP status, a number of three digits; 0: it is none.
 long hg_json_status(const struct hg_json *value);
 
@@ -64,6 +67,10 @@ bool hg_json_is(const struct hg_json *value, const char *text);
 // has a control character or a lone surrogate.
 bool hg_json_copy(const struct hg_json *value, char *out, size_t capacity);
 
+// The decoded string as it is, other control characters too, and a NUL at its end, which is not among the *len bytes;
+// `out` has room for value->len. False: no string, or a lone surrogate or a NUL inside.
+bool hg_json_decode(const struct hg_json *value, char *out, size_t *len);
+
 // The same for a person to read, whatever it holds: control characters become spaces or '?', and what is too long is
 // cut behind a whole character. "" for what is no string.
 void hg_json_show(const struct hg_json *value, char *out, size_t capacity);
@@ -71,5 +78,7 @@ void hg_json_show(const struct hg_json *value, char *out, size_t capacity);
 // A count of tokens: a whole number from 0 to HG_TOKENS_MAX, without fraction or exponent. NULL: it is; else what is
 // wrong with it, a static text that begins "is ".
 const char *hg_json_tokens(const struct hg_json *value, int64_t *out);
+// The same of any number that is not negative, rounded up.
+const char *hg_json_tokens_up(const struct hg_json *value, int64_t *out);
 
 #endif

@@ -99,6 +99,21 @@ bool hg_json_copy(const struct hg_json *value, char *out, size_t capacity) {
   return true;
 }
 
+bool hg_json_decode(const struct hg_json *value, char *out, size_t *len) {
+  *len = 0;
+  if (value->type != HG_JSON_STRING) return false;
+  const char *at = value->at + 1, *end = value->at + value->len - 1;
+  while (at < end) {
+    char bytes[4];
+    const size_t more = take_character(&at, bytes);
+    if (more == 0 || bytes[0] == '\0') return false;
+    memcpy(out + *len, bytes, more);
+    *len += more;
+  }
+  out[*len] = '\0';
+  return true;
+}
+
 void hg_json_show(const struct hg_json *value, char *out, size_t capacity) {
   assert(capacity > 0);
   size_t used = 0;
@@ -134,8 +149,60 @@ const char *hg_json_tokens(const struct hg_json *value, int64_t *out) {
   return NULL;
 }
 
+// Digit by digit, because what the C library reads depends on the locale. Past `point` digits the fraction begins.
+static int64_t round_up(const char *at, const char *end, int64_t point) {
+  int64_t number = 0;
+  for (; at < end && *at != 'e' && *at != 'E'; at++) {
+    if (!is_digit(*at)) continue;
+    if (point-- <= 0) {
+      if (*at != '0') return number + 1;
+    } else if (number <= HG_TOKENS_MAX) {
+      number = number * 10 + (*at - '0');
+    }
+  }
+  for (; point > 0 && number > 0 && number <= HG_TOKENS_MAX; point--)
+    number *= 10;
+  return number;
+}
+
+const char *hg_json_tokens_up(const struct hg_json *value, int64_t *out) {
+  int64_t number;
+  const char *fault = hg_json_tokens(value, &number);
+  if (!fault) *out = number;
+  if (!fault || value->type != HG_JSON_NUMBER || value->at[0] == '-') return fault;
+  const char *at = value->at, *end = value->at + value->len;
+  int64_t point = 0, exponent = 0;
+  while (at < end && is_digit(*at))
+    at++, point++;
+  while (at < end && *at != 'e' && *at != 'E')
+    at++;
+  const bool down = at + 1 < end && at[1] == '-';
+  for (; at < end; at++)
+    if (is_digit(*at) && exponent < INT32_MAX) exponent = exponent * 10 + (*at - '0');
+  number = round_up(value->at, end, down ? point - exponent : point + exponent);
+  if (number > HG_TOKENS_MAX) return "is over 2^53 - 1";
+  *out = number;
+  return NULL;
+}
+
 long hg_json_status(const struct hg_json *value) {
   int64_t status;
   if (value->len != 3 || hg_json_tokens(value, &status)) return 0;
   return (long)status;
+}
+
+bool hg_json_says_something(const struct hg_json *value) {
+  switch (value->type) {
+  case HG_JSON_NONE:
+  case HG_JSON_NULL:
+  case HG_JSON_FALSE: return false;
+  case HG_JSON_TRUE: return true;
+  case HG_JSON_NUMBER: return value->at[0] != '0';
+  case HG_JSON_STRING: return value->len > 2;
+  case HG_JSON_ARRAY:
+  case HG_JSON_OBJECT: break;
+  }
+  const char *cursor = NULL;
+  struct hg_json inner;
+  return hg_json_next(value, &cursor, NULL, &inner);
 }
