@@ -403,12 +403,19 @@ typedef struct hg_task {
  * back and what runs goes on: `argument` must then stay valid until hg_close returns or the function has returned. */
 HG_CHECKED hg_err hg_run(hg_client *, const hg_task *, hg_ticket *out);
 
-/* Reads the usage out of a provider's answer (the JSON body of `len` bytes): OpenAI chat completions, responses,
- * completions and embeddings and what is compatible with them, Anthropic messages. The shape is recognised from the
- * body. Fills in tokens, the parts, source, and clears model and response_id (they would point into freed memory).
- * HG_ERR_NO_USAGE: none there, null, or a hostile value. HG_ERR_PROTOCOL: not JSON, or nested deeper than 256 levels. In
- * both cases `out` says HG_SOURCE_MISSING, so that an ignored error is never an exact 0. HG_ERR_INVALID: a NULL, or a
- * `size` that is too small. */
+/* Reads the usage out of a provider's answer (the JSON body of `len` bytes). The shape is recognised from the body:
+ * - OpenAI chat completions, responses, completions, embeddings and transcriptions, and what is compatible with them: vLLM,
+ *   Mistral, DeepSeek, Groq and others;
+ * - Anthropic messages, Gemini (camelCase or snake_case), Bedrock Converse, Ollama (with "done": true, and embeddings);
+ * - Cohere v1 and v2: what is billed, fractions rounded up; what is billed in searches is HG_ERR_NO_USAGE;
+ * - OpenTelemetry's attributes (gen_ai.usage.input_tokens);
+ * - the answer inside a line of a batch's results, OpenAI's (response.body) or Anthropic's (result.message).
+ * Not a stream: of that the last event may not be there. Input includes what was read from and written to a cache, output
+ * includes reasoning, whatever the provider adds up; a total that is stated stays when it is at least their sum.
+ * Fills in tokens, the parts, source, and clears model and response_id (they would point into freed memory).
+ * HG_ERR_NO_USAGE: none there, null, or a hostile value (negative, not whole, over 2^53 - 1, a text that is not all digits).
+ * HG_ERR_PROTOCOL: not JSON, or nested deeper than 256 levels. In both cases `out` says HG_SOURCE_MISSING, so that an ignored
+ * error is never an exact 0. HG_ERR_INVALID: a NULL, or a `size` that is too small. */
 HG_CHECKED hg_err hg_usage_from_response(const char *body, size_t len, hg_usage_report *out);
 
 /* ---------------------------------------------------------------------------------------------- events */
