@@ -1,0 +1,278 @@
+// The streams of tests/data/usage_streams.txt: each says the same in whatever pieces it comes, and cut off anywhere it
+// never says another figure than the whole one. labels: budget
+#include "support/test.h"
+#include "support/usage_table.h"
+
+#include "usage/assemble.h"
+
+#define STREAMS_MIN 40
+#define TEXT_MAX 16384
+
+struct stream_case {
+  char name[128];
+  struct usage_expected expected;
+  char kind[16], type[64], answer[TEXT_MAX], words[128];
+  bool ended, failed, cut;
+  char bytes[TEXT_MAX];
+  size_t len;
+};
+
+// What came of a stream.
+struct outcome {
+  hg_err err;
+  struct hg_streamed streamed;
+  char answer[TEXT_MAX];
+};
+
+static const char *const kinds[] = {"other", "chat", "responses", "anthropic", "gemini", "bedrock", "ollama", "cohere"};
+
+// ---------------------------------------------------------------------------------------------- the table
+
+struct sending {
+  bool crlf, cr, bom, bare;
+};
+
+static void read_words(char *rest, struct stream_case *to, struct sending *sending) {
+  for (char *word; (word = strtok_r(rest, " ", &rest));) {
+    if (strcmp(word, "ended") == 0) to->ended = true;
+    else if (strcmp(word, "failed") == 0) to->failed = true;
+    else if (strcmp(word, "cut") == 0) to->cut = true;
+    else if (strcmp(word, "crlf") == 0) sending->crlf = true;
+    else if (strcmp(word, "cr") == 0) sending->cr = true;
+    else if (strcmp(word, "bom") == 0) sending->bom = true;
+    else if (strcmp(word, "bare") == 0) sending->bare = true;
+    else if (strncmp(word, "type=", 5) == 0) snprintf(to->type, sizeof to->type, "%s", word + 5);
+    else snprintf(to->kind, sizeof to->kind, "%s", word);
+  }
+}
+
+static void add(struct stream_case *to, const char *text) {
+  to->len += (size_t)snprintf(to->bytes + to->len, sizeof to->bytes - to->len, "%s", text);
+}
+
+// The lines up to the next stream; the table has line feeds.
+static char *read_case(char *rest, struct stream_case *to) {
+  struct sending sending = {false, false, false, false};
+  bool head = true;
+  while (rest && *rest && strncmp(rest, "=== ", 4) != 0) {
+    char *line = strsep(&rest, "\n");
+    head =
+        head && line[0] && strchr("em?~!<", line[0]) && strncmp(line, "event:", 6) != 0 && strncmp(line, "<h", 2) != 0;
+    if (!head) {
+      add(to, line);
+      if (*rest && strncmp(rest, "=== ", 4) != 0) add(to, sending.crlf ? "\r\n" : sending.cr ? "\r" : "\n");
+      else if (!sending.bare) add(to, sending.crlf ? "\r\n" : sending.cr ? "\r" : "\n");
+    } else if (line[0] == '?' || line[0] == '!') {
+      read_words(line + 2, to, &sending);
+      if (sending.bom && to->len == 0) add(to, "\xef\xbb\xbf");
+    } else if (line[0] == '~') {
+      snprintf(to->words, sizeof to->words, "%s", line + 2);
+    } else if (line[0] == '<') {
+      snprintf(to->answer, sizeof to->answer, "%s", line + 2);
+    } else {
+      usage_expected_read(line, &to->expected);
+    }
+  }
+  return rest;
+}
+
+static unsigned for_each_case(void (*check)(const struct stream_case *of)) {
+  char *table = usage_table_read(HG_SOURCE_DIR, "usage_streams.txt"), *rest = table;
+  struct stream_case *of = malloc(sizeof *of);
+  unsigned cases = 0;
+  while (rest && *rest) {
+    char *line = strsep(&rest, "\n");
+    if (strncmp(line, "=== ", 4) != 0) continue; // the words at the top
+    memset(of, 0, sizeof *of);
+    snprintf(of->name, sizeof of->name, "%s", line + 4);
+    rest = read_case(rest, of);
+    check(of);
+    cases++;
+  }
+  free(of);
+  free(table);
+  return cases;
+}
+
+// ---------------------------------------------------------------------------------------------- playing
+
+// The first `len` bytes, in pieces that end at `split` and then have `step` bytes each.
+static void play(const struct stream_case *of, size_t len, size_t split, size_t step, bool whole, struct outcome *out) {
+  struct hg_stream stream;
+  struct hg_assembly assembly;
+  struct hg_text_buffer answer = {NULL, 0, 0};
+  hg_assembly_init(&assembly);
+  hg_stream_init(&stream, of->type[0] ? of->type : NULL, hg_assembly_take, &assembly);
+  for (size_t at = 0, end = split; at < len; at = end, end += step) {
+    if (end > len) end = len;
+    char *piece = malloc(end - at + 1); // of its own, so that sanitizers see what is read beyond
+    memcpy(piece, of->bytes + at, end - at);
+    hg_stream_feed(&stream, piece, end - at);
+    free(piece);
+  }
+  out->err = hg_stream_end(&stream, whole, &out->streamed);
+  CHECK_EQ(hg_assembly_print(&assembly, &answer), HG_OK);
+  snprintf(out->answer, sizeof out->answer, "%.*s", (int)answer.len, answer.data);
+  hg_text_buffer_clear(&answer);
+  hg_assembly_clear(&assembly);
+  hg_stream_clear(&stream);
+}
+
+static bool same_figures(const hg_usage_report *a, const hg_usage_report *b) {
+  return a->source == b->source && a->tokens == b->tokens && a->input_tokens == b->input_tokens &&
+         a->output_tokens == b->output_tokens && a->cached_tokens == b->cached_tokens &&
+         a->cache_write_tokens == b->cache_write_tokens && a->reasoning_tokens == b->reasoning_tokens;
+}
+
+static bool same_label(const char *a, const char *b) {
+  return (!a && !b) || (a && b && strcmp(a, b) == 0);
+}
+
+static void check_same(const struct stream_case *of, const struct outcome *a, const struct outcome *b, size_t split) {
+  const hg_usage_report *x = &a->streamed.found.report, *y = &b->streamed.found.report;
+  const bool same = a->err == b->err && same_figures(x, y) && same_label(x->response_id, y->response_id) &&
+                    same_label(x->model, y->model) && a->streamed.ended == b->streamed.ended &&
+                    a->streamed.failed == b->streamed.failed && a->streamed.kind == b->streamed.kind &&
+                    strcmp(a->streamed.text, b->streamed.text) == 0 && strcmp(a->answer, b->answer) == 0 &&
+                    a->streamed.found.reason == b->streamed.found.reason;
+  if (!same) fprintf(stderr, "%s: cut at byte %zu it says something else\n", of->name, split);
+  CHECK(same);
+}
+
+static void check_whole(const struct stream_case *of) {
+  static struct outcome outcome;
+  struct hg_answer answer;
+  play(of, of->len, of->len, 1, true, &outcome);
+  const struct hg_streamed *s = &outcome.streamed;
+  const bool as_said =
+      s->ended == of->ended && s->failed == of->failed && strcmp(kinds[s->kind], of->kind) == 0 &&
+      (!of->words[0] || strstr(s->found.reason ? s->found.reason : "", of->words) || strstr(s->text, of->words)) &&
+      (!of->answer[0] || strcmp(of->answer, outcome.answer) == 0);
+  const bool same = usage_is_as_expected(&s->found, &of->expected);
+  if (!as_said || !same)
+    fprintf(stderr, "%s: kind %s%s%s, reason %s, text %s\n  %s\n  %s\n", of->name, kinds[s->kind],
+            s->ended ? " ended" : "", s->failed ? " failed" : "", s->found.reason ? s->found.reason : "-", s->text,
+            outcome.answer, of->answer);
+  CHECK(as_said && same);
+  CHECK(s->ended || s->text[0]);
+  CHECK(s->ended || s->found.report.source == HG_SOURCE_MISSING);
+  hg_answer_read(outcome.answer, strlen(outcome.answer), &answer);
+  CHECK(!answer.fault);
+}
+
+TEST(usage_streams, whole) {
+  const unsigned streams = for_each_case(check_whole);
+  fprintf(stderr, "%u streams\n", streams);
+  CHECK(streams >= STREAMS_MIN);
+}
+
+static void check_splits(const struct stream_case *of) {
+  static struct outcome whole, pieces;
+  for (int sure = 0; sure < 2; sure++) {
+    play(of, of->len, of->len, 1, sure, &whole);
+    play(of, of->len, 1, 1, sure, &pieces);
+    check_same(of, &whole, &pieces, 1);
+    for (size_t split = 1; split < of->len; split++) {
+      play(of, of->len, split, of->len, sure, &pieces);
+      check_same(of, &whole, &pieces, split);
+    }
+  }
+}
+
+TEST(usage_streams, in_pieces_they_say_the_same) {
+  for_each_case(check_splits);
+}
+
+// Where the connection broke, only the end that the stream itself has makes a figure exact. Where the transport says
+// that nothing is lacking there may be streams that end early without anybody's knowing; but not with another figure.
+static void check_cuts(const struct stream_case *of) {
+  static struct outcome whole, part;
+  play(of, of->len, of->len, 1, true, &whole);
+  for (int sure = 0; sure < 2; sure++) {
+    for (size_t len = 0; len < of->len; len++) {
+      play(of, len, len ? len : 1, 1, sure, &part);
+      if (part.streamed.found.report.source != HG_SOURCE_EXACT) {
+        CHECK(part.streamed.found.report.tokens == 0 && part.err != HG_OK);
+        continue;
+      }
+      if (sure && whole.streamed.found.report.source != HG_SOURCE_EXACT) continue;
+      const bool same = same_figures(&part.streamed.found.report, &whole.streamed.found.report);
+      if (!same) fprintf(stderr, "%s: cut off at byte %zu it says another figure\n", of->name, len);
+      CHECK(same && part.streamed.ended);
+    }
+    play(of, of->len, of->len, 1, sure, &part);
+    CHECK_EQ(part.streamed.ended, of->ended && (sure || !of->cut));
+  }
+}
+
+TEST(usage_streams, cut_off_they_never_say_another_figure) {
+  for_each_case(check_cuts);
+}
+
+// ---------------------------------------------------------------------------------------------- bounds
+
+static hg_err feed_much(struct hg_stream *stream, const char *begin, size_t bytes) {
+  static char piece[1 << 16];
+  memset(piece, 'x', sizeof piece);
+  hg_err err = hg_stream_feed(stream, begin, strlen(begin));
+  for (size_t fed = 0; fed < bytes && !err; fed += sizeof piece)
+    err = hg_stream_feed(stream, piece, sizeof piece);
+  return err;
+}
+
+static void check_too_long(const char *begin, size_t bytes, const char *words) {
+  struct hg_stream stream;
+  struct hg_streamed out;
+  hg_stream_init(&stream, NULL, NULL, NULL);
+  CHECK_EQ(feed_much(&stream, begin, bytes), HG_ERR_PROTOCOL);
+  CHECK(stream.events.line.capacity <= 2 * HG_BODY_MAX && stream.events.data.capacity <= 2 * HG_BODY_MAX);
+  CHECK_EQ(hg_stream_feed(&stream, "\n\ndata: [DONE]\n\n", 16), HG_ERR_PROTOCOL);
+  CHECK_EQ(hg_stream_end(&stream, true, &out), HG_ERR_PROTOCOL);
+  CHECK(out.found.report.source == HG_SOURCE_MISSING && !out.ended && strstr(out.text, words));
+  hg_stream_clear(&stream);
+}
+
+TEST(usage_streams, memory_is_bounded) {
+  check_too_long("data: ", HG_BODY_MAX + 1, "a line of the stream is over 16 MiB");
+  check_too_long("{\"a\":\"", HG_BODY_MAX + 1, "a line of the stream is over 16 MiB");
+  struct hg_stream stream;
+  struct hg_streamed out;
+  hg_stream_init(&stream, NULL, NULL, NULL);
+  hg_err err = HG_OK; // short lines, all of one event
+  for (size_t fed = 0; fed < HG_BODY_MAX && !err; fed += 1024)
+    err = feed_much(&stream, "\ndata: ", 1024);
+  CHECK_EQ(err, HG_ERR_PROTOCOL);
+  CHECK_EQ(hg_stream_end(&stream, true, &out), HG_ERR_PROTOCOL);
+  CHECK(strstr(out.text, "an event of the stream is over 16 MiB"));
+  hg_stream_clear(&stream);
+}
+
+static hg_err assemble(const char *format, unsigned count) {
+  struct hg_stream stream;
+  struct hg_assembly assembly;
+  struct hg_text_buffer answer = {NULL, 0, 0};
+  hg_assembly_init(&assembly);
+  hg_stream_init(&stream, NULL, hg_assembly_take, &assembly);
+  char event[256];
+  for (unsigned i = 0; i < count; i++) {
+    const int len = snprintf(event, sizeof event, format, i, i);
+    CHECK_EQ(hg_stream_feed(&stream, event, (size_t)len), HG_OK);
+  }
+  const hg_err err = hg_assembly_print(&assembly, &answer);
+  hg_text_buffer_clear(&answer);
+  hg_assembly_clear(&assembly);
+  hg_stream_clear(&stream);
+  return err;
+}
+
+TEST(usage_streams, what_is_made_of_them_is_bounded) {
+  static const char choices[] = "data: {\"choices\":[{\"index\":%u,\"delta\":{\"content\":\"%u\"}}]}\n\n";
+  static const char members[] = "data: {\"choices\":[],\"a%u\":%u}\n\n";
+  static const char growing[] = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%0128u%u\"}}]}\n\n";
+  CHECK_EQ(assemble(choices, HG_MERGE_SIBLINGS_MAX), HG_OK);
+  CHECK_EQ(assemble(choices, HG_MERGE_SIBLINGS_MAX + 1), HG_ERR_PROTOCOL);
+  CHECK_EQ(assemble(members, HG_MERGE_SIBLINGS_MAX - 1), HG_OK);
+  CHECK_EQ(assemble(members, HG_MERGE_SIBLINGS_MAX), HG_ERR_PROTOCOL);
+  CHECK_EQ(assemble(growing, 1000), HG_OK);
+  CHECK_EQ(assemble(growing, HG_BODY_MAX / 128), HG_ERR_PROTOCOL);
+}

@@ -1,0 +1,287 @@
+// The events of a stream, and how it ends. Usages in streams are cumulative: of each figure the last value that is not
+// null stays, whatever it is (some servers lower one later).
+#include "usage/stream.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define TYPE_MAX 48
+
+// ---------------------------------------------------------------------------------------------- kinds
+
+// Types of events that tell the kind of the stream by their beginning, and those that end it.
+static const struct {
+  const char *type;
+  enum hg_stream_kind kind;
+} beginnings[] = {
+    {"response.", HG_STREAM_RESPONSES}, {"message_", HG_STREAM_ANTHROPIC}, {"content_block_", HG_STREAM_ANTHROPIC},
+    {"message-", HG_STREAM_COHERE},     {"content-", HG_STREAM_COHERE},    {"tool-", HG_STREAM_COHERE},
+    {"stream-start", HG_STREAM_COHERE}, {"citation-", HG_STREAM_COHERE},   {"text-generation", HG_STREAM_COHERE},
+    {"stream-end", HG_STREAM_COHERE},
+};
+
+static const struct {
+  const char *type;
+  bool failed;
+} ends[] = {
+    {"response.completed", false},
+    {"response.incomplete", false},
+    {"response.failed", true},
+    {"response.cancelled", false},
+    {"message_stop", false},
+    {"message-end", false},
+    {"stream-end", false},
+    {"transcript.text.done", false},
+    {"speech.audio.done", false},
+    {"image_edit.completed", false},
+    {"image_generation.completed", false},
+};
+
+// Of Bedrock's events each has one member, which says what it is.
+static bool first_name(const struct hg_answer *event, char name[TYPE_MAX]) {
+  const char *cursor = NULL;
+  struct hg_json key, value;
+  return hg_json_next(&event->root, &cursor, &key, &value) && hg_json_copy(&key, name, TYPE_MAX);
+}
+
+static bool ends_with(const char *text, const char *end) {
+  const size_t len = strlen(text), more = strlen(end);
+  return len >= more && strcmp(text + len - more, end) == 0;
+}
+
+static bool is_bedrock(const char *name) {
+  static const char *const names[] = {"messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop",
+                                      "messageStop"};
+  for (size_t i = 0; i < COUNT(names); i++)
+    if (strcmp(name, names[i]) == 0) return true;
+  return ends_with(name, "Exception");
+}
+
+static bool has(const struct hg_answer *event, enum hg_answer_member member) {
+  return !hg_json_is_absent(hg_answer_member(event, member));
+}
+
+static enum hg_stream_kind recognise(const struct hg_answer *event, const char *type) {
+  char name[TYPE_MAX];
+  for (size_t i = 0; i < COUNT(beginnings); i++)
+    if (strncmp(type, beginnings[i].type, strlen(beginnings[i].type)) == 0) return beginnings[i].kind;
+  if (hg_answer_member(event, HG_ANSWER_CHOICES)->type == HG_JSON_ARRAY) return HG_STREAM_CHAT;
+  if (has(event, HG_ANSWER_CANDIDATES) || has(event, HG_ANSWER_USAGE_METADATA) ||
+      has(event, HG_ANSWER_USAGE_METADATA_SNAKE) || has(event, HG_ANSWER_PROMPT_FEEDBACK))
+    return HG_STREAM_GEMINI;
+  const enum hg_json_type done = hg_answer_member(event, HG_ANSWER_DONE)->type;
+  if (done == HG_JSON_TRUE || done == HG_JSON_FALSE) return HG_STREAM_OLLAMA;
+  return first_name(event, name) && is_bedrock(name) ? HG_STREAM_BEDROCK : HG_STREAM_OTHER;
+}
+
+// ---------------------------------------------------------------------------------------------- errors
+
+static void say(struct hg_stream *stream, const char *text) {
+  if (!stream->text[0]) snprintf(stream->text, sizeof stream->text, "%s", text);
+}
+
+// Counts from before an error are no longer those of the end.
+static void fail(struct hg_stream *stream, const struct hg_json *error) {
+  struct hg_json_field message = {.name = "message"};
+  char text[HG_STREAM_TEXT_MAX];
+  hg_json_pick(error, &message, 1);
+  hg_json_show(error->type == HG_JSON_STRING ? error : &message.value, text, sizeof text);
+  say(stream, text[0] ? text : "an error came inside the stream");
+  if (!stream->failed) hg_counts_forget(&stream->counts);
+  stream->failed = true;
+}
+
+static void look_for_error(struct hg_stream *stream, const struct hg_answer *event, const char *type, bool named) {
+  const struct hg_json *error = hg_answer_member(event, HG_ANSWER_ERROR);
+  char name[TYPE_MAX];
+  if (hg_json_says_something(error)) fail(stream, error);
+  else if (named || strcmp(type, "error") == 0) fail(stream, &event->root);
+  else if (stream->kind == HG_STREAM_BEDROCK && first_name(event, name) && ends_with(name, "Exception")) {
+    struct hg_json_field exception = {.name = name};
+    hg_json_pick(&event->root, &exception, 1);
+    fail(stream, &exception.value);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- choices
+
+static bool all_finished(const struct hg_stream *stream) {
+  uint64_t any = 0;
+  for (size_t i = 0; i < COUNT(stream->open); i++) {
+    if (stream->open[i] & ~stream->finished[i]) return false;
+    any |= stream->open[i];
+  }
+  return any && !stream->crowded;
+}
+
+// A choice of a chat or a candidate of Gemini: an upstream that fails while it writes is told in its finish_reason.
+static void take_choice(struct hg_stream *stream, const struct hg_json *choice, const char *finish) {
+  struct hg_json_field fields[] = {{.name = "index"}, {.name = finish}, {.name = "error"}};
+  int64_t index = 0;
+  hg_json_pick(choice, fields, COUNT(fields));
+  hg_json_tokens(&fields[0].value, &index);
+  if (hg_json_says_something(&fields[2].value)) fail(stream, &fields[2].value);
+  else if (hg_json_is(&fields[1].value, "error")) fail(stream, choice);
+  if (index >= HG_STREAM_CHOICES_MAX) {
+    stream->crowded = true;
+    return;
+  }
+  stream->open[index / 64] |= UINT64_C(1) << (index % 64);
+  if (hg_json_says_something(&fields[1].value)) stream->finished[index / 64] |= UINT64_C(1) << (index % 64);
+}
+
+// How many choices the event has.
+static size_t take_choices(struct hg_stream *stream, const struct hg_json *choices, const char *finish) {
+  const char *cursor = NULL;
+  struct hg_json choice;
+  size_t count = 0;
+  for (; hg_json_next(choices, &cursor, NULL, &choice); count++)
+    take_choice(stream, &choice, finish);
+  return count;
+}
+
+// Counts may come with every event; those that are the last must be told from those that came on the way. With several
+// choices the last to end may be one that nothing was heard of yet, so that counts on the way make all later ones
+// doubtful, but for those of an event of their own.
+static void note_counts(struct hg_stream *stream, const struct hg_answer *event, size_t choices) {
+  struct hg_token_counts now;
+  hg_counts_init(&now);
+  hg_counts_take(&now, event);
+  const bool counts = hg_counts_say_any(&now), finished = all_finished(stream);
+  if (counts) stream->counted = finished;
+  if (counts && !finished) stream->counted_too_early = true;
+  if (counts && finished && choices == 0) stream->closed = true;
+}
+
+// ---------------------------------------------------------------------------------------------- events
+
+static void take_kind(struct hg_stream *stream, const struct hg_answer *event) {
+  struct hg_json_field block = {.name = "blockReason"};
+  switch (stream->kind) {
+  case HG_STREAM_CHAT:
+    note_counts(stream, event, take_choices(stream, hg_answer_member(event, HG_ANSWER_CHOICES), "finish_reason"));
+    return;
+  case HG_STREAM_GEMINI:
+    hg_json_pick(hg_answer_member(event, HG_ANSWER_PROMPT_FEEDBACK), &block, 1);
+    if (!hg_json_is_absent(&block.value)) stream->open[0] |= 1, stream->finished[0] |= 1;
+    note_counts(stream, event, take_choices(stream, hg_answer_member(event, HG_ANSWER_CANDIDATES), "finishReason"));
+    return;
+  case HG_STREAM_BEDROCK: stream->ended = has(event, HG_ANSWER_METADATA); return;
+  case HG_STREAM_OLLAMA: stream->ended = hg_answer_member(event, HG_ANSWER_DONE)->type == HG_JSON_TRUE; return;
+  case HG_STREAM_RESPONSES:
+  case HG_STREAM_ANTHROPIC:
+  case HG_STREAM_COHERE:
+  case HG_STREAM_OTHER: return;
+  }
+}
+
+static void take_object(struct hg_stream *stream, const struct hg_answer *event, bool named_error) {
+  char type[TYPE_MAX] = "";
+  const bool typed = has(event, HG_ANSWER_TYPE);
+  hg_json_copy(hg_answer_member(event, typed ? HG_ANSWER_TYPE : HG_ANSWER_EVENT_TYPE), type, sizeof type);
+  if (stream->kind == HG_STREAM_OTHER) stream->kind = recognise(event, type);
+  look_for_error(stream, event, type, named_error);
+  take_kind(stream, event);
+  for (size_t i = 0; i < COUNT(ends); i++) {
+    if (strcmp(type, ends[i].type) != 0) continue;
+    struct hg_json_field error = {.name = "error"};
+    hg_json_pick(hg_answer_member(event, HG_ANSWER_RESPONSE), &error, 1);
+    stream->ended = true;
+    if (ends[i].failed) fail(stream, &error.value);
+  }
+  hg_counts_take(&stream->counts, event);
+  // The output of Anthropic's first event is no count: the request has not been worked on.
+  if (stream->kind == HG_STREAM_ANTHROPIC && strcmp(type, "message_start") == 0)
+    stream->counts.of[HG_COUNT_OUTPUT] = (struct hg_token_count){.count = HG_UNKNOWN};
+  if (stream->on_event) stream->on_event(stream->context, stream->kind, event);
+}
+
+static size_t without_space_behind(const char *data, size_t len) {
+  while (len > 0 && (data[len - 1] == ' ' || data[len - 1] == '\n'))
+    len--;
+  return len;
+}
+
+// What comes after the end is not looked at: so the end says the same, wherever the rest is cut.
+static void on_event(void *context, bool error, const char *data, size_t len) {
+  struct hg_stream *stream = context;
+  struct hg_answer event;
+  len = without_space_behind(data, len);
+  if (stream->ended || len == 0) return;
+  if (len == 6 && memcmp(data, "[DONE]", 6) == 0) {
+    stream->ended = true;
+    return;
+  }
+  hg_answer_read(data, len, &event);
+  if (event.fault) stream->malformed = true;
+  else if (event.root.type == HG_JSON_OBJECT) take_object(stream, &event, error);
+}
+
+bool hg_stream_is_one(const char *content_type, const char *bytes, size_t len) {
+  static const char *const types[] = {"ndjson", "jsonl", "json-seq", "stream"};
+  size_t at = hg_json_mark(bytes, len);
+  while (at < len && strchr(" \t\r\n", bytes[at]) && bytes[at])
+    at++;
+  if (at == len || (bytes[at] != '{' && bytes[at] != '[' && bytes[at] != '<')) return true;
+  for (size_t i = 0; bytes[at] != '<' && content_type && i < COUNT(types); i++)
+    if (strcasestr(content_type, types[i])) return true;
+  return false;
+}
+
+void hg_stream_init(struct hg_stream *stream, const char *content_type, hg_stream_event_fn *event_fn, void *context) {
+  *stream = (struct hg_stream){.on_event = event_fn, .context = context};
+  hg_events_init(&stream->events, content_type, on_event, stream);
+  hg_counts_init(&stream->counts);
+}
+
+hg_err hg_stream_feed(struct hg_stream *stream, const char *bytes, size_t len) {
+  return hg_events_feed(&stream->events, bytes, len);
+}
+
+void hg_stream_clear(struct hg_stream *stream) {
+  hg_events_clear(&stream->events);
+}
+
+// ---------------------------------------------------------------------------------------------- the end
+
+// NULL: what was counted is what was used. Else why not.
+static const char *doubt(const struct hg_stream *stream, bool marked) {
+  if (stream->events.fault) return stream->events.fault;
+  if (stream->malformed) return "an event of the stream is not JSON";
+  if (!stream->ended) return stream->failed ? "the stream broke off with an error" : "the stream broke off";
+  const bool choices = stream->kind == HG_STREAM_CHAT || stream->kind == HG_STREAM_GEMINI;
+  if (!choices || marked || !hg_counts_say_any(&stream->counts)) return NULL;
+  const bool last = stream->kind == HG_STREAM_GEMINI
+                        ? stream->counted
+                        : stream->closed || (stream->counted && !stream->counted_too_early);
+  return last ? NULL : "the usage in the stream may not be that of its end";
+}
+
+hg_err hg_stream_end(struct hg_stream *stream, bool whole, struct hg_streamed *out) {
+  const hg_usage_report unknown = HG_USAGE_REPORT_INIT;
+  const bool malformed = stream->malformed;
+  hg_events_end(&stream->events);
+  if (!malformed && stream->malformed) say(stream, "the stream broke off inside an event");
+  const bool marked = stream->ended;
+  if (stream->kind == HG_STREAM_CHAT || stream->kind == HG_STREAM_GEMINI)
+    stream->ended = marked || (whole && all_finished(stream));
+  *out = (struct hg_streamed){.kind = stream->kind, .failed = stream->failed};
+  out->ended = stream->ended && !stream->malformed && !stream->events.fault;
+  hg_usage_settle(&stream->counts, &out->found);
+  const char *reason = doubt(stream, marked);
+  if (!reason && stream->kind == HG_STREAM_CHAT && !hg_counts_say_any(&stream->counts))
+    reason = "the stream has no usage: it comes with \"stream_options\": {\"include_usage\": true}";
+  if (reason) {
+    const char *id = out->found.report.response_id, *model = out->found.report.model;
+    out->found.report = unknown;
+    out->found.report.source = HG_SOURCE_MISSING;
+    out->found.report.response_id = id;
+    out->found.report.model = model;
+    out->found.reason = reason;
+  }
+  if (!out->ended) say(stream, reason);
+  memcpy(out->text, stream->text, sizeof out->text);
+  if (stream->events.err) return stream->events.err;
+  return out->found.report.source == HG_SOURCE_EXACT ? HG_OK : HG_ERR_NO_USAGE;
+}

@@ -1,0 +1,68 @@
+// Reads what a call used out of a streamed answer, piece by piece, whatever the pieces are. The kind of the stream is
+// recognised from its events, as the shape of an answer is. Pure but for its memory, which is bounded (usage/events.h).
+#ifndef HG_STREAM_H
+#define HG_STREAM_H
+
+#include "usage/events.h"
+#include "usage/usage.h"
+
+#define HG_STREAM_CHOICES_MAX 256
+#define HG_STREAM_TEXT_MAX 240
+
+enum hg_stream_kind {
+  HG_STREAM_OTHER,     // not known (yet)
+  HG_STREAM_CHAT,      // OpenAI's chat completions and completions, and what is compatible; ends with [DONE]
+  HG_STREAM_RESPONSES, // ends with response.completed, response.incomplete, response.failed or response.cancelled
+  HG_STREAM_ANTHROPIC, // ends with message_stop
+  HG_STREAM_GEMINI,    // ends when every candidate has its finishReason
+  HG_STREAM_BEDROCK,   // Converse, its events as JSON; ends with metadata
+  HG_STREAM_OLLAMA,    // ends with "done": true
+  HG_STREAM_COHERE     // ends with message-end (v2) or stream-end (v1)
+};
+
+// Called for each event that is a JSON object, up to the one that ends the stream; the event is valid during the call.
+typedef void hg_stream_event_fn(void *context, enum hg_stream_kind kind, const struct hg_answer *event);
+
+// Its members are its own. It must stay where it is.
+struct hg_stream {
+  struct hg_events events;
+  struct hg_token_counts counts;
+  enum hg_stream_kind kind;
+  hg_stream_event_fn *on_event;
+  void *context;
+  bool ended, failed, malformed;
+  bool crowded;           // more choices than are kept apart
+  bool counted;           // the newest counts came with the end of the last choice, or after it
+  bool counted_too_early; // counts came before that
+  bool closed;            // counts came with no choice, after all had ended
+  uint64_t open[HG_STREAM_CHOICES_MAX / 64], finished[HG_STREAM_CHOICES_MAX / 64];
+  char text[HG_STREAM_TEXT_MAX];
+};
+
+// How the stream ended.
+struct hg_streamed {
+  // HG_SOURCE_EXACT only if it ended as its kind ends, could be read throughout, and its last figures are those of its
+  // end. Else HG_SOURCE_MISSING, every figure HG_UNKNOWN and the total 0, whatever had come: part of a count is no
+  // count. Then the reservation is what to settle at. The labels are filled in as far as they came.
+  struct hg_usage_found found;
+  enum hg_stream_kind kind;
+  bool ended;                    // as its kind ends; false: it broke off
+  bool failed;                   // an error came inside
+  char text[HG_STREAM_TEXT_MAX]; // for a person: the error's words, or what is wrong with the stream; "": nothing
+};
+
+// Whether an answer whose body begins with these bytes is a stream. Servers that were asked for one may answer with
+// plain JSON all the same, or with a page: these are not.
+bool hg_stream_is_one(const char *content_type, const char *bytes, size_t len);
+
+// `content_type` and `on_event` may be NULL.
+void hg_stream_init(struct hg_stream *stream, const char *content_type, hg_stream_event_fn *on_event, void *context);
+// As hg_events_feed.
+hg_err hg_stream_feed(struct hg_stream *stream, const char *bytes, size_t len);
+// No more will come. `whole`: the transport says that nothing is lacking (a body of its Content-Length, a last chunk).
+// Only then can a stream without a last event be whole: a chat's without [DONE], and every one of Gemini's. HG_OK: the
+// usage is exact. HG_ERR_NO_USAGE: missing, with a reason. HG_ERR_PROTOCOL, HG_ERR_NO_MEMORY: as hg_stream_feed.
+hg_err hg_stream_end(struct hg_stream *stream, bool whole, struct hg_streamed *out);
+void hg_stream_clear(struct hg_stream *stream);
+
+#endif
