@@ -1,9 +1,11 @@
-/* answer.c: the shapes of all answers, as templates. In a template ' stands for " and $ with a letter for a fact:
+/* answer.c: the shapes of all answers and streams, as templates. In a template ' stands for " and $ with a letter for a
+ * fact:
  *
  *   $I id, 16 hex digits    $C created, seconds    $M model               $T text               $V vector
  *   $N index of the item    $F why it ended        $Q status              $D incomplete_details
  *   $P input tokens         $H read from cache     $W written to cache    $E input without either
  *   $O output tokens        $R reasoning tokens    $S input + output      $K output cap, or null
+ *   $A the whole answer, as it is without a stream; $L a line feed
  *
  * All of them follow from the request, `created` too: the same request gets the same answer, byte for byte. */
 #include "answer.h"
@@ -11,6 +13,8 @@
 
 #include <stdio.h>
 #include <string.h>
+
+enum { PIECE_BYTES = 24 };
 
 struct shape {
   const char *head, *item, *after_items, *usage, *end;
@@ -78,6 +82,62 @@ static const struct shape message = {
     .at_cap = "max_tokens",
 };
 
+/* The same as streams. An item's text comes in pieces, each of them `piece` with a part of it as $T. */
+struct stream_shape {
+  const char *head, *before_item, *piece, *after_item, *usage, *end;
+};
+
+#define CHUNK(kind, object)                                                                                            \
+  "data: {'id':'" kind "-$I','object':'" object "','created':$C,'model':'$M','system_fingerprint':'fp_$I',"
+#define CHAT_CHUNK CHUNK("chatcmpl", "chat.completion.chunk")
+#define TEXT_CHUNK CHUNK("cmpl", "text_completion")
+
+static const struct stream_shape chat_stream = {
+    .before_item = CHAT_CHUNK "'choices':[{'index':$N,'delta':{'role':'assistant','content':'','refusal':null},"
+                              "'logprobs':null,'finish_reason':null}]}$L$L",
+    .piece = CHAT_CHUNK "'choices':[{'index':$N,'delta':{'content':'$T'},'logprobs':null,'finish_reason':null}]}$L$L",
+    .after_item = CHAT_CHUNK "'choices':[{'index':$N,'delta':{},'logprobs':null,'finish_reason':'$F'}]}$L$L",
+    .usage = CHAT_CHUNK "'choices':[]" OPENAI_USAGE "}$L$L",
+    .end = "data: [DONE]$L$L",
+};
+
+static const struct stream_shape completion_stream = {
+    .piece = TEXT_CHUNK "'choices':[{'text':'$T','index':$N,'logprobs':null,'finish_reason':null}]}$L$L",
+    .after_item = TEXT_CHUNK "'choices':[{'text':'','index':$N,'logprobs':null,'finish_reason':'$F'}]}$L$L",
+    .usage = TEXT_CHUNK "'choices':[]" OPENAI_USAGE "}$L$L",
+    .end = "data: [DONE]$L$L",
+};
+
+static const struct stream_shape response_stream = {
+    .head = "event: response.created$Ldata: {'type':'response.created','response':{'id':'resp_$I',"
+            "'object':'response','status':'in_progress','model':'$M','output':[],'usage':null}}$L$L",
+    .piece = "event: response.output_text.delta$Ldata: {'type':'response.output_text.delta','item_id':'msg_$I',"
+             "'output_index':$N,'content_index':0,'delta':'$T'}$L$L",
+    .end = "event: response.$Q$Ldata: {'type':'response.$Q','response':$A}$L$L",
+};
+
+static const struct stream_shape message_stream = {
+    .head = "event: message_start$Ldata: {'type':'message_start','message':{'id':'msg_$I','type':'message',"
+            "'role':'assistant','model':'$M','content':[],'stop_reason':null,'stop_sequence':null,"
+            "'usage':{'input_tokens':$E,'cache_creation_input_tokens':$W,'cache_read_input_tokens':$H,"
+            "'output_tokens':1}}}$L$L",
+    .before_item = "event: content_block_start$Ldata: {'type':'content_block_start','index':$N,"
+                   "'content_block':{'type':'text','text':''}}$L$Levent: ping$Ldata: {'type':'ping'}$L$L",
+    .piece = "event: content_block_delta$Ldata: {'type':'content_block_delta','index':$N,"
+             "'delta':{'type':'text_delta','text':'$T'}}$L$L",
+    .after_item = "event: content_block_stop$Ldata: {'type':'content_block_stop','index':$N}$L$L",
+    .usage = "event: message_delta$Ldata: {'type':'message_delta','delta':{'stop_reason':'$F','stop_sequence':null},"
+             "'usage':{'output_tokens':$O}}$L$L",
+    .end = "event: message_stop$Ldata: {'type':'message_stop'}$L$L",
+};
+
+static const struct stream_shape *const stream_shapes[ENDPOINT_NONE] = {
+    [ENDPOINT_CHAT] = &chat_stream,
+    [ENDPOINT_RESPONSES] = &response_stream,
+    [ENDPOINT_COMPLETIONS] = &completion_stream,
+    [ENDPOINT_MESSAGES] = &message_stream,
+};
+
 static const struct shape *const shapes[ENDPOINT_NONE] = {
     [ENDPOINT_CHAT] = &chat,
     [ENDPOINT_RESPONSES] = &response,
@@ -93,6 +153,8 @@ struct facts {
   const struct plan *plan;
   uint64_t index; /* of the item */
   uint64_t text_bytes;
+  uint64_t text_from; /* where a piece begins; the whole text: 0 */
+  uint64_t text_to;   /* where it ends: text_bytes */
 };
 
 static const char filler[] =
@@ -107,7 +169,8 @@ static void put_text(struct text *out, const struct facts *facts) {
   uint64_t from = hash_draw(facts->plan->hash, 0, DRAW_TEXT, facts->index) % length;
   while (from > 0 && filler[from - 1] != ' ')
     from--;
-  for (uint64_t left = facts->text_bytes; left > 0; from = 0) {
+  from = (from + facts->text_from) % length;
+  for (uint64_t left = facts->text_to - facts->text_from; left > 0; from = 0) {
     const uint64_t step = left < length - from ? left : length - from;
     text_append(out, filler + from, (size_t)step);
     left -= step;
@@ -133,6 +196,8 @@ static void put_cap(struct text *out, const struct facts *facts) {
   else text_string(out, "null");
 }
 
+static void put_answer(struct text *out, struct facts facts);
+
 static void put_fact(struct text *out, char letter, const struct facts *facts) {
   const struct plan *const plan = facts->plan;
   switch (letter) {
@@ -153,6 +218,8 @@ static void put_fact(struct text *out, char letter, const struct facts *facts) {
   case 'O': text_number(out, plan->output_tokens); break;
   case 'R': text_number(out, plan->reasoning_tokens); break;
   case 'S': text_number(out, plan->input_tokens + plan->output_tokens); break;
+  case 'A': put_answer(out, *facts); break;
+  case 'L': text_string(out, "\n"); break;
   default: break;
   }
 }
@@ -180,20 +247,55 @@ static void spoil(struct text *out, const struct plan *plan) {
   text_string(out, "<html><head><title>upstream error</title></head><body>upstream error</body></html>");
 }
 
-void answer_write(struct text *out, const struct call *call, const struct plan *plan, uint64_t text_bytes_max) {
-  const struct shape *const shape = shapes[call->endpoint];
-  const uint64_t items = (call->items ? call->items : 1) * call->choices;
-  struct facts facts = {.call = call, .plan = plan};
-  const uint64_t bytes_of_output = plan->output_tokens / (call->items ? call->items : 1) / call->best_of * 5;
-  facts.text_bytes = bytes_of_output < text_bytes_max ? bytes_of_output : text_bytes_max;
+static uint64_t items_of(const struct call *call) {
+  return (call->items ? call->items : 1) * call->choices;
+}
+
+static void put_answer(struct text *out, struct facts facts) {
+  const struct shape *const shape = shapes[facts.call->endpoint];
+  const uint64_t items = items_of(facts.call);
+  facts.text_from = 0;
+  facts.text_to = facts.text_bytes;
   expand(out, shape->head, &facts);
   for (facts.index = 0; facts.index < items; facts.index++) {
     if (facts.index > 0) text_string(out, ",");
     expand(out, shape->item, &facts);
   }
   expand(out, shape->after_items, &facts);
-  if (plan->outcome != OUTCOME_NO_USAGE) expand(out, shape->usage, &facts);
+  if (facts.plan->outcome != OUTCOME_NO_USAGE) expand(out, shape->usage, &facts);
   expand(out, shape->end, &facts);
+}
+
+static void expand_if(struct text *out, const char *template, const struct facts *facts) {
+  if (template) expand(out, template, facts);
+}
+
+/* Chat and completions say their usage only when they are asked to, Anthropic and responses always. */
+static void put_stream(struct text *out, struct facts facts) {
+  const struct stream_shape *const shape = stream_shapes[facts.call->endpoint];
+  const bool silent = facts.call->endpoint == ENDPOINT_CHAT || facts.call->endpoint == ENDPOINT_COMPLETIONS;
+  const uint64_t items = items_of(facts.call);
+  expand_if(out, shape->head, &facts);
+  for (facts.index = 0; facts.index < items; facts.index++) {
+    expand_if(out, shape->before_item, &facts);
+    for (facts.text_from = 0; facts.text_from < facts.text_bytes; facts.text_from = facts.text_to) {
+      const uint64_t left = facts.text_bytes - facts.text_from;
+      facts.text_to = facts.text_from + (left < PIECE_BYTES ? left : PIECE_BYTES);
+      expand(out, shape->piece, &facts);
+    }
+    expand_if(out, shape->after_item, &facts);
+  }
+  if (facts.plan->outcome != OUTCOME_NO_USAGE && (!silent || facts.call->include_usage))
+    expand_if(out, shape->usage, &facts);
+  expand(out, shape->end, &facts);
+}
+
+void answer_write(struct text *out, const struct call *call, const struct plan *plan, uint64_t text_bytes_max) {
+  struct facts facts = {.call = call, .plan = plan};
+  const uint64_t bytes_of_output = plan->output_tokens / (call->items ? call->items : 1) / call->best_of * 5;
+  facts.text_bytes = bytes_of_output < text_bytes_max ? bytes_of_output : text_bytes_max;
+  if (call->stream) put_stream(out, facts);
+  else put_answer(out, facts);
   if (plan->outcome == OUTCOME_MALFORMED) spoil(out, plan);
 }
 

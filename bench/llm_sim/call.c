@@ -175,6 +175,20 @@ static struct refusal read_stream(struct json_reader *r, struct call *call) {
   return fine;
 }
 
+static struct refusal read_stream_options(struct json_reader *r, struct call *call) {
+  struct json_string key;
+  if (json_peek(r) != '{') {
+    json_skip(r);
+    return fine;
+  }
+  json_enter(r, '{');
+  while (json_member(r, &key)) {
+    if (json_equals(&key, "include_usage")) call->include_usage = json_peek(r) == 't';
+    json_skip(r);
+  }
+  return fine;
+}
+
 #define CHAT (1u << ENDPOINT_CHAT)
 #define RESPONSES (1u << ENDPOINT_RESPONSES)
 #define COMPLETIONS (1u << ENDPOINT_COMPLETIONS)
@@ -202,6 +216,7 @@ static const struct {
     {"n", CHAT | COMPLETIONS, read_choices},
     {"best_of", COMPLETIONS, read_best_of},
     {"stream", ANY, read_stream},
+    {"stream_options", CHAT | COMPLETIONS, read_stream_options},
 };
 
 static struct refusal read_field(struct json_reader *r, const struct json_string *key, struct call *call) {
@@ -221,7 +236,7 @@ static const char *const input_fields[ENDPOINT_NONE] = {
 
 static struct refusal check(const struct call *call) {
   if (!call->model) return refuse("you must provide a model parameter", "model");
-  if (call->stream) return refuse("llm-sim does not stream: send the request without stream.", "stream");
+  if (call->stream && call->endpoint == ENDPOINT_EMBEDDINGS) return refuse("Embeddings are not streamed.", "stream");
   if (call->messages == 0 && call->items == 0)
     return refuse("Missing required parameter: the input.", input_fields[call->endpoint]);
   if (call->endpoint == ENDPOINT_MESSAGES && call->cap == 0) return refuse("max_tokens: Field required", "max_tokens");

@@ -38,6 +38,7 @@ struct call {
   uint64_t choices; /* answered for each item */
   uint64_t best_of; /* generated, and billed, for each item */
   bool stream;
+  bool include_usage; /* of a stream: asked for by stream_options */
 };
 
 /* Why a request is refused; status 0 = it is not. The strings are constants. */

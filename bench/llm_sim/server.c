@@ -51,7 +51,8 @@ static struct MHD_Response *make_response(struct exchange *exchange) {
 
 static void add_headers(struct MHD_Response *response, const struct exchange *exchange, const struct options *options) {
   char value[32];
-  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/json");
+  const bool stream = exchange->call.stream && exchange->plan.refusal.status == 200;
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, stream ? "text/event-stream" : "application/json");
   if (exchange->is_admin) return;
   snprintf(value, sizeof value, "req_%016llx", (unsigned long long)exchange->plan.hash);
   MHD_add_response_header(response, exchange->endpoint == ENDPOINT_MESSAGES ? "request-id" : "x-request-id", value);

@@ -99,6 +99,37 @@ def until(condition, seconds=10):
 # ------------------------------------------------------------------------------------------------ shapes
 
 
+def events_of(answer):
+    return [line[len("data: "):] for line in answer.decode().split("\n") if line.startswith("data: ")]
+
+
+def test_streams():
+    usage = {"include_usage": True}
+    with running() as sim:
+        for asked in (False, True):
+            body = chat_body(stream=True, n=2, **({"stream_options": usage} if asked else {}))
+            status, headers, answer = sim.post(CHAT, body)
+            assert status == 200 and headers["content-type"] == "text/event-stream", headers
+            events = events_of(answer)
+            assert events[-1] == "[DONE]"
+            chunks = [json.loads(event) for event in events[:-1]]
+            assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+            finished = [choice["index"] for chunk in chunks for choice in chunk["choices"] if choice["finish_reason"]]
+            assert finished == [0, 1], finished
+            assert [chunk["choices"] for chunk in chunks if "usage" in chunk] == ([[]] if asked else []), chunks
+        events = [json.loads(event) for event in events_of(sim.post(MESSAGES, chat_body(stream=True), ANTHROPIC)[2])]
+        assert events[0]["type"] == "message_start" and events[-1]["type"] == "message_stop", events
+        assert events[-2]["usage"]["output_tokens"] > 0, events
+        body = {"model": "m", "input": "hello", "stream": True}
+        events = [json.loads(event) for event in events_of(sim.post("/v1/responses", body)[2])]
+        whole = sim.json("/v1/responses", {**body, "stream": False})
+        assert events[-1]["type"] == "response.completed", events
+        assert events[-1]["response"].keys() == whole.keys(), events
+        said = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
+        assert said and said == events[-1]["response"]["output"][0]["content"][0]["text"], events
+        assert refused(sim, "/v1/embeddings", {"model": "m", "input": "x", "stream": True})[0] == 400
+
+
 def test_chat_shape():
     with running() as sim:
         answer = sim.json(CHAT, chat_body("x" * 400, n=3))
@@ -244,8 +275,6 @@ def test_bad_requests():
             status, answer = refused(sim, CHAT, body)
             assert status == 400 and answer["error"]["type"] == "invalid_request_error", (body, answer)
             assert set(answer["error"]) == {"message", "type", "param", "code"}
-        status, answer = refused(sim, CHAT, chat_body(stream=True))
-        assert status == 400 and answer["error"]["param"] == "stream"
         assert sim.post(CHAT, chat_body(stream=False))[0] == 200
         assert refused(sim, "/v1/nothing", {})[0] == 404
         assert sim.request("GET", CHAT)[0] == 405
