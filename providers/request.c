@@ -14,6 +14,7 @@
 enum field {
   MODEL,
   STREAM,
+  STREAM_OPTIONS,
   N,
   BEST_OF,
   MAX_TOKENS,
@@ -45,6 +46,7 @@ enum field {
 static const char *const field_names[FIELDS] = {
     [MODEL] = "model",
     [STREAM] = "stream",
+    [STREAM_OPTIONS] = "stream_options",
     [N] = "n",
     [BEST_OF] = "best_of",
     [MAX_TOKENS] = "max_tokens",
@@ -117,9 +119,9 @@ static hg_err read_body(struct draft *d) {
       return fail(d->why, HG_ERR_INVALID, "\"%s\" is in the body more than once, and servers differ in which they obey",
                   d->fields[f].name);
   const enum hg_json_type stream = d->fields[STREAM].value.type;
-  if (stream != HG_JSON_NONE && stream != HG_JSON_NULL && stream != HG_JSON_FALSE)
-    return fail(d->why, HG_ERR_INVALID,
-                "\"stream\" is set; streams are not supported in a batch file in this version: remove it");
+  d->out.streams = stream == HG_JSON_TRUE;
+  if (stream != HG_JSON_NONE && stream != HG_JSON_NULL && stream != HG_JSON_FALSE && stream != HG_JSON_TRUE)
+    return fail(d->why, HG_ERR_INVALID, "\"stream\" is neither true nor false");
   return HG_OK;
 }
 
@@ -304,6 +306,30 @@ static void set_member(const struct draft *d, enum field f, const char *value, b
   snprintf(edit->text, sizeof edit->text, "%s:%s%s", name, value, last ? "" : ",");
 }
 
+// Streams of OpenAI's older endpoints, and of what is compatible with them, say what they used only when they are asked
+// to. A body that says no is obeyed, and charged its whole reservation. False: nothing is to be written.
+static bool ask_for_usage(const struct draft *d, struct hg_edit *edit) {
+  const struct hg_json *options = &d->fields[STREAM_OPTIONS].value;
+  const bool silent = d->out.endpoint == HG_ENDPOINT_CHAT || d->out.endpoint == HG_ENDPOINT_COMPLETIONS;
+  struct hg_json_field include = {.name = "include_usage"};
+  if (!d->out.streams || !silent) return false;
+  if (hg_json_is_absent(options)) {
+    set_member(d, STREAM_OPTIONS, "{\"include_usage\":true}", false, edit);
+    return true;
+  }
+  hg_json_pick(options, &include, 1);
+  if (options->type != HG_JSON_OBJECT || !hg_json_is_absent(&include.value)) return false;
+  if (include.value.type == HG_JSON_NULL) {
+    *edit = (struct hg_edit){.at = include.value.at, .cut = include.value.len, .text = "true"};
+    return true;
+  }
+  const char *cursor = NULL;
+  struct hg_json name, first;
+  *edit = (struct hg_edit){.at = options->at + 1, .text = "\"include_usage\":true"};
+  if (hg_json_next(options, &cursor, &name, &first)) strcat(edit->text, ",");
+  return true;
+}
+
 static hg_err check_model(struct draft *d, char quoted[2 * HG_LABEL_MAX + 3]) {
   struct hg_json root;
   if (strlen(d->model) > HG_LABEL_MAX)
@@ -315,7 +341,7 @@ static hg_err check_model(struct draft *d, char quoted[2 * HG_LABEL_MAX + 3]) {
 }
 
 static hg_err write_body(struct draft *d) {
-  struct hg_edit edits[2];
+  struct hg_edit edits[3];
   size_t count = 0;
   const char *cursor = NULL;
   struct hg_json name, first;
@@ -331,6 +357,7 @@ static hg_err write_body(struct draft *d) {
     if (err) return err;
     set_member(d, MODEL, quoted, empty, &edits[count++]);
   }
+  count += ask_for_usage(d, &edits[count]);
   d->out.body = hg_edits_apply(d->body, d->body_len, edits, count, &d->out.body_len);
   return d->out.body ? HG_OK : fail(d->why, HG_ERR_NO_MEMORY, "no memory for a body of %zu bytes", d->body_len);
 }

@@ -26,6 +26,7 @@ struct hg_prepared {
   int64_t predicted;   // those bytes, of one choice
   int64_t min_tokens;  // llm.mayCapOutput: what the call can be cut down to (hg_output_lower); else max_tokens
   char model[HG_LABEL_MAX + 1]; // "": none, or a name that is longer
+  bool streams;                 // "stream": true; chat and completions then ask for usage, unless the body says no
   bool unbounded;               // llm.unbounded is "allow" and the bound cannot be proven
 };
 
@@ -36,7 +37,7 @@ bool hg_endpoint_only_reads(const char *url);
 
 // `body` is the JSON text of the line's "body" object; `model` (NULL: as the body says) replaces its model.
 // Nothing else of the body changes: order, numbers and spaces are sent as they were written.
-// HG_OK; HG_ERR_INVALID: not a JSON object, "stream": true, a hostile value or a member that is there twice (`why` says
+// HG_OK; HG_ERR_INVALID: not a JSON object, a hostile value or a member that is there twice (`why` says
 // which), or tokens that add up to more than HG_TOKENS_MAX;
 // HG_ERR_RANGE with `why`: the input cannot be bounded ("unbounded_request") and llm.unbounded does not allow it.
 hg_err hg_request_prepare(const char *url, const char *body, size_t body_len, const struct hg_llm_config *llm,

@@ -6,12 +6,13 @@
 #include "headgate.h"
 #include "runner/rate_headers.h"
 #include "schemas/limits.h"
+#include "usage/stream.h"
 
 enum hg_http_kind {
-  HG_HTTP_ANSWERED,      // a whole answer with a status
+  HG_HTTP_ANSWERED,      // a whole answer with a status; a stream that ended, or told of an error
   HG_HTTP_NO_CONNECTION, // nothing of the request was sent
   HG_HTTP_TIMED_OUT,
-  HG_HTTP_BROKEN,     // the connection ended before the answer did, or what came is not HTTP
+  HG_HTTP_BROKEN,     // the connection, or the stream in it, ended before the answer did, or what came is not HTTP
   HG_HTTP_TOO_LARGE,  // the answer is longer than HG_BODY_MAX
   HG_HTTP_UNREADABLE, // a good answer whose Content-Encoding can't be undone
   HG_HTTP_CUT         // ended from this side
@@ -20,14 +21,15 @@ enum hg_http_kind {
 // How a call ended. Pointers are valid during the callback.
 struct hg_http_end {
   enum hg_http_kind kind;
-  bool left;   // something of the request may have reached the provider
-  long status; // HG_HTTP_ANSWERED only
-  const char *body;
+  bool left;        // something of the request may have reached the provider
+  long status;      // HG_HTTP_ANSWERED only
+  const char *body; // of a stream: the answer that is made of its events (usage/assemble.h)
   size_t body_len;
-  int64_t retry_after_ms;            // -1: not said
-  struct hg_rate_limits rates;       // what its headers say
-  char request_id[HG_LABEL_MAX + 1]; // of x-request-id or request-id; "": none
-  char detail[160];                  // what libcurl says of a failure
+  const struct hg_streamed *streamed; // HG_HTTP_ANSWERED by a stream; else NULL
+  int64_t retry_after_ms;             // -1: not said
+  struct hg_rate_limits rates;        // what its headers say
+  char request_id[HG_LABEL_MAX + 1];  // of x-request-id or request-id; "": none
+  char detail[160];                   // what libcurl says of a failure
 };
 
 struct hg_http_request {
@@ -35,7 +37,8 @@ struct hg_http_request {
   char *const *headers; // NULL-terminated "Name: value" lines; the same pointer means the same headers for ever
   const char *body;     // stays valid until the end
   size_t body_len;
-  void *tag; // comes back
+  bool streams; // a stream is asked for; a good answer may be one
+  void *tag;    // comes back
 };
 
 struct hg_http_options {

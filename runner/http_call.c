@@ -10,9 +10,39 @@
 
 #define KEPT_BODY_BYTES ((size_t)64 * 1024) // a longer buffer is given back after the call
 
+static long status_of(const struct hg_http_call *call) {
+  long status = 0;
+  curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+  return status;
+}
+
+static bool begin_stream(struct hg_http_call *call, const char *data, size_t len) {
+  const char *type = NULL;
+  const long status = status_of(call);
+  curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
+  if (status < 200 || status > 299 || !hg_stream_is_one(type, data, len)) return true;
+  call->stream = calloc(1, sizeof *call->stream);
+  if (!call->stream) return false;
+  hg_assembly_init(&call->stream->assembly);
+  hg_stream_init(&call->stream->stream, type, hg_assembly_take, &call->stream->assembly);
+  return true;
+}
+
+// A line that is too long ends it; so does an answer that is, or has more parts than any answer.
+static bool feed_stream(struct hg_http_call *call, const char *data, size_t len) {
+  hg_err err = hg_stream_feed(&call->stream->stream, data, len);
+  if (!err) err = call->stream->assembly.merge.err;
+  call->no_memory = err == HG_ERR_NO_MEMORY;
+  call->too_large = err == HG_ERR_PROTOCOL;
+  return !err;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *context) {
   struct hg_http_call *call = context;
   const size_t more = size * count;
+  if (call->streams && !call->stream && call->body_len == 0) call->no_memory = !begin_stream(call, data, more);
+  if (call->no_memory) return CURL_WRITEFUNC_ERROR;
+  if (call->stream) return feed_stream(call, data, more) ? more : CURL_WRITEFUNC_ERROR;
   if (more > HG_BODY_MAX - call->body_len) {
     call->too_large = true;
     return CURL_WRITEFUNC_ERROR;
@@ -87,7 +117,6 @@ static bool set_common(struct hg_http_call *call, const struct hg_http_options *
          curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
-         curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)HG_BODY_MAX) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms) == CURLE_OK;
 }
@@ -101,8 +130,18 @@ struct hg_http_call *hg_http_call_new(const struct hg_http_options *options) {
   return NULL;
 }
 
+static void drop_stream(struct hg_http_call *call) {
+  if (!call->stream) return;
+  hg_stream_clear(&call->stream->stream);
+  hg_assembly_clear(&call->stream->assembly);
+  hg_text_buffer_clear(&call->stream->answer);
+  free(call->stream);
+  call->stream = NULL;
+}
+
 void hg_http_call_destroy(struct hg_http_call *call) {
   if (!call) return;
+  drop_stream(call);
   if (call->easy) curl_easy_cleanup(call->easy);
   free(call->url);
   free(call->body);
@@ -141,7 +180,11 @@ hg_err hg_http_call_prepare(struct hg_http_call *call, const struct hg_http_requ
   call->headers = headers;
   code = curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
   if (code == CURLE_OK) code = curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, request->body);
+  // The events of a stream are many times as long as the answer that they make, and only that is bounded.
+  const curl_off_t length_max = request->streams ? 0 : HG_BODY_MAX;
+  if (code == CURLE_OK) code = curl_easy_setopt(call->easy, CURLOPT_MAXFILESIZE_LARGE, length_max);
   if (code != CURLE_OK) return refuse(why, code, "body");
+  call->streams = request->streams;
   call->tag = request->tag;
   return HG_OK;
 }
@@ -151,6 +194,7 @@ bool hg_http_call_left(const struct hg_http_call *call) {
 }
 
 void hg_http_call_rest(struct hg_http_call *call) {
+  drop_stream(call);
   call->starts = 0;
   call->resent = call->too_large = call->no_memory = false;
   call->detail[0] = '\0';
@@ -164,15 +208,9 @@ void hg_http_call_rest(struct hg_http_call *call) {
 
 // ---------------------------------------------------------------------------------------------- the end
 
-static long status_of(const struct hg_http_call *call) {
-  long status = 0;
-  curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-  return status;
-}
-
 // A bad status says enough without its body.
 static enum hg_http_kind kind_of(const struct hg_http_call *call, CURLcode code) {
-  if (code == CURLE_OK) return HG_HTTP_ANSWERED;
+  if (code == CURLE_OK) return call->too_large ? HG_HTTP_TOO_LARGE : HG_HTTP_ANSWERED;
   if (code == CURLE_BAD_CONTENT_ENCODING) return status_of(call) < 300 ? HG_HTTP_UNREADABLE : HG_HTTP_ANSWERED;
   if (call->too_large || code == CURLE_FILESIZE_EXCEEDED) return HG_HTTP_TOO_LARGE;
   if (code == CURLE_OPERATION_TIMEDOUT && call->starts > 0) return HG_HTTP_TIMED_OUT;
@@ -212,10 +250,10 @@ static int64_t read_retry_after(const struct hg_http_call *call) {
   return seconds ? hg_retry_after_ms(seconds, (int64_t)time(NULL)) : -1;
 }
 
-static void read_answer(const struct hg_http_call *call, size_t body_len, struct hg_http_end *out) {
+static void read_answer(const struct hg_http_call *call, const char *body, size_t body_len, struct hg_http_end *out) {
   out->status = status_of(call);
-  const size_t mark = hg_json_mark(call->body, body_len);
-  out->body = body_len > mark ? call->body + mark : NULL;
+  const size_t mark = hg_json_mark(body, body_len);
+  out->body = body_len > mark ? body + mark : NULL;
   out->body_len = body_len - mark;
   if (out->status >= 400) out->retry_after_ms = read_retry_after(call);
   hg_rate_headers_read(header_of, call, (int64_t)time(NULL), &out->rates);
@@ -224,13 +262,39 @@ static void read_answer(const struct hg_http_call *call, size_t body_len, struct
   if (id) strncat(out->request_id, id, sizeof out->request_id - 1);
 }
 
+// A stream answers when it ended as its kind ends, whatever the connection did then, or when an error came in it. One
+// of no known kind has no end of its own: it is taken as it came, with its usage missing.
+static bool end_stream(struct hg_http_call *call, CURLcode code, struct hg_http_end *out) {
+  struct hg_http_stream *stream = call->stream;
+  const hg_err err = hg_stream_end(&stream->stream, code == CURLE_OK, &stream->streamed);
+  const struct hg_streamed *streamed = &stream->streamed;
+  const bool unknown = code == CURLE_OK && streamed->kind == HG_STREAM_OTHER && !stream->stream.malformed;
+  call->no_memory |= err == HG_ERR_NO_MEMORY;
+  call->too_large |= err == HG_ERR_PROTOCOL;
+  const bool answered = streamed->ended || streamed->failed || unknown;
+  if (call->no_memory || call->too_large || !answered) return false;
+  if (streamed->found.report.source != HG_SOURCE_EXACT) hg_assembly_forget_usage(&stream->assembly);
+  const hg_err made = hg_assembly_print(&stream->assembly, &stream->answer);
+  call->no_memory = made == HG_ERR_NO_MEMORY;
+  call->too_large = made == HG_ERR_PROTOCOL;
+  if (made) return false;
+  out->kind = HG_HTTP_ANSWERED;
+  out->streamed = streamed;
+  read_answer(call, stream->answer.data, stream->answer.len, out);
+  return true;
+}
+
 void hg_http_call_end(struct hg_http_call *call, CURLcode code, struct hg_http_end *out) {
-  *out = (struct hg_http_end){
-      .kind = kind_of(call, code), .left = call->starts > 0, .retry_after_ms = -1, .rates = {{0, -1, 0}, {0, -1, 0}}};
+  *out = (struct hg_http_end){.left = call->starts > 0, .retry_after_ms = -1, .rates = {{0, -1, 0}, {0, -1, 0}}};
+  const bool broke_off = call->stream && !end_stream(call, code, out);
+  if (out->streamed) return;
+  out->kind = kind_of(call, code);
+  if (broke_off && out->kind == HG_HTTP_ANSWERED) out->kind = HG_HTTP_BROKEN;
   if (out->kind == HG_HTTP_ANSWERED) {
-    read_answer(call, code == CURLE_OK ? call->body_len : 0, out);
+    read_answer(call, call->body, code == CURLE_OK ? call->body_len : 0, out);
     return;
   }
+  if (broke_off && code == CURLE_OK) snprintf(call->detail, sizeof call->detail, "%.159s", call->stream->streamed.text);
   const char *detail = call->detail[0] ? call->detail : curl_easy_strerror(code);
   if (call->resent) detail = "a kept connection ended before an answer came";
   if (call->no_memory) detail = "no memory for the answer";

@@ -3,8 +3,17 @@
 #define HG_HTTP_PRIVATE_H
 
 #include "runner/http.h"
+#include "usage/assemble.h"
 
 #include <curl/curl.h>
+
+// An answer that comes as a stream: its events are read as they come, and only what is made of them is kept.
+struct hg_http_stream {
+  struct hg_stream stream;
+  struct hg_assembly assembly;
+  struct hg_streamed streamed;
+  struct hg_text_buffer answer;
+};
 
 struct hg_http_call {
   CURL *easy;
@@ -14,8 +23,10 @@ struct hg_http_call {
   void *tag;
   char *body; // of the answer
   size_t body_len, body_capacity;
-  uint32_t starts; // how often libcurl was about to send the request
-  bool resent;     // it wanted to send it once more, and was stopped
+  bool streams;                  // a stream was asked for
+  struct hg_http_stream *stream; // NULL: the answer is none, or nothing of it has come
+  uint32_t starts;               // how often libcurl was about to send the request
+  bool resent;                   // it wanted to send it once more, and was stopped
   bool too_large;
   bool no_memory;
   char detail[CURL_ERROR_SIZE];

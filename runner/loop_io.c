@@ -65,17 +65,18 @@ static hg_err find_url(struct hg_loop *loop, const char *base, const char *path,
   return HG_OK;
 }
 
-static hg_err call(void *context, const char *path, enum hg_endpoint endpoint, const char *body, size_t body_len,
-                   void *tag, void **handle, hg_error *why) {
+static hg_err call(void *context, const char *path, const struct hg_prepared *prepared, const char *body,
+                   size_t body_len, void *tag, void **handle, hg_error *why) {
   struct hg_loop *loop = context;
   const struct hg_target *target = loop->options.target;
-  const bool anthropic = endpoint == HG_ENDPOINT_MESSAGES;
+  const bool anthropic = prepared->endpoint == HG_ENDPOINT_MESSAGES;
   hg_err err = find_url(loop, anthropic ? target->anthropic_base : target->openai_base, path, why);
   if (err) return err;
   const struct hg_http_request request = {.url = loop->url,
                                           .headers = anthropic ? target->anthropic_headers : target->openai_headers,
                                           .body = body,
                                           .body_len = body_len,
+                                          .streams = prepared->streams,
                                           .tag = tag};
   struct hg_http_call *started = NULL;
   err = hg_http_start(loop->http, &request, &started, why);

@@ -70,7 +70,10 @@ static void judge_answer(const struct hg_http_end *end, enum hg_endpoint endpoin
   if (end->status >= 200 && end->status <= 299) judge_success(end, &answer, endpoint, out);
   else judge_status(end, &answer, out);
   out->cost = out->success || out->unknown ? HG_COST_WHOLE : HG_COST_NOTHING;
-  if (hg_usage_find(&answer, found) != HG_OK) return;
+  // Of a stream that did not end the answer has figures too, but they are not the last ones.
+  if (end->streamed) hg_usage_copy(&end->streamed->found, found);
+  else hg_usage_find(&answer, found);
+  if (found->report.source != HG_SOURCE_EXACT) return;
   out->cost = HG_COST_USAGE;
   out->unknown = out->retry && found->report.tokens > 0; // billed, for nothing
 }

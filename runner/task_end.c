@@ -243,7 +243,7 @@ static char *cover(struct hg_runner *runner, struct hg_run_task *task, struct hg
   return hidden;
 }
 
-// A result is the provider's, byte for byte.
+// A result is the provider's, byte for byte; that of a stream is made of its events.
 void hg_runner_end(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end) {
   struct hg_judgement judgement;
   hg_judge(end, task->prepared.endpoint, &task->found, &judgement);

@@ -42,7 +42,8 @@ struct hg_runner_io {
   hg_err (*record)(void *context, const hg_usage_report *used, hg_ticket *out);
   hg_err (*cancel)(void *context, hg_ticket ticket);
   // http.h. `tag` comes back through hg_runner_called; *handle is for `cut`, which tells whether the request had left.
-  hg_err (*call)(void *context, const char *path, enum hg_endpoint endpoint, const char *body, size_t body_len,
+  // The body is that of the prepared call, or one with a lower cap.
+  hg_err (*call)(void *context, const char *path, const struct hg_prepared *prepared, const char *body, size_t body_len,
                  void *tag, void **handle, hg_error *why);
   bool (*cut)(void *context, void *handle);
   hg_err (*hide_keys)(void *context, const char *text, size_t len, char **out); // hg_target_hide_keys

@@ -113,8 +113,7 @@ static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
   const struct hg_lowered *lowered = &task->lowered;
   hg_err err = fit_body(runner, task) ? HG_OK : HG_ERR_NO_MEMORY;
   if (!err)
-    err = runner->io.call(runner->io.context, task->path, prepared->endpoint,
-                          lowered->body ? lowered->body : prepared->body,
+    err = runner->io.call(runner->io.context, task->path, prepared, lowered->body ? lowered->body : prepared->body,
                           lowered->body ? lowered->body_len : prepared->body_len, task, &task->call, &why);
   if (err == HG_ERR_NO_MEMORY || err == HG_ERR_BUSY) {
     stall(runner, task);

@@ -255,6 +255,89 @@ TEST(http, cut_from_this_side) {
   http_server_stop(&server);
 }
 
+// The server sends back what it got.
+static struct ending stream_call(struct http_server *server, const char *path, const char *body) {
+  struct client client;
+  struct ending ending = {.ended = false};
+  struct hg_http_call *call = NULL;
+  char url[64];
+  hg_error why = HG_ERROR_INIT;
+  start_client(&client, 1, 20000);
+  snprintf(url, sizeof url, "http://127.0.0.1:%u%s", server->port, path);
+  const struct hg_http_request request = {
+      .url = url, .headers = no_headers, .body = body, .body_len = strlen(body), .streams = true, .tag = &ending};
+  CHECK_EQ(hg_http_start(client.http, &request, &call, &why), HG_OK);
+  wait_for(&client, 1);
+  hg_http_destroy(&client.http);
+  return ending;
+}
+
+TEST(http, streams) {
+#define CHUNK                                                                                                          \
+  "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\n"
+  static const struct {
+    const char *path, *sent;
+    enum hg_http_kind kind;
+    const char *body, *detail;
+    bool streamed;
+  } rows[] = {
+      {"/echo", CHUNK CHUNK "data: [DONE]\n\n", HG_HTTP_ANSWERED,
+       "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"xx\"},\"finish_reason\":null}],"
+       "\"usage\":null}",
+       NULL, true},
+      {"/echo", // the usage may be older than the end
+       "data: {\"choices\":[{\"finish_reason\":null}],\"usage\":{\"total_tokens\":1}}\n\n"
+       "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n",
+       HG_HTTP_ANSWERED, "{\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}],\"usage\":null}", NULL, true},
+      {"/echo", CHUNK, HG_HTTP_BROKEN, "", "the stream broke off", false},
+      {"/echo", CHUNK "data: {\"id\"", HG_HTTP_BROKEN, "", "the stream broke off inside an event", false},
+      {"/echo", "data: {\"error\":{\"message\":\"no\"}}\n\n", HG_HTTP_ANSWERED,
+       "{\"object\":\"stream\",\"events\":[{\"error\":{\"message\":\"no\"}}],\"error\":{\"message\":\"no\"}}", NULL,
+       true},
+      {"/echo", "data: {\"tick\":1}\n\n", HG_HTTP_ANSWERED, "{\"object\":\"stream\",\"events\":[{\"tick\":1}]}", NULL,
+       true},
+      {"/echo", "{\"choices\":[]}", HG_HTTP_ANSWERED, "{\"choices\":[]}", NULL, false}, // plain JSON all the same
+      {"/echo", "<html>", HG_HTTP_ANSWERED, "<html>", NULL, false},
+      {"/busy", "data: {}", HG_HTTP_ANSWERED, "{}", NULL, false},
+      {"/cut", "", HG_HTTP_BROKEN, "", "transfer closed", false},
+      {"/flood", "", HG_HTTP_TOO_LARGE, "", "", false},
+  };
+  struct http_server server;
+  http_server_start(&server);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct ending ending = stream_call(&server, rows[i].path, rows[i].sent);
+    fprintf(stderr, "row %zu: %s %s\n", i, ending.end.detail, ending.body);
+    CHECK_EQ(ending.end.kind, rows[i].kind);
+    CHECK_STR(ending.body, rows[i].body);
+    CHECK_EQ(ending.end.streamed != NULL, rows[i].streamed);
+    CHECK(!rows[i].detail || strstr(ending.end.detail, rows[i].detail));
+    free(ending.body);
+  }
+  http_server_stop(&server);
+}
+
+// The events are longer together than any answer may be; what is made of them is not.
+TEST(http, a_stream_may_be_longer_than_its_answer) {
+  struct http_server server;
+  struct client client;
+  struct ending ending = {.ended = false};
+  struct hg_http_call *call = NULL;
+  char url[64];
+  hg_error why = HG_ERROR_INIT;
+  http_server_start(&server);
+  start_client(&client, 1, 60000);
+  snprintf(url, sizeof url, "http://127.0.0.1:%u/events", server.port);
+  const struct hg_http_request request = {
+      .url = url, .headers = no_headers, .body = "{}", .body_len = 2, .streams = true, .tag = &ending};
+  CHECK_EQ(hg_http_start(client.http, &request, &call, &why), HG_OK);
+  wait_for(&client, 1);
+  CHECK_EQ(ending.end.kind, HG_HTTP_ANSWERED);
+  CHECK(ending.end.body_len > 0 && ending.end.body_len < HG_BODY_MAX / 16);
+  free(ending.body);
+  hg_http_destroy(&client.http);
+  http_server_stop(&server);
+}
+
 TEST(http, bodies_and_headers_arrive_as_given) {
   struct http_server server;
   struct client client;

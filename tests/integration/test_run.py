@@ -66,6 +66,54 @@ def test_all_endpoints():
         equal(summary["run"]["estimated"], 0, "estimates")
 
 
+def streamed_lines(count, stream):
+    user = [{"role": "user", "content": "hello"}]
+    bodies = [(CHAT, {"messages": user, "max_tokens": 90, "n": 2}), ("/v1/responses", {"input": "hello", "max_output_tokens": 90}),
+              ("/v1/completions", {"prompt": "hello", "max_tokens": 90}), ("/v1/messages", {"messages": user, "max_tokens": 90})]
+    for i in range(count):
+        url, body = bodies[i % len(bodies)]
+        body = {"model": "m", "user": str(i), **body, **({"stream": True} if stream else {})}
+        yield {"custom_id": str(i), "method": "POST", "url": url, "body": body}
+
+
+def words_of(body):
+    """What a model said, whichever the endpoint."""
+    if "choices" in body:
+        return [choice["message"]["content"] if "message" in choice else choice["text"] for choice in body["choices"]]
+    parts = body["content"] if "content" in body else [part for item in body["output"] for part in item["content"]]
+    return [part["text"] for part in parts]
+
+
+def test_streams_are_answered_as_other_calls_are():
+    shapes = []
+    for stream in (True, False):
+        with sim() as server, place(list(streamed_lines(40, stream))) as here:
+            summary, _ = here.run("--limit", "1M", "--base-url", server.url)
+            stats = here.check(server, summary, done=40)
+            equal(stats["tokens"], summary["budget"]["totalUsed"], "tokens")
+            equal(summary["run"]["estimated"], 0, "estimates")
+            results = {result["custom_id"]: result["response"]["body"] for result in here.results()}
+            assert all(all(words_of(body)) and body["usage"] for body in results.values()), results
+            shapes.append({id: {"object": body.get("object"), "type": body.get("type"), "choices": len(words_of(body))}
+                           for id, body in results.items()})
+    equal(shapes[0], shapes[1])
+
+
+def test_streams_that_break_off_are_charged_in_full():
+    flags = ["--rate-429", 5, "--retry-after", 0, "--rate-500", 5, "--rate-cut", 5, "--rate-malformed", 5,
+             "--rate-no-usage", 5, "--seed", 9]
+    with sim(*flags) as server, place(list(streamed_lines(400, True))) as here:
+        config = here.config(10_000_000, scheduler={"maxConcurrency": 32})
+        for _ in range(10):
+            summary, _ = here.run("--config", config, "--base-url", server.url, code=(0, 1))
+            if summary["exit"] == 0:
+                break
+        stats = here.check(server, summary, done=400)
+        equal(stats["duplicates"], 0, "calls repeated after a success")
+        for kind in ("rejected_429", "failed_500", "cut_off", "malformed", "no_usage"):
+            assert stats[kind] > 0, (kind, stats)
+
+
 def test_missing_cap_is_sent():
     line = chat_line(0)
     del line["body"]["max_tokens"]
@@ -91,7 +139,7 @@ def test_bad_lines_and_duplicates_are_told():
     with sim() as server, place(3) as here:
         text = here.batch.read_text() + "this is no JSON\n" + json.dumps(chat_line(1)) + "\n"
         stream = chat_line(9)
-        stream["body"]["stream"] = True
+        stream["body"]["stream"] = "yes"
         here.batch.write_text(text + json.dumps(stream) + "\n")
         here.lines.append(stream)
         summary, _ = here.run("--limit", "100k", "--base-url", server.url, code=1)

@@ -45,6 +45,19 @@ static void send_flood(int fd) {
     if (!send_text(fd, "10000\r\n") || !send_all(fd, chunk, sizeof chunk) || !send_text(fd, "\r\n")) return;
 }
 
+// Events of a chat, more bytes than an answer may have.
+static void send_events(int fd) {
+  static const char event[] = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
+  static char chunk[0x10000];
+  size_t len = 0;
+  for (; len + sizeof event <= sizeof chunk; len += sizeof event - 1)
+    memcpy(chunk + len, event, sizeof event - 1);
+  send_text(fd, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n");
+  for (size_t sent = 0; sent <= HG_BODY_MAX; sent += len)
+    if (!send_all(fd, chunk, len)) return;
+  send_text(fd, "data: [DONE]\n\n");
+}
+
 // Answers one request; false: close the connection.
 static bool answer(const struct http_connection *connection, const char *path, const char *request) {
   const int fd = connection->fd;
@@ -82,6 +95,7 @@ static bool answer(const struct http_connection *connection, const char *path, c
   if (strncmp(path, "/garbage", 8) == 0) send_text(fd, "\x01\x02 this is no HTTP\r\n\r\n");
   if (strncmp(path, "/declared", 9) == 0) send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{");
   if (strncmp(path, "/flood", 6) == 0) send_flood(fd);
+  if (strncmp(path, "/events", 7) == 0) send_events(fd);
   return strncmp(path, "/hang", 5) == 0;
 }
 

@@ -16,8 +16,8 @@ hg_err world_record(void *context, const hg_usage_report *used, hg_ticket *out);
 bool world_grant_one(struct world *world);
 bool world_deliver_one(struct world *world); // the oldest completion; false: none
 
-hg_err world_call_start(void *context, const char *path, enum hg_endpoint endpoint, const char *body, size_t body_len,
-                        void *tag, void **handle, hg_error *why);
+hg_err world_call_start(void *context, const char *path, const struct hg_prepared *prepared, const char *body,
+                        size_t body_len, void *tag, void **handle, hg_error *why);
 bool world_call_cut(void *context, void *handle);
 void world_end_call(struct world *world, unsigned place);
 

@@ -4,11 +4,11 @@
 
 #include <inttypes.h>
 
-hg_err world_call_start(void *context, const char *path, enum hg_endpoint endpoint, const char *body, size_t body_len,
-                        void *tag, void **handle, hg_error *why) {
+hg_err world_call_start(void *context, const char *path, const struct hg_prepared *prepared, const char *body,
+                        size_t body_len, void *tag, void **handle, hg_error *why) {
   struct world *world = context;
   CHECK_STR(path, "/v1/chat/completions");
-  CHECK_EQ(endpoint, HG_ENDPOINT_CHAT);
+  CHECK_EQ(prepared->endpoint, HG_ENDPOINT_CHAT);
   if (world_below(world, 100) < world->busy_percent) return HG_ERR_NO_MEMORY;
   struct hg_prepared sent; // judged anew: what is sent must not be able to use more than what is reserved
   CHECK_EQ(hg_request_prepare(path, body, body_len, &world->llm, NULL, &sent, why), HG_OK);

@@ -128,8 +128,10 @@ TEST(request, hostile_values_are_refused) {
   check_refused(CHAT, "{\"max_tokens\":9007199254740991}", &plain, HG_ERR_INVALID, "more than 2^53 - 1");
   check_refused(CHAT, "{\"max_tokens\":9007199254740991,\"n\":9007199254740991}", &plain, HG_ERR_INVALID,
                 "more than 2^53 - 1");
-  check_refused(CHAT, "{\"stream\":true}", &plain, HG_ERR_INVALID, "streams are not supported");
-  check_refused(CHAT, "{\"stream\":1}", &plain, HG_ERR_INVALID, "streams are not supported");
+  check_refused(CHAT, "{\"stream\":1}", &plain, HG_ERR_INVALID, "\"stream\" is neither true nor false");
+  check_refused(CHAT, "{\"stream\":\"true\"}", &plain, HG_ERR_INVALID, "\"stream\" is neither true nor false");
+  check_refused(CHAT, "{\"stream\":true,\"stream_options\":{},\"stream_options\":{}}", &plain, HG_ERR_INVALID,
+                "more than once");
   check_refused(CHAT, "[]", &plain, HG_ERR_INVALID, "not a JSON object");
   check_refused(CHAT, "{\"a\":}", &plain, HG_ERR_INVALID, "at byte 6");
   check_refused(CHAT, "", &plain, HG_ERR_INVALID, "not JSON");
@@ -138,6 +140,44 @@ TEST(request, hostile_values_are_refused) {
   hg_error why = HG_ERROR_INIT;
   CHECK_EQ(hg_request_prepare(CHAT, "{}", 2, &plain, "\xff", &out, &why), HG_ERR_INVALID);
   CHECK_EQ(hg_request_prepare(CHAT, "{}", 2, &plain, "a\nb", &out, NULL), HG_ERR_INVALID);
+}
+
+// Where a stream says what it used only when it is asked to, it is asked to; a body that says no is obeyed.
+TEST(request, streams_are_asked_for_their_usage) {
+#define STREAM "\"stream\":true,\"max_tokens\":9"
+  static const struct {
+    const char *url, *body, *sent;
+  } streams[] = {
+      {CHAT, "{" STREAM "}", "{\"stream_options\":{\"include_usage\":true}," STREAM "}"},
+      {COMPLETIONS, "{" STREAM "}", "{\"stream_options\":{\"include_usage\":true}," STREAM "}"},
+      {CHAT, "{" STREAM ",\"stream_options\":null}", "{" STREAM ",\"stream_options\":{\"include_usage\":true}}"},
+      {CHAT, "{" STREAM ",\"stream_options\":{ }}", "{" STREAM ",\"stream_options\":{\"include_usage\":true }}"},
+      {CHAT, "{" STREAM ",\"stream_options\":{\"include_obfuscation\":false}}",
+       "{" STREAM ",\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false}}"},
+      {CHAT, "{" STREAM ",\"stream_options\":{\"include_usage\":null}}",
+       "{" STREAM ",\"stream_options\":{\"include_usage\":true}}"},
+      {CHAT, "{" STREAM ",\"stream_options\":{\"include_usage\":true}}",
+       "{" STREAM ",\"stream_options\":{\"include_usage\":true}}"},
+      {CHAT, "{" STREAM ",\"stream_options\":{\"include_usage\":false}}",
+       "{" STREAM ",\"stream_options\":{\"include_usage\":false}}"},
+      {CHAT, "{" STREAM ",\"stream_options\":7}", "{" STREAM ",\"stream_options\":7}"},
+      {MESSAGES, "{" STREAM "}", "{" STREAM "}"},
+      {"/v1/other", "{" STREAM "}", "{" STREAM "}"},
+  };
+  for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+    struct hg_prepared out = prepare(streams[i].url, streams[i].body, &plain, NULL);
+    CHECK_STR(out.body, streams[i].sent);
+    CHECK(out.streams && out.input_bound >= (int64_t)out.body_len);
+    hg_prepared_clear(&out);
+  }
+  struct hg_prepared out = prepare(CHAT, "{\"stream\":true}", &plain, "m"); // all three edits at once
+  CHECK_STR(out.body,
+            "{\"max_tokens\":4096,\"model\":\"m\",\"stream_options\":{\"include_usage\":true},\"stream\":true}");
+  hg_prepared_clear(&out);
+  out = prepare(CHAT, "{\"stream\":false,\"max_tokens\":9}", &plain, NULL);
+  CHECK_STR(out.body, "{\"stream\":false,\"max_tokens\":9}");
+  CHECK(!out.streams);
+  hg_prepared_clear(&out);
 }
 
 static const struct {

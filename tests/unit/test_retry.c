@@ -34,6 +34,39 @@ TEST(retry, whole_answers) {
   CHECK_EQ(good.cost, HG_COST_WHOLE);
 }
 
+// What a stream used is known of its end only: the answer that is made of it may have figures of the middle.
+TEST(retry, streams) {
+  static struct hg_streamed streamed;
+  const char *body = "{\"id\":\"c1\",\"choices\":[{}]," USAGE "}";
+  struct hg_http_end end = {.kind = HG_HTTP_ANSWERED,
+                            .left = true,
+                            .status = 200,
+                            .body = body,
+                            .body_len = strlen(body),
+                            .streamed = &streamed,
+                            .retry_after_ms = -1};
+  struct hg_judgement judgement;
+  struct hg_token_counts counts;
+  hg_counts_init(&counts);
+  hg_usage_settle(&counts, &streamed.found);
+  hg_judge(&end, HG_ENDPOINT_CHAT, &found, &judgement);
+  CHECK(judgement.success && judgement.cost == HG_COST_WHOLE && found.report.source == HG_SOURCE_MISSING);
+  counts.of[HG_COUNT_TOTAL].count = 9;
+  strcpy(counts.response_id, "c1");
+  hg_usage_settle(&counts, &streamed.found);
+  hg_judge(&end, HG_ENDPOINT_CHAT, &found, &judgement);
+  CHECK(judgement.success && judgement.cost == HG_COST_USAGE);
+  CHECK_EQ(found.report.tokens, 9);
+  CHECK(found.report.response_id == found.response_id);
+  CHECK_STR(found.report.response_id, "c1");
+  end.body = "{\"id\":\"c1\",\"choices\":[{}]," USAGE ",\"error\":{\"type\":\"overloaded_error\"}}";
+  end.body_len = strlen(end.body);
+  hg_counts_forget(&counts);
+  hg_usage_settle(&counts, &streamed.found);
+  hg_judge(&end, HG_ENDPOINT_CHAT, &found, &judgement);
+  CHECK(!judgement.success && judgement.retry && judgement.unknown && judgement.cost == HG_COST_WHOLE);
+}
+
 TEST(retry, answer_that_is_none_is_an_unknown_outcome) {
   static const struct {
     const char *body, *message;

@@ -74,7 +74,7 @@ TEST(task_runner, unknown_budget_fails_the_line) {
 
 TEST(task_runner, requests_that_cannot_be_sent_fail_without_a_permit) {
   struct world *world = world_new(4, 3, 100000, 4);
-  snprintf(world->lines[0].body, sizeof world->lines[0].body, "{\"model\":\"m\",\"stream\":true}");
+  snprintf(world->lines[0].body, sizeof world->lines[0].body, "{\"model\":\"m\",\"stream\":1}");
   world_open(world, 4);
   world_run(world);
   CHECK_EQ(world_counts(world).failed, 1);
