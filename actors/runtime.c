@@ -22,7 +22,10 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define DESCRIPTORS_LEAST 128 // libzmq aborts the process when it finds none
+// Descriptors: libzmq aborts the process when it finds none.
+#define DESCRIPTORS_OWN 128         // of the process itself
+#define DESCRIPTORS_FLOOD 512       // of connections on their way out, while more come than there may be: 410 were seen
+#define DESCRIPTORS_FLOOD_MOST 2048 // which the door has not heard of yet: what two monitors hold
 #define FIRST_ANSWER_MS 30000
 #define STOP_WITHIN_US 5000000 // an actor that waits for nothing but the ledger
 #define LAST_ANSWERS_MS 50
@@ -211,12 +214,27 @@ hg_err hg_read_counter(hg_runtime *rt, unsigned index, hg_counter *out, int time
 
 // ---------------------------------------------------------------------------------------------------- opening
 
-static hg_err check_descriptors(hg_error *why) {
+// The soft limit is raised as far as there is use for it. What only its own user can reach, in a directory of mode
+// 0700, nobody floods but its own user: there it may be less.
+static hg_err check_descriptors(const struct hg_config *config, bool serves, hg_error *why) {
+  const bool is_open_to_others = serves || config->event_bind_count + config->serve_bind_count > 0;
+  const rlim_t own = (rlim_t)config->max_subscribers + config->max_clients + DESCRIPTORS_OWN;
+  const rlim_t least = is_open_to_others ? own + DESCRIPTORS_FLOOD : DESCRIPTORS_OWN;
+  const rlim_t wanted = own + DESCRIPTORS_FLOOD_MOST;
   struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < DESCRIPTORS_LEAST)
-    return hg_fail(why, HG_ERR_SYSTEM, "only %llu file descriptors are allowed (ulimit -n); Headgate needs %d at least",
-                   (unsigned long long)limit.rlim_cur, DESCRIPTORS_LEAST);
-  return HG_OK;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return HG_OK;
+  struct rlimit higher = {limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
+  if (higher.rlim_cur > limit.rlim_cur && setrlimit(RLIMIT_NOFILE, &higher) == 0) limit = higher;
+  if (limit.rlim_cur >= least) return HG_OK;
+  if (!is_open_to_others)
+    return hg_fail(why, HG_ERR_SYSTEM,
+                   "only %llu file descriptors are allowed (ulimit -n); Headgate needs %llu at least",
+                   (unsigned long long)limit.rlim_cur, (unsigned long long)least);
+  return hg_fail(
+      why, HG_ERR_SYSTEM,
+      "only %llu file descriptors are allowed (ulimit -Hn); eventBus.maxSubscribers %u and serve.maxClients %u "
+      "need %llu at least: raise the limit (systemd: LimitNOFILE), or lower the two",
+      (unsigned long long)limit.rlim_cur, config->max_subscribers, config->max_clients, (unsigned long long)least);
 }
 
 static void free_unborn(struct hg_runtime *runtime) {
@@ -309,7 +327,7 @@ hg_err hg_open_config(struct hg_config **config, hg_runtime **out, struct hg_led
   if (!why) why = &local;
   struct hg_places places;
   struct hg_ledger_state state = {0};
-  hg_err err = check_descriptors(why);
+  hg_err err = check_descriptors(*config, true, why);
   if (err == HG_OK) err = hg_places_of((*config)->ledger_path, getenv("XDG_RUNTIME_DIR"), &places, why);
   if (err == HG_OK) err = open_ledger(config, &places, out, &state, why);
   if (found && err == HG_OK) *found = state;
@@ -323,7 +341,7 @@ hg_err hg_open_shared(struct hg_config **config, hg_runtime **out, struct hg_led
   struct hg_places places;
   struct hg_ledger_state state = {0};
   struct hg_holder holder;
-  hg_err err = check_descriptors(why);
+  hg_err err = check_descriptors(*config, false, why);
   if (err == HG_OK) err = hg_places_of((*config)->ledger_path, getenv("XDG_RUNTIME_DIR"), &places, why);
   if (err != HG_OK) return err;
   // Whoever is found may end before it answers, and when nobody is found somebody may live by the time the ledger is

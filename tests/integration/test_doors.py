@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -16,7 +17,7 @@ import sys
 import threading
 import time
 
-from cli_harness import (HEADGATE, SERVE, WAIT_S, Runtime, Skipped, checked, equal, events_endpoint, headgate, main, place, runtime,
+from cli_harness import (HEADGATE, SERVE, WAIT_S, Follower, Runtime, Skipped, checked, equal, events_endpoint, headgate, main, place, runtime,
                          status, watch)
 
 try:
@@ -340,6 +341,58 @@ def test_more_clients_than_there_may_be_are_turned_away():
         equal([ask(each, status_of)["type"] for each in two], ["STATUS_REPORT"] * 2)
         two[0].close()
         assert third.poll(WAIT_S * 1000), "the place of one who left stays empty"
+
+
+def flood_connections(path, stop):
+    """Connections that say nothing, more and more of them."""
+    opened = []
+    while not stop.is_set():
+        opened.append(socket.socket(socket.AF_UNIX))
+        opened[-1].setblocking(False)
+        with contextlib.suppress(OSError):
+            opened[-1].connect(path)
+        while len(opened) > 400:
+            opened.pop(0).close()
+    for each in opened:
+        each.close()
+
+
+@contextlib.contextmanager
+def serving(where, **options):
+    server = Follower(HEADGATE, "serve", "--config", where.config, **options)
+    try:
+        server.note("events at ipc://")
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+        server.end()
+
+
+def limited(descriptors, hard=None):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, hard or descriptors))
+
+
+def test_too_few_descriptors_for_a_flood_are_refused():
+    """libzmq ends the process when it finds none."""
+    for clients, few in ((256, 959), (2000, 2703)):
+        with place(serve={"maxClients": clients}) as here:
+            command = [HEADGATE, "serve", "--config", here.config]
+            found = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, preexec_fn=limited(few))
+            equal(found.returncode, 1, found.stderr)
+            for text in (f"only {few} file descriptors", f"serve.maxClients {clients} need {few + 1}", "LimitNOFILE"):
+                assert text in found.stderr, found.stderr
+
+
+def test_a_flood_of_connections_finds_descriptors():
+    """With the fewest that are taken, and where only the hard limit has enough."""
+    for soft, hard in ((960, 960), (256, 4096)):
+        with place() as here, serving(here, preexec_fn=limited(soft, hard)) as served:
+            paths = [endpoint[len("ipc://"):] for endpoint in (events_endpoint(here), control_endpoint(here))]
+            with running(*[lambda stop, path=path: flood_connections(path, stop) for path in paths * 2]):
+                time.sleep(2)
+                equal(served.process.poll(), None, served.notes)
+            equal(served.end(signal.SIGTERM), 0)
 
 
 def flood_topics(endpoint, stop, length=30):
