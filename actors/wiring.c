@@ -67,8 +67,9 @@ static hg_err serve_curve(const struct outward *outward, hg_error *why) {
 // guards, and keys are asked for where tcp is bound.
 static hg_err open_outward(struct hg_core *core, const struct outward *outward, struct hg_outward_file *files,
                            hg_error *why) {
-  struct hg_gate gate = {.endpoints = outward->endpoints, .connections_max = outward->connections_max};
   const bool has_curve = outward->curve->secret_key_file != NULL;
+  struct hg_gate gate = {
+      .endpoints = outward->endpoints, .connections_max = outward->connections_max, .has_keys = has_curve};
   hg_err err = HG_OK;
   if (has_curve) err = hg_keys_read_allowed(outward->curve->allowed_keys_file, &gate.allowed, why);
   if (err == HG_OK && (err = hg_door_watch(core->door, outward->gate, outward->link, &gate)) != HG_OK)

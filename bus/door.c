@@ -14,13 +14,27 @@
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"
 #define ZAP_FRAMES 7
 #define ZAP_FRAME_MAX 256
+#define ENDPOINT_MAX 256 // longer than the path of a socket can be
 #define NEWS (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED)
+
+// ZMTP 3: a greeting, with CURVE a WELCOME, then READY, of 28 bytes at least, or ERROR, of 12 with the codes of ZAP.
+#define GREETING_BYTES 64
+#define WELCOME_BYTES 170
+#define READY_LEAST 20
+#define KEPT_LEAST 16 // of the places at a gate
+
+struct connection {
+  int fd;
+  bool is_own;     // came in at the runtime's own endpoint
+  bool is_through; // its handshake, as far as is known
+};
 
 struct gate {
   struct hg_gate is;
-  void *monitor;  // PAIR; NULL: nothing is watched
-  int *admitted;  // descriptors of the connections that are open
-  uint32_t count; // of them
+  void *monitor;                 // PAIR; NULL: nothing is watched
+  struct connection *admitted;   // those that are open, the oldest first
+  uint32_t count, foreign_count; // of them; that are not at the own endpoint
+  uint32_t foreign_max;
 };
 
 struct hg_door {
@@ -38,19 +52,54 @@ static const char *domain_of(enum hg_gate_id id) {
 
 // ------------------------------------------------------------------------------------------------ connections
 
-static void came(struct hg_door *door, struct gate *gate, int fd) {
-  if (gate->count < gate->is.connections_max) {
-    gate->admitted[gate->count++] = fd;
-    return;
-  }
+static uint32_t foreign_max(uint32_t connections_max) {
+  uint32_t kept = connections_max / 4;
+  if (kept < KEPT_LEAST) kept = KEPT_LEAST;
+  if (kept > connections_max / 2) kept = connections_max / 2;
+  return connections_max - kept;
+}
+
+static void remove_at(struct gate *gate, uint32_t at) {
+  if (!gate->admitted[at].is_own) gate->foreign_count--;
+  memmove(gate->admitted + at, gate->admitted + at + 1, (--gate->count - at) * sizeof *gate->admitted);
+}
+
+// What the peer has taken of what only we can send: it can't claim to be further than it is.
+static bool is_through(const struct gate *gate, struct connection *connection) {
+  const uint64_t before = GREETING_BYTES + (gate->is.has_keys ? WELCOME_BYTES : 0) + READY_LEAST;
+  if (!connection->is_through) connection->is_through = hg_outward_taken(connection->fd) > before;
+  return connection->is_through;
+}
+
+static void turn_away(struct hg_door *door, const struct gate *gate, int fd) {
   atomic_fetch_add(&door->turned_away, 1);
   (void)hg_outward_cut(fd, &gate->is.endpoints, HG_CUT_AT_ONCE);
 }
 
+static bool make_room(struct hg_door *door, struct gate *gate) {
+  for (uint32_t i = 0; i < gate->count; i++) {
+    if (is_through(gate, &gate->admitted[i])) continue;
+    turn_away(door, gate, gate->admitted[i].fd);
+    remove_at(gate, i);
+    return true;
+  }
+  return false;
+}
+
+static void came(struct hg_door *door, struct gate *gate, int fd, bool is_own) {
+  const bool is_full = gate->count == gate->is.connections_max || (!is_own && gate->foreign_count == gate->foreign_max);
+  if (is_full && !make_room(door, gate)) {
+    turn_away(door, gate, fd);
+    return;
+  }
+  gate->admitted[gate->count++] = (struct connection){.fd = fd, .is_own = is_own, .is_through = is_own};
+  if (!is_own) gate->foreign_count++;
+}
+
 static void went(struct gate *gate, int fd) {
   for (uint32_t i = 0; i < gate->count; i++) {
-    if (gate->admitted[i] != fd) continue;
-    gate->admitted[i] = gate->admitted[--gate->count];
+    if (gate->admitted[i].fd != fd) continue;
+    remove_at(gate, i);
     return;
   }
 }
@@ -58,15 +107,18 @@ static void went(struct gate *gate, int fd) {
 // False: the context ends, or there is nothing more.
 static bool hear_news(struct hg_door *door, struct gate *gate) {
   uint8_t news[6]; // a uint16 and an int32, as the machine has them
-  char endpoint[8];
+  char endpoint[ENDPOINT_MAX];
   uint16_t event;
   int32_t fd;
   const int size = zmq_recv(gate->monitor, news, sizeof news, ZMQ_DONTWAIT);
   if (size < 0) return errno == EINTR;
-  if (zmq_recv(gate->monitor, endpoint, sizeof endpoint, 0) < 0 || size != sizeof news) return false;
+  const int length = zmq_recv(gate->monitor, endpoint, sizeof endpoint, 0);
+  if (length < 0 || size != sizeof news) return false;
   memcpy(&event, news, sizeof event);
   memcpy(&fd, news + sizeof event, sizeof fd);
-  if (event == ZMQ_EVENT_ACCEPTED) came(door, gate, fd);
+  const char *own = gate->is.endpoints.first;
+  const bool is_own = (size_t)length == strlen(own) && memcmp(endpoint, own, (size_t)length) == 0;
+  if (event == ZMQ_EVENT_ACCEPTED) came(door, gate, fd, is_own);
   else if (event == ZMQ_EVENT_DISCONNECTED) went(gate, fd);
   return true;
 }
@@ -173,6 +225,7 @@ hg_err hg_door_watch(struct hg_door *door, enum hg_gate_id id, struct hg_link *l
   struct gate *watched = &door->gates[id];
   char endpoint[64];
   watched->is = *gate;
+  watched->foreign_max = foreign_max(gate->connections_max);
   watched->admitted = calloc(gate->connections_max, sizeof *watched->admitted);
   watched->monitor = open_socket(door->context, ZMQ_PAIR);
   if (!watched->admitted || !watched->monitor) return HG_ERR_NO_MEMORY;

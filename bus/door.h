@@ -4,6 +4,10 @@
 // A gate is one outward socket. No more connections than its bound stay open: what comes above it is turned away at
 // once, whether it speaks ZMTP or not. Each asks at the door in its handshake (ZAP), so that none of these hears
 // anything. Where a gate has keys, only a client with a key of its list gets through.
+//
+// Some places are kept for the runtime's own endpoint, which only its user can reach: a quarter of the bound, and 16 at
+// least where that is no more than half of it. Among those who come over tcp the oldest that has not got through its
+// handshake makes room.
 #ifndef HG_DOOR_H
 #define HG_DOOR_H
 
@@ -15,6 +19,7 @@ enum hg_gate_id { HG_GATE_EVENTS, HG_GATE_CONTROL, HG_GATE_COUNT };
 struct hg_gate {
   struct hg_outward_endpoints endpoints; // borrowed
   uint32_t connections_max;
+  bool has_keys;                  // over tcp
   struct hg_allowed_keys allowed; // taken over
 };
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h> // that of libc does not know tcpi_bytes_acked
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,14 @@ bool hg_outward_cut(int fd, const struct hg_outward_endpoints *endpoints, enum h
   else if (ours) (void)shutdown(held, SHUT_RDWR);
   close(held);
   return ours;
+}
+
+uint64_t hg_outward_taken(int fd) {
+  struct tcp_info info = {0};
+  socklen_t size = sizeof info;
+  const bool known = getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+                     size >= offsetof(struct tcp_info, tcpi_bytes_acked) + sizeof info.tcpi_bytes_acked;
+  return known ? info.tcpi_bytes_acked : UINT64_MAX;
 }
 
 // ------------------------------------------------------------------------------------------------ files

@@ -26,6 +26,9 @@ enum hg_cut {
 };
 bool hg_outward_cut(int fd, const struct hg_outward_endpoints *endpoints, enum hg_cut how);
 
+// How many bytes the other end of a tcp connection has taken. UINT64_MAX: it is none.
+uint64_t hg_outward_taken(int fd);
+
 // The socket file of a bound ipc endpoint. It is removed when the runtime closes, or a child that was forked from it
 // would seem to listen there still.
 struct hg_outward_file {

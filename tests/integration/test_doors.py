@@ -207,13 +207,13 @@ def test_key_files_that_are_none_are_refused_without_their_text():
 
 
 @contextlib.contextmanager
-def keyed_place():
+def keyed_place(**serve):
     """A runtime whose events and commands are on the network, for one client; the keys of all."""
     need_zmq(curve=True)
     ports = free_port(), free_port()
     curve = {"serverSecretKeyFile": "server.key", "allowedClientKeys": "clients.txt"}
     with place(limit=10**9, eventBus={"bind": [f"tcp://0.0.0.0:{ports[0]}"], "curve": curve},
-               serve={"bind": [f"tcp://0.0.0.0:{ports[1]}"], "curve": curve}) as here:
+               serve={"bind": [f"tcp://0.0.0.0:{ports[1]}"], "curve": curve, **serve}) as here:
         keys = {name: keygen(here.folder / f"{name}.key") for name in ("server", "client", "stranger")}
         (here.folder / "clients.txt").write_text(f"# who may\n{keys['client'][0]}   the one client\n")
         yield here, [f"tcp://127.0.0.1:{port}" for port in ports], keys
@@ -393,6 +393,27 @@ def test_a_flood_of_connections_finds_descriptors():
                 time.sleep(2)
                 equal(served.process.poll(), None, served.notes)
             equal(served.end(signal.SIGTERM), 0)
+
+
+def test_connections_without_keys_lock_nobody_out():
+    """Bare connections, more than there may be, again as soon as they are cut: the file and a client with its key get in."""
+    with keyed_place(maxClients=32) as (here, (_, commands), keys), sockets() as connect, runtime(here.config) as served:
+        key = (keys["server"][0], *keys["client"])
+        port = int(commands.rpartition(":")[2])
+        holders = [connect(zmq.DEALER, commands, keys=key) for _ in range(4)]
+        for each in holders:
+            equal(ask(each, {"type": "STATUS", "request": 1})["type"], "STATUS_REPORT")
+        bare = [socket.create_connection(("127.0.0.1", port)) for _ in range(64)]
+        until(lambda: counter(served, "connections_turned_away") >= 64 - (16 - 4), "the flood was let in")
+        for number in range(5):
+            equal(status("--config", here.config)["totalUsed"], 0)
+            late = connect(zmq.DEALER, commands, keys=key)
+            equal(ask(late, {"type": "STATUS", "request": 2})["type"], "STATUS_REPORT")
+            bare += [socket.create_connection(("127.0.0.1", port)) for _ in range(32)]
+        for each in holders:
+            equal(ask(each, {"type": "STATUS", "request": 3})["type"], "STATUS_REPORT")
+        for each in bare:
+            each.close()
 
 
 def flood_topics(endpoint, stop, length=30):
