@@ -8,7 +8,7 @@
 struct hg_subscriptions {
   uint32_t wanted[HG_EVENT_KINDS]; // live subscriptions that are the beginning of its name
   struct hg_id_map owners;         // of each live subscription, by a hash of its topic
-  struct hg_id_map counts;         // of live subscriptions, by owner
+  struct hg_id_map counts; // of live subscriptions, by owner; one that is gone stands while others want its topics
 };
 
 enum hg_subscription { HG_SUBSCRIPTION_TAKEN, HG_SUBSCRIPTION_NONE, HG_SUBSCRIPTION_TOO_MANY };

@@ -184,7 +184,7 @@ static int send_part(void *socket, const void *data, size_t size, int flags) {
 hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, struct hg_bytes frame) {
   link->unsure = true;
   if (link->type == HG_XPUB && peer)
-    return link->endpoints && hg_outward_cut((int)(peer - 1), link->endpoints, HG_CUT_INPUT) ? HG_OK : HG_ERR_EMPTY;
+    return link->endpoints && hg_outward_cut(hg_outward_fd(peer), link->endpoints, HG_CUT_INPUT) ? HG_OK : HG_ERR_EMPTY;
   if (link->type == HG_ROUTER) {
     uint8_t id[7];
     if (send_part(link->socket, id, unpack_peer(peer, id), ZMQ_SNDMORE) < 0) return send_failure();
@@ -219,7 +219,7 @@ hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *
   link->unsure = err != HG_ERR_EMPTY;
   bool known = true;
   *peer = 0;
-  if (err == HG_OK && link->type == HG_XPUB) *peer = (hg_peer)(zmq_msg_get(part, ZMQ_SRCFD) + 1);
+  if (err == HG_OK && link->type == HG_XPUB) *peer = hg_outward_peer(zmq_msg_get(part, ZMQ_SRCFD));
   if (err == HG_OK && (link->type == HG_ROUTER || link->type == HG_SUB)) {
     if (link->type == HG_ROUTER) known = pack_peer(zmq_msg_data(part), zmq_msg_size(part), peer);
     if (zmq_msg_more(part)) err = receive_part(link->socket, part);

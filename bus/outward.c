@@ -109,6 +109,21 @@ bool hg_outward_cut(int fd, const struct hg_outward_endpoints *endpoints, enum h
   return ours;
 }
 
+#define FD_BITS 24 // of a peer; above are those of the cookie, a count of the system's sockets
+
+hg_peer hg_outward_peer(int fd) {
+  uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (fd < 0 || fd >= (1 << FD_BITS) - 1) return 0;
+  if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) != 0 && errno != ENOPROTOOPT) return 0;
+  return cookie << FD_BITS | (hg_peer)(fd + 1);
+}
+
+int hg_outward_fd(hg_peer peer) {
+  const int fd = (int)(peer & ((1 << FD_BITS) - 1)) - 1;
+  return hg_outward_peer(fd) == peer ? fd : -1;
+}
+
 uint64_t hg_outward_taken(int fd) {
   struct tcp_info info = {0};
   socklen_t size = sizeof info;

@@ -18,6 +18,11 @@ struct hg_outward_endpoints {
   char *const *more;
   size_t more_count;
 };
+// A connection as a peer, known by more than its descriptor, which the next one gets. 0: there is none any more.
+hg_peer hg_outward_peer(int fd);
+// Its descriptor, as long as that is still this connection; -1.
+int hg_outward_fd(hg_peer peer);
+
 // Cuts a connection to one of them, by its descriptor. ZeroMQ owns the descriptor and may have closed it meanwhile, so
 // that it is something else now: false, and nothing is done, unless it is a connection to one of these endpoints.
 enum hg_cut {

@@ -485,6 +485,28 @@ def test_many_topics_of_a_good_subscriber_are_no_flood():
         equal(counter(served, "subscribers_dropped"), 0)
 
 
+def test_topics_that_somebody_left_behind_are_not_charged_to_the_next():
+    """The next connection gets the descriptor of the one that left."""
+    need_zmq()
+    with place() as here, sockets() as connect, runtime(here.config) as served:
+        many = [f"NO_SUCH_EVENT_{number}" for number in range(255)]
+        def subscribe(topics):
+            subscriber = connect(zmq.SUB, events_endpoint(here))
+            assert hears(subscriber), "live"
+            for topic in topics:
+                subscriber.subscribe(topic)
+            time.sleep(QUIET_S)
+            return subscriber
+        first = subscribe(many)
+        subscribe(many)
+        first.close()
+        time.sleep(QUIET_S)
+        third = subscribe(["ANOTHER", "AND_ANOTHER"])
+        equal(counter(served, "subscribers_dropped"), 0)
+        drain(third)
+        assert hears(third), "still"
+
+
 # ------------------------------------------------------------------------------------------------------------ garbage
 
 GREETING = b"\xff" + bytes(7) + b"\x01\x7f\x03\x00NULL".ljust(22 + 3, b"\0") + bytes(31)

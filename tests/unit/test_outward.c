@@ -86,6 +86,24 @@ TEST(outward, only_what_came_in_at_our_endpoints_is_cut) {
   CHECK_EQ(rmdir(folder), 0);
 }
 
+TEST(outward, the_next_connection_with_a_descriptor_is_another_peer) {
+  int pair[2], next[2];
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+  const hg_peer peer = hg_outward_peer(pair[0]);
+  CHECK(peer != 0 && peer == hg_outward_peer(pair[0]) && peer != hg_outward_peer(pair[1]));
+  CHECK_EQ(hg_outward_fd(peer), pair[0]);
+  close(pair[0]);
+  CHECK_EQ(hg_outward_fd(peer), -1);
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, next) == 0);
+  CHECK_EQ(next[0], pair[0]);
+  CHECK(hg_outward_peer(next[0]) != peer);
+  CHECK_EQ(hg_outward_fd(peer), -1);
+  CHECK(hg_outward_peer(-1) == 0 && hg_outward_fd(0) == -1);
+  close(pair[1]);
+  close(next[0]);
+  close(next[1]);
+}
+
 // Whoever sends hears that nobody listens; what they are sent still arrives.
 TEST(outward, input_alone_can_be_cut) {
   char folder[] = "/tmp/hg-outward-XXXXXX", path[64], endpoint[80], byte;
