@@ -5,6 +5,7 @@ usage: test_doors.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/s
 """
 import contextlib
 import os
+import pathlib
 import random
 import re
 import resource
@@ -282,6 +283,12 @@ def test_keys_are_nowhere():
         for name, pair in keys.items():
             for text in said:
                 assert pair[1] not in text and pair[0] not in text, (name, text[:200])
+
+
+def test_no_core_file_has_keys():
+    with place() as here, serving(here) as served:
+        limits = pathlib.Path(f"/proc/{served.process.pid}/limits").read_text()
+        equal(re.search("Max core file size +(\\S+) +(\\S+)", limits).groups(), ("0", "0"))
 
 
 # ------------------------------------------------------------------------------------------------------------- bounds
