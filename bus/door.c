@@ -40,6 +40,7 @@ struct gate {
 struct hg_door {
   void *context, *zap;
   struct gate gates[HG_GATE_COUNT];
+  pthread_mutex_t keys_lock; // of the lists of keys
   _Atomic uint64_t turned_away, keys_refused;
   pthread_t thread;
   bool started;
@@ -151,14 +152,30 @@ static bool part_is(const struct zap_request *request, enum zap_part part, const
 }
 
 // What is bound without keys lets everybody in, as far as there is room.
-static bool may_enter(const struct hg_door *door, const struct zap_request *request) {
+static bool may_enter(struct hg_door *door, const struct zap_request *request) {
+  bool allowed = false;
   if (request->count > ZAP_MECHANISM && part_is(request, ZAP_MECHANISM, "NULL")) return true;
   if (request->count != ZAP_FRAMES || !part_is(request, ZAP_MECHANISM, "CURVE")) return false;
+  pthread_mutex_lock(&door->keys_lock);
   for (int id = 0; id < HG_GATE_COUNT; id++)
     if (part_is(request, ZAP_DOMAIN, domain_of((enum hg_gate_id)id)))
-      return hg_keys_allow(&door->gates[id].is.allowed, request->frames[ZAP_CREDENTIALS],
-                           request->sizes[ZAP_CREDENTIALS]);
-  return false;
+      allowed =
+          hg_keys_allow(&door->gates[id].is.allowed, request->frames[ZAP_CREDENTIALS], request->sizes[ZAP_CREDENTIALS]);
+  pthread_mutex_unlock(&door->keys_lock);
+  return allowed;
+}
+
+hg_err hg_door_read_keys(struct hg_door *door, enum hg_gate_id id, const char *file, bool *changed, hg_error *why) {
+  struct hg_allowed_keys *allowed = &door->gates[id].is.allowed, now;
+  const hg_err err = hg_keys_read_allowed(file, &now, why);
+  if (err != HG_OK) return err;
+  pthread_mutex_lock(&door->keys_lock);
+  const struct hg_allowed_keys before = *allowed;
+  *allowed = now;
+  *changed = before.count != now.count || (now.count && memcmp(before.keys, now.keys, now.count * HG_KEY_BYTES) != 0);
+  pthread_mutex_unlock(&door->keys_lock);
+  hg_keys_clear(&(struct hg_allowed_keys){before.keys, before.count});
+  return HG_OK;
 }
 
 static void hear_all_news(struct hg_door *door) {
@@ -215,6 +232,7 @@ hg_err hg_door_new(void *context, struct hg_door **out, hg_error *why) {
   struct hg_door *door = calloc(1, sizeof *door);
   if (!door) return hg_fail(why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
   *out = door;
+  pthread_mutex_init(&door->keys_lock, NULL);
   door->context = context;
   door->zap = open_socket(context, ZMQ_REP);
   if (door->zap && zmq_bind(door->zap, ZAP_ENDPOINT) == 0) return HG_OK;
@@ -254,6 +272,7 @@ void hg_door_destroy(struct hg_door **door_p) {
     hg_keys_clear(&door->gates[id].is.allowed);
     free(door->gates[id].admitted);
   }
+  pthread_mutex_destroy(&door->keys_lock);
   free(door);
 }
 

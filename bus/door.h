@@ -27,6 +27,9 @@ struct hg_door;
 hg_err hg_door_new(void *context, struct hg_door **out, hg_error *why);
 // Before the socket is bound for the first time, and before the start.
 hg_err hg_door_watch(struct hg_door *door, enum hg_gate_id id, struct hg_link *link, const struct hg_gate *gate);
+// From now on only keys of the file get through this gate, from any thread; connections that are there stay. When it
+// can't be read nothing changes. `changed`: it is another list than before.
+hg_err hg_door_read_keys(struct hg_door *door, enum hg_gate_id id, const char *file, bool *changed, hg_error *why);
 hg_err hg_door_start(struct hg_door *door);
 // After the context was shut down, and before the sockets that are watched are closed.
 void hg_door_destroy(struct hg_door **door);

@@ -149,6 +149,23 @@ static hg_err take_up_limit(struct serve *serve, struct hg_budget_config *budget
   return err;
 }
 
+// Of the lists that were named at the start.
+static void take_up_keys(struct serve *serve) {
+  const struct hg_config *running = hg_runtime_config(serve->runtime);
+  const char *files[HG_GATE_COUNT] = {[HG_GATE_EVENTS] = running->event_curve.allowed_keys_file,
+                                      [HG_GATE_CONTROL] = running->serve_curve.allowed_keys_file};
+  static const char *const names[HG_GATE_COUNT] = {[HG_GATE_EVENTS] = "eventBus", [HG_GATE_CONTROL] = "serve"};
+  for (int id = 0; id < HG_GATE_COUNT; id++) {
+    hg_error why = HG_ERROR_INIT;
+    bool changed = false;
+    if (!files[id]) continue;
+    if (hg_door_read_keys(hg_runtime_core(serve->runtime)->door, (enum hg_gate_id)id, files[id], &changed, &why) !=
+        HG_OK)
+      say("%s; the keys of before hold", why.text);
+    else if (changed) say("%s: only keys of %s get in now; connections that are there stay", names[id], files[id]);
+  }
+}
+
 static hg_err take_up(struct serve *serve, struct hg_config *now) {
   hg_err result = HG_OK;
   for (uint32_t i = 0; i < now->budget_count; i++) {
@@ -174,6 +191,7 @@ static void read_again(struct serve *serve) {
   } else {
     fputs(now->warnings, stderr);
     tell_what_waits(serve->said, now);
+    take_up_keys(serve);
     const hg_err err = take_up(serve, now);
     if (err != HG_OK)
       say("not all of %s could be taken up: %s; SIGHUP tries again", serve->config_file, hg_err_text(err));

@@ -243,6 +243,30 @@ def test_only_a_client_with_a_key_of_the_list_hears_anything():
             assert hears(keyed), "still"
 
 
+def test_a_key_that_is_struck_off_gets_in_no_more():
+    with keyed_place() as (here, (_, commands), keys), sockets() as connect, serving(here) as served:
+        status_of, server, clients = {"type": "STATUS", "request": 1}, keys["server"][0], here.folder / "clients.txt"
+        there = connect(zmq.DEALER, commands, keys=(server, *keys["client"]))
+        equal(ask(there, status_of)["type"], "STATUS_REPORT")
+
+        def read_again(text, times):
+            clients.write_text(text)
+            served.process.send_signal(signal.SIGHUP)
+            served.note("devs.config.json was read again", times)
+        read_again(f"{keys['stranger'][0]}\n", 1)
+        served.note("serve: only keys of ")
+        late = connect(zmq.DEALER, commands, keys=(server, *keys["client"]))
+        late.send(msgpack.packb(status_of))
+        equal(ask(connect(zmq.DEALER, commands, keys=(server, *keys["stranger"])), status_of)["type"], "STATUS_REPORT")
+        time.sleep(QUIET_S)
+        equal(late.poll(0), 0)
+        equal(ask(there, status_of)["type"], "STATUS_REPORT")
+        read_again("no key\n", 2)
+        served.note("the keys of before hold")
+        equal(ask(connect(zmq.DEALER, commands, keys=(server, *keys["stranger"])), status_of)["type"], "STATUS_REPORT")
+        assert not any(key in note for note in served.notes for pair in keys.values() for key in pair), served.notes
+
+
 def test_watch_with_keys():
     with keyed_place() as (here, (events, _), keys), runtime(here.config) as served:
         server = keys["server"][0]
