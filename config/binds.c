@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <strings.h>
 
 // One element of the list while it is checked.
@@ -70,6 +71,17 @@ static char *check_tcp(const struct bind *bind) {
   return hg_reader_copy(bind->reader, out);
 }
 
+// The system guards a socket by its folder. One that is missing is made for its owner alone.
+static void check_folder(const struct bind *bind, const char *path) {
+  char folder[HG_IPC_PATH_MAX + 1];
+  struct stat found;
+  snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+  if (stat(folder[0] ? folder : "/", &found) != 0 || !(found.st_mode & 011)) return;
+  hg_reader_warn(bind->reader, bind->path,
+                 "is in a folder that others may enter (mode %03o): whoever can open the socket gets in; chmod 700 %s",
+                 (unsigned)(found.st_mode & 0777), folder[0] ? folder : "/");
+}
+
 static char *check_ipc(const struct bind *bind, const char *base_dir) {
   const char *written = bind->endpoint + strlen("ipc://");
   const size_t len = strlen(written);
@@ -91,6 +103,7 @@ static char *check_ipc(const struct bind *bind, const char *base_dir) {
   } else {
     snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
     out = hg_reader_copy(bind->reader, endpoint);
+    check_folder(bind, path);
   }
   free(path);
   return out;

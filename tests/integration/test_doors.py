@@ -168,6 +168,18 @@ def test_public_tcp_without_keys_is_refused():
                 assert started.returncode == 1 and "needs CURVE" in started.stderr, started
 
 
+def test_a_socket_in_a_folder_that_others_may_enter_is_warned_of():
+    with place(eventBus={"bind": ["ipc://run/events.ipc"]}) as here:
+        folder = here.folder / "run"
+        for mode, warned in ((None, False), (0o700, False), (0o711, True), (0o750, True)):
+            if mode:
+                folder.mkdir(exist_ok=True)
+                folder.chmod(mode)
+            done = subprocess.run([HEADGATE, "audit", "--config", here.config], capture_output=True, text=True, timeout=WAIT_S)
+            equal("eventBus.bind[0] is in a folder that others may enter" in done.stderr, warned, done.stderr)
+            equal(f"chmod 700 {folder}" in done.stderr, warned)
+
+
 def refused(where, *wanted):
     started = subprocess.run([SERVE, where.config], capture_output=True, text=True, input="", timeout=WAIT_S)
     equal(started.returncode, 1, started)
