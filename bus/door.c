@@ -247,6 +247,8 @@ hg_err hg_door_watch(struct hg_door *door, enum hg_gate_id id, struct hg_link *l
   watched->admitted = calloc(gate->connections_max, sizeof *watched->admitted);
   watched->monitor = open_socket(door->context, ZMQ_PAIR);
   if (!watched->admitted || !watched->monitor) return HG_ERR_NO_MEMORY;
+  const int one = 1; // beside the 1,000 of the other end: ZeroMQ accepts no more that we have not heard of
+  zmq_setsockopt(watched->monitor, ZMQ_RCVHWM, &one, sizeof one);
   snprintf(endpoint, sizeof endpoint, "inproc://door/%s", domain_of(id));
   if (zmq_socket_monitor(link->socket, endpoint, NEWS) != 0) return HG_ERR_SYSTEM;
   if (hg_link_ask_door(link, domain_of(id)) != HG_OK) return HG_ERR_SYSTEM;
