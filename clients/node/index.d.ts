@@ -39,7 +39,11 @@ export interface PermitOptions {
   /** How long it may wait in line; by default without end. */
   timeoutMs?: number;
   signal?: AbortSignal;
+  /** Errors of which the caller says that they mean a refusal before any work: they release what is left unsettled. */
+  refused?: ErrorClass | ErrorClass[];
 }
+
+export type ErrorClass = abstract new (...given: any[]) => object;
 
 export interface Details {
   tokens?: number;
@@ -148,9 +152,12 @@ export class Permit {
   readonly ended: boolean;
   /** What was used: tokens, a provider's answer (an object or JSON), or details by name. */
   settle(answer?: number | bigint | object | string | null, options?: Details & Ending): Promise<Counted>;
-  /** Nothing was used. */
+  /** Nothing was used, as when the provider refused the call. */
   release(options?: Ending): Promise<void>;
-  /** As at the end of a block: released after a refusal by the provider, charged otherwise. */
+  /**
+   * As at the end of a block: charged in full, unless the problem is an error of a provider's SDK with a status 400, 401,
+   * 403, 404, 413, 422 or 429, or one of `refused`: then it is released.
+   */
   leave(problem?: unknown): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -66,9 +66,11 @@ const fit = text =>
 export class Permit {
   #hg;
   #ended = false;
+  #refused;
 
-  constructor(hg, { permit, tokens }) {
+  constructor(hg, { permit, tokens }, refused) {
     this.#hg = hg;
+    this.#refused = refused;
     this.id = permit;
     this.tokens = tokens;
     /** Its lease ended before a renewal came: it is an orphan. Settle it all the same. */
@@ -90,13 +92,13 @@ export class Permit {
     this.#end();
   }
 
-  /** As at the end of the block of hg.permit(): released after a refusal by the provider, charged otherwise. */
+  /** As at the end of the block of hg.permit(): charged, unless the provider surely refused the call. */
   async leave(problem) {
     if (this.#ended) return;
-    const status = problem === undefined ? 0 : refusalOf(problem);
+    const how = problem === undefined ? "" : refusalOf(problem, this.#refused);
     const name = problem === undefined ? "left without a settlement" : (problem?.constructor?.name ?? "error");
     try {
-      if (status) await this.release({ outcome: "failed", reason: `${name}, status ${status}` });
+      if (how) await this.release({ outcome: "failed", reason: `${name}, ${how}` });
       else
         await this.settle(undefined, {
           source: "missing",
@@ -183,12 +185,12 @@ export class Headgate {
       leaseMs: leaseMs ?? this.#options.leaseMs,
     });
     const granted = await this.#ask(asked, ([message]) => message, timeoutMs ?? 0, signal);
-    const permit = new Permit(this, granted);
+    const permit = new Permit(this, granted, options.refused);
     this.#permits.set(permit.id, new WeakRef(permit));
     return permit;
   }
 
-  /** Runs `work` under a permit; left unsettled it is released after a refusal by the provider, or else charged. */
+  /** Runs `work` under a permit; left unsettled it is charged, unless the provider surely refused the call. */
   async permit(options, work) {
     const permit = await this.acquire(options);
     let result;

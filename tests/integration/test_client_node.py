@@ -64,18 +64,27 @@ def test_a_block_left_unsettled():
     with place() as here, runtime(here.config), connected(here) as client:
         with client.events(from_seq=1, topics=("TOKENS_", "TASK_F")) as stream:
             told(CONNECT + """
-                const fail = fields => () => { throw Object.assign(new TypeError("secret"), fields) };
-                for (const work of [fail({ status: 429 }), fail({ status: 500 }), fail({}), () => {}]) {
-                  await hg.permit({ maxTokens: 100 }, work).catch(() => {});
+                class OpenAIError extends Error {}
+                class RateLimitError extends OpenAIError {}
+                class StreamError extends OpenAIError {}
+                const fail = (kind, fields) => () => { throw Object.assign(new kind("secret"), fields) };
+                const works = [429, 500, 408, 409, 499].map(status => fail(RateLimitError, { status }));
+                works.push(fail(StreamError, { status: 400 }), fail(TypeError, { status: 404 }), fail(RangeError, {}),
+                           () => { throw { status: 404 } }, () => {});
+                for (const work of works) {
+                  await hg.permit({ maxTokens: 100, refused: [RangeError] }, work).catch(() => {});
                 }
                 """, here.config)
             found = []
-            for _ in range(4):
+            for _ in range(10):
                 _, end, outcome = (stream.next(WAIT_S) for _ in range(3))
                 found.append((end.type, end.payload["usedDelta"], outcome.type, outcome.payload.get("reason")))
-            equal(found, [("TOKENS_RELEASED", 0, "TASK_FAILED", "TypeError, status 429"),
+            equal(found, [("TOKENS_RELEASED", 0, "TASK_FAILED", "RateLimitError, status 429"),
+                          *[("TOKENS_SETTLED", 100, "TASK_FAILED", "RateLimitError")] * 4,
+                          ("TOKENS_SETTLED", 100, "TASK_FAILED", "StreamError"),
                           ("TOKENS_SETTLED", 100, "TASK_FAILED", "TypeError"),
-                          ("TOKENS_SETTLED", 100, "TASK_FAILED", "TypeError"),
+                          ("TOKENS_RELEASED", 0, "TASK_FAILED", "RangeError, refused"),
+                          ("TOKENS_SETTLED", 100, "TASK_FAILED", "Object"),
                           ("TOKENS_SETTLED", 100, "TASK_FINISHED", None)])
 
 

@@ -103,7 +103,7 @@ def test_order_under_any_loss():
 
 def test_answers_fit_into_a_command():
     python_client()
-    from headgate._answers import ANSWER_MAX, as_json, prompt_bytes, refusal_of
+    from headgate._answers import ANSWER_MAX, as_json, prompt_bytes
     import json
     for answer in (OPENAI, ANTHROPIC, json.dumps(OPENAI), {**OPENAI, "data": [{"embedding": [0.5] * 100000}]},
                    {**OPENAI, **{f"more{n}": "x" * 200 for n in range(5000)}}):
@@ -116,14 +116,41 @@ def test_answers_fit_into_a_command():
         refused((TypeError, ValueError), lambda: as_json(nothing))
     equal([prompt_bytes(each) for each in ("häuser", b"abc", [{"a": "ä"}])], [7, 3, 13])
 
-    def problem(**fields):
-        return type("Problem", (Exception,), fields)()
-    for fields, expected in (({"status_code": 429}, 429), ({"status": 400}, 400), ({"code": 404}, 404),
-                             ({"code": "insufficient_quota", "status_code": 429}, 429), ({"status_code": 500}, 0),
-                             ({"response": problem(status_code=403)}, 403), ({}, 0), ({"code": 14}, 0),
-                             ({"status_code": 502, "code": 404}, 0), ({"status": True}, 0),
-                             ({"response": {"ResponseMetadata": {"HTTPStatusCode": 400}}}, 400)):
-        equal(refusal_of(problem(**fields)), expected, fields)
+
+def problem_of(module, name="Problem", bases=(Exception,), **fields):
+    return type(name, bases, {"__module__": module, **fields})()
+
+
+def test_only_a_sure_refusal_releases():
+    python_client()
+    from headgate._answers import refusal_of
+    def openai(**fields):
+        return problem_of("openai", **fields)
+    for status in range(100, 600):
+        expected = f"status {status}" if status in (400, 401, 403, 404, 413, 422, 429) else ""
+        equal(refusal_of(openai(status_code=status)), expected)
+        equal(refusal_of(problem_of("myapp.db", status_code=status)), "")
+    for fields, expected in (({"status": 400}, 400), ({"code": 404}, 404), ({"code": "quota", "status_code": 429}, 429),
+                             ({"response": problem_of("httpx", status_code=403)}, 403), ({}, 0), ({"code": 14}, 0),
+                             ({"status_code": 502, "code": 404}, 0), ({"status_code": 200, "code": 404}, 0),
+                             ({"status": True}, 0)):
+        equal(refusal_of(openai(**fields)), f"status {expected}" if expected else "", fields)
+    for module, expected in (("openai.types", 1), ("anthropic._exceptions", 1), ("google.genai.errors", 1), ("groq", 1),
+                             ("google.api_core.exceptions", 0), ("openai_wrapper", 0), ("httpx", 0), ("requests", 0),
+                             ("urllib.error", 0), ("__main__", 0)):
+        equal(bool(refusal_of(problem_of(module, code=404))), bool(expected), module)
+    equal(refusal_of(problem_of("app", bases=(type(openai(status_code=429)),))), "status 429")
+
+    aws = {"response": {"ResponseMetadata": {"HTTPStatusCode": 400}}}
+    for operation, name, expected in (("Converse", "ThrottlingException", 1), ("PutItem", "ThrottlingException", 0),
+                                      ("ConverseStream", "EventStreamError", 0)):
+        problem = problem_of("botocore.exceptions", name, operation_name=operation, **aws)
+        equal(bool(refusal_of(problem)), bool(expected), operation)
+    equal(refusal_of(problem_of("litellm.exceptions", "APIResponseValidationError", status_code=422)), "")
+
+    for problem in (SystemExit(404), KeyboardInterrupt(), problem_of("openai", bases=(BaseException,), status=404)):
+        equal((refusal_of(problem), refusal_of(problem, BaseException)), ("", ""))
+    equal((refusal_of(KeyError(1), (ValueError, LookupError)), refusal_of(KeyError(1), ValueError)), ("refused", ""))
 
 
 # ------------------------------------------------------------------------------------------------ finding a runtime
@@ -180,15 +207,19 @@ def test_settle_takes_numbers_and_answers_of_providers():
 
 def test_a_block_left_unsettled():
     class Refused(Exception):
-        status_code = 429
+        __module__, status_code = "openai", 429
+
+    class NotFound(Exception):
+        """Of the application's own database."""
+        status_code = 404
 
     class Failed(Exception):
         status_code = 500
     with place() as here, runtime(here.config), connected(here) as client:
         with client.events(from_seq=1, topics=("TOKENS_", "TASK_F")) as stream:
             def left(problem):
-                with contextlib.suppress(Refused, Failed, ValueError):
-                    with client.permit(max_tokens=100):
+                with contextlib.suppress(Refused, Failed, NotFound, ValueError, LookupError, SystemExit):
+                    with client.permit(max_tokens=100, refused=(LookupError,)):
                         if problem:
                             raise problem
                 _, end, outcome = (stream.next(WAIT_S) for _ in range(3))
@@ -196,16 +227,19 @@ def test_a_block_left_unsettled():
             equal(left(Refused("secret")), ("TOKENS_RELEASED", 0, "TASK_FAILED", "Refused, status 429"))
             equal(left(Failed("secret")), ("TOKENS_SETTLED", 100, "TASK_FAILED", "Failed"))
             equal(left(ValueError("secret")), ("TOKENS_SETTLED", 100, "TASK_FAILED", "ValueError"))
+            equal(left(NotFound("secret")), ("TOKENS_SETTLED", 100, "TASK_FAILED", "NotFound"))
+            equal(left(SystemExit(404)), ("TOKENS_SETTLED", 100, "TASK_FAILED", "SystemExit"))
+            equal(left(KeyError("secret")), ("TOKENS_RELEASED", 0, "TASK_FAILED", "KeyError, refused"))
             equal(left(None)[:3], ("TOKENS_SETTLED", 100, "TASK_FINISHED"))
-        equal((client.usage().total_used, client.usage().reserved), (300, 0))
+        equal((client.usage().total_used, client.usage().reserved), (500, 0))
 
         async def the_same():
             async with await hg.aio.connect(config=here.config) as loop:
-                for problem in (Refused(), Failed()):
-                    with contextlib.suppress(Refused, Failed):
-                        async with loop.permit(max_tokens=10):
+                for problem in (Refused(), Failed(), NotFound(), KeyError()):
+                    with contextlib.suppress(Refused, Failed, NotFound, LookupError):
+                        async with loop.permit(max_tokens=10, refused=LookupError):
                             raise problem
-                equal((await loop.usage()).total_used, 310)
+                equal((await loop.usage()).total_used, 520)
         run(the_same())
 
 

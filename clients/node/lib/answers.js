@@ -15,6 +15,18 @@ const KEPT = [
   "responseId",
   "meta",
 ];
+const REFUSALS = [400, 401, 403, 404, 413, 422, 429]; // said before any work; a 408, 409 or 499 may come after it
+const SDK_ERRORS = [
+  "OpenAIError",
+  "AnthropicError",
+  "GroqError",
+  "TogetherError",
+  "CohereError",
+  "MistralError",
+  "GoogleGenerativeAIError",
+  "BedrockRuntimeServiceException",
+];
+const AFTER_WORK = ["Stream", "ResponseValidation"]; // in the name of an error: there was an answer, or part of one
 
 function cut(value, depth = 0) {
   if (typeof value === "string") return value.length <= TEXT_MAX ? value : "";
@@ -48,15 +60,33 @@ export function promptBytes(prompt) {
   return Buffer.byteLength(typeof prompt === "string" ? prompt : JSON.stringify(prompt));
 }
 
-/** The status 4xx with which a provider refused the call; 0: it is not known that it did. */
-export function refusalOf(problem) {
+function kindsOf(problem) {
+  const kinds = [];
+  for (let kind = Object.getPrototypeOf(problem); kind; kind = Object.getPrototypeOf(kind)) {
+    kinds.push(String(kind.constructor?.name));
+  }
+  return kinds;
+}
+
+function statusOf(problem) {
   const found = [
-    problem?.status,
-    problem?.statusCode,
-    problem?.response?.status,
-    problem?.response?.statusCode,
-    problem?.$metadata?.httpStatusCode,
-    problem?.code,
-  ].find(each => Number.isInteger(each) && each >= 100 && each <= 599);
-  return found >= 400 && found <= 499 ? found : 0;
+    problem.status,
+    problem.statusCode,
+    problem.response?.status,
+    problem.response?.statusCode,
+    problem.$metadata?.httpStatusCode,
+    problem.code,
+  ];
+  return found.find(each => Number.isInteger(each) && each >= 100 && each <= 599);
+}
+
+/** How the provider surely refused the call before any work; empty: it is not known that it did. */
+export function refusalOf(problem, refused = []) {
+  if (problem === null || typeof problem !== "object") return "";
+  if ([refused].flat().some(kind => problem instanceof kind)) return "refused";
+  const kinds = kindsOf(problem);
+  if (!kinds.some(kind => SDK_ERRORS.includes(kind))) return "";
+  if (kinds.some(kind => AFTER_WORK.some(word => kind.includes(word)))) return "";
+  const status = statusOf(problem);
+  return REFUSALS.includes(status) ? `status ${status}` : "";
 }

@@ -1,13 +1,20 @@
 """A provider's answer as JSON that fits into a command: what was used stays, long texts go."""
 import json
 import math
-from typing import Any, Mapping
+from typing import Any, Mapping, Tuple, Type, Union
 
 TEXT_MAX = 256           # characters; ids, names of models and reasons to stop are shorter
 ENTRY_MAX = 4096         # bytes of JSON
 ANSWER_MAX = 48 * 1024   # of the 64 KiB that a command may have
 KEPT = ("id", "model", "type", "object", "usage", "usageMetadata", "usage_metadata", "modelVersion", "responseId",
         "meta")
+
+Refused = Union[Type[Exception], Tuple[Type[Exception], ...]]
+
+REFUSALS = (400, 401, 403, 404, 413, 422, 429)  # said before any work; a 408, 409 or 499 may come after it
+SDKS = ("openai", "anthropic", "google.genai", "cohere", "mistralai", "groq", "together", "litellm")
+BEDROCK = ("InvokeModel", "InvokeModelWithResponseStream", "Converse", "ConverseStream")
+AFTER_WORK = ("Stream", "ResponseValidation")  # in the name of an exception: there was an answer, or part of one
 
 
 def _plain(value: Any) -> Any:
@@ -75,8 +82,27 @@ def prompt_bytes(prompt: Any) -> int:
     return len(json.dumps(prompt, ensure_ascii=False, default=_plain).encode("utf-8", "surrogatepass"))
 
 
-def refusal_of(problem: BaseException) -> int:
-    """The status 4xx with which a provider refused the call; 0: it is not known that it did."""
+def refusal_of(problem: BaseException, refused: Refused = ()) -> str:
+    """How the provider surely refused the call before any work; empty: it is not known that it did."""
+    if not isinstance(problem, Exception):
+        return ""
+    if isinstance(problem, refused):
+        return "refused"
+    status = _status(problem) if _of_a_provider(problem) else 0
+    return f"status {status}" if status in REFUSALS else ""
+
+
+def _of_a_provider(problem: Exception) -> bool:
+    kinds = type(problem).__mro__
+    if any(word in kind.__name__ for kind in kinds for word in AFTER_WORK):
+        return False
+    modules = tuple(f"{kind.__module__}." for kind in kinds)
+    if any(module.startswith("botocore.") for module in modules):  # of all services of AWS
+        return getattr(problem, "operation_name", None) in BEDROCK
+    return any(module.startswith(tuple(f"{sdk}." for sdk in SDKS)) for module in modules)
+
+
+def _status(problem: Exception) -> int:
     response = getattr(problem, "response", None)
     candidates = [getattr(problem, "status_code", None), getattr(problem, "status", None),
                   getattr(response, "status_code", None), getattr(response, "status", None),
@@ -85,5 +111,5 @@ def refusal_of(problem: BaseException) -> int:
         candidates.append((response.get("ResponseMetadata") or {}).get("HTTPStatusCode"))
     for status in candidates:
         if isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 599:
-            return int(status) if 400 <= status <= 499 else 0
+            return int(status)
     return 0

@@ -5,6 +5,7 @@ import types
 from typing import Any, Iterable, Optional, Type, TypeVar, Union
 
 from . import _commands as commands
+from ._answers import Refused
 from ._commands import Counted, Snapshot, Usage
 from ._connection import Call, Connection
 from ._errors import NoRuntime
@@ -32,7 +33,7 @@ class Permit(PermitState):
         return self._counted(counted)
 
     def release(self, *, outcome: str = "done", reason: str = "") -> None:
-        """Nothing was used."""
+        """Nothing was used, as when the provider refused the call."""
         _wait(self._connection, commands.release(self.id, outcome, reason, self._timeout))
         self._end()
 
@@ -42,7 +43,7 @@ class Permit(PermitState):
     def __exit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
                  trace: Optional[types.TracebackType]) -> None:
         if not self._ended:
-            call: Call[Any] = commands.leave(self.id, problem, self._timeout)
+            call: Call[Any] = commands.leave(self.id, problem, self._refused, self._timeout)
             try:
                 _wait(self._connection, call)
             except Exception:
@@ -61,14 +62,20 @@ class Headgate:
     def permit(self, max_output: Optional[int] = None, *, prompt: Any = None, max_tokens: Optional[int] = None,
                min_tokens: Optional[int] = None, budget: str = "default", task_id: str = "", attempt: int = 0,
                first_in_line: bool = False, parent: Optional[Permit] = None, from_parent: bool = False,
-               lease: Optional[float] = None, timeout: Optional[float] = None) -> Permit:
+               lease: Optional[float] = None, timeout: Optional[float] = None,
+               refused: Refused = ()) -> Permit:
         """For a `with` block: waits in line until a slot and the tokens are there, `timeout` seconds at most (None:
         without end). The most that it may use is `max_tokens`, or `max_output` and the bytes of `prompt` (a text, or
         anything that JSON can say, such as a list of messages). Less than that, but `min_tokens` at least, is taken
-        where it is named."""
+        where it is named.
+
+        A block that an exception leaves unsettled is charged in full, unless a provider's SDK says that the call was
+        refused (a status 400, 401, 403, 404, 413, 422 or 429) or the exception is one of `refused`: then it is
+        released. Make one call to a model in a block: of several the last one may be refused when others were billed.
+        """
         call = commands.acquire(max_output, prompt, max_tokens, min_tokens, budget, task_id, attempt, first_in_line,
                                 parent.id if parent else "", from_parent, lease or self._lease, timeout)
-        return Permit(self._connection, call, self._timeout)
+        return Permit(self._connection, call, self._timeout, refused)
 
     def acquire(self, max_output: Optional[int] = None, **options: Any) -> Permit:
         """A granted permit, to be settled or released; the options are those of permit()."""

@@ -4,7 +4,7 @@ import re
 import uuid
 from typing import Any, Dict, List, Optional, Type, TypeVar, Union
 
-from ._answers import as_json, prompt_bytes, refusal_of
+from ._answers import Refused, as_json, prompt_bytes, refusal_of
 from ._connection import Call, Message
 from ._errors import InvalidArgument
 
@@ -186,13 +186,14 @@ def release(permit: str, outcome: str, reason: str, timeout: Optional[float]) ->
                 timeout)
 
 
-def leave(permit: str, problem: Optional[BaseException], timeout: Optional[float]) -> Union[Call[None], Call[Counted]]:
+def leave(permit: str, problem: Optional[BaseException], refused: Refused,
+          timeout: Optional[float]) -> Union[Call[None], Call[Counted]]:
     """A block left without a settlement. Of an exception only the name goes out: its text may hold anything."""
     if problem is None:
         return settle(permit, None, "done", "left without a settlement", {"source": "missing"}, timeout)
-    status, name = refusal_of(problem), type(problem).__name__
-    if status:
-        return release(permit, "failed", f"{name}, status {status}", timeout)
+    how, name = refusal_of(problem, refused), type(problem).__name__
+    if how:
+        return release(permit, "failed", f"{name}, {how}", timeout)
     return settle(permit, None, "failed", name, {"source": "missing"}, timeout)
 
 

@@ -1,6 +1,7 @@
 """What permits in threads and in asyncio share."""
 from typing import Any, Optional
 
+from ._answers import Refused
 from ._commands import Counted
 from ._connection import Call, Connection, Lease, Message
 from ._errors import HeadgateError
@@ -9,8 +10,8 @@ from ._errors import HeadgateError
 class PermitState:
     """`id`, `tokens` (reserved) and `lost` are known once it is granted."""
 
-    def __init__(self, connection: Connection, call: Call[Message], timeout: Optional[float]) -> None:
-        self._connection, self._call, self._timeout = connection, call, timeout
+    def __init__(self, connection: Connection, call: Call[Message], timeout: Optional[float], refused: Refused) -> None:
+        self._connection, self._call, self._timeout, self._refused = connection, call, timeout, refused
         self._granted: Optional[Message] = None
         self._lease: Optional[Lease] = None
         self._asked = self._ended = False

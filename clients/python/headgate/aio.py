@@ -5,6 +5,7 @@ import types
 from typing import Any, AsyncIterator, Iterable, List, Optional, Type, TypeVar, Union
 
 from . import _client, _commands as commands
+from ._answers import Refused
 from ._commands import Counted, Snapshot, Usage
 from ._connection import Call, Connection
 from ._events import Event, EventStream
@@ -33,7 +34,7 @@ class Permit(PermitState):
         return self._counted(counted)
 
     async def release(self, *, outcome: str = "done", reason: str = "") -> None:
-        """Nothing was used."""
+        """As headgate.Permit.release()."""
         await _wait(self._connection, commands.release(self.id, outcome, reason, self._timeout))
         self._end()
 
@@ -43,7 +44,7 @@ class Permit(PermitState):
     async def __aexit__(self, kind: Optional[Type[BaseException]], problem: Optional[BaseException],
                         trace: Optional[types.TracebackType]) -> None:
         if not self._ended:
-            call: Call[Any] = commands.leave(self.id, problem, self._timeout)
+            call: Call[Any] = commands.leave(self.id, problem, self._refused, self._timeout)
             try:
                 await _wait(self._connection, call)
             except Exception:
@@ -133,11 +134,12 @@ class Headgate:
     def permit(self, max_output: Optional[int] = None, *, prompt: Any = None, max_tokens: Optional[int] = None,
                min_tokens: Optional[int] = None, budget: str = "default", task_id: str = "", attempt: int = 0,
                first_in_line: bool = False, parent: Optional[Permit] = None, from_parent: bool = False,
-               lease: Optional[float] = None, timeout: Optional[float] = None) -> Permit:
+               lease: Optional[float] = None, timeout: Optional[float] = None,
+               refused: Refused = ()) -> Permit:
         """For an `async with` block; as headgate.Headgate.permit()."""
         call = commands.acquire(max_output, prompt, max_tokens, min_tokens, budget, task_id, attempt, first_in_line,
                                 parent.id if parent else "", from_parent, lease or self._lease, timeout)
-        return Permit(self._connection, call, self._timeout)
+        return Permit(self._connection, call, self._timeout, refused)
 
     async def acquire(self, max_output: Optional[int] = None, **options: Any) -> Permit:
         return await self.permit(max_output, **options).acquire()
