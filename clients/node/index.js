@@ -170,6 +170,8 @@ export class Headgate {
         throw new TypeError("how much may it use? maxOutput (with the prompt), or maxTokens");
       maxTokens = maxOutput + (prompt === undefined ? 0 : promptBytes(prompt));
     }
+    if (![options.refused ?? []].flat().every(kind => typeof kind === "function"))
+      throw new TypeError("refused: classes of errors");
     minTokens ??= maxTokens;
     if (maxTokens < 0 || minTokens < 0) throw new InvalidArgument(1, "tokens may not be negative");
     signal?.throwIfAborted();

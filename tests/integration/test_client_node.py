@@ -97,6 +97,7 @@ def test_refusals():
             await refused(() => hg.record({ no: "usage" }));
             await refused(() => hg.record(-1));
             await refused(() => hg.record(1.5));
+            await refused(() => hg.acquire({ maxTokens: 1, refused: [429] }));
             const holder = await hg.acquire({ maxTokens: 990 });
             await refused(() => hg.acquire({ maxTokens: 100, timeoutMs: 100 }));
             await refused(() => hg.acquire({ maxTokens: 100, signal: AbortSignal.timeout(100) }));
@@ -109,6 +110,7 @@ def test_refusals():
                                 ["UnknownBudget", "HG_ERR_UNKNOWN_BUDGET", 13],
                                 ["UnknownPermit", "HG_ERR_UNKNOWN_PERMIT", 16], ["NoUsage", "HG_ERR_NO_USAGE", 21],
                                 ["InvalidArgument", "HG_ERR_INVALID", 1], ["InvalidArgument", "HG_ERR_INVALID", 1],
+                                ["TypeError", "TypeError", None],
                                 ["DeadlinePassed", "HG_ERR_TIMEOUT", 9], ["DOMException", "TimeoutError", 23], [0, 0],
                                 ["Closed", "HG_ERR_CLOSED", 11]])
     with place() as here:

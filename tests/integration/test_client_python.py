@@ -253,6 +253,7 @@ def test_refusals():
         refused(hg.NoUsage, lambda: client.record({"no": "usage"}))
         refused(hg.InvalidArgument, lambda: client.record(-1))
         refused(TypeError, lambda: client.permit())
+        refused(TypeError, lambda: client.permit(max_tokens=1, refused=[429]))
         permit = client.acquire(max_tokens=10)
         equal(permit.settle(5).tokens, 5)
         equal(client.settle(permit.id, 5).tokens, 5)  # the same again

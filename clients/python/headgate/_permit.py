@@ -11,7 +11,10 @@ class PermitState:
     """`id`, `tokens` (reserved) and `lost` are known once it is granted."""
 
     def __init__(self, connection: Connection, call: Call[Message], timeout: Optional[float], refused: Refused) -> None:
-        self._connection, self._call, self._timeout, self._refused = connection, call, timeout, refused
+        self._connection, self._call, self._timeout = connection, call, timeout
+        self._refused = (refused,) if isinstance(refused, type) else tuple(refused)
+        if not all(isinstance(kind, type) for kind in self._refused):
+            raise TypeError("refused: types of exceptions")
         self._granted: Optional[Message] = None
         self._lease: Optional[Lease] = None
         self._asked = self._ended = False
