@@ -63,9 +63,9 @@ export interface Ending {
   reason?: string;
 }
 
-/** What was counted; missing: the whole reservation. */
+/** What was counted; missing: the whole reservation, and tokens are null where only the permit's id is known. */
 export interface Counted {
-  tokens: number;
+  tokens: number | null;
   source: "exact" | "estimated" | "missing";
 }
 

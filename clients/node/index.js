@@ -54,7 +54,7 @@ function spent(answer, details) {
   return fields;
 }
 
-const counted = ([{ tokens, source }]) => ({ tokens, source });
+const counted = ([{ tokens, source }]) => ({ tokens: source === "missing" ? null : tokens, source });
 const nothing = () => undefined;
 const fit = text =>
   Buffer.from(text.replaceAll("\0", ""))

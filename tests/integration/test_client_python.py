@@ -202,6 +202,7 @@ def test_settle_takes_numbers_and_answers_of_providers():
             equal(stream.next(WAIT_S).payload["cachedTokens"], 0)
             with client.permit(max_tokens=50) as permit:
                 equal(permit.settle({"no": "usage"}), hg.Counted(50, "missing"))
+                equal(client.settle(permit.id, {"no": "usage"}), hg.Counted(None, "missing"))  # by id, once more
         equal((client.usage().total_used, client.usage().reserved), (17 + 42 + 36 + 42 + 3 + 9 + 50, 0))
 
 

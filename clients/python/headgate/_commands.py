@@ -15,9 +15,10 @@ OUTCOMES = {"done": 0, "failed": 1, "again": 2}
 
 @dataclasses.dataclass(frozen=True)
 class Counted:
-    """What was counted, and where it comes from: `exact`, `estimated`, or `missing`, which is the whole reservation."""
+    """What was counted, and where it comes from: `exact`, `estimated`, or `missing`: the whole reservation was charged,
+    and `tokens` are None where only the id of the permit is known."""
 
-    tokens: int
+    tokens: Optional[int]
     source: str
 
 
@@ -114,7 +115,8 @@ def _nothing(_: List[Message]) -> None:
 
 
 def _counted(parts: List[Message]) -> Counted:
-    return Counted(parts[0]["tokens"], parts[0]["source"])
+    done = parts[0]
+    return Counted(None if done["source"] == "missing" else done["tokens"], done["source"])
 
 
 def set_limit(budget: str, tokens: int, timeout: Optional[float]) -> Call[None]:
