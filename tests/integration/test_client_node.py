@@ -40,6 +40,8 @@ def test_settle_takes_numbers_and_answers_of_providers():
                 for (const answer of {json.dumps(answers)}) {{
                   say(await hg.permit({{ maxOutput: 1000, prompt: "häuser", taskId: "t" }}, p => p.settle(answer)));
                 }}
+                const q = await hg.acquire({{ maxTokens: 1 }});
+                say(await hg.settle(q.id, {{ no: "usage" }}));
                 const p = await hg.acquire({{ maxTokens: 50 }});
                 say(await p.settle(null, {{ inputTokens: 4, outputTokens: 5, cachedTokens: 0, model: "m" }}));
                 say(await hg.record(1000n, {{ usageId: "once" }}));
@@ -51,13 +53,14 @@ def test_settle_takes_numbers_and_answers_of_providers():
                 say([totalUsed, found.budgets.default.used, seq === found.seq, newest === seq]);
                 """, here.config)
             exact = [{"tokens": tokens, "source": "exact"} for tokens in (17, 0, 42, 36)]
-            equal(counted, [*exact, {"tokens": 1007, "source": "missing"}, {"tokens": 9, "source": "exact"},
-                            *[{"tokens": 1000, "source": "exact"}] * 2, [2110, 2110, True, True]])
-            events = heard(stream, "TOKENS_SETTLED", 6)
-            equal([event.payload["usedDelta"] for event in events], [17, 0, 42, 36, 1007, 9])
+            equal(counted, [*exact, {"tokens": 1007, "source": "missing"},
+                            {"tokens": None, "source": "missing"}, {"tokens": 9, "source": "exact"},
+                            *[{"tokens": 1000, "source": "exact"}] * 2, [2111, 2111, True, True]])
+            events = heard(stream, "TOKENS_SETTLED", 7)
+            equal([event.payload["usedDelta"] for event in events], [17, 0, 42, 36, 1007, 1, 9])
             equal([events[2].payload[key] for key in ("model", "responseId", "inputTokens", "cachedTokens")],
                   ["gpt-4o-mini", "chatcmpl-1", 11, 3])
-            equal((events[5].payload["cachedTokens"], events[5].payload["reasoningTokens"]), (0, None))
+            equal((events[6].payload["cachedTokens"], events[6].payload["reasoningTokens"]), (0, None))
 
 
 def test_a_block_left_unsettled():
