@@ -156,6 +156,7 @@ static hg_err take_down(struct hg_runtime *runtime, int timeout_ms) {
   hg_err result = stop_actors(runtime);
   let_clients_hear(runtime->core);
   hg_unwire_outward(runtime->core, runtime->files);
+  hg_door_leave(runtime->core->door);
   // Waiting clients wake up with HG_ERR_CLOSED; an actor that did not end in time does too.
   hg_core_close(runtime->core);
   hg_core_end_farewells(runtime->core);

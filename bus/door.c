@@ -31,6 +31,7 @@ struct connection {
 
 struct gate {
   struct hg_gate is;
+  struct hg_link *link;          // what is watched
   void *monitor;                 // PAIR; NULL: nothing is watched
   struct connection *admitted;   // those that are open, the oldest first
   uint32_t count, foreign_count; // of them; that are not at the own endpoint
@@ -243,6 +244,7 @@ hg_err hg_door_watch(struct hg_door *door, enum hg_gate_id id, struct hg_link *l
   struct gate *watched = &door->gates[id];
   char endpoint[64];
   watched->is = *gate;
+  watched->link = link;
   watched->foreign_max = foreign_max(gate->connections_max);
   watched->admitted = calloc(gate->connections_max, sizeof *watched->admitted);
   watched->monitor = open_socket(door->context, ZMQ_PAIR);
@@ -261,6 +263,12 @@ hg_err hg_door_start(struct hg_door *door) {
   (void)pthread_setname_np(door->thread, "hg-door");
   door->started = true;
   return HG_OK;
+}
+
+void hg_door_leave(struct hg_door *door) {
+  if (!door || !door->started) return; // ZeroMQ may wait for the thread to take news, and has us wait for it
+  for (int id = 0; id < HG_GATE_COUNT; id++)
+    if (door->gates[id].link) (void)zmq_socket_monitor(door->gates[id].link->socket, NULL, 0);
 }
 
 void hg_door_destroy(struct hg_door **door_p) {

@@ -31,6 +31,9 @@ hg_err hg_door_watch(struct hg_door *door, enum hg_gate_id id, struct hg_link *l
 // can't be read nothing changes. `changed`: it is another list than before.
 hg_err hg_door_read_keys(struct hg_door *door, enum hg_gate_id id, const char *file, bool *changed, hg_error *why);
 hg_err hg_door_start(struct hg_door *door);
+// Watches no more. Before the context is shut down: ZeroMQ does not free news that it can't send any more (4.3.4). From
+// any thread: a lock of its own guards what it watches. NULL: no door.
+void hg_door_leave(struct hg_door *door);
 // After the context was shut down, and before the sockets that are watched are closed.
 void hg_door_destroy(struct hg_door **door);
 
