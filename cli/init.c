@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "cli/control.h"
+#include "cli/write_all.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,17 +73,6 @@ static const char start[] =
     "  }\n"
     "}\n";
 
-static bool write_all(int fd, const char *text, size_t size) {
-  while (size) {
-    const ssize_t written = write(fd, text, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text += written;
-    size -= (size_t)written;
-  }
-  return true;
-}
-
 static int write_start(const char *path) {
   const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0 && errno == EEXIST) {
@@ -93,7 +83,7 @@ static int write_start(const char *path) {
     fprintf(stderr, "headgate init: cannot create \"%s\": %s\n", path, strerror(errno));
     return HG_EXIT_USAGE;
   }
-  const bool written = write_all(fd, start, sizeof start - 1);
+  const bool written = hg_write_all(fd, start, sizeof start - 1);
   const int reason = errno;
   if ((close(fd) == 0) & written) {
     printf("wrote %s: set tokenBudget.hardLimitTokens in it, then\n"

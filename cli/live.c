@@ -2,8 +2,8 @@
 #include "cli/live.h"
 
 #include "actors/tracker.h"
+#include "cli/write_all.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <langinfo.h>
 #include <locale.h>
@@ -30,29 +30,18 @@ static void note_signal(int signal_number) {
 
 // ------------------------------------------------------------------------------------------------ the terminal
 
-static bool write_all(const char *text, size_t size) {
-  while (size) {
-    const ssize_t wrote = write(STDOUT_FILENO, text, size);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) return false;
-    text += wrote;
-    size -= (size_t)wrote;
-  }
-  return true;
-}
-
 static void enter(struct hg_live *live) {
   struct termios quiet = live->before;
   quiet.c_lflag &= ~(tcflag_t)(ECHO | ICANON);
   quiet.c_cc[VMIN] = quiet.c_cc[VTIME] = 0; // a read takes what is there
   if (live->has_keys) (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet);
-  (void)write_all(ENTER, sizeof ENTER - 1);
+  (void)hg_write_all(STDOUT_FILENO, ENTER, sizeof ENTER - 1);
   live->is_open = live->changed = true;
 }
 
 static void leave(struct hg_live *live) {
   if (!live->is_open) return;
-  (void)write_all(LEAVE, sizeof LEAVE - 1);
+  (void)hg_write_all(STDOUT_FILENO, LEAVE, sizeof LEAVE - 1);
   if (live->has_keys) (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &live->before);
   live->is_open = false;
 }
@@ -218,7 +207,7 @@ static bool draw(struct hg_live *live) {
     hg_text_line_add(&sent, "\x1b[2K%.*s%s", (int)size, at, at[size] ? "\r\n" : "");
     at += size + (at[size] != '\0');
   }
-  return write_all(live->sent, sent.len);
+  return hg_write_all(STDOUT_FILENO, live->sent, sent.len);
 }
 
 static void look_at_size(struct hg_live *live) {
@@ -249,5 +238,5 @@ void hg_live_leave_behind(struct hg_live *live) {
   struct hg_text_line picture = {live->picture, 0, sizeof live->picture};
   leave(live);
   hg_screen_draw(&live->screen, live->columns ? live->columns : 80, 4, &picture);
-  (void)(write_all(live->picture, picture.len) && write_all("\n", 1));
+  (void)(hg_write_all(STDOUT_FILENO, live->picture, picture.len) && hg_write_all(STDOUT_FILENO, "\n", 1));
 }
