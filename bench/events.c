@@ -37,10 +37,6 @@ struct recording {
   size_t count, room, used, bytes_room;
 };
 
-static void must(hg_err err, const char *what) {
-  if (err != HG_OK) hg_bench_die("%s: %s", what, hg_err_text(err));
-}
-
 static void *grow(void *memory, size_t size) {
   void *grown = realloc(memory, size);
   if (!grown) hg_bench_die("not enough memory");
@@ -79,7 +75,7 @@ struct subscriber {
 
 static void take(struct subscriber *subscriber, const uint8_t *data, size_t size) {
   struct hg_event_envelope event;
-  must(hg_outside_read_envelope(data, size, &event), "no event");
+  hg_bench_must(hg_outside_read_envelope(data, size, &event), "no event");
   const bool journalled = event.seq != 0, first = !subscriber->live;
   if (!journalled) subscriber->live |= hg_text_equal(event.type, hg_text_of("HEARTBEAT"));
   else if (subscriber->seq && event.seq != subscriber->seq + 1)
@@ -95,7 +91,7 @@ static void take_burst(struct subscriber *subscriber) {
   struct hg_received frame;
   hg_peer peer;
   uint32_t readable;
-  must(hg_links_wait(&subscriber->link, 1, 1, ANSWER_MS * INT64_C(1000), &readable), "cannot wait");
+  hg_bench_must(hg_links_wait(&subscriber->link, 1, 1, ANSWER_MS * INT64_C(1000), &readable), "cannot wait");
   if (!readable) hg_bench_die("a subscriber heard %ld of %ld events", subscriber->heard, subscriber->events);
   while (hg_link_receive(&subscriber->link, &peer, &frame) == HG_OK) {
     size_t size;
@@ -110,10 +106,10 @@ static void *hear(void *argument) {
   struct subscriber *subscriber = argument;
   const struct hg_link_limits limits = {HG_EVENTS_HWM, HG_EVENTS_HWM, HG_OUTSIDE_FRAME_MAX};
   void *context;
-  must(hg_context_new(&context), "no context");
-  must(hg_link_open(context, HG_SUB, limits, &subscriber->link), "no socket");
-  must(hg_link_subscribe(&subscriber->link, ""), "not subscribed");
-  must(hg_link_connect(&subscriber->link, subscriber->endpoint), subscriber->endpoint);
+  hg_bench_must(hg_context_new(&context), "no context");
+  hg_bench_must(hg_link_open(context, HG_SUB, limits, &subscriber->link), "no socket");
+  hg_bench_must(hg_link_subscribe(&subscriber->link, ""), "not subscribed");
+  hg_bench_must(hg_link_connect(&subscriber->link, subscriber->endpoint), subscriber->endpoint);
   while (!subscriber->live)
     take_burst(subscriber);
   pthread_barrier_wait(subscriber->start);
@@ -139,7 +135,7 @@ static void gather(struct audience *audience, const char *endpoint, long count, 
   for (long i = 0; i < count; i++) {
     audience->subscribers[i] = (struct subscriber){
         .endpoint = endpoint, .events = events, .start = &audience->start, .recording = i == 0 ? recording : NULL};
-    must(hg_shell_thread(&audience->subscribers[i].thread, hear, &audience->subscribers[i]), "no thread");
+    hg_bench_must(hg_shell_thread(&audience->subscribers[i].thread, hear, &audience->subscribers[i]), "no thread");
   }
 }
 
@@ -163,26 +159,6 @@ static double dismiss(struct audience *audience, double began) {
 
 // ---------------------------------------------------------------------------------------------- Headgate
 
-static long long record(hg_client *client, long records) {
-  char task[HG_BENCH_TASK_ID_SIZE + 1];
-  long long tokens = 0;
-  hg_completion done = HG_COMPLETION_INIT;
-  for (long i = 0; i < records; i++) {
-    hg_usage_report used = HG_USAGE_REPORT_INIT;
-    hg_ticket ticket;
-    hg_err err;
-    hg_bench_name_task(task, i);
-    used.task_id = task;
-    used.tokens = hg_bench_tokens(i);
-    tokens += used.tokens;
-    while ((err = hg_record_usage_start(client, &used, &ticket)) == HG_ERR_BUSY)
-      must(hg_client_next(client, &done, ANSWER_MS), "no answer");
-    must(err, "a record");
-  }
-  must(hg_flush(client, ANSWER_MS), "not durable");
-  return tokens;
-}
-
 static double headgate_rate(const char *folder, const char *endpoint, long subscribers, long events,
                             struct recording *recording) {
   char config[1024];
@@ -195,7 +171,7 @@ static double headgate_rate(const char *folder, const char *endpoint, long subsc
   hg_client *client = hg_bench_new_client(runtime);
   gather(&audience, endpoint, subscribers, events, recording);
   const double began = begin(&audience);
-  const long long tokens = record(client, events);
+  const long long tokens = hg_bench_record_all(client, events);
   const double rate = dismiss(&audience, began);
   hg_client_destroy(&client);
   hg_bench_close_runtime(&runtime, folder, "USAGE_RECORDED", events, tokens);
@@ -219,10 +195,10 @@ static double bare_rate(const struct recording *recording, const char *endpoint,
   uint8_t subscription[8];
   const int verbose = 1;
   void *context;
-  must(hg_context_new(&context), "no context");
-  must(hg_link_open(context, HG_XPUB, limits, &publisher), "no socket");
+  hg_bench_must(hg_context_new(&context), "no context");
+  hg_bench_must(hg_link_open(context, HG_XPUB, limits, &publisher), "no socket");
   zmq_setsockopt(publisher.socket, ZMQ_XPUB_VERBOSE, &verbose, sizeof verbose);
-  must(hg_link_bind(&publisher, endpoint), endpoint);
+  hg_bench_must(hg_link_bind(&publisher, endpoint), endpoint);
   gather(&audience, endpoint, subscribers, events, NULL);
   for (long i = 0; i < subscribers; i++)
     if (zmq_recv(publisher.socket, subscription, sizeof subscription, 0) < 0) hg_bench_die("nobody subscribes");

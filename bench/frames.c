@@ -61,10 +61,6 @@ static const struct hg_store nothing = {.write = write_nothing,
 
 // ---------------------------------------------------------------------------------------------- Headgate
 
-static void must(hg_err err, const char *what) {
-  if (err != HG_OK) hg_bench_die("%s: %s", what, hg_err_text(err));
-}
-
 struct pair {
   struct hg_core *core;
   struct hg_shell tracker, persister;
@@ -79,21 +75,21 @@ static void open_core(struct pair *pair, const char *folder) {
   if (hg_config_minimal(HG_TOKENS_MAX, path, &config, &why) != HG_OK ||
       hg_places_of(path, NULL, &places, &why) != HG_OK)
     hg_bench_die("%s", why.text);
-  must(hg_core_new(config, &places, "00000000-0000-4000-8000-000000000000", 1, &pair->core), "no core");
+  hg_bench_must(hg_core_new(config, &places, "00000000-0000-4000-8000-000000000000", 1, &pair->core), "no core");
 }
 
 static void build_actors(struct pair *pair) {
   struct hg_ledger_budget root = {
       .name = "default", .hard_limit = HG_TOKENS_MAX, .configured_limit = HG_TOKENS_MAX, .is_new = true};
   const struct hg_ledger_state state = {.opening = 1, .budgets = &root, .budget_count = 1};
-  must(hg_tracker_new(pair->core->config, &state, &pair->tracker.actor), "no tracker");
-  must(hg_persister_new(nothing, 0, &pair->persister.actor), "no persister");
+  hg_bench_must(hg_tracker_new(pair->core->config, &state, &pair->tracker.actor), "no tracker");
+  hg_bench_must(hg_persister_new(nothing, 0, &pair->persister.actor), "no persister");
 }
 
 static void open_end(struct pair *pair, struct hg_link *link, enum hg_link_type type, struct hg_link_limits limits,
                      enum hg_side side, const char *address) {
-  must(hg_link_open(pair->core->context, type, limits, link), address);
-  must(side == HG_BIND ? hg_link_bind(link, address) : hg_link_connect(link, address), address);
+  hg_bench_must(hg_link_open(pair->core->context, type, limits, link), address);
+  hg_bench_must(side == HG_BIND ? hg_link_bind(link, address) : hg_link_connect(link, address), address);
 }
 
 // As bus/endpoints.h has them; a port that has no socket drops what is sent.
@@ -110,34 +106,19 @@ static void wire(struct pair *pair) {
 }
 
 static void end_actor(struct hg_shell *shell) {
-  must(hg_life_stop(shell, false, STOP_WITHIN_US), "an actor does not end");
+  hg_bench_must(hg_life_stop(shell, false, STOP_WITHIN_US), "an actor does not end");
   hg_shell_join(shell);
-  must(shell->died_with, "an actor died");
+  hg_bench_must(shell->died_with, "an actor died");
   hg_unwire(shell);
   shell->actor.destroy(shell->actor.self);
 }
 
 static double exchange(hg_client *client, long records) {
-  char task[HG_BENCH_TASK_ID_SIZE + 1];
-  long long tokens = 0;
-  hg_completion done = HG_COMPLETION_INIT;
   hg_usage usage = HG_USAGE_INIT;
   const double start = hg_bench_now_s();
-  for (long i = 0; i < records; i++) {
-    hg_usage_report used = HG_USAGE_REPORT_INIT;
-    hg_ticket ticket;
-    hg_bench_name_task(task, i);
-    used.task_id = task;
-    used.tokens = hg_bench_tokens(i);
-    tokens += used.tokens;
-    hg_err err;
-    while ((err = hg_record_usage_start(client, &used, &ticket)) == HG_ERR_BUSY)
-      must(hg_client_next(client, &done, ANSWER_MS), "no answer");
-    must(err, "a record");
-  }
-  must(hg_flush(client, ANSWER_MS), "not all answered");
+  const long long tokens = hg_bench_record_all(client, records);
   const double seconds = hg_bench_now_s() - start;
-  must(hg_get_usage(client, NULL, &usage, ANSWER_MS), "no figures");
+  hg_bench_must(hg_get_usage(client, NULL, &usage, ANSWER_MS), "no figures");
   if (usage.used != tokens) hg_bench_die("the tracker counted %lld tokens, not %lld", (long long)usage.used, tokens);
   return (double)records / seconds;
 }
@@ -149,9 +130,9 @@ static double headgate_rate(const char *folder, long records) {
   build_actors(pair);
   wire(pair);
   pair->tracker.core = pair->persister.core = pair->core;
-  must(hg_shell_start(&pair->tracker), "no thread");
-  must(hg_shell_start(&pair->persister), "no thread");
-  must(hg_client_open(pair->core, &client), "no client");
+  hg_bench_must(hg_shell_start(&pair->tracker), "no thread");
+  hg_bench_must(hg_shell_start(&pair->persister), "no thread");
+  hg_bench_must(hg_client_open(pair->core, &client), "no client");
   const double rate = exchange(client, records);
   hg_client_destroy(&client);
   end_actor(&pair->tracker);
@@ -266,12 +247,12 @@ static double bare_rate(const char *folder, long records) {
   struct bare bare = {.records = records};
   pthread_t thread;
   (void)folder;
-  must(hg_context_new(&bare.context), "no context");
-  must(hg_link_open(bare.context, HG_ROUTER, actor_side, &bare.server), "no socket");
-  must(hg_link_bind(&bare.server, "inproc://bare"), "not bound");
-  must(hg_link_open(bare.context, HG_DEALER, client_side, &bare.client), "no socket");
-  must(hg_link_connect(&bare.client, "inproc://bare"), "not connected");
-  must(hg_shell_thread(&thread, serve, &bare), "no thread");
+  hg_bench_must(hg_context_new(&bare.context), "no context");
+  hg_bench_must(hg_link_open(bare.context, HG_ROUTER, actor_side, &bare.server), "no socket");
+  hg_bench_must(hg_link_bind(&bare.server, "inproc://bare"), "not bound");
+  hg_bench_must(hg_link_open(bare.context, HG_DEALER, client_side, &bare.client), "no socket");
+  hg_bench_must(hg_link_connect(&bare.client, "inproc://bare"), "not connected");
+  hg_bench_must(hg_shell_thread(&thread, serve, &bare), "no thread");
   const double start = hg_bench_now_s();
   exchange_bare(&bare);
   const double seconds = hg_bench_now_s() - start;

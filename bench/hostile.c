@@ -23,15 +23,10 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#define ANSWER_MS 60000
 #define FRAMES 512 // in one write of the flooder
 #define TOPIC_BYTES 30
 #define FLOOD_TOPICS 300000L
 #define PATH_ROOM (HG_BENCH_FOLDER_MAX + 32)
-
-static void must(hg_err err, const char *what) {
-  if (err != HG_OK) hg_bench_die("%s: %s", what, hg_err_text(err));
-}
 
 // ---------------------------------------------------------------------------------------------- the flooder
 
@@ -105,7 +100,7 @@ static void *flood(void *argument) {
 static void start_flooder(struct flooder *flooder, const char *path) {
   *flooder = (struct flooder){0};
   snprintf(flooder->path, sizeof flooder->path, "%s", path);
-  must(hg_shell_thread(&flooder->thread, flood, flooder), "no thread");
+  hg_bench_must(hg_shell_thread(&flooder->thread, flood, flooder), "no thread");
 }
 
 static void end_flooder(struct flooder *flooder) {
@@ -136,7 +131,7 @@ static void start_bare(struct bare *bare, const char *path) {
   bare->socket = bare->context ? zmq_socket(bare->context, ZMQ_XPUB) : NULL;
   if (bare->socket) zmq_setsockopt(bare->socket, ZMQ_LINGER, &none, sizeof none);
   if (!bare->socket || zmq_bind(bare->socket, endpoint) != 0) hg_bench_die("no bare publisher: %s", strerror(errno));
-  must(hg_shell_thread(&bare->thread, drain, bare), "no thread");
+  hg_bench_must(hg_shell_thread(&bare->thread, drain, bare), "no thread");
 }
 
 static void end_bare(struct bare *bare) {
@@ -198,26 +193,6 @@ static double working_ns(void) {
   return thread_ns("hg-tracker") + thread_ns("hg-persister");
 }
 
-static long long record(hg_client *client, long records) {
-  char task[HG_BENCH_TASK_ID_SIZE + 1];
-  long long tokens = 0;
-  hg_completion done = HG_COMPLETION_INIT;
-  for (long i = 0; i < records; i++) {
-    hg_usage_report used = HG_USAGE_REPORT_INIT;
-    hg_ticket ticket;
-    hg_err err;
-    hg_bench_name_task(task, i);
-    used.task_id = task;
-    used.tokens = hg_bench_tokens(i);
-    tokens += used.tokens;
-    while ((err = hg_record_usage_start(client, &used, &ticket)) == HG_ERR_BUSY)
-      must(hg_client_next(client, &done, ANSWER_MS), "no answer");
-    must(err, "a record");
-  }
-  must(hg_flush(client, ANSWER_MS), "not durable");
-  return tokens;
-}
-
 struct figures {
   double rate, ns; // records a second; of tracker and persister for one
 };
@@ -243,7 +218,7 @@ static struct figures run_in(enum company company, long records) {
   if (company == FLOOD_ON_BARE) start_bare(&bare, other);
   if (company != NOBODY) start_flooder(&flooder, company == FLOOD_ON_BARE ? other : path);
   const double began = hg_bench_now_s(), began_ns = working_ns();
-  const long long tokens = record(client, records);
+  const long long tokens = hg_bench_record_all(client, records);
   const struct figures figures = {(double)records / (hg_bench_now_s() - began),
                                   (working_ns() - began_ns) / (double)records};
   if (company != NOBODY) end_flooder(&flooder);

@@ -18,23 +18,8 @@
 static double headgate_rate(const char *folder, long records) {
   hg_runtime *runtime = hg_bench_open_runtime(folder, 4);
   hg_client *client = hg_bench_new_client(runtime);
-  char task[HG_BENCH_TASK_ID_SIZE + 1];
-  long long tokens = 0;
   const double start = hg_bench_now_s();
-  hg_completion done = HG_COMPLETION_INIT;
-  for (long i = 0; i < records; i++) {
-    hg_usage_report used = HG_USAGE_REPORT_INIT;
-    hg_bench_name_task(task, i);
-    used.task_id = task;
-    used.tokens = hg_bench_tokens(i);
-    tokens += used.tokens;
-    hg_ticket ticket;
-    hg_err err;
-    while ((err = hg_record_usage_start(client, &used, &ticket)) == HG_ERR_BUSY)
-      if (hg_client_next(client, &done, 1000) != HG_OK) hg_bench_die("no answer");
-    if (err != HG_OK) hg_bench_die("%s", hg_err_text(err));
-  }
-  if (hg_flush(client, 60000) != HG_OK) hg_bench_die("not durable");
+  const long long tokens = hg_bench_record_all(client, records);
   const double seconds = hg_bench_now_s() - start;
   hg_client_destroy(&client);
   hg_bench_close_runtime(&runtime, folder, "USAGE_RECORDED", records, tokens);

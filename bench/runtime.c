@@ -1,4 +1,4 @@
-// Opens, closes and looks whether the ledger holds what was acknowledged.
+// Opens, records, closes and looks whether the ledger holds what was acknowledged.
 #include "bench/runtime.h"
 
 #include "bench/bench.h"
@@ -6,6 +6,12 @@
 
 #include <stdio.h>
 #include <string.h>
+
+#define ANSWER_MS 60000
+
+void hg_bench_must(hg_err err, const char *what) {
+  if (err != HG_OK) hg_bench_die("%s: %s", what, hg_err_text(err));
+}
 
 hg_runtime *hg_bench_open_config(const char *config) {
   hg_runtime *runtime;
@@ -25,9 +31,28 @@ hg_runtime *hg_bench_open_runtime(const char *folder, unsigned max_concurrency) 
 
 hg_client *hg_bench_new_client(hg_runtime *runtime) {
   hg_client *client;
-  const hg_err err = hg_client_new(runtime, &client);
-  if (err != HG_OK) hg_bench_die("no client: %s", hg_err_text(err));
+  hg_bench_must(hg_client_new(runtime, &client), "no client");
   return client;
+}
+
+long long hg_bench_record_all(hg_client *client, long records) {
+  char task[HG_BENCH_TASK_ID_SIZE + 1];
+  long long tokens = 0;
+  hg_completion done = HG_COMPLETION_INIT;
+  for (long i = 0; i < records; i++) {
+    hg_usage_report used = HG_USAGE_REPORT_INIT;
+    hg_ticket ticket;
+    hg_err err;
+    hg_bench_name_task(task, i);
+    used.task_id = task;
+    used.tokens = hg_bench_tokens(i);
+    tokens += used.tokens;
+    while ((err = hg_record_usage_start(client, &used, &ticket)) == HG_ERR_BUSY)
+      hg_bench_must(hg_client_next(client, &done, ANSWER_MS), "no answer");
+    hg_bench_must(err, "a record");
+  }
+  hg_bench_must(hg_flush(client, ANSWER_MS), "not all answered");
+  return tokens;
 }
 
 void hg_bench_close_runtime(hg_runtime **runtime, const char *folder, const char *event, long count, long long tokens) {

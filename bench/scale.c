@@ -35,10 +35,6 @@ struct size {
   long held_count;
 };
 
-static void must(hg_err err, const char *what) {
-  if (err != HG_OK) hg_bench_die("%s: %s", what, hg_err_text(err));
-}
-
 // ---------------------------------------------------------------------------------------------- a runtime
 
 // Permits that are open at the end are given back, so that the total is what was settled.
@@ -64,7 +60,7 @@ static void settle(struct size *size, hg_permit permit) {
   hg_ticket ticket;
   used.tokens = hg_bench_tokens(size->settled + size->settling);
   size->tokens += used.tokens;
-  must(hg_settle_start(size->client, permit, &used, &ticket), "a task can't be settled");
+  hg_bench_must(hg_settle_start(size->client, permit, &used, &ticket), "a task can't be settled");
   size->settling++;
 }
 
@@ -84,8 +80,8 @@ static hg_err begin(struct size *size) {
 
 static hg_completion next(struct size *size) {
   hg_completion done = HG_COMPLETION_INIT;
-  must(hg_client_next(size->client, &done, ANSWER_MS), "no answer");
-  must(done.err, "a task failed");
+  hg_bench_must(hg_client_next(size->client, &done, ANSWER_MS), "no answer");
+  hg_bench_must(done.err, "a task failed");
   return done;
 }
 
@@ -97,7 +93,7 @@ static void hold(struct size *size, hg_permit permit) {
 // The queue is as long as it is to be, and as many tasks run as may.
 static void check_queue(struct size *size) {
   hg_queue queue = HG_QUEUE_INIT;
-  must(hg_get_queue(size->client, &queue, ANSWER_MS), "no queue");
+  hg_bench_must(hg_get_queue(size->client, &queue, ANSWER_MS), "no queue");
   if (queue.waiting != size->waiting || queue.running != IN_FLIGHT)
     hg_bench_die("%u tasks wait and %u run; there should be %ld and %d", queue.waiting, queue.running, size->waiting,
                  IN_FLIGHT);
@@ -108,8 +104,8 @@ static void fill(struct size *size) {
   hg_err err;
   while (size->begun < IN_FLIGHT + size->waiting) {
     while ((err = begin(size)) == HG_ERR_BUSY)
-      must(hg_get_queue(size->client, &queue, ANSWER_MS), "no queue"); // when what was asked before it has been read
-    must(err, "a task can't be begun");
+      hg_bench_must(hg_get_queue(size->client, &queue, ANSWER_MS), "no queue"); // by then all before it has been read
+    hg_bench_must(err, "a task can't be begun");
   }
   while (size->held_count < IN_FLIGHT)
     hold(size, next(size).permit);
@@ -135,7 +131,7 @@ static double work_on(struct size *size, long ms) {
     if (done.kind == HG_COMPLETED_SETTLE) {
       size->settling--;
       size->settled++;
-      must(begin(size), "a task can't be begun");
+      hg_bench_must(begin(size), "a task can't be begun");
     } else if (hg_bench_now_s() < end) {
       settle(size, done.permit);
     } else {

@@ -164,16 +164,24 @@ class Follower:
 
 
 @contextlib.contextmanager
-def watch(*arguments, live=True):
-    follower = Follower(HEADGATE, "watch", *arguments)
+def following(first_note, *arguments, **options):
+    follower = Follower(HEADGATE, *arguments, **options)
     try:
-        if live:
-            follower.note("following ")
+        if first_note:
+            follower.note(first_note)
         yield follower
     finally:
         if follower.process.poll() is None:
             follower.process.kill()
-            follower.end()
+        follower.end()
+
+
+def watch(*arguments, live=True):
+    return following("following " if live else None, "watch", *arguments)
+
+
+def serving(config, *flags, **options):
+    return following("events at ipc://", "serve", "--config", config, *flags, **options)
 
 
 def events_endpoint(where):

@@ -18,8 +18,8 @@ import sys
 import threading
 import time
 
-from cli_harness import (HEADGATE, SERVE, WAIT_S, Follower, Runtime, Skipped, checked, equal, events_endpoint, headgate, main, place, runtime,
-                         status, watch)
+from cli_harness import (HEADGATE, SERVE, WAIT_S, Runtime, Skipped, checked, equal, events_endpoint, headgate, main,
+                         place, runtime, serving, status, watch)
 
 try:
     import msgpack
@@ -256,7 +256,7 @@ def test_only_a_client_with_a_key_of_the_list_hears_anything():
 
 
 def test_a_key_that_is_struck_off_gets_in_no_more():
-    with keyed_place() as (here, (_, commands), keys), sockets() as connect, serving(here) as served:
+    with keyed_place() as (here, (_, commands), keys), sockets() as connect, serving(here.config) as served:
         status_of, server, clients = {"type": "STATUS", "request": 1}, keys["server"][0], here.folder / "clients.txt"
         there = connect(zmq.DEALER, commands, keys=(server, *keys["client"]))
         equal(ask(there, status_of)["type"], "STATUS_REPORT")
@@ -322,7 +322,7 @@ def test_keys_are_nowhere():
 
 
 def test_no_core_file_has_keys():
-    with place() as here, serving(here) as served:
+    with place() as here, serving(here.config) as served:
         limits = pathlib.Path(f"/proc/{served.process.pid}/limits").read_text()
         equal(re.search("Max core file size +(\\S+) +(\\S+)", limits).groups(), ("0", "0"))
 
@@ -400,18 +400,6 @@ def flood_connections(path, stop):
         each.close()
 
 
-@contextlib.contextmanager
-def serving(where, **options):
-    server = Follower(HEADGATE, "serve", "--config", where.config, **options)
-    try:
-        server.note("events at ipc://")
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.end()
-
-
 def limited(descriptors, hard=None):
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, hard or descriptors))
 
@@ -430,7 +418,7 @@ def test_too_few_descriptors_for_a_flood_are_refused():
 def test_a_flood_of_connections_finds_descriptors():
     """With the fewest that are taken, and where only the hard limit has enough."""
     for soft, hard in ((960, 960), (256, 4096)):
-        with place() as here, serving(here, preexec_fn=limited(soft, hard)) as served:
+        with place() as here, serving(here.config, preexec_fn=limited(soft, hard)) as served:
             paths = [endpoint[len("ipc://"):] for endpoint in (events_endpoint(here), control_endpoint(here))]
             with running(*[lambda stop, path=path: flood_connections(path, stop) for path in paths * 2]):
                 time.sleep(2)

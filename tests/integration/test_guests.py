@@ -4,25 +4,12 @@ killed.
 
 usage: test_guests.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate, tests/serve_for_tests and bench/llm-sim)
 """
-import contextlib
 import json
 import signal
 import sys
 
-from cli_harness import HEADGATE, Follower, Runtime, equal, headgate, main, status
+from cli_harness import HEADGATE, Follower, Runtime, equal, headgate, main, serving, status
 from run_harness import WAIT_S, place, sim, wait_until
-
-
-@contextlib.contextmanager
-def serving(config):
-    server = Follower(HEADGATE, "serve", "--config", config)
-    try:
-        server.note("events at ipc://")
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.end()
 
 
 def test_a_batch_and_a_service_share_one_budget():

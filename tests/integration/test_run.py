@@ -42,10 +42,7 @@ def test_errors_of_every_kind_then_a_resume():
             assert stats[kind] > 0, (kind, stats)
         assert summary["run"]["retries"] > 0 and summary["run"]["estimated"] > 0, summary
         equal(len(here.results()) + len(here.failures()), 400, "lines with a fate")
-        for _ in range(10):
-            summary, _ = here.run("--config", config, "--base-url", server.url, code=(0, 1))
-            if summary["exit"] == 0:
-                break
+        summary = here.run_to_the_last("--config", config, "--base-url", server.url)
         stats = here.check(server, summary, done=400)
         equal(stats["duplicates"], 0, "calls repeated after a success")
 
@@ -104,10 +101,7 @@ def test_streams_that_break_off_are_charged_in_full():
              "--rate-no-usage", 5, "--seed", 9]
     with sim(*flags) as server, place(list(streamed_lines(400, True))) as here:
         config = here.config(10_000_000, scheduler={"maxConcurrency": 32})
-        for _ in range(10):
-            summary, _ = here.run("--config", config, "--base-url", server.url, code=(0, 1))
-            if summary["exit"] == 0:
-                break
+        summary = here.run_to_the_last("--config", config, "--base-url", server.url)
         stats = here.check(server, summary, done=400)
         equal(stats["duplicates"], 0, "calls repeated after a success")
         for kind in ("rejected_429", "failed_500", "cut_off", "malformed", "no_usage"):

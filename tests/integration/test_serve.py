@@ -3,7 +3,6 @@
 
 usage: test_serve.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/serve_for_tests)
 """
-import contextlib
 import json
 import pathlib
 import signal
@@ -11,20 +10,8 @@ import socket
 import sys
 import tempfile
 
-from cli_harness import HEADGATE, SOURCE, WAIT_S, Follower, equal, headgate, main, place, status, watch
+from cli_harness import HEADGATE, SOURCE, WAIT_S, Follower, equal, headgate, main, place, serving, status, watch
 from outside_harness import Asker, control, until
-
-
-@contextlib.contextmanager
-def serving(where, *flags, **options):
-    server = Follower(HEADGATE, "serve", "--config", where.config, *flags, **options)
-    try:
-        server.note("events at ipc://")
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.end()
 
 
 def rewrite(where, **changes):
@@ -35,7 +22,7 @@ def rewrite(where, **changes):
 
 
 def test_sigterm_lets_open_permits_settle():
-    with place(limit=1000, scheduler={"maxConcurrency": 2}) as here, serving(here) as server, control(here) as line:
+    with place(limit=1000, scheduler={"maxConcurrency": 2}) as here, serving(here.config) as server, control(here) as line:
         asker = Asker(line)
         held = asker.acquire(100)
         server.process.send_signal(signal.SIGTERM)
@@ -50,15 +37,15 @@ def test_sigterm_lets_open_permits_settle():
 
 def test_a_permit_that_is_not_settled_in_time_is_an_orphan():
     with place(limit=1000) as here:
-        with serving(here, "--drain", "0") as server, control(here) as line:
+        with serving(here.config, "--drain", "0") as server, control(here) as line:
             held = Asker(line).acquire(100)
             equal(server.end(signal.SIGINT), 0)
-        with serving(here) as server, control(here) as line:
+        with serving(here.config) as server, control(here) as line:
             equal(Asker(line).ask("LIST_ORPHANS")["permit"], held)
 
 
 def test_a_second_signal_ends_at_once():
-    with place(limit=1000) as here, serving(here) as server, control(here) as line:
+    with place(limit=1000) as here, serving(here.config) as server, control(here) as line:
         Asker(line).acquire(100)
         server.process.send_signal(signal.SIGTERM)
         server.note("seconds to settle")
@@ -66,7 +53,7 @@ def test_a_second_signal_ends_at_once():
 
 
 def test_sighup_takes_up_limits_and_keeps_all_else():
-    with place(limit=100, scheduler={"maxConcurrency": 4}) as here, serving(here) as server, control(here) as line, \
+    with place(limit=100, scheduler={"maxConcurrency": 4}) as here, serving(here.config) as server, control(here) as line, \
             watch("--config", here.config, "--json") as watching:
         asker = Asker(line)
         asker.done("RECORD", tokens=60)
@@ -104,13 +91,13 @@ def test_sighup_takes_up_limits_and_keeps_all_else():
 
 def test_a_limit_that_was_read_again_is_no_news_at_the_next_start():
     with place(limit=100) as here:
-        with serving(here) as server:
+        with serving(here.config) as server:
             rewrite(here, tokenBudget={"hardLimitTokens": 200})
             server.process.send_signal(signal.SIGHUP)
             server.note("was read again")
             headgate("limit", "--config", here.config, "default", "300")
             equal(server.end(signal.SIGTERM), 0)
-        with serving(here):
+        with serving(here.config):
             equal(status("--config", here.config)["hardLimit"], 300)
 
 
@@ -125,7 +112,7 @@ def test_a_service_manager_is_told():
             while wanted not in (said := manager.recv(4096).decode()).splitlines():
                 pass
             return said
-        with serving(here, env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000", "PATH": "/usr/bin:/bin"}) as server:
+        with serving(here.config, env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000", "PATH": "/usr/bin:/bin"}) as server:
             told("READY=1")
             told("WATCHDOG=1")
             assert "0 of 1,000 tokens used" in told("WATCHDOG=1")
@@ -138,7 +125,7 @@ def test_a_service_manager_is_told():
 
 
 def test_one_ledger_has_one_server():
-    with place(limit=1000) as here, serving(here):
+    with place(limit=1000) as here, serving(here.config):
         err = headgate("serve", "--config", here.config, code=4)[1]
         assert "holds" in err and str(here.ledger) in err, err
 
