@@ -17,14 +17,14 @@ void hg_series_add(struct hg_series *series, double value) {
   series->values[series->count++] = value;
 }
 
-static int compare(const void *left, const void *right) {
+int hg_bench_compare_doubles(const void *left, const void *right) {
   const double a = *(const double *)left, b = *(const double *)right;
   return (a > b) - (a < b);
 }
 
 static void sort(struct hg_series *series) {
   if (series->count == 0) hg_bench_die("a median of nothing");
-  qsort(series->values, (size_t)series->count, sizeof *series->values, compare);
+  qsort(series->values, (size_t)series->count, sizeof *series->values, hg_bench_compare_doubles);
 }
 
 double hg_series_median(struct hg_series *series) {
@@ -162,8 +162,8 @@ void *hg_bench_claim(size_t size) {
 
 void hg_bench_make_folder(char folder[HG_BENCH_FOLDER_MAX]) {
   const char *under = getenv("TMPDIR");
-  const int len =
-      snprintf(folder, HG_BENCH_FOLDER_MAX, "%s/headgate-bench.XXXXXX", under && *under ? under : "/var/tmp");
+  if (!under || !*under) under = "/var/tmp";
+  const int len = snprintf(folder, HG_BENCH_FOLDER_MAX, "%s/headgate-bench.XXXXXX", under);
   if (len >= HG_BENCH_FOLDER_MAX || !mkdtemp(folder)) hg_bench_die("cannot make a folder in %s", under);
 }
 

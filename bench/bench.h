@@ -51,6 +51,7 @@ void hg_bench_die(const char *format, ...) __attribute__((format(printf, 1, 2), 
 bool hg_bench_take(int option, struct hg_bench_flags *flags);
 // A whole number from `min` to `max`, or the end of the program.
 long hg_bench_whole(const char *flag, const char *text, long min, long max);
+int hg_bench_compare_doubles(const void *left, const void *right); // for qsort
 double hg_bench_now_s(void);
 void *hg_bench_claim(size_t size); // zeroed; the end of the program when there is none
 

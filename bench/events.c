@@ -163,10 +163,11 @@ static double headgate_rate(const char *folder, const char *endpoint, long subsc
                             struct recording *recording) {
   char config[1024];
   struct audience audience;
-  snprintf(config, sizeof config,
-           "{\"tokenBudget\":{\"hardLimitTokens\":9007199254740991},\"eventBus\":{\"bind\":[\"%s\"]},"
-           "\"ledger\":{\"path\":\"%s/headgate.db\"}}",
-           endpoint, folder);
+  snprintf(
+      config, sizeof config,
+      "{\"tokenBudget\":{\"hardLimitTokens\":9007199254740991},\"eventBus\":{\"bind\":[\"%s\"],\"maxSubscribers\":%ld},"
+      "\"ledger\":{\"path\":\"%s/headgate.db\"}}",
+      endpoint, 2 * subscribers + 64, folder);
   hg_runtime *runtime = hg_bench_open_config(config);
   hg_client *client = hg_bench_new_client(runtime);
   gather(&audience, endpoint, subscribers, events, recording);

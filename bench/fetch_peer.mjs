@@ -25,7 +25,8 @@ async function main([batch, base, calls, atOnce]) {
   await Promise.all(bodies.map((body) => limit(async () => {
     const answer = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
     if (answer.status !== 200) throw new Error(`HTTP ${answer.status}`);
-    tokens += (await answer.json()).usage.total_tokens;
+    const { usage } = await answer.json(); // on its own: `tokens += await` would add to what it was before the wait
+    tokens += usage.total_tokens;
   })));
   console.log(JSON.stringify({ calls: bodies.length, tokens }));
 }

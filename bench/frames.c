@@ -172,7 +172,9 @@ static size_t encode_answer(long number, uint8_t frame[HG_EVENT_FRAME_MAX]) {
 
 static void wait_for(void *socket, short what) {
   zmq_pollitem_t item = {socket, 0, what, 0};
-  if (zmq_poll(&item, 1, ANSWER_MS) < 0 && errno != EINTR) hg_bench_die("cannot wait: %s", zmq_strerror(errno));
+  const int ready = zmq_poll(&item, 1, ANSWER_MS);
+  if (ready == 0) hg_bench_die("no answer");
+  if (ready < 0 && errno != EINTR) hg_bench_die("cannot wait: %s", zmq_strerror(errno));
 }
 
 struct asker {

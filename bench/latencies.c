@@ -22,11 +22,6 @@ void hg_latencies_take(struct hg_latencies *to, struct hg_latencies *from) {
   *from = (struct hg_latencies){0};
 }
 
-static int compare(const void *left, const void *right) {
-  const double a = *(const double *)left, b = *(const double *)right;
-  return (a > b) - (a < b);
-}
-
 // The smallest of them that `share` of all do not exceed.
 static double quantile_us(const struct hg_latencies *sorted, double share) {
   const size_t rank = (size_t)ceil(share * (double)sorted->count);
@@ -35,7 +30,7 @@ static double quantile_us(const struct hg_latencies *sorted, double share) {
 
 struct hg_speed hg_latencies_end(struct hg_latencies *latencies, double within_s) {
   if (latencies->count == 0) hg_bench_die("not a single answer within %.3f s", within_s);
-  qsort(latencies->seconds, latencies->count, sizeof *latencies->seconds, compare);
+  qsort(latencies->seconds, latencies->count, sizeof *latencies->seconds, hg_bench_compare_doubles);
   const struct hg_speed speed = {{(double)latencies->count / within_s, quantile_us(latencies, 0.5),
                                   quantile_us(latencies, 0.99), quantile_us(latencies, 0.999)}};
   free(latencies->seconds);

@@ -1,6 +1,7 @@
 // headgate-bench: load-tests Headgate beside the limits of the same work and its peers.
 #include "bench/bench.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,10 @@ static int help(FILE *to, int code) {
 // What the figures depend on beside the code.
 static void describe_machine(void) {
   double load[1];
-  if (getloadavg(load, 1) == 1)
-    hg_bench_note("%ld processors, load average %.2f; no thread is pinned", sysconf(_SC_NPROCESSORS_ONLN), load[0]);
+  cpu_set_t ours;
+  if (getloadavg(load, 1) == 1 && sched_getaffinity(0, sizeof ours, &ours) == 0)
+    hg_bench_note("%ld processors, load average %.2f; threads run on any of %d of them, none is pinned",
+                  sysconf(_SC_NPROCESSORS_ONLN), load[0], CPU_COUNT(&ours));
 }
 
 int main(int argc, char **argv) {

@@ -2,6 +2,8 @@
 // acquires and settles, and measures hg_open to hg_close on each, in turns, so that the machine's moods meet all of
 // them. The first one of each ledger is not counted. The limit is the smallest ledger.
 #include "bench/bench.h"
+#include "bench/process.h"
+#include "bench/workplace.h"
 
 #include "headgate.h"
 #include "ledger/ledger.h"
@@ -136,13 +138,14 @@ static void name_row(struct hg_bench_row *row, const char *what, long permits) {
   row->unit = "ms";
 }
 
-static void make_ledgers(struct ledger *ledgers, char **configs, int count, long budgets) {
+static void make_ledgers(struct ledger *ledgers, char **configs, int count, long budgets, bool keep) {
   for (int i = 0; i < count; i++) {
     ledgers[i].permits = i == 0 ? 10000 : ledgers[i - 1].permits * 10;
     name_row(&ledgers[i].opened, "open", ledgers[i].permits);
     name_row(&ledgers[i].closed, "close", ledgers[i].permits);
     name_row(&ledgers[i].both, "open and close", ledgers[i].permits);
-    hg_bench_make_folder(ledgers[i].folder);
+    if (keep) hg_bench_make_folder(ledgers[i].folder);
+    else hg_bench_make_place(ledgers[i].folder);
     configs[i] = config_of(&ledgers[i], budgets);
     make(&ledgers[i], configs[i]);
     check(&ledgers[i]);
@@ -172,14 +175,15 @@ static void report(const struct hg_bench_flags *flags, struct ledger *ledgers, i
 static void run(const struct hg_bench_flags *flags, int count, long budgets, bool keep) {
   struct ledger *ledgers = hg_bench_claim((size_t)count * sizeof *ledgers);
   char *configs[SIZES_MAX];
-  make_ledgers(ledgers, configs, count, budgets);
+  make_ledgers(ledgers, configs, count, budgets, keep);
   for (int round = -1; round < flags->rounds; round++)
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+      hg_bench_heed_interrupt();
       measure_one(&ledgers[i], configs[i], round >= 0);
+    }
   report(flags, ledgers, count);
   for (int i = 0; i < count; i++) {
     if (keep) hg_bench_note("%s", ledgers[i].folder);
-    else hg_bench_remove_folder(ledgers[i].folder);
     free(configs[i]);
   }
   free(ledgers);
@@ -211,6 +215,7 @@ int hg_bench_open(int argc, char **argv) {
     else if (option == 'k') keep = true;
     else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
+  hg_bench_open_workplace();
   run(&flags, sizes, budgets, keep);
   return 0;
 }

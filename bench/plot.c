@@ -37,7 +37,7 @@ struct chart {
 
 // Less is better.
 static bool is_time_or_size(const char *unit) {
-  static const char *const units[] = {"us", "ms", "B", "KiB", "MiB"};
+  static const char *const units[] = {"ns/record", "us", "ms", "B", "KiB", "MiB"};
   for (size_t i = 0; i < sizeof units / sizeof *units; i++)
     if (strcmp(unit, units[i]) == 0) return true;
   return false;

@@ -3,6 +3,7 @@
 
 #include "bench/bench.h"
 #include "bench/runtime.h"
+#include "ledger/internal.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
 }
 
 static sqlite3_stmt *prepare_insert(sqlite3 *db, int rows) {
-  char sql[4096] = "INSERT INTO journal VALUES";
+  char sql[4096] = "INSERT INTO journal(seq, at, event, prev, budget, task_id, used_delta, used, hard_limit) VALUES";
   for (int row = 0; row < rows; row++)
     strcat(sql, row ? ",(?,?,?,?,?,?,?,?,?)" : "(?,?,?,?,?,?,?,?,?)");
   return prepare(db, sql);
@@ -52,15 +53,18 @@ static sqlite3 *open_fresh(const char *folder, char path[512]) {
   if (sqlite3_open(path, &db) != SQLITE_OK) hg_bench_die("cannot open %s", path);
   run_sql(
       db,
-      "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;"
-      "CREATE TABLE journal(seq INTEGER PRIMARY KEY, at INTEGER, event TEXT, prev INTEGER, budget TEXT, task_id TEXT,"
-      " used_delta INTEGER, used INTEGER, hard_limit INTEGER) STRICT");
+      "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0");
+  run_sql(db, hg_ledger_sql);
   return db;
 }
 
 static void close_full(sqlite3 *db, const char *path, long rows) {
+  long long tokens = 0;
+  for (long i = 0; i < rows; i++)
+    tokens += hg_bench_tokens(i);
   if (sqlite3_close(db) != SQLITE_OK) hg_bench_die("cannot close %s", path);
   hg_bench_expect(path, "SELECT count(*) FROM journal", rows);
+  hg_bench_expect(path, "SELECT sum(used_delta) FROM journal", tokens);
 }
 
 double hg_bench_raw_rate(const char *folder, long rows) {

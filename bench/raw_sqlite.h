@@ -1,4 +1,4 @@
-// Raw SQLite writing rows with the columns of a record, synced as the ledger is: what anything durable could cost at
+// Raw SQLite writing a record's rows into the ledger's own table, synced as the ledger is: what anything durable could cost at
 // least on this disk.
 #ifndef HG_BENCH_RAW_SQLITE_H
 #define HG_BENCH_RAW_SQLITE_H

@@ -1,5 +1,5 @@
-// The path of a record: client -> tracker -> persister -> commit -> answer, beside raw SQLite inserting rows with the
-// same columns, 8,192 a transaction, 64 rows a statement, and beside what others would do. All in each round.
+// The path of a record: client -> tracker -> persister -> commit -> answer, beside raw SQLite inserting the same
+// rows, 8,192 a transaction, 64 rows a statement, and beside what others would do. All in each round.
 #include "bench/bench.h"
 #include "bench/node.h"
 #include "bench/raw_sqlite.h"
@@ -68,7 +68,7 @@ static int help(FILE *to, int code) {
   fputs("usage: headgate-bench record [--records N] [--rounds N] [--json]\n"
         "One client records N usages (default 1000000), as many in flight as it may have, until all are durable. The "
         "limit\n"
-        "is raw SQLite inserting the same columns, 8,192 rows a transaction, 64 a statement. Peers: Node with "
+        "is raw SQLite inserting the same rows, 8,192 rows a transaction, 64 a statement. Peers: Node with "
         "better-sqlite3,\n"
         "a transaction a record, and Redis, INCRBY with appendfsync always over one connection, all in flight.\n",
         to);

@@ -22,7 +22,7 @@ struct scenario {
 
 struct programs {
   char ourselves[PATH_MAX], headgate[PATH_MAX], sim[PATH_MAX], peer[PATH_MAX];
-  bool limit, has_peer;
+  bool limit, has_peer, memory_only;
 };
 
 // ---------------------------------------------------------------------------------------------- one measurement
@@ -132,8 +132,8 @@ static void run_scenario(const struct hg_bench_flags *flags, struct programs *pr
     if (programs->has_peer) hg_series_add(&rows->rate.peer, measure_peer(programs, scenario));
     hg_series_add(&rows->memory.value, peak_mib);
   }
-  hg_bench_print(flags, &rows->rate);
-  if (scenario->latency_ms > 0) { // what it would be if calls took nothing but their latency
+  if (!programs->memory_only) hg_bench_print(flags, &rows->rate);
+  if (!programs->memory_only && scenario->latency_ms > 0) { // what it would be if calls took nothing but their latency
     rows->ideal.value = rows->rate.value;
     hg_series_add(&rows->ideal.limit, (double)scenario->at_once * 1000 / (double)scenario->latency_ms);
     hg_bench_print(flags, &rows->ideal);
@@ -157,19 +157,21 @@ static void find_programs(struct programs *programs, const char *headgate) {
 }
 
 static int help(FILE *to, int code) {
-  fputs("usage: headgate-bench run [--at-once N] [--latency MS] [--lines N] [--alone] [--headgate PATH] [--rounds N] "
-        "[--json]\n"
-        "Calls a second of headgate run, each durably reserved and settled, and its peak of resident memory. The limit "
-        "is\n"
-        "libcurl's multi interface in a bare loop, and with a latency also what latency alone allows (ideal); the peer "
-        "is\n"
-        "Node's fetch under p-limit. Without --at-once: 256 without latency, then 1,000 with 200 ms.\n"
-        "  --at-once N       calls at once\n"
-        "  --latency MS      of each answer (0)\n"
-        "  --lines N         of the batch (50,000; with a latency 25 for each call at once)\n"
-        "  --alone           without limit and peer\n"
-        "  --headgate PATH   the program to measure\n",
-        to);
+  fputs(
+      "usage: headgate-bench run [--at-once N] [--latency MS] [--lines N] [--alone] [--memory-only] [--headgate PATH] "
+      "[--rounds N] [--json]\n"
+      "Calls a second of headgate run, each durably reserved and settled, and its peak of resident memory. The limit "
+      "is\n"
+      "libcurl's multi interface in a bare loop, and with a latency also what latency alone allows (ideal); the peer "
+      "is\n"
+      "Node's fetch under p-limit. Without --at-once: 256 without latency, then 1,000 with 200 ms.\n"
+      "  --at-once N       calls at once\n"
+      "  --latency MS      of each answer (0)\n"
+      "  --lines N         of the batch (50,000; with a latency 25 for each call at once)\n"
+      "  --alone           without limit and peer\n"
+      "  --memory-only     nor calls a second\n"
+      "  --headgate PATH   the program to measure\n",
+      to);
   return code;
 }
 
@@ -179,27 +181,32 @@ static long usual_lines(const struct scenario *scenario) {
 }
 
 int hg_bench_run(int argc, char **argv) {
-  static const struct option options[] = {
-      {"at-once", required_argument, NULL, 'c'},  {"latency", required_argument, NULL, 'l'},
-      {"lines", required_argument, NULL, 'n'},    {"alone", no_argument, NULL, 'a'},
-      {"headgate", required_argument, NULL, 'p'}, HG_BENCH_OPTIONS};
+  static const struct option options[] = {{"at-once", required_argument, NULL, 'c'},
+                                          {"latency", required_argument, NULL, 'l'},
+                                          {"lines", required_argument, NULL, 'n'},
+                                          {"alone", no_argument, NULL, 'a'},
+                                          {"memory-only", no_argument, NULL, 'm'},
+                                          {"headgate", required_argument, NULL, 'p'},
+                                          HG_BENCH_OPTIONS};
   struct hg_bench_flags flags = {.rounds = 5};
   struct scenario scenarios[2] = {{0, 256, 0}, {0, 1000, 200}};
   int count = 2;
   long lines = 0;
   const char *headgate = NULL;
-  bool alone = false;
+  bool alone = false, memory_only = false;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'c') scenarios[0].at_once = hg_bench_whole("--at-once", optarg, 1, 100000), count = 1;
     else if (option == 'l') scenarios[0].latency_ms = hg_bench_whole("--latency", optarg, 0, 600000), count = 1;
     else if (option == 'n') lines = hg_bench_whole("--lines", optarg, 1, 100000000);
     else if (option == 'a') alone = true;
+    else if (option == 'm') alone = memory_only = true;
     else if (option == 'p') headgate = optarg;
     else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   struct programs *programs = hg_bench_claim(sizeof *programs);
   find_programs(programs, headgate);
   programs->limit = !alone;
+  programs->memory_only = memory_only;
   if (!alone) programs->has_peer = hg_bench_find_node(FETCH_PEER);
   hg_bench_open_workplace();
   for (int i = 0; i < count; i++) {

@@ -5,6 +5,7 @@
 // As many tasks run at once at every size. A task that is settled makes room for the oldest that waits, and is followed
 // by a new one at the queue's end, so that the queue keeps its length.
 #include "bench/bench.h"
+#include "bench/process.h"
 #include "bench/raw_sqlite.h"
 #include "bench/runtime.h"
 #include "bench/workplace.h"
@@ -159,8 +160,10 @@ static void run(const struct hg_bench_flags *flags, struct size *sizes, int coun
   for (int i = 0; i < count; i++)
     make(&sizes[i]);
   for (int round = 0; round < flags->rounds; round++)
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
+      hg_bench_heed_interrupt();
       hg_series_add(&sizes[i].row.value, work_on(&sizes[i], ms));
+    }
   for (int i = 0; i < count; i++)
     end(&sizes[i]);
   for (int i = 0; i < count; i++) {

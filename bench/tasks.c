@@ -24,8 +24,7 @@ static void begin(struct work *work) {
   hg_bench_name_task(task, work->begun);
   want.task_id = task;
   want.min_tokens = want.max_tokens = RESERVED;
-  const hg_err err = hg_acquire_start(work->client, &want, &ticket);
-  if (err != HG_OK) hg_bench_die("a task can't be begun: %s", hg_err_text(err));
+  hg_bench_must(hg_acquire_start(work->client, &want, &ticket), "a task can't be begun");
   work->begun++;
 }
 
@@ -33,8 +32,7 @@ static void settle(struct work *work, hg_permit permit) {
   hg_usage_report used = HG_USAGE_REPORT_INIT;
   hg_ticket ticket;
   used.tokens = hg_bench_tokens(work->ended);
-  const hg_err err = hg_settle_start(work->client, permit, &used, &ticket);
-  if (err != HG_OK) hg_bench_die("a task can't be settled: %s", hg_err_text(err));
+  hg_bench_must(hg_settle_start(work->client, permit, &used, &ticket), "a task can't be settled");
   work->tokens += used.tokens;
   work->ended++;
 }
@@ -45,8 +43,8 @@ static void work_on(struct work *work, long in_flight, double end) {
   while (work->begun < in_flight)
     begin(work);
   for (long open = in_flight; open > 0;) {
-    if (hg_client_next(work->client, &done, ANSWER_MS) != HG_OK) hg_bench_die("no answer");
-    if (done.err != HG_OK) hg_bench_die("a task failed: %s", hg_err_text(done.err));
+    hg_bench_must(hg_client_next(work->client, &done, ANSWER_MS), "no answer");
+    hg_bench_must(done.err, "a task failed");
     if (done.kind == HG_COMPLETED_ACQUIRE) settle(work, done.permit);
     else if (hg_bench_now_s() < end) begin(work);
     else open--;

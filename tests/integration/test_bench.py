@@ -147,6 +147,7 @@ def test_peers_that_are_missing_are_told():
 ROWS = """{"bench":"one","value":300.0,"unit":"records/s","limit":600.0,"ratio":0.5,"peer":20.0,"peerRatio":15.0}
 {"bench":"two, `half`","value":8.0,"unit":"us","limit":2.0,"ratio":4.0,"peer":null,"peerRatio":null}
 
+{"bench":"four","value":50.0,"unit":"ns/record","limit":40.0,"ratio":1.25,"peer":null,"peerRatio":null}
 {"bench":"three","value":8.0,"unit":"MiB","limit":null,"ratio":null,"peer":null,"peerRatio":null}
 """
 
@@ -159,7 +160,7 @@ def test_plot():
         lines.write_text(ROWS)
         equal(bench("plot", lines, svg), ("", ""))
         drawn = re.findall("<text>([^<]*)</text>", svg.read_text())
-        shown = ["one (records/s)", "two, -half- (us)", "0.50", "15.0", "0.25"]  # a time is turned round
+        shown = ["one (records/s)", "two, -half- (us)", "0.50", "15.0", "0.25", "0.80"]  # a time is turned round
         equal([text for text in shown if text not in drawn], [], drawn)
         assert not [text for text in drawn if "three" in text], drawn  # nothing to compare it with
         bench("plot", lines, lines, png)
@@ -177,7 +178,7 @@ def test_plots_that_cannot_be_drawn():
         assert "cannot read" in bench("plot", folder + "/none", picture, code=1, path=broken)[1]
         assert "cannot write" in bench("plot", lines, folder + "/none/out.svg", code=1, path=broken)[1]
         lines.write_text(ROWS + "{}\n")
-        assert "rows.jsonl:5: not a row" in bench("plot", lines, picture, code=1, path=broken)[1]
+        assert "rows.jsonl:6: not a row" in bench("plot", lines, picture, code=1, path=broken)[1]
         equal(list(pathlib.Path(folder).iterdir()), [lines])
 
 
@@ -213,6 +214,10 @@ def test_run_alone_in_a_table():
     head, *table = [line.split() for line in out.splitlines()]
     equal((head[:3], [row[:2] for row in table]), (["bench", "unit", "headgate"], [["run", "4"], ["run", "4,"]]))
     assert "peer" not in said and "load average" in said, said
+
+
+def test_run_for_its_memory_alone():
+    equal(list(rows("run", "--at-once", 4, "--lines", 20, "--memory-only", rounds=1)), ["run 4, 20 lines"])
 
 
 def test_a_program_that_does_not_do_its_work_is_no_figure():
