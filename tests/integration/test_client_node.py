@@ -151,9 +151,11 @@ def test_an_acquire_that_waits_longer_than_its_lease_is_not_given_up():
 def test_the_public_key_of_a_secret_one():
     try:
         import zmq
-        public, secret = zmq.curve_keypair()
-    except (ImportError, zmq.ZMQError):
-        raise Skipped("python3 has no zmq with CURVE") from None
+    except ImportError:
+        raise Skipped("python3 has no zmq") from None
+    if not zmq.has("curve"):
+        raise Skipped("python3 has no zmq with CURVE")
+    public, secret = zmq.curve_keypair()
     with place() as here:
         certificate = f'curve\n    public-key = "{public.decode()}"\n    secret-key = "{secret.decode()}"\n'
         for text in (secret.decode() + "\n", certificate):

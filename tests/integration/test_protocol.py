@@ -39,7 +39,8 @@ def test_every_golden_message_is_what_one_schema_says():
 
 
 def test_the_schema_of_events_refuses():
-    validator = jsonschema.Draft202012Validator(schema_of("events"))
+    schema = schema_of("events")  # first: skips where a package is missing
+    validator = jsonschema.Draft202012Validator(schema)
     events = {name: message for name, fields, message in golden() if fields and "payload" in message}
     for name, message in events.items():
         def changed(change):
