@@ -126,6 +126,14 @@ hg_err hg_keys_read_secret(const char *file, char secret_key[HG_KEY_TEXT], hg_er
   return err;
 }
 
+hg_err hg_keys_of_client(const char *server_key, const char *secret_key_file, struct hg_client_keys *out,
+                         hg_error *why) {
+  hg_err err = hg_keys_read_secret(secret_key_file, out->secret_key, why);
+  if (err == HG_OK) err = hg_keys_public(out->secret_key, out->public_key, why);
+  if (err == HG_OK) memcpy(out->server_key, server_key, HG_KEY_TEXT);
+  return err;
+}
+
 static hg_err add_key(struct hg_allowed_keys *allowed, const char *file, const char *key, hg_error *why) {
   if (allowed->count == HG_KEYS_ALLOWED_MAX)
     return hg_fail(why, HG_ERR_CONFIG, "ConfigurationError: %s has more than %d keys", file, HG_KEYS_ALLOWED_MAX);

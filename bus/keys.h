@@ -22,6 +22,15 @@ bool hg_keys_valid(const char *key);
 // A file with one secret key, which nobody but its owner may read. Clear `secret_key` after use (explicit_bzero).
 hg_err hg_keys_read_secret(const char *file, char secret_key[HG_KEY_TEXT], hg_error *why);
 
+// What a client shows an endpoint with keys. Clear it after use (explicit_bzero).
+struct hg_client_keys {
+  char server_key[HG_KEY_TEXT]; // public; empty: the endpoint has no keys
+  char public_key[HG_KEY_TEXT], secret_key[HG_KEY_TEXT];
+};
+// From the public key of the server, a valid one, and the file of the client's secret key.
+hg_err hg_keys_of_client(const char *server_key, const char *secret_key_file, struct hg_client_keys *out,
+                         hg_error *why);
+
 // Public keys, one a line; what follows a key is a remark, and so is a line that begins with '#'.
 struct hg_allowed_keys {
   uint8_t (*keys)[HG_KEY_BYTES];

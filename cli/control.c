@@ -99,17 +99,34 @@ void hg_site_close(struct hg_site *site) {
 
 // ------------------------------------------------------------------------------------------------ asking a runtime
 
-hg_err hg_control_open(struct hg_control *control, const struct hg_site *site, hg_error *why) {
+static hg_err connect_to(struct hg_control *control, const char *endpoint, const struct hg_client_keys *keys,
+                         hg_error *why) {
   const struct hg_link_limits limits = {64, 64, HG_OUTSIDE_FRAME_MAX};
+  hg_err err = hg_context_new(&control->context);
+  if (err == HG_OK) err = hg_link_open(control->context, HG_DEALER, limits, &control->link);
+  if (err == HG_OK && keys) err = hg_cli_use_keys(&control->link, endpoint, keys);
+  if (err == HG_OK) err = hg_link_connect(&control->link, endpoint);
+  if (err == HG_OK) return HG_OK;
+  hg_control_close(control);
+  return hg_fail(why, err, "cannot connect to \"%.200s\": %s", endpoint, hg_err_text(err));
+}
+
+hg_err hg_control_open(struct hg_control *control, const struct hg_site *site, hg_error *why) {
   *control = (struct hg_control){.site = site};
   if (hg_ledger_holder(&site->places, &control->holder) != HG_OK)
     return hg_fail(why, HG_ERR_NO_RUNTIME, "no runtime is living on \"%s\"", site->config->ledger_path);
-  hg_err err = hg_context_new(&control->context);
-  if (err == HG_OK) err = hg_link_open(control->context, HG_DEALER, limits, &control->link);
-  if (err == HG_OK) err = hg_link_connect(&control->link, control->holder.control);
-  if (err == HG_OK) return HG_OK;
-  hg_control_close(control);
-  return hg_fail(why, err, "cannot connect to %s: %s", control->holder.control, hg_err_text(err));
+  return connect_to(control, control->holder.control, NULL, why);
+}
+
+hg_err hg_control_connect(struct hg_control *control, const char *endpoint, const struct hg_client_keys *keys,
+                          hg_error *why) {
+  *control = (struct hg_control){.site = NULL};
+  return connect_to(control, endpoint, keys, why);
+}
+
+hg_err hg_cli_use_keys(struct hg_link *link, const char *endpoint, const struct hg_client_keys *keys) {
+  if (!keys->server_key[0] || strncmp(endpoint, "tcp://", 6) != 0) return HG_OK;
+  return hg_link_use_curve(link, keys->server_key, keys->public_key, keys->secret_key);
 }
 
 void hg_control_close(struct hg_control *control) {
@@ -149,6 +166,7 @@ hg_err hg_control_send(struct hg_control *control, struct hg_message *question) 
 
 static bool still_lives(const struct hg_control *control) {
   struct hg_holder now;
+  if (!control->site) return true;
   return hg_ledger_holder(&control->site->places, &now) == HG_OK && now.pid == control->holder.pid &&
          strcmp(now.started, control->holder.started) == 0;
 }
@@ -159,6 +177,7 @@ hg_err hg_control_receive_frame(struct hg_control *control, int64_t deadline_us)
     const int64_t left = deadline_us - hg_clock_now().monotonic_us;
     uint32_t readable;
     if (left <= 0) return HG_ERR_TIMEOUT;
+    if (control->interrupted && *control->interrupted) return HG_ERR_CANCELLED;
     err = hg_links_wait(&control->link, 1, 1, left < LOOK_EVERY_US ? left : LOOK_EVERY_US, &readable);
     if (err != HG_OK) return err;
     if (!readable && !still_lives(control)) return HG_ERR_NO_RUNTIME;

@@ -3,10 +3,13 @@
 #ifndef HG_CONTROL_H
 #define HG_CONTROL_H
 
+#include "bus/keys.h"
 #include "bus/links.h"
 #include "ledger/ledger.h"
 #include "schemas/fail.h"
 #include "schemas/message.h"
+
+#include <signal.h>
 
 #define HG_CLI_CONFIG_FILE "devs.config.json" // what is read when neither --config nor --ledger is given
 #define HG_CONTROL_PATIENCE_MS 2000           // a living runtime answers within this
@@ -27,7 +30,8 @@ hg_err hg_site_learn(struct hg_site *site, int patience_ms, hg_error *why);
 // A connection to the runtime that lives on a ledger. One question at a time; texts of an answer are valid until the
 // next one.
 struct hg_control {
-  const struct hg_site *site; // must live as long as questions are asked
+  const struct hg_site *site;               // must live as long as questions are asked; NULL: at an endpoint
+  const volatile sig_atomic_t *interrupted; // NULL: nothing ends a wait before its deadline
   struct hg_holder holder;
   void *context;
   struct hg_link link;
@@ -37,9 +41,15 @@ struct hg_control {
 };
 // HG_ERR_NO_RUNTIME: nobody lives there, or nobody who has said so yet.
 hg_err hg_control_open(struct hg_control *control, const struct hg_site *site, hg_error *why);
+// To whoever answers at an endpoint, now or later: nobody tells that he has ended. The keys are for tcp.
+hg_err hg_control_connect(struct hg_control *control, const char *endpoint, const struct hg_client_keys *keys,
+                          hg_error *why);
 void hg_control_close(struct hg_control *control); // one that never opened is fine
+// For a link that is to be connected to an endpoint: shows the keys, when there are any and it is tcp.
+hg_err hg_cli_use_keys(struct hg_link *link, const char *endpoint, const struct hg_client_keys *keys);
 // Sends a question, whose request is set, and receives the next answer to it. HG_ERR_TIMEOUT: none until `deadline_us`
 // (monotonic). HG_ERR_NO_RUNTIME: whoever was asked has ended, and did or did not do what it was asked for.
+// HG_ERR_CANCELLED: interrupted.
 hg_err hg_control_send(struct hg_control *control, struct hg_message *question);
 hg_err hg_control_receive(struct hg_control *control, int64_t deadline_us, struct hg_message *answer);
 // Receives any frame, into `answer`.

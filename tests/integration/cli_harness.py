@@ -188,6 +188,10 @@ def events_endpoint(where):
     return f"ipc://{where.ledger}.d/events.ipc"
 
 
+def control_endpoint(where):
+    return f"ipc://{where.ledger}.d/control.ipc"
+
+
 def main(tests):
     """Runs the functions of a test file, those named on the command line only where names are given."""
     names = sys.argv[2:]

@@ -18,8 +18,8 @@ import sys
 import threading
 import time
 
-from cli_harness import (HEADGATE, SERVE, WAIT_S, Runtime, Skipped, checked, equal, events_endpoint, headgate, main,
-                         place, runtime, serving, status, watch)
+from cli_harness import (HEADGATE, SERVE, WAIT_S, Runtime, Skipped, checked, control_endpoint, equal,
+                         events_endpoint, headgate, main, place, runtime, serving, status, watch)
 
 try:
     import msgpack
@@ -41,10 +41,6 @@ def free_port():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return taken.getsockname()[1]
-
-
-def control_endpoint(where):
-    return f"ipc://{where.folder}/headgate.db.d/control.ipc"
 
 
 @contextlib.contextmanager
@@ -253,6 +249,20 @@ def test_only_a_client_with_a_key_of_the_list_hears_anything():
             equal([each.poll(0) for each in subscribers + askers], [0] * 2 * len(strangers))
             assert counter(served, "keys_refused") >= 2, "one on each endpoint"
             assert hears(keyed), "still"
+
+
+def test_watch_from_another_machine_shows_its_keys_and_asks_for_what_was_before_it():
+    with keyed_place() as (here, (events, commands), keys):
+        there = [events, "--control", commands, "--server-key", keys["server"][0], "--key"]
+        with runtime(here.config) as served:
+            served.tell("burst 100")
+            with watch(*there, here.folder / "client.key", "--from", "1", "--json") as follower:
+                follower.until(lambda: follower.types().count("USAGE_RECORDED") == 100, "what was before it")
+                equal([event["seq"] for event in follower.events()][:100], list(range(1, 101)))
+                equal(follower.end(signal.SIGINT), 0)
+            with watch(*there, here.folder / "stranger.key", "--from", "1", "--json", live=False) as follower:
+                follower.note("nothing is heard")
+                equal((follower.end(signal.SIGINT), follower.lines), (0, []))
 
 
 def test_a_key_that_is_struck_off_gets_in_no_more():

@@ -22,8 +22,8 @@ import tempfile
 import termios
 import time
 
-from cli_harness import (HEADGATE, SOURCE, WAIT_S, Follower, Runtime, Skipped, checked, equal, events_endpoint,
-                         headgate, main, place, runtime, status, watch)
+from cli_harness import (HEADGATE, SOURCE, WAIT_S, Follower, Runtime, Skipped, checked, control_endpoint, equal,
+                         events_endpoint, headgate, main, place, runtime, status, watch)
 
 try:
     import msgpack
@@ -213,12 +213,18 @@ class Printed:
 MANY = 260_000
 
 
+def remote(where):
+    """As from another machine: where the events are and where commands are taken, and no file."""
+    return events_endpoint(where), "--control", control_endpoint(where)
+
+
 def test_watch_repairs_a_loss_that_no_later_event_shows():
-    wanted = {"all": None, "one": ["USAGE_RECORDED"], "some": ["USAGE_RECORDED", "USAGE_CORRECTED", "AUDIT_DONE"]}
+    wanted = {"all": None, "one": ["USAGE_RECORDED"], "some": ["USAGE_RECORDED", "USAGE_CORRECTED", "AUDIT_DONE"],
+              "remote": None}
     with place(limit=10_000_000) as here:
         with runtime(here.config) as served:
-            followers = [Printed(here.folder, name, "--config", here.config, "--json",
-                                 *(["--topics", ",".join(topics)] if topics else []))
+            followers = [Printed(here.folder, name, *(remote(here) if name == "remote" else ["--config", here.config]),
+                                 "--json", *(["--topics", ",".join(topics)] if topics else []))
                          for name, topics in wanted.items()]
             try:
                 served.tell("record 1")
@@ -235,7 +241,7 @@ def test_watch_repairs_a_loss_that_no_later_event_shows():
                     follower.until(newest + 1)
             finally:
                 notes = [follower.end() for follower in followers]
-        equal(notes, [""] * 3)
+        equal(notes, [""] * 4)
         with contextlib.closing(sqlite3.connect(here.ledger)) as db:
             journal = db.execute("SELECT seq, event FROM journal ORDER BY seq").fetchall()
         for follower, topics in zip(followers, wanted.values()):
@@ -249,28 +255,34 @@ def test_watch_repairs_over_a_kill():
     """What was written while watch was stopped, by a runtime that is dead by now, is told by the next one."""
     with place(limit=10_000_000) as here:
         first = Runtime(here.config)
-        follower = Printed(here.folder, "all", "--config", here.config, "--json", "--from", "1")
+        followers = [Printed(here.folder, name, *found, "--json", "--from", "1")
+                     for name, found in (("found", ["--config", here.config]), ("remote", remote(here)))]
         try:
             first.tell("record 1")
-            follower.until(2)
-            os.kill(follower.process.pid, signal.SIGSTOP)
+            for follower in followers:
+                follower.until(2)
+                os.kill(follower.process.pid, signal.SIGSTOP)
             first.tell("burst 5000", "record 1")
             first.kill()
             with runtime(here.config) as again:
-                os.kill(follower.process.pid, signal.SIGCONT)
+                for follower in followers:
+                    os.kill(follower.process.pid, signal.SIGCONT)
                 again.tell("burst 5000")
                 newest = status("--config", here.config)["seq"]
-                follower.until(newest)
+                for follower in followers:
+                    follower.until(newest)
         finally:
-            follower.end()
-        equal(follower.seqs == list(range(1, follower.seqs[-1] + 1)), True, "every row once and in order:")
-        assert newest > 10_000
+            notes = [follower.end() for follower in followers]
+        for follower in followers:
+            equal(follower.seqs == list(range(1, follower.seqs[-1] + 1)), True, "every row once and in order:")
+        assert newest > 10_000, notes
 
 
 def test_watch_refuses():
     with place() as here:
         for arguments, part in ((["--from", "0"], "from 1 on"), (["--from", "x"], "from 1 on"),
-                                (["--from", "1", "ipc://x"], "no endpoint"), (["somewhere"], "ipc://PATH"),
+                                (["--from", "1", "ipc://x"], "--control"), (["--control", "ipc://x"], "belongs to an ENDPOINT"),
+                                (["ipc://x", "--control", "x"], "ipc://PATH"), (["somewhere"], "ipc://PATH"),
                                 (["http://127.0.0.1:80"], "tcp://HOST:PORT"), (["ipc://"], "ipc://"),
                                 (["tcp://nonsense"], "cannot connect"), (["ipc:///" + "x" * 200], "cannot connect"),
                                 (["--topics", "TASK_STARTD"], "TASK_STARTED"), (["--topics", ""], "no event"),
