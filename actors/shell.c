@@ -74,6 +74,7 @@ static void send_all(struct hg_shell *shell, struct hg_outbox *out, struct hg_ou
                                     (struct hg_bytes){next.frame, next.frame_size});
     if (err == HG_OK) continue;
     if (err == HG_ERR_EMPTY) hg_count(out, answers_undelivered);
+    else if (shell->links[next.port].type == HG_XPUB) hg_count(out, subscribers_behind);
     else hg_count(out, answers_dropped);
     // Who is outside and does not read its answers is as good as gone.
     const bool unread = err == HG_ERR_BUSY && next.port == HG_PORT_CONTROL && next.peer != 0;

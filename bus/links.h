@@ -50,7 +50,8 @@ void hg_link_close(struct hg_link *link);
 // Never block. HG_ERR_BUSY: the pipe is full; HG_ERR_EMPTY: the peer is gone, or nothing waits; HG_ERR_CLOSED: the
 // context ends; HG_ERR_PROTOCOL: a message of the wrong number of frames, or a routing id over 7 bytes; it was dropped.
 // `peer` is for ROUTER links. A topic goes out as a frame of its own. On an XPUB link the peer of what comes in says
-// over which connection it came (0: inproc, or an end of it); to send to such a peer is to cut its connection.
+// over which connection it came (0: inproc, or an end of it); to send to such a peer is to cut its connection. There
+// HG_ERR_BUSY says that a subscriber had no room and loses what is sent until it has read some; all others got it.
 hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, struct hg_bytes frame);
 hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *frame);
 

@@ -71,6 +71,42 @@ TEST(links, nobody_outside_gets_heartbeats) {
   hg_context_destroy(context);
 }
 
+static hg_err publish(struct hg_link *link) {
+  return hg_link_send(link, 0, (struct hg_bytes){(const uint8_t *)"topic", 5},
+                      (struct hg_bytes){(const uint8_t *)"x", 1});
+}
+
+// Eight wait on either side of the pipe.
+TEST(links, a_subscriber_that_does_not_read_is_told_of_once_and_holds_up_nobody) {
+  const struct hg_link_limits few = {8, 8, 0}, many = {1000, 1000, 0};
+  struct hg_link bus, stuck, quick;
+  void *context;
+  CHECK_EQ(hg_context_new(&context), HG_OK);
+  CHECK_EQ(hg_link_open(context, HG_XPUB, few, &bus), HG_OK);
+  CHECK_EQ(hg_link_bind(&bus, "inproc://bus"), HG_OK);
+  CHECK_EQ(hg_link_open(context, HG_SUB, few, &stuck), HG_OK);
+  CHECK_EQ(hg_link_open(context, HG_SUB, many, &quick), HG_OK);
+  struct hg_link *subscribers[] = {&stuck, &quick};
+  for (int i = 0; i < 2; i++) {
+    CHECK_EQ(hg_link_subscribe(subscribers[i], ""), HG_OK);
+    CHECK_EQ(hg_link_connect(subscribers[i], "inproc://bus"), HG_OK);
+  }
+  CHECK(receive_all(&bus) > 0); // subscriptions
+  for (int round = 0; round < 3; round++) {
+    unsigned behind = 0;
+    for (int i = 0; i < 100; i++)
+      behind += publish(&bus) == HG_ERR_BUSY;
+    CHECK_EQ(behind, 1);
+    CHECK_EQ(receive_all(&quick), 100);
+    CHECK_EQ(receive_all(&stuck), 16);
+    CHECK_EQ(receive_all(&bus), 0); // ZeroMQ hears there that there is room again
+  }
+  hg_link_close(&stuck);
+  hg_link_close(&quick);
+  hg_link_close(&bus);
+  hg_context_destroy(context);
+}
+
 TEST(links, nothing_is_readable_when_nothing_was_sent) {
   struct ends ends = connect_ends();
   for (int i = 0; i < 3; i++)
