@@ -78,10 +78,14 @@ static void note_store(struct event_bus *bus, struct hg_now now, const struct hg
   publish(bus, &notice, out);
 }
 
+static void cut(hg_peer peer, struct hg_outbox *out) {
+  hg_outbox_put_frame(out, HG_PORT_OUTSIDE_EVENTS, peer, (struct hg_bytes){0}, (struct hg_bytes){0});
+}
+
 // What a subscriber outside may not do costs it its connection.
 static void drop(struct event_bus *bus, struct hg_now now, hg_peer peer, const char *why, struct hg_outbox *out) {
   if (!peer || (peer == bus->dropped && now.monotonic_us < bus->drop_again_at)) return; // it is on its way out
-  hg_outbox_put_frame(out, HG_PORT_OUTSIDE_EVENTS, peer, (struct hg_bytes){0}, (struct hg_bytes){0});
+  cut(peer, out);
   hg_count(out, subscribers_dropped);
   bus->dropped = peer;
   bus->drop_again_at = now.monotonic_us + DROP_AGAIN_US;
@@ -90,8 +94,13 @@ static void drop(struct event_bus *bus, struct hg_now now, hg_peer peer, const c
 
 static void subscription(struct event_bus *bus, struct hg_now now, const struct hg_envelope *in,
                          struct hg_outbox *out) {
-  struct hg_subscriptions *subscriptions = in->port == HG_PORT_OUTSIDE_EVENTS ? &bus->outside : &bus->inside;
-  switch (hg_subscriptions_take(subscriptions, in->peer, in->frame, in->frame_size)) {
+  hg_peer forgotten = 0;
+  const enum hg_subscription taken =
+      in->port == HG_PORT_EVENTS
+          ? hg_subscriptions_take_inside(&bus->inside, in->frame, in->frame_size)
+          : hg_subscriptions_take(&bus->outside, in->peer, in->frame, in->frame_size, &forgotten);
+  if (forgotten) cut(forgotten, out);
+  switch (taken) {
   case HG_SUBSCRIPTION_TAKEN: break;
   case HG_SUBSCRIPTION_TOO_MANY: drop(bus, now, in->peer, "too_many_topics", out); break;
   case HG_SUBSCRIPTION_NONE:

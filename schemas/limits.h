@@ -44,7 +44,8 @@
 #define HG_SUBSCRIBERS_DEFAULT 64      // eventBus.maxSubscribers
 #define HG_OUTSIDE_CLIENTS_DEFAULT 256 // serve.maxClients
 #define HG_SUBSCRIBER_HWM 32768        // events that wait for one slow subscriber outside before it loses some
-#define HG_SUBSCRIBER_TOPICS_MAX 256   // subscriptions of one connection that no other has
+#define HG_SUBSCRIBER_FRAMES_MAX 512   // subscriptions of one connection that no other has, and ends, in its life
+#define HG_SUBSCRIBERS_KNOWN 16384     // connections whose frames are counted, those that have ended among them
 #define HG_TOPIC_MAX 64                // bytes of one; longer than any topic
 #define HG_SUBSCRIPTION_FRAME_MAX 1024 // bytes of what a subscriber sends, its handshake included
 

@@ -513,6 +513,55 @@ def test_a_flood_of_topics_costs_the_flooder_its_connection():
         equal(rows(here), 2000)
 
 
+def raw_subscriber(endpoint):
+    """A socket that speaks ZMTP 3 and sends what no library would; a frame of up to 255 bytes is a size and its bytes."""
+    raw = socket.socket(socket.AF_UNIX)
+    raw.connect(endpoint[len("ipc://"):])
+    raw.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x01NULL".ljust(3 + 20, b"\0") + bytes(32))
+    ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
+    raw.sendall(bytes([4, len(ready)]) + ready)
+    raw.settimeout(WAIT_S)
+    greeted = b""
+    while b"READY" not in greeted:
+        greeted += raw.recv(4096)
+    raw.settimeout(0.1)
+    return raw
+
+
+def test_nobody_ends_the_subscription_of_another():
+    """ZeroMQ tells of ends by who never subscribed, first of all and beside others."""
+    need_zmq()
+    with place() as here, sockets() as connect, runtime(here.config) as served:
+        with contextlib.closing(raw_subscriber(events_endpoint(here))) as first:
+            first.sendall(b"\0\1\0" + b"\0\x0f\0USAGE_RECORDED")
+            time.sleep(QUIET_S)
+            good = connect(zmq.SUB, events_endpoint(here))
+            assert hears(good), "a subscriber after an end"
+            first.sendall(b"\0\1\0" * 10 + b"\0\x0f\0USAGE_RECORDED")
+            time.sleep(QUIET_S)
+            drain(good)
+            served.tell("record 1")
+            equal(await_event(good, "USAGE_RECORDED")["payload"]["usedDelta"], 1)
+
+
+def test_two_connections_together_hold_no_more_topics_than_one_may():
+    """What one subscribes to the other ends, of which ZeroMQ tells, and which it does not end for the first."""
+    need_zmq()
+    with place() as here, runtime(here.config) as served:
+        one, other = raw_subscriber(events_endpoint(here)), raw_subscriber(events_endpoint(here))
+        before, sent = resident_mib(served), 0
+        with contextlib.closing(one), contextlib.closing(other), contextlib.suppress(OSError):
+            while sent < 5000:
+                topics = [f"{sent + number:07}".encode() * 7 for number in range(20)]
+                for raw, what in ((one, b"\1"), (other, b"\0")):
+                    raw.sendall(b"".join(bytes([0, len(topic) + 1]) + what + topic for topic in topics))
+                    time.sleep(0.005)  # or there are too many at once, of which the bus knows that they are too many
+                sent += len(topics)
+        assert sent < 2000, f"{sent} topics, and nobody was cut"
+        until(lambda: counter(served, "subscribers_dropped") >= 1, "the cut is not counted")
+        check_growth(served, before, 8)
+
+
 def test_many_topics_of_a_good_subscriber_are_no_flood():
     need_zmq()
     with place() as here, sockets() as connect, runtime(here.config) as served:
