@@ -62,7 +62,10 @@ void hg_replays_ask(struct hg_replays *replays, const struct hg_replay_message *
 static bool take(void *self, const struct hg_message *event) {
   struct portion *portion = self;
   const uint64_t seq = event->as.head.seq;
-  if (portion->reached == portion->replay->after && seq > portion->reached + 1) portion->oldest = seq;
+  if (seq > portion->reached + 1) { // folded: rows go from anywhere, those of an open permit stay
+    if (portion->reached > portion->replay->after) return false; // told at the beginning of the next portion
+    portion->oldest = seq;
+  }
   if (portion->replay->kinds >> (event->kind - HG_EVENT_FIRST) & 1) {
     const size_t size = hg_frame_encode(event, portion->events + portion->size, sizeof portion->events - portion->size);
     if (size == 0) { // the next portion begins with it
@@ -76,7 +79,11 @@ static bool take(void *self, const struct hg_message *event) {
   return portion->count < portion->replay->credit;
 }
 
-static void answer(const struct portion *portion, uint64_t newest, struct hg_outbox *out) {
+static void answer(struct portion *portion, uint64_t newest, struct hg_outbox *out) {
+  if (portion->reached == portion->replay->after && portion->reached < newest) { // all behind it was folded
+    portion->reached = newest;
+    portion->oldest = newest + 1;
+  }
   struct hg_message message;
   hg_message_init(&message, HG_REPLAYED);
   struct hg_replayed_message *replayed = &message.as.replayed;

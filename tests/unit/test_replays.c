@@ -12,6 +12,7 @@
 // Rows `first` to ROWS; every tenth is a TASK_FAILED, the others are USAGE_RECORDED.
 struct pretend {
   uint64_t first, damaged;
+  uint64_t gone_from, gone_to; // rows between that are folded; 0: none
   hg_err err;
 };
 
@@ -37,6 +38,7 @@ static hg_err pretend_replay(void *self, uint64_t after, uint32_t rows, hg_ledge
   const struct pretend *store = self;
   memset(text, 'x', sizeof text);
   for (uint64_t seq = after < store->first ? store->first : after + 1; seq <= ROWS && rows > 0; seq++, rows--) {
+    if (seq >= store->gone_from && seq <= store->gone_to && store->gone_to) continue;
     struct hg_message event;
     hg_message_init(&event, seq % 10 ? HG_USAGE_RECORDED : HG_TASK_FAILED);
     event.as.head.seq = seq;
@@ -163,6 +165,31 @@ TEST(replays, rows_that_are_gone_are_told) {
   CHECK_EQ(portion.oldest, 101);
   CHECK_EQ(portion.reached, 105);
   CHECK_EQ(expect_portion(&scene, 2).oldest, 0);
+  end(&scene);
+}
+
+static struct hg_replayed_message portion_behind(struct scene *scene, uint64_t after) {
+  ask(scene, 3, after, "", 0);
+  hg_test_flush(&scene->persister);
+  return expect_portion(scene, 3);
+}
+
+TEST(replays, rows_that_are_gone_among_others_are_told) {
+  struct scene scene;
+  begin(&scene);
+  scene.store.gone_from = 10;
+  scene.store.gone_to = 59;
+  struct hg_replayed_message portion = portion_behind(&scene, 7);
+  CHECK(portion.oldest == 0 && portion.count == 2 && portion.reached == 9);
+  portion = portion_behind(&scene, portion.reached);
+  CHECK(portion.oldest == 60 && portion.count == 256 && portion.reached == 59 + 256);
+  portion = portion_behind(&scene, 20); // a question from inside the hole
+  CHECK(portion.oldest == 60 && portion.count == 256);
+  CHECK_EQ(portion_behind(&scene, 59).oldest, 0);
+  scene.store.gone_to = ROWS; // and nothing behind
+  portion = portion_behind(&scene, 9);
+  CHECK(portion.oldest == ROWS + 1 && portion.count == 0 && portion.reached == ROWS);
+  CHECK_EQ(portion_behind(&scene, ROWS).oldest, 0);
   end(&scene);
 }
 
