@@ -4,6 +4,7 @@
 #include "actors/shell.h"
 #include "schemas/fail.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,9 +24,16 @@
 #define READY_LEAST 20
 #define KEPT_LEAST 16 // of the places at a gate
 
+// How many may come over tcp: so many at once, and so many a second. What a peer calls itself can be the number that
+// ZeroMQ has for a later one, which ends the process (4.3.4). Nobody knows its numbers (bus/links.c); with 256
+// connections that call themselves something it takes 2^32 / 256 more to meet one of them, at this rate two days.
+#define ENTRIES_AT_ONCE 8192
+#define ENTRIES_A_SECOND 100
+
 struct connection {
   int fd;
   bool is_own;     // came in at the runtime's own endpoint
+  bool is_tcp;     // where there are keys, it has shown one
   bool is_through; // its handshake, as far as is known
 };
 
@@ -41,8 +49,9 @@ struct gate {
 struct hg_door {
   void *context, *zap;
   struct gate gates[HG_GATE_COUNT];
-  pthread_mutex_t keys_lock; // of the lists of keys
+  pthread_mutex_t lock; // of the lists of keys and of who is there
   _Atomic uint64_t turned_away, keys_refused;
+  int64_t entries_at; // monotonic, in microseconds: when as many have come as may
   pthread_t thread;
   bool started;
 };
@@ -88,14 +97,15 @@ static bool make_room(struct hg_door *door, struct gate *gate) {
   return false;
 }
 
-static void came(struct hg_door *door, struct gate *gate, int fd, bool is_own) {
-  const bool is_full = gate->count == gate->is.connections_max || (!is_own && gate->foreign_count == gate->foreign_max);
+static void came(struct hg_door *door, struct gate *gate, struct connection who) {
+  const bool is_full =
+      gate->count == gate->is.connections_max || (!who.is_own && gate->foreign_count == gate->foreign_max);
   if (is_full && !make_room(door, gate)) {
-    turn_away(door, gate, fd);
+    turn_away(door, gate, who.fd);
     return;
   }
-  gate->admitted[gate->count++] = (struct connection){.fd = fd, .is_own = is_own, .is_through = is_own};
-  if (!is_own) gate->foreign_count++;
+  gate->admitted[gate->count++] = who;
+  if (!who.is_own) gate->foreign_count++;
 }
 
 static void went(struct gate *gate, int fd) {
@@ -120,7 +130,9 @@ static bool hear_news(struct hg_door *door, struct gate *gate) {
   memcpy(&fd, news + sizeof event, sizeof fd);
   const char *own = gate->is.endpoints.first;
   const bool is_own = (size_t)length == strlen(own) && memcmp(endpoint, own, (size_t)length) == 0;
-  if (event == ZMQ_EVENT_ACCEPTED) came(door, gate, fd, is_own);
+  const bool is_tcp = length > 6 && memcmp(endpoint, "tcp://", 6) == 0;
+  const struct connection who = {.fd = fd, .is_own = is_own, .is_tcp = is_tcp, .is_through = is_own};
+  if (event == ZMQ_EVENT_ACCEPTED) came(door, gate, who);
   else if (event == ZMQ_EVENT_DISCONNECTED) went(gate, fd);
   return true;
 }
@@ -152,36 +164,67 @@ static bool part_is(const struct zap_request *request, enum zap_part part, const
   return request->sizes[part] == strlen(text) && memcmp(request->frames[part], text, strlen(text)) == 0;
 }
 
+// A bucket that fills at an even rate, as the moment up to which it is used (GCRA). Files are guarded by the system.
+static bool is_too_often(struct hg_door *door, const struct zap_request *request) {
+  const int64_t each_us = 1000000 / ENTRIES_A_SECOND, now = hg_clock_now().monotonic_us;
+  uint8_t address[ZAP_FRAME_MAX + 1] = {0}, number[16];
+  memcpy(address, request->frames[ZAP_ADDRESS], request->sizes[ZAP_ADDRESS]);
+  const char *text = (const char *)address;
+  if (inet_pton(AF_INET, text, number) != 1 && inet_pton(AF_INET6, text, number) != 1) return false;
+  if (door->entries_at < now) door->entries_at = now;
+  if (door->entries_at > now + ENTRIES_AT_ONCE * each_us) return true;
+  door->entries_at += each_us;
+  return false;
+}
+
 // What is bound without keys lets everybody in, as far as there is room.
 static bool may_enter(struct hg_door *door, const struct zap_request *request) {
   bool allowed = false;
   if (request->count > ZAP_MECHANISM && part_is(request, ZAP_MECHANISM, "NULL")) return true;
   if (request->count != ZAP_FRAMES || !part_is(request, ZAP_MECHANISM, "CURVE")) return false;
-  pthread_mutex_lock(&door->keys_lock);
+  pthread_mutex_lock(&door->lock);
   for (int id = 0; id < HG_GATE_COUNT; id++)
     if (part_is(request, ZAP_DOMAIN, domain_of((enum hg_gate_id)id)))
       allowed =
           hg_keys_allow(&door->gates[id].is.allowed, request->frames[ZAP_CREDENTIALS], request->sizes[ZAP_CREDENTIALS]);
-  pthread_mutex_unlock(&door->keys_lock);
+  pthread_mutex_unlock(&door->lock);
   return allowed;
 }
 
-hg_err hg_door_read_keys(struct hg_door *door, enum hg_gate_id id, const char *file, bool *changed, hg_error *why) {
+static bool lost_one(const struct hg_allowed_keys *before, const struct hg_allowed_keys *now) {
+  for (size_t i = 0; i < before->count; i++)
+    if (!hg_keys_allow(now, before->keys[i], HG_KEY_BYTES)) return true;
+  return false;
+}
+
+// A list is swapped before: who asks at the door from now on is held against the new one.
+static uint32_t cut_all_keyed(const struct gate *gate) {
+  uint32_t cut = 0;
+  for (uint32_t i = 0; i < gate->count; i++)
+    if (gate->admitted[i].is_tcp) cut += hg_outward_cut(gate->admitted[i].fd, &gate->is.endpoints, HG_CUT_AT_ONCE);
+  return cut;
+}
+
+hg_err hg_door_read_keys(struct hg_door *door, enum hg_gate_id id, const char *file, struct hg_door_change *out,
+                         hg_error *why) {
   struct hg_allowed_keys *allowed = &door->gates[id].is.allowed, now;
   const hg_err err = hg_keys_read_allowed(file, &now, why);
   if (err != HG_OK) return err;
-  pthread_mutex_lock(&door->keys_lock);
+  pthread_mutex_lock(&door->lock);
   const struct hg_allowed_keys before = *allowed;
   *allowed = now;
-  *changed = before.count != now.count || (now.count && memcmp(before.keys, now.keys, now.count * HG_KEY_BYTES) != 0);
-  pthread_mutex_unlock(&door->keys_lock);
+  *out = (struct hg_door_change){.is_changed = lost_one(&before, &now) || lost_one(&now, &before)};
+  if (lost_one(&before, &now)) out->cut = cut_all_keyed(&door->gates[id]);
+  pthread_mutex_unlock(&door->lock);
   hg_keys_clear(&(struct hg_allowed_keys){before.keys, before.count});
   return HG_OK;
 }
 
 static void hear_all_news(struct hg_door *door) {
+  pthread_mutex_lock(&door->lock);
   for (int id = 0; id < HG_GATE_COUNT; id++)
     while (door->gates[id].monitor && hear_news(door, &door->gates[id])) {}
+  pthread_mutex_unlock(&door->lock);
 }
 
 // Nobody gets through the handshake without an answer. That a connection came is said before it asks: one too many has
@@ -190,9 +233,12 @@ static bool answer_request(struct hg_door *door) {
   struct zap_request request;
   if (!receive_request(door->zap, &request)) return errno == EINTR;
   hear_all_news(door);
-  const bool allowed = may_enter(door, &request);
+  const bool allowed = may_enter(door, &request), later = allowed && is_too_often(door, &request);
   if (!allowed) atomic_fetch_add(&door->keys_refused, 1);
-  const char *parts[] = {"1.0", NULL, allowed ? "200" : "400", allowed ? "OK" : "this key may not", "", ""};
+  if (later) atomic_fetch_add(&door->turned_away, 1);
+  const char *parts[] = {
+      "1.0", NULL, later ? "300" : allowed ? "200" : "400", later ? "come again" : allowed ? "OK" : "this key may not",
+      "",    ""};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     const void *part = parts[i] ? (const void *)parts[i] : request.frames[ZAP_REQUEST];
     const size_t size = parts[i] ? strlen(parts[i]) : request.count > ZAP_REQUEST ? request.sizes[ZAP_REQUEST] : 0;
@@ -233,7 +279,7 @@ hg_err hg_door_new(void *context, struct hg_door **out, hg_error *why) {
   struct hg_door *door = calloc(1, sizeof *door);
   if (!door) return hg_fail(why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
   *out = door;
-  pthread_mutex_init(&door->keys_lock, NULL);
+  pthread_mutex_init(&door->lock, NULL);
   door->context = context;
   door->zap = open_socket(context, ZMQ_REP);
   if (door->zap && zmq_bind(door->zap, ZAP_ENDPOINT) == 0) return HG_OK;
@@ -282,7 +328,7 @@ void hg_door_destroy(struct hg_door **door_p) {
     hg_keys_clear(&door->gates[id].is.allowed);
     free(door->gates[id].admitted);
   }
-  pthread_mutex_destroy(&door->keys_lock);
+  pthread_mutex_destroy(&door->lock);
   free(door);
 }
 

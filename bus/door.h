@@ -27,9 +27,15 @@ struct hg_door;
 hg_err hg_door_new(void *context, struct hg_door **out, hg_error *why);
 // Before the socket is bound for the first time, and before the start.
 hg_err hg_door_watch(struct hg_door *door, enum hg_gate_id id, struct hg_link *link, const struct hg_gate *gate);
-// From now on only keys of the file get through this gate, from any thread; connections that are there stay. When it
-// can't be read nothing changes. `changed`: it is another list than before.
-hg_err hg_door_read_keys(struct hg_door *door, enum hg_gate_id id, const char *file, bool *changed, hg_error *why);
+// From now on only keys of the file get through this gate, from any thread. When one of before is no longer among them
+// all connections over tcp are cut, as nobody knows whose is whose: who still may comes again by itself. When the file
+// can't be read nothing changes.
+struct hg_door_change {
+  bool is_changed; // another list than before
+  uint32_t cut;    // connections
+};
+hg_err hg_door_read_keys(struct hg_door *door, enum hg_gate_id id, const char *file, struct hg_door_change *out,
+                         hg_error *why);
 hg_err hg_door_start(struct hg_door *door);
 // Watches no more. Before the context is shut down: ZeroMQ does not free news that it can't send any more (4.3.4). From
 // any thread: a lock of its own guards what it watches. NULL: no door.

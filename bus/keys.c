@@ -90,6 +90,12 @@ static char *read_file(const char *file, bool private_to_owner, size_t most, hg_
     hg_fail(why, HG_ERR_CONFIG,
             "ConfigurationError: the secret key file %s may be read or written by others (mode %03o): chmod 600 it",
             file, (unsigned)(found.st_mode & 0777));
+  } else if (found.st_mode & 022 || (found.st_uid != 0 && found.st_uid != geteuid())) {
+    hg_fail(
+        why, HG_ERR_CONFIG,
+        "ConfigurationError: the key file %s may be written by others (mode %03o, owner %u): chmod go-w it, and let "
+        "it belong to this user or to root",
+        file, (unsigned)(found.st_mode & 0777), (unsigned)found.st_uid);
   } else if ((size_t)found.st_size > most) {
     hg_fail(why, HG_ERR_CONFIG, "ConfigurationError: the key file %s has %lld bytes, too many for keys", file,
             (long long)found.st_size);

@@ -7,7 +7,9 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <zmq.h>
 
@@ -80,7 +82,15 @@ static int bound_outside(void *socket, int64_t frame_max) {
          set(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_S) | set(socket, ZMQ_TCP_KEEPALIVE_CNT, 3);
 }
 
+// ZeroMQ numbers those who come to a ROUTER from what rand() says on, and ends the process when somebody has taken the
+// next number for a name of his own (4.3.4): nobody is to know where it begins. It seeds rand() with the time.
+static void draw_first_number(void) {
+  unsigned seed;
+  if (getrandom(&seed, sizeof seed, 0) == sizeof seed) srand(seed);
+}
+
 hg_err hg_link_open(void *context, enum hg_link_type type, struct hg_link_limits limits, struct hg_link *out) {
+  if (type == HG_ROUTER && limits.frame_max) draw_first_number();
   void *socket = zmq_socket(context, zmq_type(type));
   if (!socket) return errno == ETERM ? HG_ERR_CLOSED : HG_ERR_SYSTEM;
   const int one = 1, linger = limits.frame_max && type != HG_DEALER ? LINGER_MS : 0;

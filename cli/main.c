@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -49,6 +50,11 @@ static void leave_no_core(void) {
   (void)setrlimit(RLIMIT_CORE, &none);
 }
 
+// A file that may not grow any more (ulimit -f) is a full disk, and no reason to die.
+static void live_with_limits(void) {
+  (void)signal(SIGXFSZ, SIG_IGN);
+}
+
 // Output that got lost is no success, whatever the subcommand printed.
 static int end_output(const char *name, int code) {
   const bool failed = ferror(stdout) != 0;
@@ -72,6 +78,7 @@ int main(int argc, char **argv) {
   int code = HG_EXIT_DONE;
   if (!hold_standard_streams()) return HG_EXIT_FAILED;
   leave_no_core();
+  live_with_limits();
   if (strcmp(name, "--version") == 0) printf("headgate %s\n", hg_version());
   else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) print_help(stdout);
   else code = run_command(name, argc, argv);

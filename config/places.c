@@ -2,6 +2,7 @@
 #include "config/config.h"
 #include "config/sections.h"
 #include "schemas/fail.h"
+#include "schemas/message.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -93,6 +94,9 @@ static hg_err places_of(const char *ledger_path, const char *runtime_dir, struct
 
 // One file is one ledger, by whatever link it is opened; SQLite too keeps its other files beside the target.
 hg_err hg_places_of(const char *ledger_path, const char *runtime_dir, struct hg_places *out, hg_error *why) {
+  if (!hg_text_valid(hg_text_of(ledger_path)))
+    return hg_fail(why, HG_ERR_CONFIG,
+                   "ConfigurationError: ledger.path, or the folder that it is relative to, is no UTF-8");
   if (ledger_path[0] != '/') return refuse(why, HG_ERR_INVALID, ledger_path, "is not an absolute path");
   char *target = is_link(ledger_path) ? realpath(ledger_path, NULL) : NULL;
   const hg_err err = places_of(target ? target : ledger_path, runtime_dir, out, why);

@@ -8,10 +8,11 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 
-from cli_harness import SOURCE, equal, headgate, main, place, runtime, status
+from cli_harness import HEADGATE, SOURCE, WAIT_S, equal, headgate, main, place, runtime, status
 
 FIGURES = {"budget", "hardLimit", "totalUsed", "reserved", "remaining", "available", "usagePercent", "shouldThrottle",
            "throttled", "openPermits", "maxConcurrency", "effectiveConcurrency", "running", "waiting", "waitsFor",
@@ -113,6 +114,13 @@ def test_status_of_a_runtime_that_does_not_answer():
         finally:
             os.kill(served.process.pid, signal.SIGCONT)
         assert status("--config", here.config)["live"]
+
+
+def test_a_path_that_is_no_text_is_refused_with_the_reason():
+    with place() as here:
+        ledger = os.fsencode(here.folder) + b"/\xff.db"
+        found = subprocess.run([HEADGATE, "serve", "--ledger", ledger, "--limit", "5"], capture_output=True, timeout=WAIT_S)
+        equal((found.returncode, b"no UTF-8" in found.stderr), (2, True), found.stderr)
 
 
 def test_status_of_a_budget():

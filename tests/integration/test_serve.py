@@ -5,6 +5,7 @@ usage: test_serve.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/s
 """
 import json
 import pathlib
+import resource
 import signal
 import socket
 import sys
@@ -122,6 +123,22 @@ def test_a_service_manager_is_told():
             server.process.send_signal(signal.SIGTERM)
             told("STOPPING=1")
             equal(server.end(), 0)
+
+
+def test_a_ledger_that_is_not_written_makes_serve_deaf_to_no_signal():
+    """SIGHUP asks for forty limits, of which the first waits for the disk; SIGTERM comes behind it."""
+    budgets = {f"b{number}": {"hardLimitTokens": 500} for number in range(40)}
+    with place(limit=100_000, tokenBudget={"budgets": budgets}) as here:
+        with serving(here.config, "--drain", "1") as server:
+            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+            said = json.loads(here.config.read_text())
+            for budget in said["tokenBudget"]["budgets"].values():
+                budget["hardLimitTokens"] = 600
+            here.config.write_text(json.dumps(said))
+            server.process.send_signal(signal.SIGHUP)
+            server.note("not all of ")
+            equal(sum("the limit is" in note for note in server.notes), 0)
+            equal(server.end(signal.SIGTERM), 4)
 
 
 def test_one_ledger_has_one_server():
