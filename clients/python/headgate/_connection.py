@@ -205,7 +205,7 @@ class Connection:
             dealer.linger = 0
             dealer.sndhwm = dealer.rcvhwm = 2 * WINDOW
             dealer.setsockopt(zmq.RECONNECT_IVL, -1)  # one connection: another runtime is never taken for it
-            self.place.secure(dealer)
+            self.place.secure(dealer, endpoints.control)
             self._monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
             dealer.connect(endpoints.control)
         except (HeadgateError, zmq.ZMQError):
