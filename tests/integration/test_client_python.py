@@ -231,8 +231,8 @@ def test_clients_with_keys():
                 stream._order.hear = lambda event: beats.append(event["type"]) or hear(event)
                 until(lambda: stream.next(0.1) or "HEARTBEAT" in beats, "what is not replayed")
         equal(counter(served, "keys_refused"), 0)
-        strangers = ({}, {**known, "key_file": here.folder / "stranger.key"}, {**known, "server_key": public["stranger"]})
-        for keys in strangers:
+        for keys in ({}, {**known, "key_file": here.folder / "stranger.key"},
+                     {**known, "server_key": public["stranger"]}):
             problem = refused(client.NoRuntime, lambda: client.connect(control, wait=1, **keys))
             assert control in problem.reason and "keys" in problem.reason, problem.reason
         assert counter(served, "keys_refused") >= 1, "the stranger's was not counted"

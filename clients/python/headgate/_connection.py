@@ -160,7 +160,7 @@ class Connection:
             for each in watched:
                 poller.register(each, zmq.POLLIN)
             wait = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else 60.0
-            ready = dict(poller.poll(wait * 1000 + 1))
+            ready = dict(poller.poll(int(wait * 1000) + 1))
             for each in watched:
                 poller.unregister(each)
             self._hear_others(ready)

@@ -147,8 +147,9 @@ class EventStream:
         if any("," in topic for topic in chosen):
             raise HeadgateError("a topic has no comma: give a list", 1)
         if is_tcp(place.url or "") and not place.events_url and welcome["events"].startswith("ipc://"):
-            raise HeadgateError(f"the runtime at {place.url} has its events at {welcome['events']}, which other machines "
-                                "can't reach: set events_url (HEADGATE_EVENTS_URL) to an endpoint of its eventBus.bind", 2)
+            raise HeadgateError(f"the runtime at {place.url} has its events at {welcome['events']}, which other "
+                                "machines can't reach: set events_url (HEADGATE_EVENTS_URL) to an endpoint of its "
+                                "eventBus.bind", 2)
         self._topics = () if "" in chosen else chosen
         self._ledger = ledger or welcome["ledger"]
         self._place, self._welcome, self._ask = place, welcome, ask

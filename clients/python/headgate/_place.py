@@ -108,7 +108,7 @@ def keys(server_key: Optional[str], key_file: Optional[Path]) -> Tuple[Optional[
 def ledger_of(config: pathlib.Path) -> pathlib.Path:
     try:
         found = json.loads(config.read_text(encoding="utf-8"))
-        path = found.get("ledger", {}).get("path", "headgate.db")
+        path: str = found.get("ledger", {}).get("path", "headgate.db")
     except (OSError, ValueError, AttributeError) as problem:
         raise HeadgateError(f"{config}: {problem}", 2) from problem
     return config.resolve().parent / path
@@ -118,7 +118,8 @@ def find(url: Optional[str], ledger: Optional[Path], config: Optional[Path], eve
          server_key: Optional[str], key_file: Optional[Path]) -> Place:
     environment = os.environ.get
     url = url or environment("HEADGATE_URL") or None
-    server, secret = keys(server_key or environment("HEADGATE_SERVER_KEY"), key_file or environment("HEADGATE_KEY_FILE"))
+    server, secret = keys(server_key or environment("HEADGATE_SERVER_KEY"),
+                          key_file or environment("HEADGATE_KEY_FILE"))
     if url is None:
         ledger = pathlib.Path(ledger).resolve() if ledger else ledger_of(pathlib.Path(config or "devs.config.json"))
     events_url = events_url or environment("HEADGATE_EVENTS_URL") or None
