@@ -1,17 +1,18 @@
+/// <reference lib="esnext.disposable" />
 /** A client of Headgate: permits, records and events of a hard token budget. */
 
 export interface ConnectOptions {
   /** The control endpoint, tcp:// or ipc://; else HEADGATE_URL. */
   url?: string;
-  /** Where the events are, when the runtime's own word for it does not lead there; else HEADGATE_EVENTS_URL. */
+  /** Where the events are, when url is tcp: an endpoint of eventBus.bind; else HEADGATE_EVENTS_URL. */
   eventsUrl?: string;
   /** A ledger, whose lock file names the runtime. */
   ledger?: string;
   /** A configuration that names the ledger; by default devs.config.json in the working directory. */
   config?: string;
-  /** CURVE: the server's public key; else HEADGATE_SERVER_KEY. */
+  /** For tcp endpoints with keys: the server's public key, 40 characters; else HEADGATE_SERVER_KEY. */
   serverKey?: string;
-  /** CURVE: the file with the client's secret key; else HEADGATE_KEY_FILE. */
+  /** And the file with the client's secret one, as headgate keygen writes it; else HEADGATE_KEY_FILE. */
   keyFile?: string;
   /** Of every command but acquires; by default 30,000. */
   timeoutMs?: number;
@@ -134,6 +135,7 @@ export interface EventsOptions {
   ledger?: string;
 }
 
+/** Never ends by itself: a lost runtime is waited for. After an error it can be asked again. */
 export class EventStream implements AsyncIterableIterator<Event> {
   private constructor();
   [Symbol.asyncIterator](): this;
@@ -183,6 +185,7 @@ export class Headgate {
   snapshot(): Promise<Snapshot>;
   setLimit(tokens: number, options?: { budget?: string }): Promise<void>;
   setMaxConcurrency(count: number): Promise<void>;
+  /** Each event once and in order. With url over tcp it needs eventsUrl: else HG_ERR_CONFIG is thrown. */
   events(options?: EventsOptions): EventStream;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -4,7 +4,7 @@ import { Worker } from "node:worker_threads";
 import { asJson, promptBytes, refusalOf } from "./lib/answers.js";
 import { Cancelled, Closed, InvalidArgument, NoRuntime, errorOf } from "./lib/errors.js";
 import { EventStream } from "./lib/events.js";
-import { endpointsOf, find } from "./lib/place.js";
+import { endpointsOf, find, isTcp } from "./lib/place.js";
 
 export * from "./lib/errors.js";
 export { EventStream };
@@ -272,7 +272,7 @@ export class Headgate {
 
   /** Each event once and in order, from row fromSeq on, or from now on. */
   events({ fromSeq, topics = [], ledger } = {}) {
-    const after =
+    const ask = async () =>
       fromSeq === undefined
         ? this.#do(
             () => command("STATUS", {}),
@@ -280,7 +280,7 @@ export class Headgate {
           )
         : Math.max(0, Number(fromSeq) - 1);
     return new EventStream(this.#place, this.#welcome, {
-      after,
+      ask,
       ledger,
       topics: typeof topics === "string" ? [topics] : [...topics],
     });
@@ -382,7 +382,8 @@ export async function connect(options = {}) {
   if (welcome === null) {
     await hg.close();
     endpointsOf(place); // throws when it is not even named
-    throw new NoRuntime(22, `nothing answers at ${place.url ?? `${place.ledger}.lock`}`);
+    const silent = isTcp(place.url) ? "; an endpoint with keys says nothing to who lacks the right ones" : "";
+    throw new NoRuntime(22, `nothing answers at ${place.url ?? `${place.ledger}.lock`}${silent}`);
   }
   hg._unref();
   return hg;

@@ -7,7 +7,8 @@ import sqlite3
 import sys
 import tempfile
 
-from cli_harness import SOURCE, WAIT_S, Follower, Runtime, Skipped, checked
+from cli_harness import SOURCE, WAIT_S, Follower, Runtime, Skipped, checked, runtime
+from test_doors import keyed_place
 
 CLIENTS = SOURCE / "clients"
 sys.path.insert(0, str(CLIENTS / "python"))
@@ -78,6 +79,13 @@ def lives(config):
 def killed(now, config):
     now[0].kill()
     now[0] = Runtime(config)
+
+
+@contextlib.contextmanager
+def keyed():
+    """A runtime that can be reached over tcp by one key: its place, it, its endpoints, and the keys of all."""
+    with keyed_place(host="127.0.0.1") as (here, (events, control), keys), runtime(here.config) as served:
+        yield here, served, events, control, {name: public for name, (public, _) in keys.items()}
 
 
 def journal(where, columns="seq, event", condition="1"):

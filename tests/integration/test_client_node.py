@@ -9,8 +9,9 @@ import sys
 import time
 
 from cli_harness import WAIT_S, Runtime, Skipped, checked, equal, headgate, main, place, runtime, status
-from client_harness import connected, ended, journal, lives, node_program
+from client_harness import connected, ended, journal, keyed, lives, node_program
 from test_client_python import ANTHROPIC, OPENAI, heard, until
+from test_doors import counter, free_port
 
 HEAD = """
 import * as headgate from "headgate";
@@ -18,6 +19,7 @@ const [config, ...rest] = process.argv.slice(2);
 const say = value => console.log(JSON.stringify(value));
 const refused = async act => { try { say(await act()) } catch (e) { say([e.constructor.name, e.name, e.code]) } };
 """
+LIB = "./node_modules/headgate/lib/"
 CONNECT = HEAD + "const hg = await headgate.connect({ config });\n"
 
 
@@ -91,6 +93,40 @@ def test_a_block_left_unsettled():
                           ("TOKENS_SETTLED", 100, "TASK_FINISHED", None)])
 
 
+def test_a_refusal_of_every_sdk_releases():
+    refusals = told(f"""
+        import {{ refusalOf }} from "{LIB}answers.js";
+        const say = problem => console.log(JSON.stringify(refusalOf(problem)));
+
+        // the AI SDK: no name of a class lasts through its build, but each error has a mark
+        const marked = (kind, fields) => Object.assign(new Error("m"), {{ name: `AI_${{kind}}`,
+          [Symbol.for("vercel.ai.error")]: true, [Symbol.for(`vercel.ai.error.AI_${{kind}}`)]: true, ...fields }});
+        const call = statusCode => marked("APICallError", {{ statusCode, isRetryable: statusCode === 429, url: "u" }});
+        const retried = (...errors) => marked("RetryError", {{ reason: "maxRetriesExceeded", errors,
+          lastError: errors.at(-1) }});
+        for (const each of [call(400), call(429), call(409), call(500), call(undefined), call(200),
+                            retried(call(429), call(429)), retried(call(500), call(429)), retried(call(429), call(503)),
+                            retried(call(429), new Error("aborted")), retried(),
+                            marked("NoObjectGeneratedError", {{ statusCode: 400 }}),
+                            Object.assign(new Error("m"), {{ name: "AI_APICallError", statusCode: 429 }})]) say(each);
+
+        // @google/genai: one class, whose message is the answer's body; amid a stream it says so before that
+        class ApiError extends Error {{
+          constructor(message, status) {{ super(message); this.name = "ApiError"; this.status = status; }}
+        }}
+        const body = code => JSON.stringify({{ error: {{ code, message: "m", status: "RESOURCE_EXHAUSTED" }} }});
+        class GeminiNextGenAPIClientError extends Error {{}}
+        class RateLimitError extends GeminiNextGenAPIClientError {{ status = 429 }}
+        for (const each of [new ApiError(body(429), 429), new ApiError(body(503), 503),
+                            new ApiError(`got status: RESOURCE_EXHAUSTED. ${{body(429)}}`, 429),
+                            new ApiError("no such user", 404), new ApiError("null", 404), new ApiError("[1]", 404),
+                            Object.assign(new ApiError(`{{"error":{{}}}}`), {{ code: 404 }}),
+                            new RateLimitError("m")]) say(each);
+        """)
+    released = [f"status {status}" for status in (400, 429)]
+    equal(refusals, [*released, "", "", "", "", "status 429", *[""] * 6, "status 429", *[""] * 6, "status 429"])
+
+
 def test_refusals():
     with place(limit=1000) as here, runtime(here.config):
         equal(told(CONNECT + """
@@ -162,13 +198,70 @@ def test_the_public_key_of_a_secret_one():
             (here.folder / "key").write_text(text)
             with node_program("""
                     import { find } from "./node_modules/headgate/lib/place.js";
-                    const place = find({ url: "tcp://h:1", serverKey: "s", keyFile: process.argv[2] });
+                    const place = find({ url: "tcp://h:1", serverKey: "k".repeat(40), keyFile: process.argv[2] });
                     console.log(place.curve.curvePublicKey);
                     """, here.folder / "key") as program:
                 ended(program)
                 equal(program.lines, [public.decode()])
             from headgate._place import secret_key_in
             equal(secret_key_in(text), secret)
+
+
+def test_keys_that_are_none_are_refused():
+    with place() as here:
+        headgate("keygen", here.folder / "key")
+        (here.folder / "two").write_text((here.folder / "key").read_text() * 2)
+        keys = [[None, "key"], ["k" * 40, None], ["k" * 39, "key"], ["~" * 40, "key"], ["#" * 40, "key"],
+                ["k" * 40, "none"], ["k" * 40, "two"]]
+        found = told(HEAD + f"""
+            process.chdir(config);
+            for (const [serverKey, keyFile] of {json.dumps(keys)}) {{
+              try {{ await headgate.connect({{ url: "tcp://127.0.0.1:1", serverKey, keyFile, waitMs: 100 }}) }}
+              catch (e) {{ say([e.name, e.reason]) }}
+            }}""".replace("null", "undefined"), here.folder)
+        public, key = "serverKey (HEADGATE_SERVER_KEY)", "keyFile (HEADGATE_KEY_FILE)"
+        equal(len(found), len(keys))
+        for (name, reason), named in zip(found, (public, key, public, public, public, key, key)):
+            equal(name, "HG_ERR_CONFIG", reason)
+            assert named in reason and "kkk" not in reason, reason
+
+
+def test_clients_with_keys():
+    with keyed() as (here, served, events, control, public):
+        files = [here.folder / "client.key", here.folder / "stranger.key"]
+        code = HEAD + f"""
+            import {{ Order }} from "{LIB}order.js";
+            let beats = 0;
+            const hear = Order.prototype.hear;
+            Order.prototype.hear = function (event) {{
+              if (event.type === "HEARTBEAT") beats++;
+              return hear.call(this, event);
+            }};
+            const [events, control, server, stranger, keyFile, other] = rest;
+            const known = {{ url: control, eventsUrl: events, serverKey: server, keyFile }};
+            const hg = await headgate.connect(known);
+            const stream = hg.events();
+            await hg.permit({{ maxTokens: 100 }}, p => p.settle(42));
+            for await (const event of stream) if (event.type === "TOKENS_SETTLED") {{
+              say(event.payload.usedDelta);
+              break;
+            }}
+            const more = hg.events({{ topics: ["LIMIT_CHANGED"] }});
+            const next = more.next();
+            while (!beats) await new Promise(resolve => setTimeout(resolve, 10)); // what is not replayed
+            await hg.setLimit(500);
+            say((await next).value.payload.limit);
+            more.close();
+            say((await (await headgate.connect({{ ...known, url: undefined, config }})).usage()).totalUsed);"""
+        known = (here.config, events, control, public["server"], public["stranger"], *files)
+        equal(told(code + "process.exit(0);", *known), [42, 500, 42])
+        equal(counter(served, "keys_refused"), 0)
+        equal(told(HEAD + """
+            const [events, url, server, stranger, keyFile, other] = rest;
+            for (const keys of [{}, { serverKey: server, keyFile: other }, { serverKey: stranger, keyFile }]) {
+              await refused(() => headgate.connect({ url, waitMs: 1000, ...keys }));
+            }""", *known), [["NoRuntime", "HG_ERR_NO_RUNTIME", 22]] * 3)
+        assert counter(served, "keys_refused") >= 1, "the stranger's was not counted"
 
 
 def test_a_killed_process_leaves_no_slot_behind_its_lease():
@@ -258,6 +351,92 @@ def test_events_over_a_restart_once_and_in_order():
             expected = [row for row in rows if row[1].startswith(wanted)]
             equal([(event["seq"], event["type"]) for event in events], expected[:len(events)])
             equal(events[-1]["type"], "LIMIT_CHANGED")
+
+
+def test_what_is_held_when_a_replay_comes_is_told_once():
+    equal(told(f"""
+        import {{ Order }} from "{LIB}order.js";
+        const order = new Order(["A", "B"], 0, "L");
+        const row = (type, seq, prev) => ({{ type, seq, prev, ledgerId: "L" }});
+        const rows = [row("A", 2, 0), row("B", 3, 0)];
+        const beat = {{ type: "HEARTBEAT", ledgerId: "L", payload: {{ newest: 4, topics: {{ A: 2, B: 3 }} }} }};
+        console.log(JSON.stringify([order.hear(rows[0]), order.toldAgain(rows, 3), order.hear(beat), order.reached]));
+        """), [[[], [{"type": kind, "seq": seq, "prev": 0, "ledgerId": "L"} for kind, seq in (("A", 2), ("B", 3))],
+                 [], 4]])
+
+
+def test_events_of_a_remote_runtime_need_their_endpoint():
+    port = free_port()
+    with place(serve={"bind": [f"tcp://127.0.0.1:{port}"]}) as here, lives(here.config) as now:
+        with node_program(HEAD + """
+                const [url, ipc, nobody] = rest;
+                const remote = await headgate.connect(url);
+                try { remote.events() } catch (e) { say([e.name, e.reason]) }
+                const here = await headgate.connect({ url, eventsUrl: ipc });
+                const told = async (stream, type) => {
+                  for (;;) {
+                    const { value } = await stream.next();
+                    if (value.type === type) return value.payload.usedDelta ?? type;
+                  }
+                };
+                const stream = here.events();
+                await here.record(1);
+                say(await told(stream, "USAGE_RECORDED"));
+                const hg = await headgate.connect({ url, eventsUrl: nobody });
+                const [one, some] = [hg.events(), hg.events({ topics: ["USAGE_", "RUNTIME_"] })];
+                for (const tokens of [10, 11, 12]) {
+                  await hg.record(tokens);
+                  for (const each of [one, some]) say(await told(each, "USAGE_RECORDED"));
+                }
+                const next = [one, some].map(each => told(each, "RUNTIME_STARTED"));
+                say("restart");
+                say(await Promise.all(next));
+                process.exit(0);
+                """, here.config, f"tcp://127.0.0.1:{port}", f"ipc://{here.folder}/headgate.db.d/events.ipc",
+                f"tcp://127.0.0.1:{free_port()}") as program:
+            program.until(lambda: '"restart"' in program.lines, "events without a subscription")
+            now[0].kill()
+            time.sleep(3)  # nobody is there who could be asked
+            now[0] = Runtime(here.config)
+            ended(program)
+        [name, reason], *found = [json.loads(line) for line in program.lines]
+        equal(name, "HG_ERR_CONFIG")
+        assert "HEADGATE_EVENTS_URL" in reason and f"ipc://{here.folder}" in reason, reason
+        equal(found, [1, 10, 10, 11, 11, 12, 12, "restart", ["RUNTIME_STARTED"] * 2])
+
+
+def test_no_question_waits_for_a_runtime_that_is_not_there():
+    with place() as here:
+        equal(told(f"""
+            import {{ Dealer }} from "zeromq";
+            import {{ EventStream }} from "headgate";
+            import {{ find }} from "{LIB}place.js";
+            const send = Dealer.prototype.send;
+            Object.defineProperty(Dealer.prototype, "send", {{ async value(frame) {{
+              const how = await send.call(this, frame).then(() => "sent", problem => problem.code);
+              console.log(JSON.stringify(how));
+              process.exit(0);
+            }} }});
+            const none = `ipc://${{process.argv[2]}}/none`;
+            const welcome = {{ ledger: "L", events: none }};
+            await new EventStream(find({{ url: none }}), welcome, {{ ask: async () => 0, topics: [] }}).next();
+            """, here.folder), ["EAGAIN"])
+
+
+def test_a_stream_asks_again_where_it_begins():
+    with place() as here, runtime(here.config):
+        equal(told(CONNECT + f"""
+            import {{ find }} from "{LIB}place.js";
+            const late = () => Promise.reject(new headgate.DeadlinePassed(9));
+            const answers = [late, () => Promise.reject(new headgate.StoreFailed(5)), late, async () => 0];
+            const stream = new headgate.EventStream(find({{ config }}), {{ ledger: hg.ledgerId, events: "ipc://none" }},
+              {{ ask: () => answers.shift()(), topics: [] }});
+            await refused(() => stream.next());
+            say(answers.length);
+            say((await stream.next()).value.seq);
+            stream.close();
+            await refused(() => hg.events({{ topics: ["A,B"] }}));
+            """, here.config), [["StoreFailed", "HG_ERR_STORE", 5], 2, 1, ["InvalidArgument", "HG_ERR_INVALID", 1]])
 
 
 def test_a_process_ends_as_it_is_told():

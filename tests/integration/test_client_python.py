@@ -4,6 +4,7 @@
 usage: test_client_python.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/serve_for_tests)
 """
 import asyncio
+import concurrent.futures
 import contextlib
 import os
 import random
@@ -15,7 +16,9 @@ import threading
 import time
 
 from cli_harness import WAIT_S, equal, headgate, main, place, runtime, status
-from client_harness import connected, ended, hg, journal, killed, lives, python_client, python_program, wrong
+from client_harness import (connected, ended, hg, journal, keyed, killed, lives, python_client, python_program,
+                            wrong)
+from test_doors import counter, free_port
 
 OPENAI = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-mini", "choices": [
     {"index": 0, "message": {"role": "assistant", "content": "word " * 40000}, "finish_reason": "stop"}],
@@ -94,6 +97,9 @@ def test_order_under_any_loss():
                 hear(rows[-1])
                 if rng.random() < 0.1:
                     hear(rows[-1])
+            if rng.random() < 0.05:  # the subscription was gone for a while
+                order.goal = len(rows)
+                replay()
             if rng.random() < 0.1:
                 hear({"type": "HEARTBEAT", "ledgerId": "L", "payload": {"newest": len(rows), "topics": dict(newest)}})
         hear({"type": "HEARTBEAT", "ledgerId": "L", "payload": {"newest": len(rows), "topics": dict(newest)}})
@@ -146,7 +152,28 @@ def test_only_a_sure_refusal_releases():
                                       ("ConverseStream", "EventStreamError", 0)):
         problem = problem_of("botocore.exceptions", name, operation_name=operation, **aws)
         equal(bool(refusal_of(problem)), bool(expected), operation)
-    equal(refusal_of(problem_of("litellm.exceptions", "APIResponseValidationError", status_code=422)), "")
+
+    # litellm's are openai's; a guardrail of it may have seen the answer
+    rate_limit = type(openai(status_code=429))
+    equal(refusal_of(problem_of("litellm.exceptions", "RateLimitError", (rate_limit,))), "status 429")
+    for name, bases in (("APIResponseValidationError", (rate_limit,)), ("MidStreamFallbackError", (rate_limit,)),
+                        ("GuardrailRaisedException", (Exception,))):
+        equal(refusal_of(problem_of("litellm.exceptions", name, bases, status_code=400)), "", name)
+
+    # google.genai: the status is a text, and that of the answer, which aiohttp calls status, counts before the code
+    api_error = type(problem_of("google.genai.errors", "APIError"))
+    for fields, expected in (({"response": None}, "status 429"),
+                             ({"response": problem_of("httpx", "Response", status_code=429)}, "status 429"),
+                             ({"response": problem_of("aiohttp", "ClientResponse", status=429)}, "status 429"),
+                             ({"response": problem_of("httpx", "Response", status_code=200)}, "")):  # amid a stream
+        equal(refusal_of(problem_of("google.genai.errors", "ClientError", (api_error,), code=429,
+                                    status="RESOURCE_EXHAUSTED", **fields)), expected, fields)
+
+    # botocore makes the classes of a service when they are first needed
+    client_error = type(problem_of("botocore.exceptions", "ClientError"))
+    equal(refusal_of(problem_of("botocore.errorfactory", "ModelNotReadyException", (client_error,),
+                                operation_name="InvokeModel",
+                                response={"ResponseMetadata": {"HTTPStatusCode": 429}})), "status 429")
 
     for problem in (SystemExit(404), KeyboardInterrupt(), problem_of("openai", bases=(BaseException,), status=404)):
         equal((refusal_of(problem), refusal_of(problem, BaseException)), ("", ""))
@@ -172,6 +199,46 @@ def test_connect_finds_the_runtime():
                 equal(program.lines, ["200000"], way)
         problem = refused(client.HeadgateError, lambda: client.connect(config=here.folder / "none.json"))
         equal(problem.name, "HG_ERR_CONFIG")
+
+
+def test_keys_that_are_none_are_refused():
+    client = python_client()
+    with place() as here:
+        headgate("keygen", here.folder / "key")
+        (here.folder / "two").write_text((here.folder / "key").read_text() * 2)
+        (here.folder / "binary").write_bytes(bytes(range(256)))
+        public, key, file = "server_key (HEADGATE_SERVER_KEY)", "key_file (HEADGATE_KEY_FILE)", here.folder / "key"
+        for server_key, key_file, named in ((None, file, public), ("k" * 40, None, key), ("k" * 39, file, public),
+                                            ("~" * 40, file, public), ("#" * 40, file, public),
+                                            ("k" * 40, here.folder / "none", key), ("k" * 40, here.folder / "two", key),
+                                            ("k" * 40, here.folder / "binary", key)):
+            problem = refused(client.HeadgateError, lambda: client.connect(
+                "tcp://127.0.0.1:1", server_key=server_key, key_file=key_file, wait=0.1))
+            equal(problem.name, "HG_ERR_CONFIG", (server_key, key_file))
+            assert named in problem.reason and "kkk" not in problem.reason, problem.reason
+
+
+def test_clients_with_keys():
+    client = python_client()
+    with keyed() as (here, served, events, control, public):
+        known = {"server_key": public["server"], "key_file": here.folder / "client.key"}
+        with client.connect(control, events_url=events, **known) as keyed_client:
+            with keyed_client.events() as stream:
+                with keyed_client.permit(max_tokens=100) as permit:
+                    permit.settle(42)
+                equal(heard(stream, "TOKENS_SETTLED")[-1].payload["usedDelta"], 42)
+                beats, hear = [], stream._order.hear
+                stream._order.hear = lambda event: beats.append(event["type"]) or hear(event)
+                until(lambda: stream.next(0.1) or "HEARTBEAT" in beats, "what is not replayed")
+        equal(counter(served, "keys_refused"), 0)
+        for keys in ({}, {**known, "key_file": here.folder / "stranger.key"},
+                     {**known, "server_key": public["stranger"]}):
+            problem = refused(client.NoRuntime, lambda: client.connect(control, wait=1, **keys))
+            assert control in problem.reason and "keys" in problem.reason, problem.reason
+        assert counter(served, "keys_refused") >= 1, "the stranger's was not counted"
+        with client.connect(config=here.config, **known) as local:  # by ipc, which has no keys
+            equal(local.usage().total_used, 42)
+        assert not wrong, wrong
 
 
 # ---------------------------------------------------------------------------------------------------------- permits
@@ -469,6 +536,80 @@ def test_events_over_a_restart_once_and_in_order():
         rows = journal(here)[:len(events)]
         equal([(event.seq, event.type) for event in events], rows)
         equal([event.seq for event in chosen], [seq for seq, kind in rows if kind.startswith(topics)][:len(chosen)])
+
+
+def test_events_of_a_remote_runtime_need_their_endpoint():
+    client, port = python_client(), free_port()
+    with place(serve={"bind": [f"tcp://127.0.0.1:{port}"]}) as here, lives(here.config) as now:
+        url = f"tcp://127.0.0.1:{port}"
+        with client.connect(url) as remote:
+            problem = refused(client.HeadgateError, remote.events)
+            equal(problem.name, "HG_ERR_CONFIG")
+            assert "HEADGATE_EVENTS_URL" in problem.reason and f"ipc://{here.folder}" in problem.reason, problem.reason
+        with client.connect(url, events_url=f"ipc://{here.folder}/headgate.db.d/events.ipc") as remote:
+            with remote.events() as stream:
+                remote.record(1)
+                equal(stream.next(WAIT_S).payload["usedDelta"], 1)
+        with client.connect(url, events_url=f"tcp://127.0.0.1:{free_port()}") as remote:  # nothing listens there
+            with remote.events() as one, remote.events(topics=("USAGE_", "RUNTIME_")) as some:
+                for number in range(3):
+                    remote.record(10 + number)
+                    for stream in (one, some):
+                        equal(heard(stream, "USAGE_RECORDED")[-1].payload["usedDelta"], 10 + number)
+                now[0].kill()
+                while one.next(3) or some.next(3):
+                    pass  # such as AUDIT_DONE
+                now[0] = type(now[0])(here.config)
+                for stream in (one, some):
+                    heard(stream, "RUNTIME_STARTED")
+        assert not wrong, wrong
+
+
+def stream_of(client, place_, answers, **welcome):
+    """Its beginning is asked for as often as there are answers."""
+    from headgate._events import EventStream
+
+    def ask():
+        asked, answer = concurrent.futures.Future(), answers.pop(0)
+        if isinstance(answer, Exception):
+            asked.set_exception(answer)
+        elif answer is not None:
+            asked.set_result(answer)
+        return asked
+    return EventStream(place_, {"ledger": client.ledger_id if client else "L", "events": "ipc://none", **welcome}, ask,
+                       (), None)
+
+
+def test_a_stream_asks_again_where_it_begins():
+    async def the_same(where):
+        async with await hg.aio.connect(config=where.config) as loop:
+            answers = [hg.DeadlinePassed(), hg.StoreFailed("once"), hg.DeadlinePassed(), 0]
+            async with hg.aio.Events(stream_of(loop, loop._client._connection.place, answers)) as events:
+                try:
+                    equal(await events.__anext__(), "an error")
+                except hg.StoreFailed:
+                    pass
+                equal((await events.__anext__()).seq, 1)
+            equal(answers, [])
+    python_client()
+    with place() as here, runtime(here.config), connected(here) as client:
+        answers = [hg.DeadlinePassed(), hg.StoreFailed("once"), hg.DeadlinePassed(), 0]
+        with stream_of(client, client._connection.place, answers) as stream:
+            equal(refused(hg.StoreFailed, lambda: stream.next(WAIT_S)).reason, "once")
+            equal(len(answers), 2)
+            equal(stream.next(WAIT_S).seq, 1)
+        with stream_of(client, client._connection.place, [None]) as stream:
+            equal(stream.next(0.1), None)  # no answer yet
+        run(the_same(here))
+
+
+def test_no_question_waits_for_a_runtime_that_is_not_there():
+    python_client()
+    from headgate._place import Place
+    with place() as here, stream_of(None, Place(f"ipc://{here.folder}/none"), [0],
+                                    events=f"ipc://{here.folder}/none2") as stream:
+        equal([stream.next(0.2) for _ in range(3)], [None] * 3)
+        equal((stream._dealer is None, stream._asked), (False, False))
 
 
 def test_events_from_now_on_miss_nothing_after_the_call():

@@ -220,13 +220,13 @@ def test_key_files_that_are_none_are_refused_without_their_text():
 
 
 @contextlib.contextmanager
-def keyed_place(**serve):
+def keyed_place(host="0.0.0.0", **serve):
     """A runtime whose events and commands are on the network, for one client; the keys of all."""
     need_zmq(curve=True)
     ports = free_port(), free_port()
     curve = {"serverSecretKeyFile": "server.key", "allowedClientKeys": "clients.txt"}
-    with place(limit=10**9, eventBus={"bind": [f"tcp://0.0.0.0:{ports[0]}"], "curve": curve},
-               serve={"bind": [f"tcp://0.0.0.0:{ports[1]}"], "curve": curve, **serve}) as here:
+    with place(limit=10**9, eventBus={"bind": [f"tcp://{host}:{ports[0]}"], "curve": curve},
+               serve={"bind": [f"tcp://{host}:{ports[1]}"], "curve": curve, **serve}) as here:
         keys = {name: keygen(here.folder / f"{name}.key") for name in ("server", "client", "stranger")}
         (here.folder / "clients.txt").write_text(f"# who may\n{keys['client'][0]}   the one client\n")
         yield here, [f"tcp://127.0.0.1:{port}" for port in ports], keys

@@ -25,7 +25,9 @@ const SDK_ERRORS = [
   "MistralError",
   "GoogleGenerativeAIError",
   "BedrockRuntimeServiceException",
+  "GeminiNextGenAPIClientError",
 ];
+const AI_SDK = "vercel.ai.error.AI_"; // its classes have no lasting names: it marks its errors itself
 const AFTER_WORK = ["Stream", "ResponseValidation"]; // in the name of an error: there was an answer, or part of one
 
 function cut(value, depth = 0) {
@@ -84,9 +86,32 @@ function statusOf(problem) {
 export function refusalOf(problem, refused = []) {
   if (problem === null || typeof problem !== "object") return "";
   if ([refused].flat().some(kind => problem instanceof kind)) return "refused";
-  const kinds = kindsOf(problem);
-  if (!kinds.some(kind => SDK_ERRORS.includes(kind))) return "";
-  if (kinds.some(kind => AFTER_WORK.some(word => kind.includes(word)))) return "";
+  const said = problem[Symbol.for(`${AI_SDK}RetryError`)] === true ? problem.errors : [problem];
+  const statuses = Array.isArray(said) ? said.map(refusalStatus) : [];
+  return statuses.length && statuses.every(Boolean) ? `status ${statuses.at(-1)}` : "";
+}
+
+function refusalStatus(problem) {
+  if (problem === null || typeof problem !== "object" || !isOfSdk(problem)) return 0;
   const status = statusOf(problem);
-  return REFUSALS.includes(status) ? `status ${status}` : "";
+  return REFUSALS.includes(status) ? status : 0;
+}
+
+function isOfSdk(problem) {
+  const kinds = kindsOf(problem);
+  if (kinds.some(kind => AFTER_WORK.some(word => kind.includes(word)))) return false;
+  return (
+    kinds.some(kind => SDK_ERRORS.includes(kind)) ||
+    problem[Symbol.for(`${AI_SDK}APICallError`)] === true ||
+    (problem.name === "ApiError" && isOfGoogle(problem))
+  );
+}
+
+/** @google/genai: the name is anybody's, but its message is the body of the answer; not so for one amid a stream. */
+function isOfGoogle({ message, status }) {
+  try {
+    return Number.isInteger(status) && JSON.parse(message).error.code === status;
+  } catch {
+    return false;
+  }
 }

@@ -1,11 +1,12 @@
 // Events, each once and in order: what a subscription misses is asked for by REPLAY, over restarts of a runtime too.
 import { Dealer, Subscriber } from "zeromq";
-import { EventsGone, errorOf } from "./errors.js";
+import { DeadlinePassed, EventsGone, HeadgateError, InvalidArgument, errorOf } from "./errors.js";
 import { Order } from "./order.js";
-import { endpointsOf } from "./place.js";
+import { curveOf, endpointsOf, isTcp } from "./place.js";
 import { read, write } from "./wire.js";
 
 const SILENCE_MS = 2000; // without a heartbeat: the runtime is looked for again
+const CONNECT_MS = 2000; // until somebody is there who can be asked for a replay
 const ANSWER_MS = 5000; // for a portion of a replay
 const QUEUE = 20000; // events that wait in the socket; what comes on top is replayed
 const RETRY_MS = 100;
@@ -14,7 +15,9 @@ const pause = ms => new Promise(resolve => setTimeout(resolve, ms));
 
 /** An async iterator that never ends by itself. Between two steps nothing runs: what is lost then is replayed. */
 export class EventStream {
-  #start;
+  #ask;
+  #after;
+  #ledger;
   #order = null;
   #place;
   #welcome;
@@ -22,17 +25,28 @@ export class EventStream {
   #subscriber = null;
   #dealer = null;
   #request = 0;
-  #behind = true;
+  #behind = true; // of the journal: what was missed is asked for
   #ready = [];
   #next = 0;
   #closed = false;
 
-  constructor(place, welcome, { after, topics, ledger }) {
+  /** `ask` says behind which row it begins; it is called again when no answer came. */
+  constructor(place, welcome, { ask, topics, ledger }) {
+    if (topics.some(topic => topic.includes(","))) throw new InvalidArgument(1, "a topic has no comma: give a list");
+    if (isTcp(place.url) && !place.eventsUrl && welcome.events.startsWith("ipc://")) {
+      throw new HeadgateError(
+        2,
+        `the runtime at ${place.url} has its events at ${welcome.events}, which other machines can't reach: ` +
+          "set eventsUrl (HEADGATE_EVENTS_URL) to an endpoint of its eventBus.bind",
+      );
+    }
     this.#place = place;
     this.#welcome = welcome;
     this.#topics = topics.includes("") ? [] : topics;
-    this.#start = Promise.all([after, ledger ?? welcome.ledger]);
-    this.#start.catch(() => {}); // told by next()
+    this.#ledger = ledger ?? welcome.ledger;
+    this.#ask = ask;
+    this.#after = ask();
+    this.#after.catch(() => {}); // told by next()
   }
 
   [Symbol.asyncIterator]() {
@@ -40,7 +54,7 @@ export class EventStream {
   }
 
   async next() {
-    this.#order ??= new Order(this.#topics, ...(await this.#start));
+    while (!this.#order && !this.#closed) await this.#begin();
     while (this.#next === this.#ready.length && !this.#closed) await this.#work();
     if (this.#closed) return { done: true, value: undefined };
     return { done: false, value: this.#ready[this.#next++] };
@@ -54,6 +68,16 @@ export class EventStream {
   close() {
     this.#closed = true;
     this.#hangUp();
+  }
+
+  async #begin() {
+    try {
+      this.#after ??= this.#ask();
+      this.#order = new Order(this.#topics, await this.#after, this.#ledger);
+    } catch (problem) {
+      this.#after = null;
+      if (!(problem instanceof DeadlinePassed)) throw problem; // a lost runtime is waited for
+    }
   }
 
   // ----------------------------------------------------------------------------------------------------------- sockets
@@ -72,20 +96,22 @@ export class EventStream {
   }
 
   #subscribe() {
+    const events = endpointsOf(this.#place).events ?? this.#welcome.events;
     this.#subscriber = new Subscriber({
       linger: 0,
       receiveHighWaterMark: QUEUE,
       receiveTimeout: SILENCE_MS,
-      ...this.#place.curve,
+      ...curveOf(this.#place, events),
     });
     this.#subscriber.subscribe(...(this.#topics.length ? [...this.#topics, "HEARTBEAT"] : []));
-    this.#subscriber.connect(endpointsOf(this.#place).events ?? this.#welcome.events);
+    this.#subscriber.connect(events);
   }
 
   #hangUp() {
     this.#subscriber?.close();
     this.#dealer?.close();
     this.#subscriber = this.#dealer = null;
+    this.#behind = true;
   }
 
   async #listen() {
@@ -102,7 +128,7 @@ export class EventStream {
     }
   }
 
-  /** A portion; a connection that does not answer is given up. */
+  /** A portion; who does not come, or does not answer, is given up. */
   async #replay() {
     const portion = [];
     let report = null;
@@ -111,10 +137,11 @@ export class EventStream {
         const { control } = endpointsOf(this.#place);
         this.#dealer = new Dealer({
           linger: 0,
+          immediate: true, // nothing waits for a peer that is not there
           reconnectInterval: -1,
           receiveTimeout: ANSWER_MS,
-          sendTimeout: 0,
-          ...this.#place.curve,
+          sendTimeout: CONNECT_MS,
+          ...curveOf(this.#place, control),
         });
         this.#dealer.connect(control);
       }

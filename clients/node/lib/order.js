@@ -28,12 +28,17 @@ export class Order {
     return [];
   }
 
-  /** A whole portion of a replay. */
+  /** A whole portion of a replay; what is held comes with it, or with the next one. */
   toldAgain(portion, reached) {
     for (const event of portion) this.#sameLedger(event);
+    this.#letGo();
     const told = portion.filter(event => event.seq > this.reached);
     this.reached = Math.max(this.reached, reached);
     return told;
+  }
+
+  #wants(topic) {
+    return !this.topics.length || this.topics.some(prefix => topic.startsWith(prefix));
   }
 
   #known(type) {
@@ -47,13 +52,12 @@ export class Order {
 
   #beat(beat) {
     if ((beat.unheard ?? 0) > this.reached) return this.#miss(beat.newest);
-    for (const [topic, newest] of Object.entries(beat.topics)) {
-      const wanted = !this.topics.length || this.topics.some(prefix => topic.startsWith(prefix));
-      if (wanted && newest > this.#known(topic)) return this.#miss(newest);
-    }
+    const missed = Object.entries(beat.topics)
+      .filter(([topic, newest]) => this.#wants(topic) && newest > this.#known(topic))
+      .map(([, newest]) => newest);
+    if (missed.length) return this.#miss(Math.max(...missed));
     const told = this.#held;
-    this.#held = [];
-    this.#newest.clear();
+    this.#letGo();
     this.reached = Math.max(this.reached, beat.newest);
     return told;
   }
@@ -61,9 +65,13 @@ export class Order {
   /** The journal has what is held as well. */
   #miss(seq) {
     this.goal = Math.max(this.goal, seq, ...this.#newest.values());
+    this.#letGo();
+    return [];
+  }
+
+  #letGo() {
     this.#held = [];
     this.#newest.clear();
-    return [];
   }
 
   #sameLedger({ ledgerId }) {

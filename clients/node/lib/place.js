@@ -2,18 +2,26 @@
 import { createPrivateKey, createPublicKey } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { capability } from "zeromq";
 import { HeadgateError, NoRuntime } from "./errors.js";
 
 const Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 const X25519_PRIVATE = Buffer.from("302e020100300506032b656e04220420", "hex"); // PKCS #8, before the key's 32 bytes
 
+/** Five digits are 32 bits, and a key has 256. */
+function isKey(text) {
+  if (text.length !== 40 || [...text].some(digit => !Z85.includes(digit))) return false;
+  return text.match(/.{5}/g).every(five => valueOf(five) < 2 ** 32);
+}
+
+function valueOf(digits) {
+  return [...digits].reduce((sum, digit) => sum * 85 + Z85.indexOf(digit), 0);
+}
+
 function fromZ85(text) {
   const bytes = Buffer.alloc((text.length / 5) * 4);
   for (let i = 0; i < text.length / 5; i++) {
-    bytes.writeUInt32BE(
-      [...text.slice(5 * i, 5 * i + 5)].reduce((sum, digit) => sum * 85 + Z85.indexOf(digit), 0),
-      4 * i,
-    );
+    bytes.writeUInt32BE(valueOf(text.slice(5 * i, 5 * i + 5)), 4 * i);
   }
   return bytes;
 }
@@ -40,10 +48,29 @@ export function publicKeyOf(secretKey) {
 
 function secretKeyIn(text) {
   const named = /secret[-_ ]?key\W{1,8}?([^\s"']{40})(?![^\s"'])/i.exec(text);
-  const alone = text.split(/[\s"']+/).filter(word => word.length === 40);
-  if (named) return named[1];
-  if (alone.length === 1) return alone[0];
-  throw new HeadgateError(2, "the key file has no secret key of 40 characters");
+  const found = named ? [named[1]] : text.split(/[\s"']+/).filter(word => word.length === 40);
+  if (found.length !== 1 || !isKey(found[0])) throw new TypeError("there is no secret key of 40 characters");
+  return found[0];
+}
+
+/** The keys as options of a socket. */
+function curveWith(serverKey, keyFile) {
+  if (!serverKey && !keyFile) return {};
+  const wrong = why => new HeadgateError(2, why);
+  if (!keyFile) throw wrong("a server key without a key file: set keyFile (HEADGATE_KEY_FILE), too");
+  if (!serverKey) throw wrong("a key file without a server key: set serverKey (HEADGATE_SERVER_KEY), too");
+  if (!isKey(serverKey)) {
+    throw wrong(
+      "serverKey (HEADGATE_SERVER_KEY) is no key: those have 40 characters, as headgate keygen prints them",
+    );
+  }
+  if (!capability.curve) throw wrong("this zeromq was built without CURVE, so it can't use keys");
+  try {
+    const secret = secretKeyIn(readFileSync(keyFile, "utf8"));
+    return { curveServerKey: serverKey, curveSecretKey: secret, curvePublicKey: publicKeyOf(secret) };
+  } catch (problem) {
+    throw wrong(`keyFile (HEADGATE_KEY_FILE) ${keyFile}: ${problem.message}`);
+  }
 }
 
 function ledgerOf(config) {
@@ -58,21 +85,23 @@ function ledgerOf(config) {
 export function find({ url, ledger, config, eventsUrl, serverKey, keyFile }) {
   const environment = process.env;
   url ||= environment.HEADGATE_URL;
-  serverKey ||= environment.HEADGATE_SERVER_KEY;
-  keyFile ||= environment.HEADGATE_KEY_FILE;
   const place = {
     url: url || null,
     eventsUrl: eventsUrl || environment.HEADGATE_EVENTS_URL || null,
     ledger: null,
-    curve: {},
+    curve: curveWith(serverKey || environment.HEADGATE_SERVER_KEY, keyFile || environment.HEADGATE_KEY_FILE),
   };
-  if (serverKey && !keyFile) throw new HeadgateError(2, "a server key without a key file: set HEADGATE_KEY_FILE");
-  if (serverKey) {
-    const secret = secretKeyIn(readFileSync(keyFile, "utf8"));
-    place.curve = { curveServerKey: serverKey, curveSecretKey: secret, curvePublicKey: publicKeyOf(secret) };
-  }
   if (!place.url) place.ledger = ledger ? resolve(ledger) : ledgerOf(config ?? "devs.config.json");
   return place;
+}
+
+export function isTcp(endpoint) {
+  return endpoint?.startsWith("tcp://") ?? false;
+}
+
+/** Only tcp has keys: the system guards the file of ipc. */
+export function curveOf(place, endpoint) {
+  return isTcp(endpoint) ? place.curve : {};
 }
 
 /** Found anew at each attempt to connect: a runtime that starts again may be elsewhere. */

@@ -2,7 +2,7 @@
 // socket, sends, receives, renews leases, and connects anew.
 import { parentPort, workerData } from "node:worker_threads";
 import { Dealer } from "zeromq";
-import { endpointsOf } from "./place.js";
+import { curveOf, endpointsOf } from "./place.js";
 import { read, write } from "./wire.js";
 
 const WINDOW = 8000; // commands without an answer; a runtime takes 8,192 of a connection
@@ -41,17 +41,18 @@ const refuse = (call, error, reason = "") => {
 
 /** A socket for one connection: another runtime is never taken for the one that was asked. */
 class Line {
-  #dealer = new Dealer({
-    linger: 0,
-    reconnectInterval: -1,
-    sendHighWaterMark: 2 * WINDOW,
-    receiveHighWaterMark: 2 * WINDOW,
-    ...place.curve,
-  });
+  #dealer;
   #frames = [];
   #sending = false;
 
   constructor(control) {
+    this.#dealer = new Dealer({
+      linger: 0,
+      reconnectInterval: -1,
+      sendHighWaterMark: 2 * WINDOW,
+      receiveHighWaterMark: 2 * WINDOW,
+      ...curveOf(place, control),
+    });
     const gone = () => setImmediate(lost, this); // after its last words
     for (const kind of ["disconnect", "close"]) this.#dealer.events.on(kind, gone);
     this.#dealer.connect(control);

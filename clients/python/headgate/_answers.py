@@ -12,7 +12,7 @@ KEPT = ("id", "model", "type", "object", "usage", "usageMetadata", "usage_metada
 Refused = Union[Type[Exception], Tuple[Type[Exception], ...]]
 
 REFUSALS = (400, 401, 403, 404, 413, 422, 429)  # said before any work; a 408, 409 or 499 may come after it
-SDKS = ("openai", "anthropic", "google.genai", "cohere", "mistralai", "groq", "together", "litellm")
+SDKS = ("openai", "anthropic", "google.genai", "cohere", "mistralai", "groq", "together")  # litellm's are openai's
 BEDROCK = ("InvokeModel", "InvokeModelWithResponseStream", "Converse", "ConverseStream")
 AFTER_WORK = ("Stream", "ResponseValidation")  # in the name of an exception: there was an answer, or part of one
 

@@ -11,7 +11,7 @@ from ._connection import Call, Connection
 from ._errors import NoRuntime
 from ._events import EventStream
 from ._permit import PermitState
-from ._place import Path, find
+from ._place import Path, find, is_tcp
 
 T = TypeVar("T")
 
@@ -115,19 +115,23 @@ class Headgate:
     def events(self, from_seq: Optional[int] = None, topics: Union[str, Iterable[str], None] = None,
                ledger: Optional[str] = None) -> EventStream:
         """Each event once and in order, from row `from_seq` on; None: from now on. `topics` are types of events or how
-        they begin. `ledger` is the ledgerId that `from_seq` belongs to, where the caller has kept one."""
+        they begin. `ledger` is the ledgerId that `from_seq` belongs to, where the caller has kept one. From another
+        machine it needs the `events_url` of connect()."""
         stream = self._stream(from_seq, topics, ledger)
-        stream.after.result()  # what is committed from here on is told
+        if stream.after is not None:
+            stream.after.result()  # what is committed from here on is told
         return stream
 
     def _stream(self, from_seq: Optional[int], topics: Union[str, Iterable[str], None],
                 ledger: Optional[str]) -> EventStream:
         self._connection.check()
-        after: "concurrent.futures.Future[int]" = concurrent.futures.Future()
-        if from_seq is None:
-            after = self._connection.submit(commands.newest(self._timeout))
-        else:
-            after.set_result(max(0, from_seq - 1))
+
+        def after() -> "concurrent.futures.Future[int]":
+            if from_seq is None:
+                return self._connection.submit(commands.newest(self._timeout))
+            named: "concurrent.futures.Future[int]" = concurrent.futures.Future()
+            named.set_result(max(0, from_seq - 1))
+            return named
         return EventStream(self._connection.place, self._connection.welcome.result(), after, topics, ledger)
 
     @property
@@ -168,6 +172,9 @@ def connect(url: Optional[str] = None, *, ledger: Optional[Path] = None, config:
     """Finds a runtime: by `url` (its control endpoint), else HEADGATE_URL, else by ledger or configuration, else by
     devs.config.json in the working directory. NoRuntime when none answers within `wait` seconds.
 
+    `events_url`, else HEADGATE_EVENTS_URL, is where the events are, when `url` is tcp.
+    `server_key` and `key_file`, else HEADGATE_SERVER_KEY and HEADGATE_KEY_FILE, are for tcp endpoints with keys: the
+    server's public key, and the file with the client's secret one (`headgate keygen`).
     `timeout` (seconds) is that of every command but acquires; a runtime that is lost meanwhile is waited for.
     `lease` (seconds) is that of permits; None: as the runtime says."""
     connection = Connection(find(url, ledger, config, events_url, server_key, key_file))
@@ -178,7 +185,8 @@ def connect(url: Optional[str] = None, *, ledger: Optional[Path] = None, config:
         connection.close()
         with contextlib.suppress(concurrent.futures.CancelledError):
             place.endpoints()  # raises when it is not even named
-        raise NoRuntime(f"nothing answers at {place}") from None
+        silent = "; an endpoint with keys says nothing to who lacks the right ones" if is_tcp(str(place)) else ""
+        raise NoRuntime(f"nothing answers at {place}{silent}") from None
     except BaseException:
         connection.close()
         raise

@@ -160,7 +160,7 @@ class Connection:
             for each in watched:
                 poller.register(each, zmq.POLLIN)
             wait = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else 60.0
-            ready = dict(poller.poll(wait * 1000 + 1))
+            ready = dict(poller.poll(int(wait * 1000) + 1))
             for each in watched:
                 poller.unregister(each)
             self._hear_others(ready)
@@ -205,7 +205,7 @@ class Connection:
             dealer.linger = 0
             dealer.sndhwm = dealer.rcvhwm = 2 * WINDOW
             dealer.setsockopt(zmq.RECONNECT_IVL, -1)  # one connection: another runtime is never taken for it
-            self.place.secure(dealer)
+            self.place.secure(dealer, endpoints.control)
             self._monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
             dealer.connect(endpoints.control)
         except (HeadgateError, zmq.ZMQError):

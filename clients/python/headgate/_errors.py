@@ -1,5 +1,5 @@
 """What a runtime refuses: one exception for each code that a caller may want to tell from the others."""
-from typing import Dict, Optional, Tuple, Type
+from typing import Any, Dict, Optional, Tuple, Type
 
 
 class HeadgateError(Exception):
@@ -132,7 +132,7 @@ def name_of(code: int) -> str:
     return _NAMES.get(code, f"HG_ERR_{code}")
 
 
-def error_of(done: dict) -> HeadgateError:
+def error_of(done: Dict[str, Any]) -> HeadgateError:
     """The exception that a COMMAND_DONE with an error stands for."""
     error = _TYPES.get(done["error"], HeadgateError)(done.get("reason", ""), done["error"])
     if isinstance(error, BudgetExhausted):

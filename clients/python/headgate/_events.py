@@ -1,19 +1,20 @@
 """Events, each once and in order: what a subscription misses is asked for by REPLAY, over restarts of a runtime too."""
 import time
 import types
-from typing import Any, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, Type, Union
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, Type, Union
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import Future, TimeoutError as NotYet
 
 import msgpack
 import zmq
 
 from ._connection import Message
-from ._errors import EventsGone, HeadgateError, LedgerChanged, error_of
-from ._place import Place, context
+from ._errors import DeadlinePassed, EventsGone, HeadgateError, LedgerChanged, error_of
+from ._place import Place, context, is_tcp
 
 HELD_MAX = 10000       # events that wait for the proof that none is missing before them
 SILENCE_S = 2.0        # without a heartbeat: the runtime is looked for again
+CONNECT_S = 2.0        # until somebody is there who can be asked for a replay
 ANSWER_S = 5.0         # for a portion of a replay
 QUEUE = 20000          # events that wait in the socket; what comes on top is replayed
 
@@ -103,10 +104,11 @@ class Order:
         if beat.get("unheard", 0) > self.reached:
             self._miss(beat["newest"])
             return []
-        for topic, newest in beat["topics"].items():
-            if self.wants(topic) and newest > max(self.reached, self._newest.get(topic, 0)):
-                self._miss(newest)
-                return []
+        missed = [newest for topic, newest in beat["topics"].items()
+                  if self.wants(topic) and newest > max(self.reached, self._newest.get(topic, 0))]
+        if missed:
+            self._miss(max(missed))
+            return []
         told, self._held = self._held, []
         self._newest.clear()
         self.reached = max(self.reached, beat["newest"])
@@ -119,9 +121,11 @@ class Order:
         self._newest.clear()
 
     def told_again(self, portion: List[Message], reached: int) -> List[Message]:
-        """A whole portion of a replay."""
+        """A whole portion of a replay; what is held comes with it, or with the next one."""
         for event in portion:
             self._same_ledger(event)
+        self._held.clear()
+        self._newest.clear()
         told = [event for event in portion if event["seq"] > self.reached]
         self.reached = max(self.reached, reached)
         return told
@@ -136,22 +140,29 @@ class EventStream:
 
     Between two calls nothing runs: what a slow reader loses is replayed."""
 
-    def __init__(self, place: Place, welcome: Message, after: "Future[int]", topics: Union[str, Iterable[str], None],
-                 ledger: Optional[str]) -> None:
+    def __init__(self, place: Place, welcome: Message, ask: "Callable[[], Future[int]]",
+                 topics: Union[str, Iterable[str], None], ledger: Optional[str]) -> None:
+        """`ask` says behind which row it begins; it is called again when no answer came."""
         chosen = (topics,) if isinstance(topics, str) else tuple(topics or ())
         if any("," in topic for topic in chosen):
             raise HeadgateError("a topic has no comma: give a list", 1)
+        if is_tcp(place.url or "") and not place.events_url and welcome["events"].startswith("ipc://"):
+            raise HeadgateError(f"the runtime at {place.url} has its events at {welcome['events']}, which other "
+                                "machines can't reach: set events_url (HEADGATE_EVENTS_URL) to an endpoint of its "
+                                "eventBus.bind", 2)
         self._topics = () if "" in chosen else chosen
         self._ledger = ledger or welcome["ledger"]
-        self._place, self._welcome, self.after = place, welcome, after
-        self._order: Order
+        self._place, self._welcome, self._ask = place, welcome, ask
+        self.after: "Optional[Future[int]]" = ask()
+        self._order: Optional[Order] = None
         self._subscriber: "Optional[zmq.Socket[bytes]]" = None
         self._dealer: "Optional[zmq.Socket[bytes]]" = None
         self._request = 0
         self._ready: Deque[Message] = deque()
         self._silent_s = time.monotonic()
-        self._behind = True
-        self._asked_s = 0.0
+        self._behind = True   # of the journal: what was missed is asked for
+        self._asked = False
+        self._since_s = 0.0   # since when an answer, or somebody to ask, is waited for
         self.closed = False
 
     def __iter__(self) -> Iterator[Event]:
@@ -197,16 +208,27 @@ class EventStream:
 
     def _work(self, wait: float) -> None:
         """Subscribed first, and replayed then: so nothing is between the two."""
-        if not self._request:
-            self._order = Order(self._topics, self.after.result(), self._ledger)
-            self._request = 1
-        if self._subscriber is None and not self._subscribe():
+        if self._order is None:
+            self._begin(wait)
+        elif self._subscriber is None and not self._subscribe():
             time.sleep(min(wait, 0.1))
-            return
-        if self._behind:
-            self._replay(wait)
+        elif self._behind:
+            self._replay(self._order, wait)
         else:
-            self._listen(wait)
+            self._listen(self._order, wait)
+
+    def _begin(self, wait: float) -> None:
+        if self.after is None:
+            self.after = self._ask()
+        try:
+            self._order = Order(self._topics, self.after.result(wait), self._ledger)
+        except DeadlinePassed:  # a lost runtime is waited for
+            self.after = None
+        except NotYet:
+            pass
+        except Exception:
+            self.after = None
+            raise
 
     def _subscribe(self) -> bool:
         try:
@@ -216,7 +238,7 @@ class EventStream:
             socket.linger, socket.rcvhwm = 0, QUEUE
             for topic in (*self._topics, "HEARTBEAT") if self._topics else ("",):
                 socket.subscribe(topic)
-            self._place.secure(socket)
+            self._place.secure(socket, events)
             socket.connect(events)
         except (HeadgateError, zmq.ZMQError):
             self._hang_up()
@@ -229,8 +251,9 @@ class EventStream:
             if socket is not None:
                 socket.close(0)
         self._subscriber = self._dealer = None
+        self._behind, self._asked, self._since_s = True, False, 0.0
 
-    def _listen(self, wait: float) -> None:
+    def _listen(self, order: Order, wait: float) -> None:
         subscriber = self._subscriber
         assert subscriber is not None
         if not subscriber.poll(wait * 1000):
@@ -245,51 +268,63 @@ class EventStream:
                 return
             event = _decoded(frames[-1])
             if event is not None and len(frames) == 2:
-                self._ready.extend(self._order.hear(event))
-            if self._order.goal > self._order.reached:
+                self._ready.extend(order.hear(event))
+            if order.goal > order.reached:
                 self._behind = True
                 return
 
-    def _replay(self, wait: float) -> None:
-        """A portion; a connection that does not answer is given up."""
-        if self._dealer is None:
-            try:
-                control = self._place.endpoints().control
-                self._dealer = context().socket(zmq.DEALER)
-                self._dealer.linger = 0
-                self._dealer.setsockopt(zmq.RECONNECT_IVL, -1)
-                self._place.secure(self._dealer)
-                self._dealer.connect(control)
-            except (HeadgateError, zmq.ZMQError):
+    def _replay(self, order: Order, wait: float) -> None:
+        """A portion; who does not come, or does not answer, is given up."""
+        if self._dealer is None and not self._dial():
+            return
+        dealer = self._dealer
+        assert dealer is not None
+        self._since_s = self._since_s or time.monotonic()
+        if not self._asked:
+            if dealer.poll(wait * 1000, zmq.POLLOUT):
+                self._question(order, dealer)
+            elif time.monotonic() - self._since_s > CONNECT_S:
                 self._hang_up()
-                return
-            self._asked_s = 0.0
-        if not self._asked_s:
-            self._request += 1
-            self._portion: List[Message] = []
-            self._asked_s = time.monotonic()
-            try:
-                question = {"v": 1, "type": "REPLAY", "request": self._request, "after": self._order.reached,
-                            "topics": ",".join(self._topics)}
-                self._dealer.send(msgpack.packb(question), zmq.DONTWAIT)
-            except zmq.Again:  # nobody is there
-                self._hang_up()
-                time.sleep(min(wait, 0.1))
-                return
-        while self._dealer.poll(wait * 1000):
-            message = _decoded(self._dealer.recv())
+            return
+        while dealer.poll(wait * 1000):
+            message = _decoded(dealer.recv())
             if message is None:
                 continue
             if "payload" in message:
                 self._portion.append(message)
             elif message.get("request") == self._request:
-                self._asked_s = 0.0
-                self._answered(message)
+                self._asked, self._since_s = False, 0.0
+                self._answered(order, message)
                 return
-        if time.monotonic() - self._asked_s > ANSWER_S:
+        if time.monotonic() - self._since_s > ANSWER_S:
             self._hang_up()
 
-    def _answered(self, report: Message) -> None:
+    def _dial(self) -> bool:
+        try:
+            control = self._place.endpoints().control
+            self._dealer = context().socket(zmq.DEALER)
+            self._dealer.linger = 0
+            self._dealer.immediate = True  # nothing waits for a peer that is not there
+            self._dealer.setsockopt(zmq.RECONNECT_IVL, -1)
+            self._place.secure(self._dealer, control)
+            self._dealer.connect(control)
+        except (HeadgateError, zmq.ZMQError):
+            self._hang_up()
+            return False
+        return True
+
+    def _question(self, order: Order, dealer: "zmq.Socket[bytes]") -> None:
+        self._request += 1
+        self._portion: List[Message] = []
+        try:
+            dealer.send(msgpack.packb({"v": 1, "type": "REPLAY", "request": self._request, "after": order.reached,
+                                       "topics": ",".join(self._topics)}), zmq.DONTWAIT)
+        except zmq.Again:  # it has just gone
+            self._hang_up()
+            return
+        self._asked, self._since_s = True, time.monotonic()
+
+    def _answered(self, order: Order, report: Message) -> None:
         if report["type"] == "COMMAND_DONE":
             error = error_of(report)
             if error.name in ("HG_ERR_INVALID", "HG_ERR_PROTOCOL"):
@@ -303,7 +338,6 @@ class EventStream:
             raise gone
         if report["count"] != len(self._portion):
             return  # some of it was lost: once more
-        order = self._order
         self._ready.extend(order.told_again(self._portion, report["reached"]))
         self._behind = report["reached"] < max(order.goal, report["newest"])
 

@@ -63,7 +63,8 @@ class Events:
         self._ready: List[Event] = []   # in reverse
         self._news: "asyncio.Queue[Union[List[Event], BaseException]]"
         self._room = threading.Semaphore(4)  # batches that nobody has taken yet
-        self._closed = False
+        self._wanted = threading.Semaphore(0)  # released when somebody asks again after an error
+        self._failed = self._closed = False
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -76,10 +77,13 @@ class Events:
             self._news = asyncio.Queue()
             self._thread = threading.Thread(target=self._follow, name="headgate-events", daemon=True)
             self._thread.start()
+        if self._failed:
+            self._failed = False
+            self._wanted.release()
         while not self._ready:
             found = await self._news.get()
             if isinstance(found, BaseException):
-                await self.aclose()
+                self._failed = True
                 raise found
             self._room.release()
             self._ready = found[::-1]
@@ -104,7 +108,7 @@ class Events:
             except RuntimeError:
                 break  # the loop is closed
             if not isinstance(found, list):
-                break
+                self._wanted.acquire()
         self._stream.close()
 
     async def aclose(self) -> None:
@@ -112,6 +116,7 @@ class Events:
             return
         self._closed = True
         self._room.release()
+        self._wanted.release()
         if self._loop is None:
             self._stream.close()
         else:
