@@ -74,6 +74,7 @@ static hg_err grant(struct hg_tracker *tracker, const struct hg_reserve_message 
   struct hg_permit_record *parent = hg_permits_get(&tracker->permits, request->parent);
   if (parent) hg_family_join(&permit->family, &parent->family);
   if (request->from_parent) {
+    assert(parent); // it was judged by it
     permit->lender = request->parent;
     parent->tokens -= tokens;
   }

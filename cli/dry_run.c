@@ -169,7 +169,7 @@ static bool print_json(const struct costs *costs, const struct hg_batch_counts *
   json_t *json = json_pack(
       "{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:s s:b}", "requests", (json_int_t)costs->requests,
       "doneBefore", (json_int_t)counts->done_before, "changed", (json_int_t)counts->changed, "invalid",
-      (json_int_t)(costs->bad + counts->bad), "duplicates", (json_int_t)counts->duplicates, "unbounded",
+      (json_int_t)costs->bad + (json_int_t)counts->bad, "duplicates", (json_int_t)counts->duplicates, "unbounded",
       (json_int_t)costs->unbounded, "tooLarge", (json_int_t)costs->too_large, "mostTokens", (json_int_t)costs->needs[0],
       "smallestRequest", (json_int_t)costs->smallest, "largestRequest", (json_int_t)costs->largest, "hardLimit",
       (json_int_t)limit_of(costs, 0), "totalUsed", (json_int_t)costs->held[0].used, "reserved",

@@ -264,6 +264,7 @@ void hg_audit_end(struct hg_audit **audit) {
 hg_err hg_audit_go_on(struct hg_audit *audit, uint32_t rows, const struct hg_audit_report **report, hg_error *why) {
   bool done = false;
   hg_err err = HG_OK;
+  assert(audit);
   *report = NULL;
   switch (audit->phase) {
   case HG_AUDITING_ROWS:

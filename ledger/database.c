@@ -149,7 +149,7 @@ static hg_err check_length(sqlite3 *db, hg_error *why) {
   if (err == HG_OK) err = hg_sql_number(db, "PRAGMA page_size", &size, why);
   if (err != HG_OK || stat(path, &found) != 0 || found.st_size >= pages * size) return err;
   return hg_fail(why, HG_ERR_STORE, "ledger \"%s\" is cut off: it has %lld bytes of %lld" HG_SQL_DAMAGED, path,
-                 (long long)found.st_size, (long long)(pages * size));
+                 (long long)found.st_size, (long long)pages * size);
 }
 
 static hg_err prepare_connection(sqlite3 *db, bool shared_readers, bool *is_empty, hg_error *why) {

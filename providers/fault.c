@@ -153,7 +153,8 @@ static enum hg_answer_kind kind_of_payload(const struct hg_answer *answer, enum 
   const struct hg_json *payload = hg_answer_member(answer, member);
   if (payload->type != HG_JSON_ARRAY) return none(out, "it has no array of ", hg_answer_name(member));
   if (member == HG_ANSWER_CHOICES) return kind_of_choices(payload, out);
-  if (member == HG_ANSWER_DATA && !hg_json_says_something(payload)) return fail_of(out, 500, "there is no embedding in it");
+  if (member == HG_ANSWER_DATA && !hg_json_says_something(payload))
+    return fail_of(out, 500, "there is no embedding in it");
   return HG_ANSWER_RESULT;
 }
 

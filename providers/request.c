@@ -325,8 +325,9 @@ static bool ask_for_usage(const struct draft *d, struct hg_edit *edit) {
   }
   const char *cursor = NULL;
   struct hg_json name, first;
-  *edit = (struct hg_edit){.at = options->at + 1, .text = "\"include_usage\":true"};
-  if (hg_json_next(options, &cursor, &name, &first)) strcat(edit->text, ",");
+  *edit = (struct hg_edit){.at = options->at + 1};
+  const bool has_more = hg_json_next(options, &cursor, &name, &first);
+  snprintf(edit->text, sizeof edit->text, "\"include_usage\":true%s", has_more ? "," : "");
   return true;
 }
 

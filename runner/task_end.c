@@ -151,6 +151,7 @@ static void forget_request(struct hg_runner *runner, struct hg_run_task *task) {
 static bool keep_answer(struct hg_run_task *task, const struct hg_http_end *end) {
   const size_t len = task->result.body_len;
   if (len == 0) return true;
+  assert(end->body);
   if (len > HELD_ANSWER_MAX) return false;
   task->answer = malloc(len);
   if (task->answer) task->result.body = memcpy(task->answer, end->body, len);

@@ -20,6 +20,6 @@ hg_err hg_fail(hg_error *why, hg_err code, const char *format, ...) {
 struct hg_shown hg_show(const char *text) {
   struct hg_shown shown;
   hg_text_show(shown.text, HG_SHOWN_MAX + 1, hg_text_of(text));
-  if (strlen(text) > HG_SHOWN_MAX) strcat(shown.text, "...");
+  if (strlen(text) > HG_SHOWN_MAX) memcpy(shown.text + strlen(shown.text), "...", sizeof "...");
   return shown;
 }

@@ -1,5 +1,5 @@
-// The decoder of what comes from outside, under libFuzzer (scripts/fuzz). Whatever the bytes are, it must read none beyond
-// them, say the same each time, and what it takes must come out of the encoder and in again as the same message.
+// The decoder of what comes from outside, under libFuzzer (scripts/fuzz). Whatever the bytes are, it must read none
+// beyond them, say the same each time, and what it takes must come out of the encoder and in again as the same message.
 #include "bus/frames.h"
 #include "schemas/message.h"
 
