@@ -127,6 +127,8 @@ static void report_status(struct hg_gateway *gateway, struct hg_asked *asked) {
   report->threshold_in_ms = usage->threshold_in_ms;
   report->limit_in_ms = usage->limit_in_ms;
   report->task_tokens = usage->task_tokens;
+  report->saved = usage->saved;
+  report->overran = usage->overran;
   tell(gateway, asked, &message);
 }
 

@@ -214,6 +214,14 @@ static void tell_pushback(struct hg_gateway *gateway, const struct hg_pushback_m
   hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
 }
 
+static void tell_savings(struct hg_gateway *gateway, const struct hg_savings_message *told) {
+  struct hg_message message;
+  hg_message_init(&message, HG_TELL_SAVINGS);
+  message.as.tell_savings.saved = told->saved;
+  message.as.tell_savings.overran = told->overran;
+  hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
+}
+
 static void list_orphans(struct hg_gateway *gateway, hg_peer peer, const struct hg_list_orphans_message *question) {
   const struct hg_asked *asked = hg_gateway_enter(gateway, HG_LIST_ORPHANS, peer, question->request);
   if (!asked) return;
@@ -288,6 +296,7 @@ void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in
   else if (message.kind == HG_CORRECT) correct(gateway, peer, &message.as.correct);
   else if (message.kind == HG_HELLO) welcome(gateway, peer, message.as.hello.request);
   else if (message.kind == HG_PUSHBACK) tell_pushback(gateway, &message.as.pushback);
+  else if (message.kind == HG_SAVINGS) tell_savings(gateway, &message.as.savings);
   else if (message.kind == HG_PING) hg_gateway_answer(gateway, peer, message.as.ping.request, HG_OK);
   else if (message.kind == HG_STATUS) ask_status(gateway, peer, &message.as.status);
   else if (message.kind == HG_SNAPSHOT) hg_gateway_ask_snapshot(gateway, peer, message.as.snapshot.request);

@@ -88,6 +88,8 @@ static void tell_usage(struct hg_remote *remote, const struct hg_remote_call *ca
     usage->threshold_in_ms = report->threshold_in_ms;
     usage->limit_in_ms = report->limit_in_ms;
     usage->task_tokens = report->task_tokens;
+    usage->saved = report->saved;
+    usage->overran = report->overran;
   }
   hg_outbox_put(remote->out, HG_PORT_TRACKER, call->peer, &message);
 }

@@ -171,6 +171,12 @@ static void tell_pushback(struct hg_tracker *tracker, const struct hg_tell_pushb
   hg_tracker_emit(tracker, 0, &event);
 }
 
+static void tell_savings(struct hg_tracker *tracker, const struct hg_tell_savings_message *told) {
+  const int64_t room = HG_TOKENS_MAX - tracker->saved;
+  tracker->saved += told->saved < room ? told->saved : room;
+  tracker->overran += told->overran;
+}
+
 static void get_orphan(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_orphan_message *question) {
   const struct hg_permit_record *permit = hg_permits_orphan_after(&tracker->permits, question->after);
   struct hg_message answer;
@@ -217,6 +223,7 @@ void hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in
   else if (message->kind == HG_GET_SNAPSHOT) hg_tracker_get_snapshot(tracker, in->peer, &message->as.get_snapshot);
   else if (message->kind == HG_GET_ORPHAN) get_orphan(tracker, in->peer, &message->as.get_orphan);
   else if (message->kind == HG_TELL_PUSHBACK) tell_pushback(tracker, &message->as.tell_pushback);
+  else if (message->kind == HG_TELL_SAVINGS) tell_savings(tracker, &message->as.tell_savings);
   else if (message->kind == HG_REPORT_AS) hg_tracker_report_as(tracker, in->peer, &message->as.report_as);
   else if (message->kind == HG_LEAVE) leave(tracker, in->peer);
 }

@@ -59,4 +59,6 @@ void hg_tracker_fill_forecast(const struct hg_tracker *tracker, uint32_t index, 
   usage->limit_in_ms = until_ms(budget, budget->hard_limit, now);
   usage->threshold_in_ms = percent < 100 ? until_ms(budget, budget->hard_limit / 100 * percent, now) : HG_UNKNOWN;
   usage->task_tokens = hg_forecast_task(&budget->forecast);
+  usage->saved = tracker->saved;
+  usage->overran = tracker->overran;
 }

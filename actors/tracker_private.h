@@ -49,6 +49,8 @@ struct hg_tracker {
   uint32_t max_concurrency;
   uint32_t waiting;      // acquires, as the scheduler said last
   bool forecast_is_bad;  // BUDGET_FORECAST was told
+  int64_t saved;         // what clients say that they reserved less than their bounds
+  uint64_t overran;      // and how many of these calls used more
   uint64_t told_durable; // to the scheduler
   bool told_given_up;
   struct {

@@ -34,8 +34,13 @@ static int compare_permits(const void *left, const void *right) {
   return (a > b) - (a < b);
 }
 
-static bool is_standard(const char *input) {
-  return strcmp(input, "-") == 0;
+static bool is_standard(const char *path) {
+  return strcmp(path, "-") == 0;
+}
+
+static char *errors_path_of(const struct hg_batch_options *options) {
+  if (options->errors) return strdup(options->errors);
+  return options->output ? hg_errors_path(options->output) : NULL;
 }
 
 // Copies what must outlive the caller's strings.
@@ -44,7 +49,7 @@ static bool copy_options(struct hg_batch *batch, const struct hg_batch_options *
   batch->input = strdup(is_standard(options->input) ? "standard input" : options->input);
   batch->output = options->output ? strdup(options->output) : NULL;
   batch->model = options->model ? strdup(options->model) : NULL;
-  batch->errors_path = options->output ? hg_errors_path(options->output) : NULL;
+  batch->errors_path = errors_path_of(options);
   if (!batch->input || (options->model && !batch->model)) return false;
   if (options->output && (!batch->output || !batch->errors_path)) return false;
   if (options->orphan_count == 0) return true;
@@ -59,7 +64,9 @@ static bool copy_options(struct hg_batch *batch, const struct hg_batch_options *
 static hg_err refuse_same_file(const struct hg_batch *batch, const struct stat *input, const char *path,
                                hg_error *why) {
   struct stat other;
-  if (!path || stat(path, &other) != 0 || other.st_dev != input->st_dev || other.st_ino != input->st_ino) return HG_OK;
+  if (!path || (is_standard(path) ? fstat(STDOUT_FILENO, &other) : stat(path, &other)) != 0 ||
+      !S_ISREG(other.st_mode) || other.st_dev != input->st_dev || other.st_ino != input->st_ino)
+    return HG_OK;
   return hg_fail(why, HG_ERR_INVALID,
                  "%s is the batch file itself (%s) and would be overwritten; name another file with -o", path,
                  batch->input);
@@ -120,7 +127,9 @@ static hg_err open_results(struct hg_batch *batch, hg_error *why) {
   const struct hg_results_visitor results = {learn_result, pass_note, batch}, errors = {tell_line, NULL, batch};
   if (batch->options.look_only && !batch->output) return HG_OK;
   if (batch->options.look_only) return hg_results_file_look(batch->output, &results, why);
-  const hg_err err = hg_results_file_open(batch->output, batch->options.fresh, &results, &batch->results, why);
+  const hg_err err = is_standard(batch->output)
+                         ? hg_results_stream_open(&batch->results, why)
+                         : hg_results_file_open(batch->output, batch->options.fresh, &results, &batch->results, why);
   return err ? err : hg_results_file_open_empty(batch->errors_path, &errors, &batch->errors, why);
 }
 
@@ -138,6 +147,7 @@ static hg_err open_all(struct hg_batch *batch, hg_error *why) {
 
 hg_err hg_batch_open(const struct hg_batch_options *options, struct hg_batch **out, hg_error *why) {
   assert(options->input && (options->output || options->look_only));
+  assert(options->errors || !options->output || !is_standard(options->output));
   struct hg_batch *batch = calloc(1, sizeof *batch);
   if (!batch) return hg_fail(why, HG_ERR_NO_MEMORY, "%s: no memory", options->input);
   batch->input_fd = -1;

@@ -15,7 +15,8 @@ enum hg_changed_policy { HG_CHANGED_STOP, HG_CHANGED_REDO, HG_CHANGED_KEEP };
 
 struct hg_batch_options {
   const char *input;  // the batch file; "-": standard input
-  const char *output; // the results file; failures go to hg_errors_path of it
+  const char *output; // the results file; "-": standard output, which remembers nothing
+  const char *errors; // the file of failures; NULL: hg_errors_path of the output, which must be a file then
   bool look_only;     // nothing is made, locked or changed; lines are handed out, but none can be finished; bad lines
                       // and duplicates go to on_note; `output` may be NULL: there are no results
   bool fresh;         // move existing results aside and start anew
@@ -74,7 +75,9 @@ bool hg_batch_leave(struct hg_batch *batch, uint64_t id_hash);
 
 // Whether so much waits that it should be synced now.
 bool hg_batch_group_full(const struct hg_batch *batch);
-// Makes all finished lines durable. HG_ERR_STORE with `why`: nothing is lost, another sync tries the same again.
+// Makes all finished lines durable. HG_ERR_STORE, HG_ERR_BUSY (standard output takes no
+// more now) with `why`: nothing is lost, another sync tries the same again. HG_ERR_CLOSED: nobody reads standard
+// output.
 hg_err hg_batch_sync(struct hg_batch *batch, hg_error *why);
 
 void hg_batch_count(const struct hg_batch *batch, struct hg_batch_counts *out);

@@ -5,6 +5,8 @@
 #include "schemas/fail.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +78,45 @@ static bool cut_back(struct hg_results_file *file) {
   return !file->torn;
 }
 
+// --- standard output
+
+static void forget_written(struct hg_results_file *file, size_t len) {
+  file->synced += len;
+  file->group.len -= len;
+  memmove(file->group.data, file->group.data + len, file->group.len);
+}
+
+// A pipe that poll calls writable takes PIPE_BUF bytes without a wait.
+static hg_err write_piece(const struct hg_results_file *file, size_t *done, hg_error *why) {
+  struct pollfd ready = {.fd = file->fd, .events = POLLOUT};
+  if (poll(&ready, 1, 0) == 0) return hg_fail(why, HG_ERR_BUSY, "%s: its reader is behind", file->path);
+  const size_t left = file->group.len - *done;
+  const ssize_t wrote = write(file->fd, file->group.data + *done, left < PIPE_BUF ? left : PIPE_BUF);
+  if (wrote >= 0) *done += (size_t)wrote;
+  else if (errno == EAGAIN) return hg_fail(why, HG_ERR_BUSY, "%s: its reader is behind", file->path);
+  else if (errno == EPIPE)
+    return hg_fail(why, HG_ERR_CLOSED, "%s: nobody reads the results any more; those that nobody got are paid for",
+                   file->path);
+  else if (errno != EINTR)
+    return hg_fail(why, HG_ERR_STORE, "%s: the results can't be written: %s", file->path, strerror(errno));
+  return HG_OK;
+}
+
+static hg_err pass_on(struct hg_results_file *file, hg_error *why) {
+  size_t done = 0;
+  hg_err err = HG_OK;
+  if (file->group.len == 0) return HG_OK;
+  while (done < file->group.len && !err)
+    err = write_piece(file, &done, why);
+  forget_written(file, done);
+  // Where it is a file after all it is as durable as one.
+  if (!err && fdatasync(file->fd) != 0 && errno != EINVAL && errno != EROFS)
+    return hg_fail(why, HG_ERR_STORE, "%s: the results can't be made durable: %s", file->path, strerror(errno));
+  return err;
+}
+
 hg_err hg_results_file_sync(struct hg_results_file *file, hg_error *why) {
+  if (file->stream) return pass_on(file, why);
   if (file->torn && !cut_back(file)) return hg_results_fail(file, "a half-written group can't be cut off", why);
   if (file->group.len == 0) return HG_OK;
   const hg_err err = check_file(file, why);

@@ -33,6 +33,11 @@ hg_err hg_results_file_open_empty(const char *path, const struct hg_results_visi
 // Only reads the lines of PATH, which need not be there: nothing is made, locked or changed.
 hg_err hg_results_file_look(const char *path, const struct hg_results_visitor *visitor, hg_error *why);
 
+// Standard output takes the lines instead: nothing is read, locked or kept for a resume. A sync writes what it takes
+// without waiting (HG_ERR_BUSY: not all of the group yet); HG_ERR_CLOSED: nobody reads it any more.
+// HG_ERR_INVALID with `why`: it is closed. HG_ERR_NO_MEMORY.
+hg_err hg_results_stream_open(struct hg_results_file **out, hg_error *why);
+
 // Adds a line to the group; nothing is written before the sync. HG_ERR_BUSY: the group is full, sync first.
 hg_err hg_results_file_append(struct hg_results_file *file, const struct hg_result *result, hg_error *why);
 // Whether the group holds HG_GROUP_BYTES or more.

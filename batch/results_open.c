@@ -265,6 +265,19 @@ hg_err hg_results_file_open(const char *path, bool fresh, const struct hg_result
   return HG_OK;
 }
 
+hg_err hg_results_stream_open(struct hg_results_file **out, hg_error *why) {
+  struct hg_results_file *file = file_new("standard output", why);
+  if (!file) return HG_ERR_NO_MEMORY;
+  file->stream = true;
+  file->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+  if (file->fd < 0) {
+    hg_results_file_close(&file, false);
+    return hg_fail(why, HG_ERR_INVALID, "standard output can't take the results: %s", strerror(errno));
+  }
+  *out = file;
+  return HG_OK;
+}
+
 // --- opening for errors, and only to look
 
 // The name of one run's errors may be that of another run's results, or a file that has nothing to do with either.

@@ -10,6 +10,7 @@ struct hg_results_file {
   uint64_t synced;             // the length that the last sync left: everything before it is durable
   struct hg_text_buffer group; // lines that are not durable yet
   bool torn;                   // bytes behind `synced` could not be cut off yet
+  bool stream;                 // standard output: what is written is gone
 };
 
 // HG_ERR_STORE with the file's name, what failed and errno's text.

@@ -234,8 +234,9 @@ static void on_other_ledger(void *context, const struct hg_result_line *line) {
 
 static int look(struct costs *costs) {
   const struct hg_run_flags *flags = costs->flags;
+  const bool file = flags->output && !hg_run_has_stream(flags);
   const struct hg_batch_options options = {.input = flags->input,
-                                           .output = flags->output,
+                                           .output = file ? flags->output : NULL,
                                            .look_only = true,
                                            .fresh = flags->fresh,
                                            .changed = flags->changed,
@@ -250,7 +251,7 @@ static int look(struct costs *costs) {
   if (!err) err = read_ledger(costs, &why);
   if (!err && !costs->held[0].name[0]) err = ask_runtime(costs, 0, &why); // it is told in any case
   if (!err) err = hg_batch_open(&options, &batch, &why);
-  if (!err && flags->output) hg_run_other_ledger_tell(&costs->other, flags->output, costs->config->ledger_path);
+  if (!err && file) hg_run_other_ledger_tell(&costs->other, flags->output, costs->config->ledger_path);
   if (!err) err = add_lines(costs, batch, &why);
   why.code = err;
   if (!err) hg_batch_count(batch, &counts);

@@ -84,7 +84,7 @@ static hg_err check_files(struct run *run, const char *ledger_path, hg_error *wh
 
 // A task's id is text: bytes that are none are replaced.
 static void name_run(struct run *run) {
-  const char *slash = strrchr(run->flags->output, '/'), *base = slash ? slash + 1 : run->flags->output;
+  const char *name = hg_run_base(run->flags), *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
   size_t len = strlen(base);
   if (len > 6 && strcmp(base + len - 6, ".jsonl") == 0) len -= 6;
   if (len > HG_TASK_ID_MAX / 2) len = HG_TASK_ID_MAX / 2;
@@ -150,11 +150,17 @@ static bool is_stopped(void *context) {
 static hg_err open_batch(struct run *run) {
   const size_t orphans = run->orphans.count;
   uint64_t *permits = calloc(orphans + 1, sizeof *permits);
-  if (!permits) return fail(&run->why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
+  char *errors = hg_run_errors_path(run->flags);
+  if (!permits || !errors) {
+    free(permits);
+    free(errors);
+    return fail(&run->why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
+  }
   for (size_t i = 0; i < orphans; i++)
     permits[i] = run->orphans.list[i].permit.id;
   const struct hg_batch_options options = {.input = run->flags->input,
                                            .output = run->flags->output,
+                                           .errors = errors,
                                            .fresh = run->flags->fresh,
                                            .changed = run->flags->changed,
                                            .model = run->flags->model,
@@ -168,6 +174,7 @@ static hg_err open_batch(struct run *run) {
                                            .context = run};
   const hg_err err = hg_batch_open(&options, &run->batch, &run->why);
   free(permits);
+  free(errors);
   return err == HG_ERR_CANCELLED ? hg_fail(&run->why, err, HG_RUN_INTERRUPTED) : err;
 }
 
@@ -207,10 +214,14 @@ static int summarise(struct run *run, bool looped) {
   hg_run_orphans_count(&run->orphans, run->name, &summary.figures.orphans);
   summary.figures.other_ledger = run->other_ledger;
   summary.errors = hg_batch_errors_path(run->batch);
-  if (hg_lines_left(&summary.figures) > 0 || !summary.figures.run.input_ended)
+  const bool left = hg_lines_left(&summary.figures) > 0 || !summary.figures.run.input_ended;
+  if (left && !hg_run_has_stream(run->flags)) // what is on standard output, no run knows
     go_on = hg_go_on_command(run->flags, run->config, lost ? NULL : run->client, &summary.figures.run);
   if (go_on) summary.go_on = go_on;
   hg_run_hint(&run->target, &summary, hint, sizeof hint);
+  if (left && !hint[0] && hg_run_has_stream(run->flags))
+    snprintf(hint, sizeof hint,
+             "a run again calls every line again, those on standard output too; -o FILE remembers them");
   summary.hint = hint;
   hg_client_destroy(&run->client);
   summary.not_durable = hg_close(&run->runtime, lost ? 0 : CLOSE_MS) != HG_OK;
@@ -240,7 +251,7 @@ static hg_err open_all(struct run *run, struct hg_config **config) {
   if (!err) err = hg_run_orphans_list(&run->orphans, why);
   if (!err) err = open_batch(run);
   if (!err) hg_run_orphans_tell(&run->orphans, run->flags, run->config);
-  if (!err) hg_run_other_ledger_tell(&run->other_ledger, run->flags->output, run->config->ledger_path);
+  if (!err) hg_run_other_ledger_tell(&run->other_ledger, hg_run_base(run->flags), run->config->ledger_path);
   return err ? err : open_loop(run, sockets_max, why);
 }
 

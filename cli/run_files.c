@@ -13,6 +13,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+bool hg_run_has_stream(const struct hg_run_flags *flags) {
+  return strcmp(flags->output, "-") == 0;
+}
+
+const char *hg_run_base(const struct hg_run_flags *flags) {
+  if (flags->output && !hg_run_has_stream(flags)) return flags->output;
+  return strcmp(flags->input, "-") != 0 ? flags->input : "headgate";
+}
+
+char *hg_run_errors_path(const struct hg_run_flags *flags) {
+  return flags->errors ? strdup(flags->errors) : hg_errors_path(hg_run_base(flags));
+}
+
 // The directory of a path. malloc'd; NULL: no memory.
 static char *directory_of(const char *path) {
   const char *slash = strrchr(path, '/');
@@ -90,12 +103,29 @@ static hg_err check_directory(const char *path, hg_error *why) {
   return err;
 }
 
+// Both would be written from their start.
+static bool is_same(const char *path, const char *other) {
+  char *target = resolve(path), *beside = resolve(other);
+  const bool same = target && beside && strcmp(target, beside) == 0;
+  free(target);
+  free(beside);
+  return same;
+}
+
+static hg_err check_errors(const struct hg_run_flags *flags, const char *path, const char *ledger_path, hg_error *why) {
+  hg_err err = check_directory(path, why);
+  if (!err) err = check_file(flags, path, ledger_path, why);
+  if (err || hg_run_has_stream(flags) || !is_same(path, flags->output)) return err;
+  return hg_fail(why, HG_ERR_INVALID, "%s is the file of the results; name another one with --errors", path);
+}
+
 hg_err hg_run_check_output(const struct hg_run_flags *flags, const char *ledger_path, hg_error *why) {
-  char *errors = hg_errors_path(flags->output);
+  char *errors = hg_run_errors_path(flags);
   if (!errors) return hg_fail(why, HG_ERR_NO_MEMORY, "%s", hg_err_text(HG_ERR_NO_MEMORY));
-  hg_err err = check_directory(flags->output, why);
-  if (!err) err = check_file(flags, flags->output, ledger_path, why);
-  if (!err) err = check_file(flags, errors, ledger_path, why);
+  const bool file = !hg_run_has_stream(flags);
+  hg_err err = file ? check_directory(flags->output, why) : HG_OK;
+  if (!err && file) err = check_file(flags, flags->output, ledger_path, why);
+  if (!err) err = check_errors(flags, errors, ledger_path, why);
   free(errors);
   return err;
 }

@@ -17,8 +17,13 @@ static const char usage[] =
     "usage: headgate run BATCH.jsonl -o RESULTS.jsonl [--limit TOKENS | --config FILE] [flags]\n"
     "Makes the calls of an OpenAI Batch file in parallel, inside a hard token budget. Run again, it goes on where it\n"
     "ended: what succeeded is not called again. The file may be a pipe; - is standard input.\n"
-    "  -o, --output FILE      the results, a line for each success; failures go to RESULTS.errors.jsonl\n"
+    "  -o, --output FILE      the results, a line for each success; failures go to RESULTS.errors.jsonl. - is "
+    "standard\n"
+    "                         output: each result as its call ends, but a run again calls every line again; failures\n"
+    "                         go to BATCH.errors.jsonl then (headgate.errors.jsonl for a batch from standard input)\n"
+    "  --errors FILE          failures, bad lines and duplicates go here\n"
     "  --limit TOKENS         the hard limit, such as 200k, 2M, 2_000_000; without --config the ledger is RESULTS.db\n"
+    "                         (with -o - BATCH.db, or headgate.db)\n"
     "  --config FILE          the configuration (default: " HG_CLI_CONFIG_FILE ", where there is one and no --limit)\n"
     "  --base-url URL         where to call (default: llm.baseUrl, then OPENAI_BASE_URL or ANTHROPIC_BASE_URL)\n"
     "  --model NAME           replaces the model of every request\n"
@@ -53,10 +58,12 @@ enum flag {
   DRY,
   FRESH,
   CHANGED,
-  ORDER
+  ORDER,
+  ERRORS
 };
 
 static const struct option options[] = {{"output", required_argument, NULL, OUTPUT},
+                                        {"errors", required_argument, NULL, ERRORS},
                                         {"limit", required_argument, NULL, LIMIT},
                                         {"config", required_argument, NULL, CONFIG},
                                         {"base-url", required_argument, NULL, BASE_URL},
@@ -110,6 +117,7 @@ static bool take_word(const char *flag, const char *text, const char *const *wor
 static bool take_plain(struct hg_run_flags *flags, int flag, const char *value) {
   switch (flag) {
   case OUTPUT: flags->output = value; return true;
+  case ERRORS: flags->errors = value; return value[0] || bad("--errors takes a file");
   case CONFIG: flags->config_file = value; return true;
   case BASE_URL: flags->base_url = value; return true;
   case MODEL: flags->model = value; return value[0] || bad("--model takes a name");
@@ -161,6 +169,11 @@ static bool check(struct hg_run_flags *flags) {
     return bad("--order input needs a batch file that can be read again, not standard input");
   if (flags->output ? !flags->output[0] : !flags->dry_run)
     return bad("where should the results go? Name a file with -o");
+  if (flags->output && hg_run_has_stream(flags)) {
+    if (flags->input_order) return bad("--order input needs results in a file, not on standard output");
+    if (flags->json && !flags->dry_run) return bad("--json and -o - both want standard output");
+  }
+  if (flags->errors && strcmp(flags->errors, "-") == 0) return bad("--errors takes a file, not standard output");
   if (flags->config_file || flags->limit > 0) return true;
   if (access(HG_CLI_CONFIG_FILE, F_OK) != 0)
     return bad("ConfigurationError: tokenBudget.hardLimitTokens is not set and has no default: give --limit 2M, or "
@@ -190,12 +203,12 @@ bool hg_run_flags_parse(struct hg_run_flags *flags, int argc, char **argv, int *
 
 // RESULTS.jsonl -> RESULTS.db.
 static hg_err limit_only(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why) {
-  const char *output = flags->output ? flags->output : flags->input;
-  size_t len = strlen(output);
-  if (len > 6 && strcmp(output + len - 6, ".jsonl") == 0) len -= 6;
+  const char *base = hg_run_base(flags);
+  size_t len = strlen(base);
+  if (len > 6 && strcmp(base + len - 6, ".jsonl") == 0) len -= 6;
   char *ledger = malloc(len + 4);
   if (!ledger) return hg_fail(why, HG_ERR_NO_MEMORY, "no memory for the configuration");
-  snprintf(ledger, len + 4, "%.*s.db", (int)len, output);
+  snprintf(ledger, len + 4, "%.*s.db", (int)len, base);
   const hg_err err = hg_config_minimal(flags->limit, ledger, out, why);
   free(ledger);
   return err;

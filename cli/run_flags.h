@@ -14,8 +14,8 @@ enum hg_progress_flag { HG_PROGRESS_AUTO, HG_PROGRESS_ALWAYS, HG_PROGRESS_NEVER 
 struct hg_run_flags {
   int argc; // of the subcommand, as given
   char **argv;
-  const char *input, *output;
-  int64_t limit; // 0: not given
+  const char *input, *output, *errors; // errors: NULL when it was not given
+  int64_t limit;                       // 0: not given
   const char *config_file, *base_url, *model, *budget;
   uint32_t max_concurrency; // 0: not given
   const char *binds[HG_RUN_BINDS_MAX];
@@ -31,6 +31,13 @@ bool hg_run_flags_parse(struct hg_run_flags *flags, int argc, char **argv, int *
 
 // The configuration of --config, of devs.config.json, or of --limit alone, with the other flags worked in.
 hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why);
+
+// Whether the results go to standard output, from which no run can go on.
+bool hg_run_has_stream(const struct hg_run_flags *flags);
+// The file after which ledger, errors and tasks are named: the results, else the batch file, else "headgate".
+const char *hg_run_base(const struct hg_run_flags *flags);
+// The file of failures. malloc'd; NULL: no memory.
+char *hg_run_errors_path(const struct hg_run_flags *flags);
 
 // HG_ERR_INVALID: the results or the errors can't be written where they are to go, or would overwrite what they must
 // not: the batch file, the configuration, a ledger or any other database.

@@ -108,6 +108,12 @@ static void print_forecast(const struct hg_status_report_message *report) {
            hg_figure_count(report->task_tokens).text);
 }
 
+static void print_savings(const struct hg_status_report_message *report) {
+  if (report->saved == 0 && report->overran == 0) return;
+  printf(LABEL "%s tokens less were reserved than the bounds; %s calls used more than they had reserved\n", "saved",
+         hg_figure_count(report->saved).text, hg_figure_count((int64_t)report->overran).text);
+}
+
 // Only when it is news: a ledger that is right needs no line.
 static void print_audit(const struct hg_status_report_message *report) {
   if (report->differences)
@@ -157,6 +163,7 @@ static hg_err print_table(const struct hg_message *message, const struct hg_site
   else printf(LABEL "%s\n", "throttle", "never closes");
   print_queue(report);
   print_forecast(report);
+  print_savings(report);
   print_audit(report);
   return report->live && report->waiting ? print_waiting(control, why) : HG_OK;
 }

@@ -95,6 +95,10 @@ hg_err hg_client_start_limit(hg_client *client, const char *budget, int64_t toke
 // A provider lets fewer calls of this client run at once, or as many again: becomes an event, has no answer.
 hg_err hg_client_tell_pushback(hg_client *client, const char *task_id, uint32_t from, uint32_t to);
 
+// What calls of this client reserved less than their bounds since it said so last, and how many of them used more than
+// they had reserved: for status, has no answer.
+hg_err hg_client_tell_savings(hg_client *client, int64_t saved, uint64_t overran);
+
 // hg_set_hard_limit for a configuration that was read again: from now on it is what the file says.
 hg_err hg_client_configure_limit(hg_client *client, const char *budget, int64_t tokens, int timeout_ms);
 

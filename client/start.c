@@ -72,6 +72,14 @@ hg_err hg_client_tell_pushback(hg_client *client, const char *task_id, uint32_t 
   return hg_client_send(client, HG_TO_TRACKER, &message);
 }
 
+hg_err hg_client_tell_savings(hg_client *client, int64_t saved, uint64_t overran) {
+  struct hg_message message;
+  hg_message_init(&message, HG_TELL_SAVINGS);
+  message.as.tell_savings.saved = saved;
+  message.as.tell_savings.overran = overran;
+  return hg_client_send(client, HG_TO_TRACKER, &message);
+}
+
 static hg_err read_request(hg_client *client, const hg_request *from, hg_request *want, uint32_t *budget,
                            struct hg_text *task_id) {
   const hg_request defaults = HG_REQUEST_INIT;

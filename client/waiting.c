@@ -199,7 +199,7 @@ static hg_err ask(hg_client *client, enum hg_client_link link, const struct hg_m
 }
 
 hg_err hg_get_usage(hg_client *client, const char *budget, hg_usage *out, int timeout_ms) {
-  if (!client || !out || out->size < sizeof *out) return HG_ERR_INVALID;
+  if (!client || !out || out->size < offsetof(hg_usage, tokens_per_minute)) return HG_ERR_INVALID;
   struct hg_message question;
   hg_message_init(&question, HG_GET_USAGE);
   hg_err err = hg_client_find_budget(client, budget, &question.as.get_usage.budget);
@@ -210,8 +210,9 @@ hg_err hg_get_usage(hg_client *client, const char *budget, hg_usage *out, int ti
   const struct hg_usage_message *usage = &client->answer.as.usage;
   if (usage->error) return (hg_err)usage->error;
   const struct hg_config *config = client->core->config;
-  *out = (hg_usage){
-      .size = (uint32_t)sizeof *out,
+  const uint32_t size = out->size < sizeof *out ? out->size : (uint32_t)sizeof *out;
+  hg_usage all = {
+      .size = size,
       .used = usage->used,
       .reserved = usage->reserved,
       .hard_limit = usage->hard_limit,
@@ -223,8 +224,13 @@ hg_err hg_get_usage(hg_client *client, const char *budget, hg_usage *out, int ti
       .throttled = usage->throttled,
       .open_permits = usage->open_permits,
       .seq = usage->seq,
+      .tokens_per_minute = usage->per_minute,
+      .threshold_in_ms = usage->threshold_in_ms,
+      .limit_in_ms = usage->limit_in_ms,
+      .task_tokens = usage->task_tokens,
   };
-  memcpy(out->budget, config->budgets[usage->budget].name, sizeof out->budget);
+  memcpy(all.budget, config->budgets[usage->budget].name, sizeof all.budget);
+  memcpy(out, &all, size);
   return HG_OK;
 }
 

@@ -265,6 +265,11 @@ typedef struct hg_usage {
   bool throttled;                 /* the latch: set by a crossing, cleared below the clear point */
   uint32_t open_permits;
   uint64_t seq;                   /* the newest journal row that these figures contain */
+  /* The forecast, from what was used lately. A caller whose hg_usage ends before it is served too. */
+  int64_t tokens_per_minute;      /* 0: none were used lately, or it is too early to say */
+  int64_t threshold_in_ms;        /* until throttle_percent at this rate; HG_UNKNOWN: never, or it is too early to say */
+  int64_t limit_in_ms;            /* until the limit; HG_UNKNOWN: as above */
+  int64_t task_tokens;            /* what a task uses on average; 0: none has ended yet */
 } hg_usage;
 #define HG_USAGE_INIT {.size = (uint32_t)sizeof(hg_usage)}
 

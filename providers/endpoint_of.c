@@ -18,6 +18,10 @@ bool hg_endpoint_only_reads(const char *url) {
   return false;
 }
 
+bool hg_endpoint_streams(const char *url) {
+  return ends_with(url, ":streamGenerateContent") || ends_with(url, "/converse-stream");
+}
+
 enum hg_endpoint hg_endpoint_of(const char *url) {
   static const struct {
     const char *end;

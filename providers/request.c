@@ -119,7 +119,7 @@ static hg_err read_body(struct draft *d) {
       return fail(d->why, HG_ERR_INVALID, "\"%s\" is in the body more than once, and servers differ in which they obey",
                   d->fields[f].name);
   const enum hg_json_type stream = d->fields[STREAM].value.type;
-  d->out.streams = stream == HG_JSON_TRUE;
+  d->out.streams = stream == HG_JSON_TRUE || hg_endpoint_streams(d->url);
   if (stream != HG_JSON_NONE && stream != HG_JSON_NULL && stream != HG_JSON_FALSE && stream != HG_JSON_TRUE)
     return fail(d->why, HG_ERR_INVALID, "\"stream\" is neither true nor false");
   return HG_OK;

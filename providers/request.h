@@ -26,14 +26,16 @@ struct hg_prepared {
   int64_t predicted;   // those bytes, of one choice
   int64_t min_tokens;  // llm.mayCapOutput: what the call can be cut down to (hg_output_lower); else max_tokens
   char model[HG_LABEL_MAX + 1]; // "": none, or a name that is longer
-  bool streams;                 // "stream": true; chat and completions then ask for usage, unless the body says no
-  bool unbounded;               // llm.unbounded is "allow" and the bound cannot be proven
+  bool streams; // "stream": true, or the url says so; chat and completions then ask for usage, unless the body says no
+  bool unbounded; // llm.unbounded is "allow" and the bound cannot be proven
 };
 
 // The endpoint that a line's url names, by the end of its path.
 enum hg_endpoint hg_endpoint_of(const char *url);
 // Endpoints that answer without generating: their output costs nothing.
 bool hg_endpoint_only_reads(const char *url);
+// Endpoints that answer with a stream whatever the body says: Gemini's and Bedrock's own.
+bool hg_endpoint_streams(const char *url);
 
 // `body` is the JSON text of the line's "body" object; `model` (NULL: as the body says) replaces its model.
 // Nothing else of the body changes: order, numbers and spaces are sent as they were written.

@@ -51,6 +51,21 @@ struct hg_figure hg_figure_time(int64_t ms) {
   return figure;
 }
 
+struct hg_figure hg_figure_about(int64_t ms) {
+  static const struct {
+    const char *unit;
+    int64_t ms, from; // the unit, and from how many of the one before it on
+  } units[] = {{"s", 1000, 0}, {"min", 60000, 90}, {"h", 3600000, 90}, {"days", 86400000, 48}};
+  struct hg_figure figure;
+  size_t i = 0;
+  while (i + 1 < sizeof units / sizeof *units && ms / units[i].ms >= units[i + 1].from)
+    i++;
+  int64_t count = ms / units[i].ms + (ms % units[i].ms * 2 >= units[i].ms);
+  if (i == 0) count = count < 10 ? 10 : (count + 5) / 10 * 10; // a live line should not flicker
+  snprintf(figure.text, sizeof figure.text, "%" PRId64 " %s", count, units[i].unit);
+  return figure;
+}
+
 void hg_text_line_add(struct hg_text_line *line, const char *format, ...) {
   if (line->len + 1 >= line->capacity) return;
   va_list arguments;

@@ -49,6 +49,7 @@ struct hg_figure {
 struct hg_figure hg_figure_count(int64_t number);        // "1,234,567"
 struct hg_figure hg_figure_percent(uint32_t hundredths); // "90.50 %"
 struct hg_figure hg_figure_time(int64_t ms);             // "0.4 s", "59.0 s", "1:02", "2:03:04"
+struct hg_figure hg_figure_about(int64_t ms);            // "40 s", "12 min", "3 h", "5 days"; at least "10 s"
 
 // Text that is appended to up to a bound.
 struct hg_text_line {

@@ -17,6 +17,7 @@
 #define COMPLETIONS_A_TURN 4096 // so that calls are served in between
 #define CONNECT_TIMEOUT_MS 30000
 #define LAST_FIGURES_MS 5000
+#define SAVINGS_EVERY_MS 1000
 
 static int64_t clock_ms(void) {
   struct timespec now;
@@ -161,6 +162,13 @@ static void show_progress(struct hg_loop *loop) {
   loop->figures_at_ms = loop->now_ms;
 }
 
+static void tell_savings(struct hg_loop *loop) {
+  if (loop->now_ms - loop->told_at_ms < SAVINGS_EVERY_MS) return;
+  loop->told_at_ms = loop->now_ms;
+  hg_loop_count(loop);
+  hg_loop_tell_savings(loop);
+}
+
 // ---------------------------------------------------------------------------------------------- the loop
 
 static int wait_ms(const struct hg_loop *loop, int64_t next_turn_ms) {
@@ -189,6 +197,7 @@ hg_err hg_loop_run(struct hg_loop *loop, hg_error *why) {
   for (;;) {
     const int64_t next_ms = hg_runner_turn(loop->runner, loop->now_ms);
     show_progress(loop);
+    tell_savings(loop);
     if (hg_runner_finished(loop->runner)) return HG_OK;
     // The last thing before a wait is a look that found nothing: a send may take in what the descriptor had announced.
     const bool took = take_completions(loop);
@@ -206,6 +215,8 @@ hg_err hg_loop_run(struct hg_loop *loop, hg_error *why) {
 enum hg_stop hg_loop_result(struct hg_loop *loop, struct hg_run_figures *out, const char **text) {
   const enum hg_stop stop = hg_runner_stopped(loop->runner, text);
   loop->now_ms = clock_ms();
+  hg_loop_count(loop);
+  hg_loop_tell_savings(loop);
   if (stop != HG_STOP_LEDGER) hg_loop_ask(loop, LAST_FIGURES_MS);
   hg_loop_close_figures(loop);
   hg_loop_count(loop);

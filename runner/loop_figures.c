@@ -1,5 +1,7 @@
 // Follows a run for its progress line and summary: events of the throttle, figures of budget and queue.
 #include "runner/loop_private.h"
+
+#include "client/client.h"
 #include "schemas/fail.h"
 #include "schemas/message.h"
 
@@ -83,4 +85,14 @@ void hg_loop_count(struct hg_loop *loop) {
   figures->tokens_per_second = (figures->run.tokens - loop->rate_tokens) * 1000 / since;
   loop->rate_tokens = figures->run.tokens;
   loop->rate_at_ms = loop->now_ms;
+}
+
+// What could not be told is told the next time.
+void hg_loop_tell_savings(struct hg_loop *loop) {
+  const struct hg_runner_counts *run = &loop->figures.run;
+  if (loop->ledger_lost || (run->saved == loop->saved_told && run->overran == loop->overran_told)) return;
+  if (hg_client_tell_savings(loop->options.client, run->saved - loop->saved_told, run->overran - loop->overran_told))
+    return;
+  loop->saved_told = run->saved;
+  loop->overran_told = run->overran;
 }

@@ -23,8 +23,10 @@ struct hg_loop {
   struct hg_run_figures figures;
   int64_t figures_at_ms;
   int64_t rate_tokens, rate_at_ms; // the last point of the rate
-  uint32_t closed;                 // throttles that are closed now
-  int64_t closed_at_us;            // UTC, as events have it
+  int64_t saved_told, told_at_ms;  // what status has heard of what was saved
+  uint64_t overran_told;
+  uint32_t closed;      // throttles that are closed now
+  int64_t closed_at_us; // UTC, as events have it
 
   bool ledger_fails; // it can't be written now
   bool ledger_lost;  // given up
@@ -42,6 +44,7 @@ void hg_loop_take_events(struct hg_loop *loop);
 void hg_loop_close_figures(struct hg_loop *loop);       // at the end: a throttle that is closed counts until now
 void hg_loop_ask(struct hg_loop *loop, int timeout_ms); // the newest figures of budget and queue
 void hg_loop_count(struct hg_loop *loop);               // those of runner and batch
+void hg_loop_tell_savings(struct hg_loop *loop);        // what is new in them, for status
 
 // loop_ledger.c
 void hg_loop_take_store_event(struct hg_loop *loop, const hg_event *event); // STORE_… or HEARTBEAT

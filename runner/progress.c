@@ -9,15 +9,15 @@
 #define CELLS_MAX 60
 
 // In the order in which they stand.
-enum part { DONE, FAILED, RUNNING, WAITING, BAR, SHORT_BAR, PERCENT, SHORT_PERCENT, RATE, TIME_LEFT, PARTS };
+enum part { DONE, FAILED, RUNNING, WAITING, BAR, SHORT_BAR, PERCENT, SHORT_PERCENT, FORECAST, RATE, TIME_LEFT, PARTS };
 #define PART_MAX 320
 
 // What goes first when the line is too wide, and what comes in its place. DONE stays.
 static const struct {
   enum part part, instead;
-} less_important[] = {{RATE, PARTS},          {BAR, SHORT_BAR},         {TIME_LEFT, PARTS},
-                      {SHORT_BAR, PARTS},     {PERCENT, SHORT_PERCENT}, {FAILED, PARTS},
-                      {SHORT_PERCENT, PARTS}, {WAITING, PARTS},         {RUNNING, PARTS}};
+} less_important[] = {{RATE, PARTS},     {BAR, SHORT_BAR},         {TIME_LEFT, PARTS}, {SHORT_BAR, PARTS},
+                      {FORECAST, PARTS}, {PERCENT, SHORT_PERCENT}, {FAILED, PARTS},    {SHORT_PERCENT, PARTS},
+                      {WAITING, PARTS},  {RUNNING, PARTS}};
 
 unsigned hg_text_columns(const char *text) {
   unsigned columns = 0;
@@ -76,6 +76,23 @@ static bool time_left(const struct hg_run_figures *figures, int64_t *ms) {
   return true;
 }
 
+// Only what a person may want to act upon: that the lines which are left will not all fit, and when what they use meets
+// the throttle or, with that closed, the limit.
+static void write_forecast(const struct hg_run_figures *figures, struct hg_text_line *out) {
+  const hg_usage *usage = &figures->usage;
+  const int64_t left = (int64_t)hg_lines_left(figures), each = usage->task_tokens;
+  if (figures->lines == 0 || left == 0 || each <= 0) return;
+  const int64_t fit = usage->remaining > 0 ? usage->remaining / each : 0;
+  const double needed = (double)left * (double)each;
+  const double mark = (double)usage->hard_limit / 100 * usage->throttle_percent;
+  const bool meets = usage->throttle_percent < 100 && !usage->throttled && (double)usage->used + needed >= mark;
+  if (meets && usage->threshold_in_ms > 0)
+    hg_text_line_add(out, "throttle in ~%s", hg_figure_about(usage->threshold_in_ms).text);
+  else if (left > fit && usage->limit_in_ms > 0)
+    hg_text_line_add(out, "limit in ~%s", hg_figure_about(usage->limit_in_ms).text);
+  if (left > fit) hg_text_line_add(out, "%s~%s more fit", out->len > 0 ? ", " : "", hg_figure_count(fit).text);
+}
+
 static void write_part(const struct hg_run_figures *figures, enum part part, bool utf8, struct hg_text_line *out) {
   const hg_usage *usage = &figures->usage;
   int64_t ms;
@@ -102,6 +119,7 @@ static void write_part(const struct hg_run_figures *figures, enum part part, boo
                      hg_figure_count(usage->hard_limit).text);
     break;
   case SHORT_PERCENT: hg_text_line_add(out, "%s", hg_figure_percent(usage->usage_percent_hundredths).text); break;
+  case FORECAST: write_forecast(figures, out); break;
   case RATE:
     if (figures->tokens_per_second > 0)
       hg_text_line_add(out, "%s tokens/s", hg_figure_count(figures->tokens_per_second).text);

@@ -43,6 +43,7 @@ struct hg_runner {
 
   bool unsynced;                                              // something may be in the group
   int64_t sync_failing_since_ms, next_sync_ms, sync_pause_ms; // since: -1 when it works
+  bool behind;                                                // it fails only because a reader is slow
   bool input_quiet, input_ended;
 
   // The newest refusal: what asks for more of the same budget within the next second need not ask.

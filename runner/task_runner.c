@@ -9,6 +9,7 @@
 
 #define SYNC_PAUSE_MIN_MS 100
 #define SYNC_PAUSE_MAX_MS 5000
+#define BEHIND_PAUSE_MS 5
 
 // ---------------------------------------------------------------------------------------------- life
 
@@ -167,6 +168,14 @@ void hg_runner_lose_results(struct hg_runner *runner, const char *text) {
   hg_runner_stop(runner, HG_STOP_RESULTS, "%s", text);
 }
 
+// A reader may take its time: it is only waited for. One that is gone does not come back.
+static void sync_is_behind(struct hg_runner *runner, hg_err err, const char *text) {
+  runner->behind = true;
+  if (runner->sync_failing_since_ms < 0) runner->sync_failing_since_ms = runner->now_ms;
+  runner->next_sync_ms = runner->now_ms + BEHIND_PAUSE_MS;
+  if (err == HG_ERR_CLOSED || runner->stop == HG_STOP_INTERRUPT) hg_runner_lose_results(runner, text);
+}
+
 static void sync_failed(struct hg_runner *runner, const char *text) {
   const int64_t now = runner->now_ms;
   if (runner->sync_failing_since_ms < 0) {
@@ -197,12 +206,16 @@ static void count_failure(struct hg_runner_counts *counts, const char *code) {
 
 bool hg_runner_sync(struct hg_runner *runner) {
   hg_error why = HG_ERROR_INIT;
-  if (runner->io.sync(runner->io.context, &why) != HG_OK) {
-    sync_failed(runner, why.text);
+  const hg_err err = runner->io.sync(runner->io.context, &why);
+  if (err) {
+    if (err == HG_ERR_BUSY || err == HG_ERR_CLOSED) sync_is_behind(runner, err, why.text);
+    else sync_failed(runner, why.text);
     return false;
   }
-  if (runner->sync_failing_since_ms >= 0) runner->io.note(runner->io.context, "results are written again; going on");
+  if (runner->sync_failing_since_ms >= 0 && !runner->behind)
+    runner->io.note(runner->io.context, "results are written again; going on");
   runner->sync_failing_since_ms = -1;
+  runner->behind = false;
   runner->unsynced = false;
   struct hg_task_list group = runner->written;
   runner->written = (struct hg_task_list){NULL, NULL};

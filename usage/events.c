@@ -1,5 +1,7 @@
-// Lines out of pieces, events out of lines.
+// Lines out of pieces, events out of lines; elements and frames out of pieces.
 #include "usage/events.h"
+
+#include "usage/aws_frame.h"
 
 #include <string.h>
 #include <strings.h>
@@ -18,8 +20,7 @@ static void refuse(struct hg_events *events, hg_err err, const char *fault) {
 void hg_events_init(struct hg_events *events, const char *content_type, hg_event_fn *on_event, void *context) {
   *events = (struct hg_events){.on_event = on_event, .context = context};
   const char *type = content_type ? content_type : "";
-  if (strcasestr(type, "amazon.eventstream"))
-    refuse(events, HG_ERR_PROTOCOL, "AWS's binary event stream is not read: hand over its events as JSON lines");
+  if (strcasestr(type, "amazon.eventstream")) events->form = HG_EVENTS_FRAMES;
   else if (strcasestr(type, "event-stream")) events->form = HG_EVENTS_SENT;
   else if (strcasestr(type, "json")) events->form = HG_EVENTS_LINES;
 }
@@ -92,7 +93,9 @@ static const char *begin(struct hg_events *events, const char *at, const char *e
   }
   if (at == end) return at;
   events->begun = true;
-  if (*at == '{' || (*at == '[' && events->form == HG_EVENTS_UNKNOWN)) events->form = HG_EVENTS_LINES;
+  if (*at == '{') events->form = HG_EVENTS_LINES;
+  else if (*at == '[' && events->form != HG_EVENTS_SENT) events->form = HG_EVENTS_ARRAY, at++;
+  else if (*at == '\0' && events->form == HG_EVENTS_UNKNOWN) events->form = HG_EVENTS_FRAMES;
   else if (events->form == HG_EVENTS_UNKNOWN) events->form = HG_EVENTS_SENT;
   return at;
 }
@@ -106,9 +109,7 @@ static const char *find_end(const struct hg_events *events, const char *at, cons
   return at < end ? at : NULL;
 }
 
-hg_err hg_events_feed(struct hg_events *events, const char *bytes, size_t len) {
-  const char *at = bytes, *end = bytes + len;
-  if (!events->err && !events->begun) at = begin(events, at, end);
+static void feed_lines(struct hg_events *events, const char *at, const char *end) {
   while (!events->err && at < end) {
     if (events->after_return && *at == '\n') at++;
     events->after_return = false;
@@ -126,11 +127,100 @@ hg_err hg_events_feed(struct hg_events *events, const char *bytes, size_t len) {
     }
     at = stop + 1;
   }
+}
+
+// ---------------------------------------------------------------------------------------------- pieces to elements
+
+static void end_element(struct hg_events *events, enum hg_array_place place) {
+  events->on_event(events->context, false, events->line.data, events->line.len);
+  events->line.len = 0;
+  events->place = place;
+}
+
+// The byte behind those of the element that are in here; the element may end with it, or by what comes next. Whoever
+// reads it sees whether it is JSON: here only strings and containers are told apart.
+static const char *feed_element(struct hg_events *events, const char *at, const char *end) {
+  const char *from = at;
+  bool closed = false, stopped = false;
+  for (; at < end && !closed; at++) {
+    if (events->escaped) events->escaped = false;
+    else if (events->in_string) events->escaped = *at == '\\', events->in_string = *at != '"';
+    else if (*at == '"') events->in_string = true;
+    else if (*at == '{' || *at == '[') events->depth++;
+    else if ((*at == '}' || *at == ']') && events->depth > 0) closed = --events->depth == 0;
+    else if (events->depth == 0 && (*at == ',' || *at == ']')) {
+      stopped = true;
+      break;
+    }
+  }
+  if (!add(events, &events->line, from, (size_t)(at - from))) return end;
+  if (closed || stopped) end_element(events, HG_ARRAY_BEHIND);
+  return at;
+}
+
+static const char *feed_between(struct hg_events *events, const char *at) {
+  if (is_space(*at)) return at + 1;
+  const bool first = events->place == HG_ARRAY_BEGUN, behind = events->place == HG_ARRAY_BEHIND;
+  if (*at == ']' && (first || behind)) events->place = HG_ARRAY_ENDED;
+  else if (*at == ',' && behind) events->place = HG_ARRAY_BEFORE;
+  else if (events->place == HG_ARRAY_ENDED || behind || *at == ',' || *at == ']')
+    refuse(events, HG_ERR_PROTOCOL, "the array of the stream is not JSON");
+  else {
+    events->place = HG_ARRAY_INSIDE;
+    return at;
+  }
+  return at + 1;
+}
+
+static void feed_array(struct hg_events *events, const char *at, const char *end) {
+  while (!events->err && at < end)
+    at = events->place == HG_ARRAY_INSIDE ? feed_element(events, at, end) : feed_between(events, at);
+}
+
+// ---------------------------------------------------------------------------------------------- pieces to frames
+
+static void take_frame(struct hg_events *events) {
+  bool error;
+  const char *fault = NULL;
+  const hg_err err = hg_aws_frame_read(events->line.data, events->line.len, &events->data, &error, &fault);
+  if (err) refuse(events, err, fault ? fault : "no memory for an event");
+  else if (events->data.len > 0) events->on_event(events->context, error, events->data.data, events->data.len);
+  events->line.len = events->data.len = 0;
+}
+
+// First as much as says how long the frame is, then the rest.
+static void feed_frames(struct hg_events *events, const char *at, const char *end) {
+  while (!events->err && at < end) {
+    size_t whole = HG_AWS_PRELUDE_BYTES;
+    const char *fault = NULL;
+    if (events->line.len >= HG_AWS_PRELUDE_BYTES) fault = hg_aws_frame_len(events->line.data, &whole);
+    if (fault) {
+      refuse(events, HG_ERR_PROTOCOL, fault);
+      return;
+    }
+    const size_t lacks = whole - events->line.len, left = (size_t)(end - at), more = left < lacks ? left : lacks;
+    if (!add(events, &events->line, at, more)) return;
+    at += more;
+    if (whole > HG_AWS_PRELUDE_BYTES && more == lacks) take_frame(events);
+  }
+}
+
+hg_err hg_events_feed(struct hg_events *events, const char *bytes, size_t len) {
+  const char *at = bytes, *end = bytes + len;
+  if (!events->err && !events->begun && events->form != HG_EVENTS_FRAMES) at = begin(events, at, end);
+  if (events->err) return events->err;
+  if (events->form == HG_EVENTS_ARRAY) feed_array(events, at, end);
+  else if (events->form == HG_EVENTS_FRAMES) feed_frames(events, at, end);
+  else feed_lines(events, at, end);
   return events->err;
 }
 
 hg_err hg_events_end(struct hg_events *events) {
-  if (!events->err && events->line.len > 0) take_line(events, events->line.data, events->line.len);
+  const bool lines = events->form != HG_EVENTS_ARRAY && events->form != HG_EVENTS_FRAMES;
+  if (!events->err && events->line.len > 0) {
+    if (lines) take_line(events, events->line.data, events->line.len);
+    else events->on_event(events->context, false, events->line.data, events->line.len);
+  }
   events->line.len = 0;
   if (!events->err) end_event(events);
   return events->err;

@@ -95,12 +95,14 @@ static void fail(struct hg_stream *stream, const struct hg_json *error) {
 static void look_for_error(struct hg_stream *stream, const struct hg_answer *event, const char *type, bool named) {
   const struct hg_json *error = hg_answer_member(event, HG_ANSWER_ERROR);
   char name[TYPE_MAX];
-  if (hg_json_says_something(error)) fail(stream, error);
-  else if (named || strcmp(type, "error") == 0) fail(stream, &event->root);
-  else if (stream->kind == HG_STREAM_BEDROCK && first_name(event, name) && ends_with(name, "Exception")) {
+  if (hg_json_says_something(error)) {
+    fail(stream, error);
+  } else if (stream->kind == HG_STREAM_BEDROCK && first_name(event, name) && ends_with(name, "Exception")) {
     struct hg_json_field exception = {.name = name};
     hg_json_pick(&event->root, &exception, 1);
     fail(stream, &exception.value);
+  } else if (named || strcmp(type, "error") == 0) {
+    fail(stream, &event->root);
   }
 }
 
@@ -223,7 +225,7 @@ bool hg_stream_is_one(const char *content_type, const char *bytes, size_t len) {
   size_t at = hg_json_mark(bytes, len);
   while (at < len && strchr(" \t\r\n", bytes[at]) && bytes[at])
     at++;
-  if (at == len || (bytes[at] != '{' && bytes[at] != '[' && bytes[at] != '<')) return true;
+  if (at == len || (bytes[at] != '{' && bytes[at] != '<')) return true;
   for (size_t i = 0; bytes[at] != '<' && content_type && i < COUNT(types); i++)
     if (strcasestr(content_type, types[i])) return true;
   return false;
@@ -265,7 +267,7 @@ hg_err hg_stream_end(struct hg_stream *stream, bool whole, struct hg_streamed *o
   if (!malformed && stream->malformed) say(stream, "the stream broke off inside an event");
   const bool marked = stream->ended;
   if (stream->kind == HG_STREAM_CHAT || stream->kind == HG_STREAM_GEMINI)
-    stream->ended = marked || (whole && all_finished(stream));
+    stream->ended = marked || (whole && all_finished(stream) && !hg_events_are_open(&stream->events));
   *out = (struct hg_streamed){.kind = stream->kind, .failed = stream->failed};
   out->ended = stream->ended && !stream->malformed && !stream->events.fault;
   hg_usage_settle(&stream->counts, &out->found);

@@ -143,6 +143,39 @@ static struct refusal read_model(struct json_reader *r, struct call *call) {
   return fine;
 }
 
+/* As it was sent, like the model; what the log could not show as it is counts as not said. */
+static void read_user_name(struct json_reader *r, struct call *call) {
+  struct json_string user;
+  if (json_peek(r) != '"') {
+    json_skip(r);
+    return;
+  }
+  if (!json_read_string(r, &user) || user.raw_length > CALL_USER_BYTES_MAX) return;
+  for (size_t i = 0; i < user.raw_length; i++)
+    if ((unsigned char)user.raw[i] >= 0x80) return;
+  call->user = user.raw;
+  call->user_length = user.raw_length;
+}
+
+static struct refusal read_user(struct json_reader *r, struct call *call) {
+  read_user_name(r, call);
+  return fine;
+}
+
+static struct refusal read_metadata(struct json_reader *r, struct call *call) {
+  struct json_string key;
+  if (json_peek(r) != '{') {
+    json_skip(r);
+    return fine;
+  }
+  json_enter(r, '{');
+  while (json_member(r, &key)) {
+    if (json_equals(&key, "user_id")) read_user_name(r, call);
+    else json_skip(r);
+  }
+  return fine;
+}
+
 static struct refusal read_whole(struct json_reader *r, uint64_t max, uint64_t *out, const char *param) {
   uint64_t value = 0;
   if (json_peek(r) == 'n') {
@@ -203,6 +236,8 @@ static const struct {
   field_reader *read;
 } fields[] = {
     {"model", ANY, read_model},
+    {"user", CHAT | RESPONSES | COMPLETIONS | EMBEDDINGS, read_user},
+    {"metadata", MESSAGES, read_metadata},
     {"messages", CHAT | MESSAGES, read_messages},
     {"input", RESPONSES, read_messages},
     {"input", EMBEDDINGS, read_items},

@@ -17,6 +17,7 @@ enum endpoint {
 
 enum {
   CALL_MODEL_BYTES_MAX = 256,
+  CALL_USER_BYTES_MAX = 64,
   CALL_CHOICES_MAX = 128,
   CALL_ITEMS_MAX = 2048,
   CALL_CAP_MAX = 10 * 1000 * 1000,
@@ -30,6 +31,8 @@ struct call {
   enum endpoint endpoint;
   const char *model;
   size_t model_length;
+  const char *user; /* whom the call is for: only the log says it; NULL = not said */
+  size_t user_length;
   uint64_t text_bytes; /* of everything that the model reads */
   uint64_t token_ids;  /* input that came as numbers, each one token */
   uint64_t messages;

@@ -65,7 +65,8 @@ void exchange_begin_answer(struct exchange *exchange, struct simulation *sim) {
   const struct plan *const plan = &exchange->plan;
   exchange->state = EXCHANGE_ANSWERING;
   if (plan_is_billed(plan)) {
-    sim->stats.tokens += tokens_of(plan);
+    exchange->tokens = tokens_of(plan);
+    sim->stats.tokens += exchange->tokens;
     answer_write(&exchange->answer, &exchange->call, plan, sim->options->text_bytes_max);
   } else {
     answer_error(&exchange->answer, exchange->endpoint, plan, sim->options->quota);
@@ -104,9 +105,11 @@ static void log_line(const struct exchange *exchange, FILE *log) {
   text_escaped(&url, exchange->url);
   fprintf(log,
           "{\"time_us\":%" PRId64 ",\"body\":\"%016" PRIx64 "\",\"url\":\"%.*s\",\"status\":%u,\"input\":%" PRIu64
-          ",\"output\":%" PRIu64 ",\"attempt\":%" PRIu32 ",\"outcome\":\"%s\"}\n",
+          ",\"output\":%" PRIu64 ",\"tokens\":%" PRIu64 ",\"attempt\":%" PRIu32
+          ",\"user\":\"%.*s\",\"outcome\":\"%s\"}\n",
           (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, plan->hash, (int)url.length, url.data ? url.data : "",
-          plan->refusal.status, plan->input_tokens, plan->output_tokens, plan->attempt, outcome_name(plan->outcome));
+          plan->refusal.status, plan->input_tokens, plan->output_tokens, exchange->tokens, plan->attempt,
+          (int)exchange->call.user_length, exchange->call.user ? exchange->call.user : "", outcome_name(plan->outcome));
   text_free(&url);
 }
 

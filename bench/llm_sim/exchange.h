@@ -28,6 +28,7 @@ struct exchange {
   struct text body, answer;
   struct call call; /* points into body */
   struct plan plan;
+  uint64_t tokens; /* that were generated; 0 before the answer begins */
 };
 
 /* The headers that decide whether a request may come in. */

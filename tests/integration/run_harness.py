@@ -87,10 +87,10 @@ class Place:
     def follow(self, *flags, env=None):
         return Follower(*self.command("--json", *flags), **self.options(env))
 
-    def run(self, *flags, code=0, env=None):
+    def run(self, *flags, code=0, env=None, wait=WAIT_S):
         """Runs to the end; the summary (with --json) and what was said on stderr."""
         process = self.start("--json", *flags, env=env)
-        out, said = process.communicate(timeout=WAIT_S)
+        out, said = process.communicate(timeout=wait)
         expected = code if isinstance(code, tuple) else (code,)
         assert process.returncode in expected, f"exit {process.returncode}, expected {code}: {out}{said}"
         summary = json.loads(out) if out else None

@@ -296,6 +296,10 @@ TEST(http, streams) {
        true},
       {"/echo", "data: {\"tick\":1}\n\n", HG_HTTP_ANSWERED, "{\"object\":\"stream\",\"events\":[{\"tick\":1}]}", NULL,
        true},
+      {"/echo", "[{\"candidates\":[{\"finishReason\":\"STOP\"}]}\n]", HG_HTTP_ANSWERED,
+       "{\"object\":\"stream\",\"events\":[{\"candidates\":[{\"finishReason\":\"STOP\"}]}]}", NULL, true},
+      {"/echo", "[{\"candidates\":[{\"finishReason\":\"STOP\"}]},\n", HG_HTTP_BROKEN, "", "the stream broke off",
+       false},
       {"/echo", "{\"choices\":[]}", HG_HTTP_ANSWERED, "{\"choices\":[]}", NULL, false}, // plain JSON all the same
       {"/echo", "<html>", HG_HTTP_ANSWERED, "<html>", NULL, false},
       {"/busy", "data: {}", HG_HTTP_ANSWERED, "{}", NULL, false},

@@ -433,9 +433,20 @@ def test_log():
             assert [line["attempt"] for line in lines[:4]] == [1, 2, 1, 2]
             assert lines[0]["body"] == lines[1]["body"] != lines[2]["body"] and len(lines[0]["body"]) == 16
             assert lines[0]["url"] == CHAT and lines[-1]["status"] == 404 and lines[0]["time_us"] > 10 ** 15
+            equal_tokens = [line["tokens"] == (line["input"] + line["output"]) for line in lines]
+            assert all(equal_tokens) and sum(line["tokens"] for line in lines) == sim.stats()["tokens"]
+            sim.post(CHAT, {**chat_body(), "user": "r-1"})
+            sim.post("/v1/messages", {**chat_body(), "metadata": {"x": {}, "user_id": "r-2"}},
+                     {"anthropic-version": "2023-06-01"})
+            for user in (5, "x" * 65, "\u00e9", {}):
+                sim.post(CHAT, {**chat_body(), "user": user})
+            sim.stats()
+            with open(path, encoding="utf-8") as log:
+                users = [json.loads(line)["user"] for line in log]
+            assert users == [""] * 21 + ["r-1", "r-2", "", "", "é", ""], users
             sim.post(CHAT, chat_body())
             sim.process.send_signal(signal.SIGUSR1)
-            until(lambda: count_lines(path) == 22)
+            until(lambda: count_lines(path) == 28)
 
 
 def test_base_path():

@@ -4,14 +4,18 @@
 Standard library only. What holds in every case: the provider never billed more than the ledger says was used, and the
 ledger never more than the limit; no custom_id has two results; a call that has its result is not made again.
 """
+import contextlib
+import fcntl
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 
 from cli_harness import HEADGATE, equal, main
-from run_harness import CHAT, WAIT_S, chat_line, place, sim, wait_until, whole_lines
+from run_harness import CHAT, WAIT_S, audit, chat_line, place, sim, wait_until, whole_lines
 
 
 # ------------------------------------------------------------------------------------------------ whole runs
@@ -173,6 +177,94 @@ def test_results_in_the_order_of_the_input():
                               input="", timeout=WAIT_S, **here.options())
         equal(done.returncode, 2, done.stderr)
         assert "standard input" in done.stderr, done.stderr
+
+
+def of_stdout(here, *flags, code=0, stdin=subprocess.DEVNULL, batch=None):
+    """The results of a run that writes them to standard output, and what it said."""
+    process = here.start(*flags, "-o", "-", stdin=stdin, batch=batch)
+    out, said = process.communicate(timeout=WAIT_S)
+    equal(process.returncode, code, said)
+    return [json.loads(line) for line in out.splitlines()], said
+
+
+def test_results_on_standard_output():
+    with place(20) as here, sim() as server:
+        flags = ["--limit", "1M", "--base-url", server.url]
+        lines = here.batch.read_text().splitlines()
+        here.batch.write_text("\n".join([lines[3], "no JSON", *lines]) + "\n")
+        for again in (1, 2):
+            results, said = of_stdout(here, *flags, code=1)
+            equal(sorted(result["custom_id"] for result in results), sorted(f"r-{i}" for i in range(20)))
+            assert all(result["response"]["status_code"] == 200 for result in results), results
+            assert "20" in said and "go on" not in said, said
+            equal(server.stats()["requests"], 20 * again, "nothing is remembered")
+            failures = whole_lines(here.folder / "batch.errors.jsonl")
+            equal([failure["error"]["code"] for failure in failures], ["invalid_line", "duplicate_custom_id"])
+            equal([failure["error"]["line"] for failure in failures], [2, 6])
+            equal(audit(here.folder / "batch.db"), server.stats()["tokens"])
+        equal(sorted(path.name for path in here.folder.iterdir() if path.is_file() and "-" not in path.name
+                     and "lock" not in path.name),
+              ["batch.db", "batch.errors.jsonl", "batch.jsonl"])
+
+
+def test_standard_input_to_standard_output():
+    with place(20) as here, sim() as server, open(here.batch, encoding="utf-8") as batch:
+        results, _ = of_stdout(here, "--limit", "1M", "--base-url", server.url, stdin=batch, batch="-")
+        equal(len({result["custom_id"] for result in results}), 20)
+        equal(audit(here.folder / "headgate.db"), server.stats()["tokens"])
+        assert not (here.folder / "headgate.errors.jsonl").exists()
+
+
+def waiting_in(pipe):
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+
+
+@contextlib.contextmanager
+def full_pipe(lines):
+    """A run whose first result does not fit into the pipe that nobody reads."""
+    with place([chat_line(i, max_tokens=1300) for i in range(lines)]) as here, \
+            sim("--text-bytes", 6000, "--output-fill", 100) as server:
+        process = here.start("--limit", "10M", "--base-url", server.url, "--max-concurrency", 8, "-o", "-", pipesize=4096)
+        wait_until(lambda: waiting_in(process.stdout) == 4096, "a full pipe")
+        yield process, server
+
+
+def test_reader_that_is_slow_is_waited_for():
+    with full_pipe(200) as (process, server):
+        out, said = process.communicate(timeout=WAIT_S)
+        equal((process.returncode, said.count("trying again"), said.count("going on")), (0, 0, 0), said)
+        equal(len({json.loads(line)["custom_id"] for line in out.splitlines()}), 200)
+        equal(server.stats()["requests"], 200)
+
+
+def test_reader_that_does_not_read_can_be_left():
+    with full_pipe(200) as (process, server):
+        process.send_signal(signal.SIGINT)
+        equal(process.wait(WAIT_S), 4)
+        said = process.communicate()[1]
+        assert "its reader is behind" in said and "trying again" not in said, said
+        assert server.stats()["requests"] < 200, server.stats()
+
+
+def test_reader_that_goes_away_ends_the_run():
+    with place(1000) as here, sim("--latency-ms", 5) as server:
+        process = here.start("--limit", "10M", "--base-url", server.url, "--max-concurrency", 8, "-o", "-")
+        assert json.loads(process.stdout.readline())["response"]["status_code"] == 200
+        process.stdout.close()
+        equal(process.wait(WAIT_S), 4)
+        said = process.stderr.read()
+        process.stderr.close()
+        assert "nobody reads the results" in said and "trying again" not in said, said
+        assert server.stats()["requests"] < 1000, server.stats()
+
+
+def test_failures_go_where_they_are_told_to():
+    with place(3) as here, sim() as server:
+        here.batch.write_text(here.batch.read_text() + "no JSON\n")
+        summary, _ = here.run("--limit", "1M", "--base-url", server.url, "--errors", "bad.jsonl", code=1)
+        equal((summary["errors"], summary["requests"]["invalid"]), ("bad.jsonl", 1))
+        equal([line["error"]["line"] for line in whole_lines(here.folder / "bad.jsonl")], [4])
+        assert not here.errors.exists()
 
 
 def test_two_runs_cannot_share_results():

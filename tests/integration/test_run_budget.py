@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 
+import cli_harness
 from cli_harness import HEADGATE, equal, main
 from run_harness import WAIT_S, chat_line, place, set_limit, sim
 
@@ -208,6 +209,20 @@ def test_learnt_reservations_fit_more_calls_side_by_side():
         equal((run["tokens"], summary["budget"]["totalUsed"]), (server.stats()["tokens"],) * 2)
         # From the thousandth on a call reserves a tenth of its bound and less.
         assert run["savedTokens"] > 1300 * 1800 and run["overran"] < 50, run
+
+
+def test_status_tells_what_is_saved():
+    """The runtime is that of another process, which hears of it and outlives the run."""
+    with sim("--output-mean", 20) as server, place([chat_line(i, max_tokens=2000) for i in range(1500)]) as here:
+        config = here.config(1_000_000, scheduler={"maxConcurrency": 8}, llm={"reservation": "learned"})
+        with cli_harness.serving(config):
+            equal(cli_harness.status("--config", config)["savedTokens"], 0)
+            run = here.run("--config", config, "--base-url", server.url)[0]["run"]
+            told = cli_harness.status("--config", config)
+            equal((told["savedTokens"], told["overran"]), (run["savedTokens"], run["overran"]))
+            assert told["savedTokens"] > 300 * 1800, told
+            said = cli_harness.headgate("status", "--config", config)
+            assert f"{told['savedTokens']:,} tokens less were reserved than the bounds" in said, said
 
 
 def test_requests_of_a_minute_are_paced():

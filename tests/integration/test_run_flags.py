@@ -45,6 +45,21 @@ def test_wrong_usage_says_what_to_do():
         assert "batch.jsonl" in said, said
 
 
+def test_what_standard_output_can_not_do():
+    with place(1) as here:
+        for flags, word in ((["-o", "-", "--json"], "both want standard output"),
+                            (["-o", "-", "--order", "input"], "needs results in a file"),
+                            (["--errors", "-"], "--errors takes a file"), (["--errors", ""], "--errors takes a file"),
+                            (["--errors", here.output], "is the file of the results"),
+                            (["--errors", here.batch], "batch file itself")):
+            process = here.start("--limit", "1k", *flags)
+            out, said = process.communicate(timeout=WAIT_S)
+            equal((process.returncode, out), (2, ""), flags)
+            assert word in said, (flags, said)
+            equal(sorted(path.name for path in here.folder.iterdir()), ["batch.jsonl"], flags)
+        equal(dry_run(here, "1M", 0, "-o", "-")[0]["requests"], 1)
+
+
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 

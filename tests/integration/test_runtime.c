@@ -170,6 +170,24 @@ TEST(runtime, a_refusal_names_the_budget_that_is_short) {
   fixture_close(&f);
 }
 
+TEST(runtime, figures_hold_the_forecast_for_callers_who_know_of_it) {
+  struct fixture f;
+  fixture_open(&f, "\"tokenBudget\":{\"hardLimitTokens\":1000}");
+  hg_usage usage = fixture_usage(&f);
+  CHECK(usage.task_tokens == 0 && usage.threshold_in_ms == HG_UNKNOWN && usage.limit_in_ms == HG_UNKNOWN);
+  for (int i = 0; i < 3; i++)
+    fixture_settle(&f, fixture_acquire(&f, 100), 40 + 10 * i);
+  usage = fixture_usage(&f);
+  CHECK_EQ(usage.task_tokens, 50);
+  usage.size = offsetof(hg_usage, tokens_per_minute);
+  usage.task_tokens = 7; // behind the end of what such a caller has
+  CHECK_EQ(hg_get_usage(f.client, NULL, &usage, 10000), HG_OK);
+  CHECK(usage.used == 150 && usage.task_tokens == 7 && usage.size == offsetof(hg_usage, tokens_per_minute));
+  usage.size--;
+  CHECK_EQ(hg_get_usage(f.client, NULL, &usage, 10000), HG_ERR_INVALID);
+  fixture_close(&f);
+}
+
 TEST(runtime, a_request_that_can_never_fit_is_told_so_and_smaller_ones_go_on) {
   struct fixture f = {0};
   fixture_open(&f, "\"tokenBudget\":{\"hardLimitTokens\":1000,\"throttlePercent\":100}");

@@ -88,6 +88,53 @@ TEST(progress, fits_any_width) {
   CHECK_STR(line_of(&figures, 3, true), "600");
 }
 
+static const char *forecast_of(struct hg_run_figures figures, int64_t task_tokens, bool throttled) {
+  figures.usage.task_tokens = task_tokens;
+  figures.usage.throttled = throttled;
+  figures.usage.threshold_in_ms = 12 * 60000 + 20000;
+  figures.usage.limit_in_ms = 40 * 60000;
+  return line_of(&figures, 200, true);
+}
+
+// 597 lines are left, 700,000 tokens, and 600,000 before the throttle closes.
+TEST(progress, tells_of_a_queue_that_will_not_fit) {
+  struct hg_run_figures figures = half_way();
+  const char *line = forecast_of(figures, 1000, false);
+  CHECK(strstr(line, "fit") == NULL && strstr(line, "in ~") == NULL); // all of them fit below the throttle
+  CHECK(strstr(forecast_of(figures, 1100, false), "30.00 % of 1,000,000 · throttle in ~12 min · 1,234 tokens/s") !=
+        NULL);
+  CHECK(strstr(forecast_of(figures, 1100, true), "in ~") == NULL); // it is closed, and the rest fits
+  CHECK(strstr(forecast_of(figures, 1500, false), " · throttle in ~12 min, ~466 more fit · ") != NULL);
+  CHECK(strstr(forecast_of(figures, 1500, true), " · limit in ~40 min, ~466 more fit · ") != NULL);
+  figures.usage.throttle_percent = 100;
+  CHECK(strstr(forecast_of(figures, 1500, false), " · limit in ~40 min, ~466 more fit · ") != NULL);
+  CHECK(strstr(forecast_of(figures, 1100, false), "in ~") == NULL);
+  figures.usage.remaining = -5;
+  CHECK(strstr(forecast_of(figures, 1500, false), "~0 more fit") != NULL);
+  CHECK(strstr(forecast_of(figures, 0, false), "fit") == NULL); // nothing to judge by
+  figures.lines = 0;                                            // nor here: a pipe
+  CHECK(strstr(forecast_of(figures, 1500, false), "fit") == NULL);
+}
+
+TEST(progress, no_rate_no_moment) {
+  struct hg_run_figures figures = half_way();
+  figures.usage.task_tokens = 1500;
+  figures.usage.threshold_in_ms = figures.usage.limit_in_ms = HG_UNKNOWN;
+  CHECK(strstr(line_of(&figures, 200, true), "1,000,000 · ~466 more fit · 1,234") != NULL);
+}
+
+TEST(progress, about) {
+  CHECK_STR(hg_figure_about(1).text, "10 s");
+  CHECK_STR(hg_figure_about(36000).text, "40 s");
+  CHECK_STR(hg_figure_about(89000).text, "90 s");
+  CHECK_STR(hg_figure_about(90000).text, "2 min");
+  CHECK_STR(hg_figure_about(89 * 60000).text, "89 min");
+  CHECK_STR(hg_figure_about(90 * 60000).text, "2 h");
+  CHECK_STR(hg_figure_about(47 * 3600000).text, "47 h");
+  CHECK_STR(hg_figure_about(INT64_C(48) * 3600000).text, "2 days");
+  CHECK_STR(hg_figure_about(INT64_MAX).text, "106751991167 days");
+}
+
 TEST(progress, no_time_left_before_it_can_be_judged) {
   struct hg_run_figures figures = half_way();
   figures.elapsed_ms = 999;

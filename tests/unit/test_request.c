@@ -163,6 +163,9 @@ TEST(request, streams_are_asked_for_their_usage) {
       {CHAT, "{" STREAM ",\"stream_options\":7}", "{" STREAM ",\"stream_options\":7}"},
       {MESSAGES, "{" STREAM "}", "{" STREAM "}"},
       {"/v1/other", "{" STREAM "}", "{" STREAM "}"},
+      {"/v1beta/models/g:streamGenerateContent", "{\"max_tokens\":9}", "{\"max_tokens\":9}"},
+      {"/v1beta/models/g:streamGenerateContent?alt=sse", "{\"max_tokens\":9}", "{\"max_tokens\":9}"},
+      {"/model/m/converse-stream", "{\"max_tokens\":9}", "{\"max_tokens\":9}"},
   };
   for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
     struct hg_prepared out = prepare(streams[i].url, streams[i].body, &plain, NULL);
@@ -176,6 +179,9 @@ TEST(request, streams_are_asked_for_their_usage) {
   hg_prepared_clear(&out);
   out = prepare(CHAT, "{\"stream\":false,\"max_tokens\":9}", &plain, NULL);
   CHECK_STR(out.body, "{\"stream\":false,\"max_tokens\":9}");
+  CHECK(!out.streams);
+  hg_prepared_clear(&out);
+  out = prepare("/v1beta/models/g:generateContent", "{\"max_tokens\":9}", &plain, NULL);
   CHECK(!out.streams);
   hg_prepared_clear(&out);
 }

@@ -4,6 +4,7 @@
 #include "support/usage_table.h"
 
 #include "usage/assemble.h"
+#include "usage/aws_frame.h"
 
 #define STREAMS_MIN 40
 #define TEXT_MAX 16384
@@ -29,7 +30,7 @@ static const char *const kinds[] = {"other", "chat", "responses", "anthropic", "
 // ---------------------------------------------------------------------------------------------- the table
 
 struct sending {
-  bool crlf, cr, bom, bare;
+  bool crlf, cr, bom, bare, hex, frames;
 };
 
 static void read_words(char *rest, struct stream_case *to, struct sending *sending) {
@@ -41,6 +42,8 @@ static void read_words(char *rest, struct stream_case *to, struct sending *sendi
     else if (strcmp(word, "cr") == 0) sending->cr = true;
     else if (strcmp(word, "bom") == 0) sending->bom = true;
     else if (strcmp(word, "bare") == 0) sending->bare = true;
+    else if (strcmp(word, "hex") == 0) sending->hex = true;
+    else if (strcmp(word, "frames") == 0) sending->frames = true;
     else if (strncmp(word, "type=", 5) == 0) snprintf(to->type, sizeof to->type, "%s", word + 5);
     else snprintf(to->kind, sizeof to->kind, "%s", word);
   }
@@ -50,15 +53,67 @@ static void add(struct stream_case *to, const char *text) {
   to->len += (size_t)snprintf(to->bytes + to->len, sizeof to->bytes - to->len, "%s", text);
 }
 
+static void add_bytes(struct stream_case *to, const void *bytes, size_t len) {
+  CHECK(len <= sizeof to->bytes - to->len);
+  memcpy(to->bytes + to->len, bytes, len);
+  to->len += len;
+}
+
+static void add_hex(struct stream_case *to, const char *line) {
+  for (unsigned byte; sscanf(line, "%2x", &byte) == 1; line += 2)
+    add_bytes(to, &(char){(char)byte}, 1);
+}
+
+static void add_number(struct stream_case *to, size_t number, unsigned bytes) {
+  while (bytes-- > 0)
+    add_bytes(to, &(char){(char)(number >> 8 * bytes)}, 1);
+}
+
+static void add_header(struct stream_case *to, const char *name, const char *value, size_t len) {
+  add_number(to, strlen(name), 1);
+  add(to, name);
+  add_number(to, 7, 1); // a string
+  add_number(to, len, 2);
+  add_bytes(to, value, len);
+}
+
+// As AWS's documentation of the event stream has it. What is no event has its name in another header.
+static void add_frame(struct stream_case *to, const char *line) {
+  const size_t begun = to->len, name = strcspn(line, " ");
+  const char *payload = line + name + (line[name] == ' ');
+  const bool error = line[0] == ':', exception = strstr(line, "Exception ") != NULL;
+  const char *kind = error ? "error" : exception ? "exception" : "event";
+  add_number(to, 0, 12);
+  add_header(to, ":message-type", kind, strlen(kind));
+  if (error) add_header(to, ":error-code", "internal", 8);
+  if (error) add_header(to, ":error-message", payload, strlen(payload));
+  else add_header(to, exception ? ":exception-type" : ":event-type", line, name);
+  const size_t headers = to->len - begun - 12, end = to->len + (error ? 0 : strlen(payload));
+  to->len = begun;
+  add_number(to, end + 4 - begun, 4);
+  add_number(to, headers, 4);
+  add_number(to, hg_crc32(to->bytes + begun, 8), 4);
+  to->len += headers;
+  if (!error) add(to, payload);
+  add_number(to, hg_crc32(to->bytes + begun, to->len - begun), 4);
+}
+
+static bool is_head(const char *line) {
+  return strncmp(line, "exact ", 6) == 0 || strncmp(line, "missing", 7) == 0 ||
+         (line[0] && strchr("?~!<", line[0]) && line[1] == ' ');
+}
+
 // The lines up to the next stream; the table has line feeds.
 static char *read_case(char *rest, struct stream_case *to) {
-  struct sending sending = {false, false, false, false};
+  struct sending sending = {.crlf = false};
   bool head = true;
   while (rest && *rest && strncmp(rest, "=== ", 4) != 0) {
     char *line = strsep(&rest, "\n");
-    head =
-        head && line[0] && strchr("em?~!<", line[0]) && strncmp(line, "event:", 6) != 0 && strncmp(line, "<h", 2) != 0;
-    if (!head) {
+    head = head && is_head(line);
+    if (!head && (sending.hex || sending.frames)) {
+      if (sending.hex) add_hex(to, line);
+      else if (line[0]) add_frame(to, line);
+    } else if (!head) {
       add(to, line);
       if (*rest && strncmp(rest, "=== ", 4) != 0) add(to, sending.crlf ? "\r\n" : sending.cr ? "\r" : "\n");
       else if (!sending.bare) add(to, sending.crlf ? "\r\n" : sending.cr ? "\r" : "\n");
@@ -232,7 +287,13 @@ static void check_too_long(const char *begin, size_t bytes, const char *words) {
   hg_stream_clear(&stream);
 }
 
+TEST(usage_streams, checksum) {
+  CHECK_EQ(hg_crc32("", 0), 0);
+  CHECK_EQ(hg_crc32("123456789", 9), 0xcbf43926);
+}
+
 TEST(usage_streams, memory_is_bounded) {
+  check_too_long("[{\"a\":\"", HG_BODY_MAX + 1, "a line of the stream is over 16 MiB");
   check_too_long("data: ", HG_BODY_MAX + 1, "a line of the stream is over 16 MiB");
   check_too_long("{\"a\":\"", HG_BODY_MAX + 1, "a line of the stream is over 16 MiB");
   struct hg_stream stream;

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""headgate run against a provider of which a fifth of the answers are refusals, cut off or no JSON, each call of it
+matched with the provider's own log: python3 test_run_match.py BUILD_DIR [NAME ...]
+
+Handed out: what llm-sim generated, whether the answer arrived or not. Counted: what the ledger says was used.
+SEED=N draws the same faults again; CALLS=N another number of requests. Standard library only.
+"""
+import collections
+import contextlib
+import json
+import os
+import random
+import sqlite3
+import sys
+
+from cli_harness import equal, main
+from run_harness import CHAT, Sim, answered, audit, place, wait_until
+
+CALLS = int(os.environ.get("CALLS", "2000"))
+SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+# Few 429, because each of them halves the calls at once.
+FAULTS = ("--rate-429", 2, "--rate-500", 6, "--rate-cut", 6, "--rate-malformed", 6)
+RUN_S = 600
+# A line is called until it is answered, so that every one of them has a result.
+PATIENT = {"maxAttempts": 100, "retryUnknownOutcome": 100}
+
+
+def a_line(i, draw):
+    """A call of a kind that the provider knows, streamed or not. It names itself, and the provider's log repeats it."""
+    name, text, cap, stream = f"r-{i}", f"question {i}", draw.randint(5, 60), draw.random() < 0.4
+    message = [{"role": "user", "content": text}]
+    url, body = draw.choice((
+        (CHAT, {"messages": message, "max_tokens": cap, "user": name}),
+        ("/v1/responses", {"input": text, "max_output_tokens": cap, "user": name}),
+        ("/v1/completions", {"prompt": text, "max_tokens": cap, "user": name}),
+        ("/v1/messages", {"messages": message, "max_tokens": cap, "metadata": {"user_id": name}})))
+    return {"custom_id": name, "method": "POST", "url": url,
+            "body": {"model": "m", **body, **({"stream": True} if stream else {})}}
+
+
+def batch(calls=CALLS):
+    draw = random.Random(SEED)
+    return [a_line(i, draw) for i in range(calls)]
+
+
+# estimated: nobody knows what it used, so that it is charged what it had reserved. orphaned: a kill came before it ended.
+Charge = collections.namedtuple("Charge", "reserved counted estimated orphaned")
+
+
+def charges_of(ledger):
+    """Of each line the attempts that were charged, in order. Those that were refused go on with what they had reserved,
+    or give it back."""
+    lines = collections.defaultdict(list)
+    with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
+        for task, state, *charge in db.execute("""
+                SELECT r.task_id, r.state, r.tokens, sum(e.used_delta),
+                       max(e.source = 'estimated') IS 1 OR r.state = 'orphaned', max(e.event = 'RESERVATION_ORPHANED')
+                  FROM reservation r JOIN event e ON e.permit = r.id GROUP BY r.id ORDER BY min(e.seq)"""):
+            charge, line = Charge(*charge), lines[task.partition("/")[2]]
+            if state == "released":
+                equal(charge.counted, 0, f"counted of what {task} gave back")
+            else:
+                line.append(charge)
+    return lines
+
+
+def calls_of(log):
+    """Of each line its calls as the provider's log has them, in order."""
+    lines = collections.defaultdict(list)
+    with open(log, encoding="utf-8") as calls:
+        for call in map(json.loads, calls):
+            lines[call["user"]].append(call)
+    for name, calls in lines.items():
+        calls.sort(key=lambda call: call["attempt"])
+        equal([call["attempt"] for call in calls], list(range(1, len(calls) + 1)), f"calls of {name}")
+    return lines
+
+
+NO_CALL = {"tokens": 0, "outcome": "never sent"}
+
+
+def pairs(charges, calls):
+    """Each charge of a line with its call. A kill may have come between what was reserved and what was sent."""
+    unsent, calls = len(charges) - len(calls), iter(calls)
+    for charge in charges:
+        never_sent = charge.orphaned and unsent > 0
+        unsent -= never_sent
+        yield charge, NO_CALL if never_sent else next(calls)
+    equal(list(calls), [], "calls that nobody was charged for")
+
+
+def check_one(charge, call):
+    if charge.estimated:
+        equal(charge.counted, charge.reserved, "counted of what was reserved")
+    else:
+        equal(charge.counted, call["tokens"], "counted of what was generated")
+    assert call["tokens"] <= charge.reserved
+    if not charge.orphaned:
+        equal(bool(charge.estimated), call["outcome"] in ("cut", "malformed"), "whether it is an estimate")
+
+
+def check(here, server, log, limit):
+    """Every line in the output once, every charge with its call, and the sums; how often which outcome came."""
+    stats = server.stats()  # and the log is written out
+    told = [line["custom_id"] for line in here.results() + here.failures()]
+    equal(sorted(told), sorted(line["custom_id"] for line in here.lines), "lines in the output")
+    charges, calls = charges_of(here.folder / "headgate.db"), calls_of(log)
+    equal((set(charges), set(calls)), (set(told), set(told)), "lines that were tried")
+    equal(sum(map(len, calls.values())), stats["requests"], "calls in the log")
+    outcomes = collections.Counter(call["outcome"] for each in calls.values() for call in each)
+    excess = 0
+    for name, charged in charges.items():
+        worked = [call for call in calls[name] if call["outcome"] not in ("429", "500")]
+        for charge, call in pairs(charged, worked):
+            try:
+                check_one(charge, call)
+            except AssertionError as wrong:
+                raise AssertionError(f"{name}: {charge}, {call}: {wrong}") from wrong
+            excess += charge.reserved - call["tokens"] if charge.estimated else 0
+    handed_out, counted = stats["tokens"], audit(here.folder / "headgate.db")
+    equal(counted - handed_out, excess, "counted - handed out")
+    assert handed_out <= counted <= limit, (handed_out, counted, limit)
+    print(f"{len(told)} lines, {stats['requests']} calls, {handed_out} tokens handed out, {counted} counted, "
+          f"{dict(outcomes)}")
+    return outcomes
+
+
+@contextlib.contextmanager
+def world(calls, limit, *flags):
+    """A batch, a provider with its log, and the flags of a run of it."""
+    with place(batch(calls)) as here:
+        log = here.folder / "provider.jsonl"
+        server = Sim("--seed", SEED, "--retry-after", 0, "--log", log, *FAULTS, *flags)
+        config = here.config(limit, llm=PATIENT, eventBus={"bind": []})
+        try:
+            yield here, server, log, ["--config", config, "--base-url", server.url, "--max-concurrency", 16]
+        finally:
+            server.stop()
+
+
+def test_each_call_is_counted_once():
+    limit = 10_000_000
+    with world(CALLS, limit) as (here, server, log, flags):
+        summary, _ = here.run(*flags, wait=RUN_S)
+        outcomes = check(here, server, log, limit)
+        for outcome in ("ok", "429", "500", "cut", "malformed"):
+            assert outcomes[outcome] >= CALLS / 100, outcomes
+        equal(summary["requests"]["doneNow"], CALLS, "lines done")
+        equal(summary["run"]["estimated"], outcomes["cut"] + outcomes["malformed"], "estimated")
+
+
+def test_each_call_is_counted_once_although_runs_are_killed():
+    limit, calls = 10_000_000, max(CALLS // 5, 100)
+    with world(calls, limit, "--latency-ms", 1, "--latency-jitter-ms", 5) as (here, server, log, flags):
+        for part in (4, 2):
+            run = here.start(*flags)
+            wait_until(answered(server, calls // part), "answers")
+            run.kill()
+            run.communicate()
+        here.run(*flags, wait=RUN_S)
+        wait_until(lambda: server.stats()["in_flight"] == 0, "the end of all calls")
+        outcomes = check(here, server, log, limit)
+        equal(len(here.failures()), 0, "failures")
+        assert server.stats()["requests"] >= calls and outcomes["ok"] >= calls, outcomes
+
+
+if __name__ == "__main__":
+    print(f"seed {SEED}: SEED={SEED} CALLS={CALLS} repeats it")
+    sys.exit(main(dict(globals())))
