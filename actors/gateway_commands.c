@@ -55,6 +55,7 @@ static void acquire(struct hg_gateway *gateway, hg_peer peer, const struct hg_ac
   acquire->parent = wish->parent;
   acquire->from_parent = wish->from_parent;
   acquire->lease_us = (uint64_t)lease_ms * 1000;
+  acquire->no_wait = wish->no_wait;
   hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &message);
 }
 

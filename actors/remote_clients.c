@@ -209,6 +209,7 @@ static void acquire(struct hg_remote *remote, hg_peer peer, const struct hg_acqu
   acquire->parent = wish->parent;
   acquire->from_parent = wish->from_parent;
   acquire->lease_ms = call->lease_ms;
+  acquire->no_wait = wish->no_wait;
   hg_remote_send(remote, &message);
 }
 

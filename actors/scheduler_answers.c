@@ -53,13 +53,13 @@ static void refused(struct hg_scheduler *scheduler, struct hg_queued_task *task,
   hg_scheduler_drop(scheduler, task);
 }
 
-// It has to wait: back to its place, and nobody behind it may ask for that budget.
+// It has to wait: back to its place, and nobody behind it may ask for that budget, unless it does not wait for tokens.
 static void must_wait(struct hg_scheduler *scheduler, struct hg_queued_task *task, uint32_t budget, bool throttled) {
   scheduler->heard++;
   hg_blocks_begin(&scheduler->blocks, budget, task, throttled, scheduler->asked);
   hg_task_queue_block(&scheduler->in_line, budget, true);
   hg_task_queue_block(&scheduler->nested, budget, true);
-  if (task->given_up) refused(scheduler, task, HG_OK, NULL);
+  if (task->given_up || (task->no_wait && !throttled)) refused(scheduler, task, HG_ERR_TIMEOUT, NULL);
   else if (!hg_scheduler_put_in_line(scheduler, task)) scheduler->out->failed = true;
 }
 

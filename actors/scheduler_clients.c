@@ -42,6 +42,7 @@ static struct hg_queued_task *make_task(struct hg_scheduler *scheduler, hg_peer 
       .parent = acquire->parent,
       .from_parent = acquire->from_parent,
       .waits = acquire->waits,
+      .no_wait = acquire->no_wait,
       .number = ++scheduler->arrivals,
       .peer = peer,
       .min_tokens = acquire->min_tokens,

@@ -39,6 +39,7 @@ struct hg_queued_task {
   bool ending;      // the scheduler gives its permit back, or makes an orphan of it
   bool from_parent; // its reservation comes out of its parent's
   bool waits;       // its client does nothing else until it is answered
+  bool no_wait;     // it is refused where it would have to wait for tokens
   uint32_t task_size;
   char task_id[];
 };

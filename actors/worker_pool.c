@@ -77,6 +77,7 @@ static void ask(const struct hg_run_function_message *run, struct hg_outbox *out
   acquire->parent = run->parent;
   acquire->from_parent = run->from_parent;
   acquire->lease_us = run->lease_us;
+  acquire->no_wait = run->no_wait;
   hg_outbox_put(out, HG_PORT_SCHEDULER, 0, &message);
 }
 

@@ -114,6 +114,7 @@ hg_err hg_client_start_acquire(hg_client *client, const hg_request *request, str
   acquire->parent = want.parent.id;
   acquire->from_parent = want.from_parent;
   acquire->lease_us = (uint64_t)want.lease_ms * 1000;
+  acquire->no_wait = want.no_wait;
   err = hg_client_send(client, HG_TO_SCHEDULER, &message);
   if (err != HG_OK) return err;
   client->acquires++;
@@ -216,6 +217,7 @@ hg_err hg_run(hg_client *client, const hg_task *task, hg_ticket *out) {
   run->parent = want.parent.id;
   run->from_parent = want.from_parent;
   run->lease_us = (uint64_t)want.lease_ms * 1000;
+  run->no_wait = want.no_wait;
   run->function = (uint64_t)(uintptr_t)task->function;
   run->argument = (uint64_t)(uintptr_t)task->argument;
   err = hg_client_send(client, HG_TO_WORKERS, &message);

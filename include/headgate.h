@@ -240,8 +240,10 @@ typedef struct hg_request {
                            parent, or to the budget when the parent has ended */
   uint32_t lease_ms;    /* the permit must be renewed (hg_renew) this long after its grant and after each renewal, or it becomes
                            an orphan and its slot is free; 100 to 604,800,000 (a week), 0: it need not */
+  bool no_wait;         /* HG_ERR_TIMEOUT when its turn has come and its budget has too little free, instead of waiting for
+                           that; a slot is waited for all the same */
 } hg_request;
-#define HG_REQUEST_INIT {(uint32_t)sizeof(hg_request), NULL, NULL, 0, 0, 0, false, {0}, false, 0}
+#define HG_REQUEST_INIT {(uint32_t)sizeof(hg_request), NULL, NULL, 0, 0, 0, false, {0}, false, 0, false}
 
 typedef struct hg_grant {
   uint32_t size;

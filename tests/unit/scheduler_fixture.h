@@ -38,7 +38,7 @@ struct wish {
   uint32_t budget;
   int64_t min;
   uint64_t timeout_us, parent, lease_us;
-  bool first_in_line, from_parent, waits;
+  bool first_in_line, from_parent, waits, no_wait;
 };
 
 static inline void acquire_as(struct fixture *f, hg_peer peer, struct wish wish) {
@@ -52,6 +52,7 @@ static inline void acquire_as(struct fixture *f, hg_peer peer, struct wish wish)
   message.as.acquire.parent = wish.parent;
   message.as.acquire.from_parent = wish.from_parent;
   message.as.acquire.waits = wish.waits;
+  message.as.acquire.no_wait = wish.no_wait;
   message.as.acquire.lease_us = wish.lease_us;
   message.as.acquire.first_in_line = wish.first_in_line;
   hg_test_send(&f->scheduler, HG_PORT_CLIENTS, peer, &message);

@@ -184,6 +184,32 @@ TEST(scheduler, a_client_that_gave_up_need_not_take_its_grant) {
   end(&f);
 }
 
+TEST(scheduler, who_does_not_wait_for_tokens_is_refused_and_lets_others_ask) {
+  struct fixture f;
+  begin(&f, 2);
+  start(&f);
+  acquire_as(&f, ALICE, (struct wish){.request = 1, .no_wait = true});
+  acquire(&f, 2);
+  acquire_as(&f, ALICE, (struct wish){.request = 3, .no_wait = true}); // waits for a slot
+  expect_asked(&f, 1, 0);
+  expect_asked(&f, 2, 0);
+  CHECK(asks_nothing(&f));
+  answer(&f, 1, HG_VERDICT_WAIT, 0, 0);
+  answer(&f, 2, HG_VERDICT_BEHIND, 0, 0);
+  expect_refused(&f, ALICE, 1, HG_ERR_TIMEOUT);
+  expect_asked(&f, 2, 1);
+  expect_asked(&f, 3, 1);
+  answer(&f, 2, HG_VERDICT_GRANTED, 0, 0);
+  expect_granted(&f, ALICE, 2);
+  answer(&f, 3, HG_VERDICT_THROTTLED, 0, 0); // a slot that it waits for
+  CHECK(clients_hear_nothing(&f));
+  room(&f, 0);
+  expect_asked(&f, 3, 2);
+  answer(&f, 3, HG_VERDICT_NEVER, 0, 0);
+  expect_refused(&f, ALICE, 3, HG_ERR_BUDGET_EXHAUSTED);
+  end(&f);
+}
+
 TEST(scheduler, when_the_one_it_is_blocked_by_goes_others_may_ask) {
   struct fixture f;
   begin(&f, 2);
