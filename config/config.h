@@ -29,8 +29,11 @@ struct hg_curve_config {
   char *allowed_keys_file;
 };
 
-// What a call reserves: the provable bound, or what calls of its model have used of theirs.
-enum hg_reservation { HG_RESERVE_BOUND, HG_RESERVE_LEARNED };
+// What a call reserves: the provable bound, that with the input that its provider counts where the bound does not fit,
+// or what calls of its model have used of their bounds.
+enum hg_reservation { HG_RESERVE_BOUND, HG_RESERVE_COUNTED, HG_RESERVE_LEARNED };
+// Who counts: the provider of the endpoint where that is known to, or vLLM for chat and completions too.
+enum hg_count_by { HG_COUNT_BY_ENDPOINT, HG_COUNT_BY_VLLM };
 
 struct hg_llm_config {
   char *base_url;         // NULL: not set in the file
@@ -48,7 +51,8 @@ struct hg_llm_config {
   int64_t max_tokens_per_media;   // default 0: a media part has no bound
   bool may_cap_output;            // default false
   enum hg_reservation reservation;
-  bool allow_unbounded; // llm.unbounded: "allow"
+  enum hg_count_by counter; // default "auto"
+  bool allow_unbounded;     // llm.unbounded: "allow"
 };
 
 struct hg_config {

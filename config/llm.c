@@ -120,8 +120,10 @@ static void read_headers(struct hg_object *llm, struct hg_llm_config *config) {
 
 void hg_read_llm(struct hg_object *llm, struct hg_llm_config *config) {
   static const char *const unbounded[] = {"refuse", "allow"};
-  static const char *const reservations[] = {[HG_RESERVE_BOUND] = "bound", [HG_RESERVE_LEARNED] = "learned"};
-  unsigned allow = 0, reservation = HG_RESERVE_BOUND;
+  static const char *const reservations[] = {
+      [HG_RESERVE_BOUND] = "bound", [HG_RESERVE_COUNTED] = "counted", [HG_RESERVE_LEARNED] = "learned"};
+  static const char *const counters[] = {[HG_COUNT_BY_ENDPOINT] = "auto", [HG_COUNT_BY_VLLM] = "vllm"};
+  unsigned allow = 0, reservation = HG_RESERVE_BOUND, counter = HG_COUNT_BY_ENDPOINT;
   read_base_url(llm, config);
   read_key_env(llm, config);
   read_auth(llm, config);
@@ -129,8 +131,10 @@ void hg_read_llm(struct hg_object *llm, struct hg_llm_config *config) {
   read_cap_field(llm, config);
   hg_object_choice(llm, "unbounded", unbounded, 2, &allow);
   config->allow_unbounded = allow == 1;
-  hg_object_choice(llm, "reservation", reservations, 2, &reservation);
+  hg_object_choice(llm, "reservation", reservations, 3, &reservation);
   config->reservation = (enum hg_reservation)reservation;
+  hg_object_choice(llm, "counter", counters, 2, &counter);
+  config->counter = (enum hg_count_by)counter;
   hg_object_bool(llm, "mayCapOutput", &config->may_cap_output);
   hg_object_integer(llm, "maxTokensPerMedia", 0, HG_TOKENS_MAX, "tokens (0: no bound)", &config->max_tokens_per_media);
   hg_object_integer(llm, "defaultMaxTokens", 1, HG_TOKENS_MAX, "tokens", &config->default_max_tokens);

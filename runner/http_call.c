@@ -117,7 +117,6 @@ static bool set_common(struct hg_http_call *call, const struct hg_http_options *
          curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
-         curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_timeout_ms) == CURLE_OK;
 }
 
@@ -125,6 +124,7 @@ struct hg_http_call *hg_http_call_new(const struct hg_http_options *options) {
   struct hg_http_call *call = calloc(1, sizeof *call);
   if (!call) return NULL;
   call->easy = curl_easy_init();
+  call->timeout_ms = options->timeout_ms;
   if (call->easy && set_common(call, options)) return call;
   hg_http_call_destroy(call);
   return NULL;
@@ -184,6 +184,9 @@ hg_err hg_http_call_prepare(struct hg_http_call *call, const struct hg_http_requ
   const curl_off_t length_max = request->streams ? 0 : HG_BODY_MAX;
   if (code == CURLE_OK) code = curl_easy_setopt(call->easy, CURLOPT_MAXFILESIZE_LARGE, length_max);
   if (code != CURLE_OK) return refuse(why, code, "body");
+  const uint32_t timeout_ms = request->timeout_ms ? request->timeout_ms : call->timeout_ms;
+  code = curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+  if (code != CURLE_OK) return refuse(why, code, "timeout");
   call->streams = request->streams;
   call->tag = request->tag;
   return HG_OK;

@@ -24,6 +24,7 @@ struct hg_http_call {
   char *body; // of the answer
   size_t body_len, body_capacity;
   bool streams;                  // a stream was asked for
+  uint32_t timeout_ms;           // of a call that says none
   struct hg_http_stream *stream; // NULL: the answer is none, or nothing of it has come
   uint32_t starts;               // how often libcurl was about to send the request
   bool resent;                   // it wanted to send it once more, and was stopped

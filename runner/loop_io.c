@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COUNT_TIMEOUT_MS 10000 // a line waits for its count, and can do without
+
 static hg_err next_line(void *context, const struct hg_batch_line **out, hg_error *why) {
   return hg_batch_next(((struct hg_loop *)context)->options.batch, out, why);
 }
@@ -84,6 +86,28 @@ static hg_err call(void *context, const char *path, const struct hg_prepared *pr
   return err;
 }
 
+static hg_err count(void *context, const char *path, enum hg_endpoint endpoint, enum hg_input_counter counter,
+                    const char *body, size_t body_len, void *tag, void **handle, hg_error *why) {
+  struct hg_loop *loop = context;
+  const struct hg_target *target = loop->options.target;
+  const bool anthropic = endpoint == HG_ENDPOINT_MESSAGES;
+  char *url = NULL;
+  hg_err err = find_url(loop, anthropic ? target->anthropic_base : target->openai_base, path, why);
+  if (!err) err = hg_count_url(loop->url, counter, &url);
+  if (err) return err;
+  const struct hg_http_request request = {.url = url,
+                                          .headers = anthropic ? target->anthropic_headers : target->openai_headers,
+                                          .body = body,
+                                          .body_len = body_len,
+                                          .tag = tag,
+                                          .timeout_ms = COUNT_TIMEOUT_MS};
+  struct hg_http_call *started = NULL;
+  err = hg_http_start(loop->http, &request, &started, why);
+  free(url);
+  *handle = started;
+  return err;
+}
+
 static bool cut(void *context, void *handle) {
   struct hg_http_call *running = handle;
   return hg_http_cut(((struct hg_loop *)context)->http, &running);
@@ -126,6 +150,7 @@ struct hg_runner_io hg_loop_io(struct hg_loop *loop) {
                                .record = record,
                                .cancel = cancel,
                                .call = call,
+                               .count = count,
                                .cut = cut,
                                .hide_keys = hide_keys,
                                .random = random_bits,

@@ -11,8 +11,10 @@
 #define BIT(name) (1u << HG_TASK_##name)
 
 static const unsigned may_become[HG_TASK_STATE_COUNT] = {
-    [HG_TASK_WANTS_PERMIT] = BIT(ACQUIRING) | BIT(WANTS_WRITE) | BIT(GONE),
-    [HG_TASK_ACQUIRING] = BIT(WANTS_PERMIT) | BIT(WANTS_CALL) | BIT(WANTS_WRITE) | BIT(GONE),
+    [HG_TASK_WANTS_PERMIT] = BIT(ACQUIRING) | BIT(WANTS_COUNT) | BIT(WANTS_WRITE) | BIT(GONE),
+    [HG_TASK_ACQUIRING] = BIT(WANTS_PERMIT) | BIT(WANTS_COUNT) | BIT(WANTS_CALL) | BIT(WANTS_WRITE) | BIT(GONE),
+    [HG_TASK_WANTS_COUNT] = BIT(COUNTING) | BIT(WANTS_PERMIT) | BIT(BACKING_OFF) | BIT(GONE),
+    [HG_TASK_COUNTING] = BIT(WANTS_PERMIT) | BIT(BACKING_OFF) | BIT(GONE),
     [HG_TASK_WANTS_CALL] = BIT(CALLING) | BIT(WANTS_WRITE) | BIT(WANTS_CLOSE) | BIT(PAUSING),
     [HG_TASK_CALLING] = BIT(WANTS_WRITE) | BIT(WANTS_CLOSE) | BIT(PAUSING),
     [HG_TASK_WANTS_WRITE] = BIT(WRITTEN) | BIT(GONE),
@@ -57,6 +59,7 @@ struct hg_run_task *hg_task_new(const struct hg_batch_line *line, struct hg_prep
 void hg_task_destroy(struct hg_run_task *task) {
   hg_prepared_clear(&task->prepared);
   free(task->lowered.body);
+  free(task->question);
   free(task->answer);
   free(task);
 }

@@ -4,6 +4,7 @@
 #define HG_TASK_H
 
 #include "actors/id_map.h"
+#include "providers/count.h"
 #include "providers/output_cap.h"
 #include "runner/retry.h"
 #include "runner/task_runner.h"
@@ -13,6 +14,8 @@
 #define HG_TASK_STATES(X)                                                                                              \
   X(WANTS_PERMIT, "asks for a permit next, or when the provider lets more calls run")                                  \
   X(ACQUIRING, "waits for a permit")                                                                                   \
+  X(WANTS_COUNT, "can't have its bound now: asks the provider to count its input next")                                \
+  X(COUNTING, "the provider counts its input")                                                                         \
   X(WANTS_CALL, "holds a permit, calls next")                                                                          \
   X(CALLING, "the provider has it")                                                                                    \
   X(WANTS_WRITE, "has a result, adds it to the group next")                                                            \
@@ -43,7 +46,7 @@ struct hg_run_task {
   bool cancelled;             // the acquire was asked to come back
   int64_t due_ms;             // PAUSING, BACKING_OFF
   int64_t sent_ms;            // its last call
-  bool paced;                 // its next call has its turn
+  bool paced, count_paced;    // its next call, its next count has its turn
   uint64_t unserved_before;   // lines that had ended unserved when its last call was sent
   uint64_t unserved;          // which of those it is itself, counted from 1; HELD and on the way there
 
@@ -51,6 +54,12 @@ struct hg_run_task {
   uint64_t id_hash, line_number;
   struct hg_prepared prepared;
   struct hg_lowered lowered; // of this permit, where less was granted than the call can use; body NULL: all was
+
+  bool count_over; // counted, or not to be: it waits for what it needs
+  uint32_t count_tries;
+  int64_t less;   // so much less than its bound it needs, as its input was counted
+  char *question; // the body that asks for the count
+  size_t question_len;
 
   hg_ticket ticket;      // of the command that is under way; 0: none
   hg_permit permit;      // 0: none

@@ -10,13 +10,13 @@
 
 // ---------------------------------------------------------------------------------------------- the cost
 
-// More output than the body allowed, or more tokens in all than the body can mean.
+// More output than the body allowed, or more tokens in all than the body can mean, however few were reserved for it.
 static bool is_over_cap(const struct hg_run_task *task) {
   const hg_usage_report *used = &task->found.report;
   const struct hg_prepared *prepared = &task->prepared;
   const int64_t output_max =
       task->lowered.body ? task->lowered.output_max : prepared->max_tokens - prepared->input_bound;
-  const int64_t most = task->lowered.body ? task->granted : prepared->max_tokens;
+  const int64_t most = prepared->input_bound + output_max;
   if (prepared->output_cap > 0 && used->output_tokens > output_max) return true;
   return !prepared->unbounded && used->tokens > most;
 }
@@ -36,8 +36,9 @@ static void ignore_of_cap(struct hg_runner *runner, struct hg_run_task *task) {
 // What a call that was cut down used says nothing about the others.
 static void learn(struct hg_runner *runner, const struct hg_run_task *task) {
   const int64_t used = task->found.report.tokens;
-  if (!task->lowered.body) hg_learned_add(runner->learned, task->prepared.model, task->prepared.max_tokens, used);
-  runner->counts.overran += used > task->granted;
+  if (runner->learned && !task->lowered.body)
+    hg_learned_add(runner->learned, task->prepared.model, task->prepared.max_tokens, used);
+  runner->counts.overran += used > task->granted && (runner->learned || task->less > 0);
 }
 
 static void charge(struct hg_runner *runner, struct hg_run_task *task, const struct hg_judgement *judgement) {
@@ -46,7 +47,7 @@ static void charge(struct hg_runner *runner, struct hg_run_task *task, const str
   task->settles = judgement->cost != HG_COST_NOTHING;
   task->reason[0] = '\0';
   if (judgement->cost == HG_COST_USAGE && is_over_cap(task)) ignore_of_cap(runner, task);
-  else if (judgement->cost == HG_COST_USAGE && runner->learned) learn(runner, task);
+  else if (judgement->cost == HG_COST_USAGE) learn(runner, task);
   if (judgement->cost != HG_COST_WHOLE) return;
   used->tokens = task->granted;
   used->source = HG_SOURCE_ESTIMATED;

@@ -76,13 +76,17 @@ const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_
   return runner->options.budget ? runner->options.budget : "default";
 }
 
+int64_t hg_runner_bound_of(const struct hg_run_task *task) {
+  return task->prepared.max_tokens > 0 ? task->prepared.max_tokens : 1;
+}
+
 int64_t hg_runner_need_of(const struct hg_runner *runner, const struct hg_run_task *task) {
-  const int64_t bound = task->prepared.max_tokens > 0 ? task->prepared.max_tokens : 1;
+  const int64_t bound = hg_runner_bound_of(task) - task->less;
   return runner->learned ? hg_learned_reserve(runner->learned, task->prepared.model, bound) : bound;
 }
 
 int64_t hg_runner_least_of(const struct hg_runner *runner, const struct hg_run_task *task) {
-  const int64_t least = task->prepared.min_tokens > 0 ? task->prepared.min_tokens : 1;
+  const int64_t least = task->prepared.min_tokens > 0 ? task->prepared.min_tokens - task->less : 1;
   const int64_t need = hg_runner_need_of(runner, task);
   return least < need ? least : need;
 }

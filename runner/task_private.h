@@ -1,5 +1,6 @@
 // What the parts of the task runner share: task_runner.c the turn, task_intake.c how lines come in, task_steps.c what a
-// task does next, task_pacing.c when and how many at once, task_end.c what the end of a call means.
+// task does next, task_count.c how its input is counted, task_pacing.c when and how many at once, task_end.c what the
+// end of a call means.
 #ifndef HG_TASK_PRIVATE_H
 #define HG_TASK_PRIVATE_H
 
@@ -7,6 +8,13 @@
 #include "runner/pace.h"
 #include "runner/pushback.h"
 #include "runner/task.h"
+
+// Whom a counter does not count for.
+#define HG_UNCOUNTED_MODELS_MAX 32 // of more the first are asked for again
+struct hg_uncounted_model {
+  enum hg_input_counter counter;
+  char model[HG_LABEL_MAX + 1];
+};
 
 struct hg_runner {
   struct hg_runner_options options;
@@ -21,12 +29,16 @@ struct hg_runner {
   struct hg_id_map commands;   // ticket -> task
   struct hg_task_list stalled; // in a WANTS state, the other side was full
   struct hg_task_list written, parked, held;
-  struct hg_task_list crowded; // WANTS_PERMIT: the provider lets no more calls run now
+  struct hg_task_list crowded;        // WANTS_PERMIT: the provider lets no more calls run now
+  struct hg_task_list counts_waiting; // WANTS_COUNT: as many counts run as may
   struct hg_task_heap timers;
 
   struct hg_pace requests, tokens; // a minute
   struct hg_pushback pushback;
   struct hg_learned *learned; // NULL: calls reserve their bounds
+
+  struct hg_uncounted_model uncounted[HG_UNCOUNTED_MODELS_MAX];
+  uint32_t uncounted_models; // that were refused so far
 
   enum hg_stop stop;
   char stop_text[HG_ERROR_TEXT_MAX + 1];
@@ -70,7 +82,8 @@ bool hg_runner_sync(struct hg_runner *runner);
 bool hg_runner_may_read(const struct hg_runner *runner);
 void hg_runner_read(struct hg_runner *runner);
 const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_run_task *task);
-// What the call reserves: what it can use at most, or what calls of its model do use.
+int64_t hg_runner_bound_of(const struct hg_run_task *task); // what it can use at most
+// What the call reserves: that, less what its input was counted below its bound, or what calls of its model do use.
 int64_t hg_runner_need_of(const struct hg_runner *runner, const struct hg_run_task *task);
 int64_t hg_runner_least_of(const struct hg_runner *runner,
                            const struct hg_run_task *task); // what it can be cut down to
@@ -90,6 +103,15 @@ void hg_runner_write(struct hg_runner *runner, struct hg_run_task *task);
 void hg_runner_fail_line(struct hg_runner *runner, struct hg_run_task *task, const char *code, const char *message);
 void hg_runner_release_unused(struct hg_runner *runner, struct hg_run_task *task, enum hg_task_next after);
 void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, enum hg_task_next after);
+
+// task_count.c
+// Whether its input may still be counted; without waiting for what it asks for it is then found out whether it has to
+// be.
+bool hg_runner_may_count(const struct hg_runner *runner, const struct hg_run_task *task);
+bool hg_runner_may_fit(const struct hg_runner *runner, const struct hg_run_task *task, int64_t left); // once counted
+void hg_runner_ask_for_count(struct hg_runner *runner, struct hg_run_task *task);
+void hg_runner_let_counts_start(struct hg_runner *runner);
+void hg_runner_counted(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end);
 
 // task_pacing.c: how fast calls start, and how many run while the provider pushes back
 void hg_runner_init_pacing(struct hg_runner *runner);

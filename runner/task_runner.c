@@ -108,13 +108,16 @@ void hg_runner_lost(struct hg_runner *runner, const char *text, int64_t now_ms) 
   hg_runner_lose_ledger(runner, text);
 }
 
-// What waits for the runtime, once that no longer answers or nothing more may start.
+// What waits for the runtime, or for a count, once the runtime no longer answers or nothing more may start.
 static void stop_waiting(struct hg_runner *runner) {
   runner->cancelling = false;
   for (struct hg_run_task *task = runner->newest, *older; task; task = older) {
     older = task->older;
     const bool waits = task->state == HG_TASK_ACQUIRING || task->state == HG_TASK_CLOSING;
-    if (waits && runner->ledger_lost) {
+    if (task->state == HG_TASK_COUNTING) {
+      (void)runner->io.cut(runner->io.context, task->call);
+      hg_runner_drop(runner, task, true);
+    } else if (waits && runner->ledger_lost) {
       hg_id_map_remove(&runner->commands, task->ticket.id);
       hg_runner_drop(runner, task, task->state == HG_TASK_ACQUIRING || task->after != HG_NEXT_GONE);
     } else if (task->state == HG_TASK_ACQUIRING && !task->cancelled) {
@@ -135,8 +138,8 @@ static void wind_down(struct hg_runner *runner) {
     if (task->state == HG_TASK_PAUSING) hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
     else hg_runner_drop(runner, task, true);
   }
-  struct hg_task_list *const waiting[] = {&runner->parked, &runner->held, &runner->crowded};
-  for (size_t i = 0; i < 3; i++)
+  struct hg_task_list *const waiting[] = {&runner->parked, &runner->held, &runner->crowded, &runner->counts_waiting};
+  for (size_t i = 0; i < 4; i++)
     for (struct hg_run_task *task; (task = hg_task_list_pop(waiting[i])) != NULL;)
       hg_runner_drop(runner, task, true);
   if (runner->cancelling) stop_waiting(runner);
@@ -241,9 +244,13 @@ void hg_runner_completed(struct hg_runner *runner, const hg_completion *completi
 
 void hg_runner_called(struct hg_runner *runner, void *tag, const struct hg_http_end *end, int64_t now_ms) {
   struct hg_run_task *task = tag;
-  assert(task->state == HG_TASK_CALLING);
+  assert(task->state == HG_TASK_CALLING || task->state == HG_TASK_COUNTING);
   runner->now_ms = now_ms;
   task->call = NULL;
+  if (task->state == HG_TASK_COUNTING) {
+    hg_runner_counted(runner, task, end);
+    return;
+  }
   hg_runner_end(runner, task, end);
   if (runner->sync_failing_since_ms < 0 && runner->io.group_full(runner->io.context)) (void)hg_runner_sync(runner);
 }
@@ -308,6 +315,7 @@ int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms) {
   start_due(runner);
   step_stalled(runner);
   hg_runner_let_crowded_in(runner);
+  hg_runner_let_counts_start(runner);
   hg_runner_read(runner);
   if (runner->stop == HG_STOP_NONE) judge_row(runner);
   if (runner->unsynced && now_ms >= runner->next_sync_ms) (void)hg_runner_sync(runner);
@@ -329,7 +337,8 @@ enum hg_stop hg_runner_stopped(const struct hg_runner *runner, const char **text
 void hg_runner_count(const struct hg_runner *runner, struct hg_runner_counts *out) {
   const uint32_t *in_state = runner->in_state;
   *out = runner->counts;
-  out->waiting = in_state[HG_TASK_WANTS_PERMIT] + in_state[HG_TASK_ACQUIRING];
+  out->waiting = in_state[HG_TASK_WANTS_PERMIT] + in_state[HG_TASK_ACQUIRING] + in_state[HG_TASK_WANTS_COUNT] +
+                 in_state[HG_TASK_COUNTING];
   out->running = in_state[HG_TASK_CALLING];
   out->pausing = in_state[HG_TASK_PAUSING] + in_state[HG_TASK_BACKING_OFF];
   out->open = runner->open;

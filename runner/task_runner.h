@@ -9,6 +9,7 @@
 
 #include "batch/line.h"
 #include "config/config.h"
+#include "providers/count.h"
 #include "providers/request.h"
 #include "runner/http.h"
 
@@ -45,6 +46,9 @@ struct hg_runner_io {
   // The body is that of the prepared call, or one with a lower cap.
   hg_err (*call)(void *context, const char *path, const struct hg_prepared *prepared, const char *body, size_t body_len,
                  void *tag, void **handle, hg_error *why);
+  // The same for the question how many input tokens the call has (providers/count.h).
+  hg_err (*count)(void *context, const char *path, enum hg_endpoint endpoint, enum hg_input_counter counter,
+                  const char *body, size_t body_len, void *tag, void **handle, hg_error *why);
   bool (*cut)(void *context, void *handle);
   hg_err (*hide_keys)(void *context, const char *text, size_t len, char **out); // hg_target_hide_keys
   uint64_t (*random)(void *context);
@@ -91,8 +95,10 @@ struct hg_runner_counts {
   uint32_t pushed_back_to;                     // … and how few at the fewest
   uint32_t allowed;                            // calls at once that it lets run now; 0: as many as there may be
   uint64_t paced_ms;                           // what calls waited for requests or tokens of the minute, in all
-  uint64_t overran;                            // calls that used more than was learnt to reserve for them
+  uint64_t overran;                            // calls that used more than they had reserved, as counted or learnt
   int64_t saved;                               // tokens that calls reserved less than their bounds
+  uint64_t count_calls;                        // how often a provider was asked to count input tokens
+  uint64_t counted, count_failures;            // lines that it did so for, and that it did not
   uint64_t capped;                             // of the calls: sent with a lower cap than the line asked for
   int64_t tokens, input_tokens, output_tokens; // settled or recorded by this run
   uint64_t unsettled;       // permits that could not be closed: others had ended them, or the runtime refused

@@ -1,5 +1,5 @@
-// What a task does next: ask for a permit, call, write its result, close the permit. Each step ends in a state that
-// waits for somebody else, or among the stalled when the other side is full.
+// What a task does next: ask for a permit, perhaps for a count of its input, call, write its result, close the permit.
+// Each step ends in a state that waits for somebody else, or among the stalled when the other side is full.
 #include "runner/task_private.h"
 
 #include <assert.h>
@@ -34,7 +34,7 @@ static bool expect(struct hg_runner *runner, struct hg_run_task *task, hg_ticket
 // ---------------------------------------------------------------------------------------------- permits
 
 static void refused(struct hg_runner *runner, struct hg_run_task *task, hg_err err) {
-  if (err == HG_ERR_CANCELLED || is_loss(err)) {
+  if (err == HG_ERR_CANCELLED || err == HG_ERR_TIMEOUT || is_loss(err)) { // which come when nothing more starts
     if (is_loss(err)) lose_ledger(runner, err);
     hg_runner_drop(runner, task, true);
   } else if (err == HG_ERR_BUSY) {
@@ -45,13 +45,23 @@ static void refused(struct hg_runner *runner, struct hg_run_task *task, hg_err e
   }
 }
 
+static void count(struct hg_runner *runner, struct hg_run_task *task) {
+  hg_runner_move(runner, task, HG_TASK_WANTS_COUNT);
+  hg_runner_step(runner, task);
+}
+
+static void count_or_leave(struct hg_runner *runner, struct hg_run_task *task, int64_t left) {
+  if (hg_runner_may_fit(runner, task, left)) count(runner, task);
+  else hg_runner_leave_exhausted(runner, task);
+}
+
 static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
   if (runner->stop != HG_STOP_NONE) {
     hg_runner_drop(runner, task, true);
     return;
   }
   if (hg_runner_is_exhausted(runner, task)) {
-    hg_runner_leave_exhausted(runner, task);
+    count_or_leave(runner, task, runner->exhausted_left);
     return;
   }
   if (!hg_runner_has_room_for(runner, task)) return;
@@ -63,7 +73,8 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
   request.min_tokens = hg_runner_least_of(runner, task);
   request.max_tokens = task->need = hg_runner_need_of(runner, task);
   request.attempt = task->attempts + 1;
-  request.first_in_line = task->attempts > 0;
+  request.first_in_line = task->attempts > 0 || task->count_over; // it had its turn
+  request.no_wait = hg_runner_may_count(runner, task);
   hg_ticket ticket = {0};
   const hg_err err = runner->io.acquire(runner->io.context, &request, &ticket);
   if (err) {
@@ -79,7 +90,11 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
 void hg_runner_acquired(struct hg_runner *runner, struct hg_run_task *task, const hg_completion *completion) {
   if (completion->err == HG_ERR_BUDGET_EXHAUSTED) {
     hg_runner_note_exhausted(runner, task, completion->tokens, completion->budget);
-    hg_runner_leave_exhausted(runner, task);
+    count_or_leave(runner, task, completion->tokens);
+    return;
+  }
+  if (completion->err == HG_ERR_TIMEOUT && runner->stop == HG_STOP_NONE) {
+    count(runner, task);
     return;
   }
   if (completion->err) {
@@ -88,7 +103,7 @@ void hg_runner_acquired(struct hg_runner *runner, struct hg_run_task *task, cons
   }
   task->permit = completion->permit;
   task->granted = completion->tokens;
-  if (runner->learned && task->granted == task->need) runner->counts.saved += task->prepared.max_tokens - task->need;
+  if (task->granted == task->need) runner->counts.saved += hg_runner_bound_of(task) - task->need;
   hg_runner_move(runner, task, HG_TASK_WANTS_CALL);
   hg_runner_step(runner, task);
 }
@@ -97,9 +112,12 @@ void hg_runner_acquired(struct hg_runner *runner, struct hg_run_task *task, cons
 
 // Less was granted than the call can use: so it is sent with a lower cap.
 static bool fit_body(struct hg_runner *runner, struct hg_run_task *task) {
-  const bool whole = task->granted >= task->need;
-  return whole || task->lowered.body ||
-         hg_output_lower(&task->prepared, runner->options.llm, task->granted, &task->lowered) == HG_OK;
+  if (task->granted >= task->need || task->lowered.body) return true;
+  struct hg_prepared counted = task->prepared;
+  counted.input_bound -= task->less;
+  counted.max_tokens -= task->less;
+  counted.min_tokens -= task->less;
+  return hg_output_lower(&counted, runner->options.llm, task->granted, &task->lowered) == HG_OK;
 }
 
 static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
@@ -320,10 +338,12 @@ void hg_runner_closed(struct hg_runner *runner, struct hg_run_task *task, hg_err
 void hg_runner_step(struct hg_runner *runner, struct hg_run_task *task) {
   switch (task->state) {
   case HG_TASK_WANTS_PERMIT: ask_for_permit(runner, task); break;
+  case HG_TASK_WANTS_COUNT: hg_runner_ask_for_count(runner, task); break;
   case HG_TASK_WANTS_CALL: start_call(runner, task); break;
   case HG_TASK_WANTS_WRITE: write_result(runner, task); break;
   case HG_TASK_WANTS_CLOSE: close_permit(runner, task); break;
   case HG_TASK_ACQUIRING:
+  case HG_TASK_COUNTING:
   case HG_TASK_CALLING:
   case HG_TASK_WRITTEN:
   case HG_TASK_CLOSING:

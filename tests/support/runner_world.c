@@ -128,6 +128,11 @@ static enum fate always_ok(struct world *world, unsigned line, unsigned attempt)
   return FATE_OK;
 }
 
+static enum count_fate counts_ok(struct world *world, unsigned line, unsigned attempt) {
+  (void)world, (void)line, (void)attempt;
+  return COUNT_OK;
+}
+
 struct world *world_new(uint64_t seed, unsigned lines, int64_t limit, unsigned slots) {
   CHECK(lines <= WORLD_LINES_MAX);
   struct world *world = calloc(1, sizeof *world);
@@ -139,6 +144,8 @@ struct world *world_new(uint64_t seed, unsigned lines, int64_t limit, unsigned s
   world->slots = slots;
   world->input_error = HG_ERR_EMPTY;
   world->fate = always_ok;
+  world->count_fate = counts_ok;
+  world->input_tokens = world->input_counted = 10;
   world->group_max = WORLD_LINES_MAX;
   world->retry_after_ms = -1;
   world->llm = (struct hg_llm_config){.timeout_seconds = 600,
@@ -172,6 +179,7 @@ void world_open(struct world *world, uint32_t max_concurrency) {
                                   .record = world_record,
                                   .cancel = world_cancel,
                                   .call = world_call_start,
+                                  .count = world_count_start,
                                   .cut = world_call_cut,
                                   .hide_keys = hide_keys,
                                   .random = random_bits,

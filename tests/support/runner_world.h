@@ -37,9 +37,22 @@ enum fate {
   FATE_COUNT
 };
 
+// How a question for a count ends.
+enum count_fate {
+  COUNT_OK,
+  COUNT_UNKNOWN, // 404
+  COUNT_BUSY,    // 429
+  COUNT_BROKEN,
+  COUNT_TIMEOUT,
+  COUNT_HOLLOW, // 200 without a count
+  COUNT_FATES
+};
+
 struct world_line {
   char custom_id[24], body[192], budget[24];
-  unsigned calls, acquires;
+  unsigned calls, acquires, counts;
+  bool counting, counted;
+  int64_t less;    // so much less than its bound it has to reserve, as counted
   uint64_t answer; // a checksum of the body that came last
   bool handed_out, calling, succeeded, in_group, durable, failed, left;
   bool unserved;   // its last call got no answer or was not let in
@@ -60,12 +73,14 @@ struct world_event { // an acquire that waits, or a completion on its way
   hg_ticket ticket;
   unsigned line;
   int64_t min_tokens, max_tokens;
+  bool no_wait;
   hg_completion completion;
 };
 
 struct world_call {
   void *tag;
   unsigned line;
+  bool counts; // its input
 };
 
 struct world {
@@ -94,12 +109,17 @@ struct world {
   hg_err refusal;          // of every settle and release (the permit stays open), HG_OK: none
   hg_err record_refusal;   // of every record
 
-  struct world_call calls[WORLD_LINES_MAX];
+  struct world_call calls[2 * WORLD_LINES_MAX];
   unsigned call_count, calls_most;
   uint64_t calls_total, calls_capped;
   int64_t retry_after_ms;
   // What becomes of the call of a line; `attempt` counts from 1.
   enum fate (*fate)(struct world *world, unsigned line, unsigned attempt);
+
+  int64_t input_tokens;  // of every call
+  int64_t input_counted; // what counts say that it is
+  unsigned counting, counting_most, counts_total;
+  enum count_fate (*count_fate)(struct world *world, unsigned line, unsigned attempt);
 
   unsigned group[WORLD_LINES_MAX], group_count, group_max;
   bool disk_full;

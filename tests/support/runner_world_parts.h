@@ -18,6 +18,8 @@ bool world_deliver_one(struct world *world); // the oldest completion; false: no
 
 hg_err world_call_start(void *context, const char *path, const struct hg_prepared *prepared, const char *body,
                         size_t body_len, void *tag, void **handle, hg_error *why);
+hg_err world_count_start(void *context, const char *path, enum hg_endpoint endpoint, enum hg_input_counter counter,
+                         const char *body, size_t body_len, void *tag, void **handle, hg_error *why);
 bool world_call_cut(void *context, void *handle);
 void world_end_call(struct world *world, unsigned place);
 

@@ -16,32 +16,60 @@ hg_err world_call_start(void *context, const char *path, const struct hg_prepare
   const unsigned number = (unsigned)strtoul(user + 5, NULL, 10);
   struct world_line *line = &world->lines[number];
   CHECK(line->permit != 0 && !line->calling && !line->succeeded && !line->left && !line->failed);
-  CHECK(sent.max_tokens <= world->permits[line->permit - 1].tokens);
+  CHECK(sent.max_tokens - line->less <= world->permits[line->permit - 1].tokens);
   world->calls_capped += sent.max_tokens < world_need(world, number);
   hg_prepared_clear(&sent);
   line->calling = true;
   line->calls++;
   world->calls_total++;
-  world->calls[world->call_count++] = (struct world_call){tag, number};
-  if (world->call_count > world->calls_most) world->calls_most = world->call_count;
-  CHECK(world->call_count <= world->slots);
+  world->calls[world->call_count++] = (struct world_call){tag, number, false};
+  const unsigned running = world->call_count - world->counting;
+  if (running > world->calls_most) world->calls_most = running;
+  CHECK(running <= world->slots);
+  *handle = line;
+  return HG_OK;
+}
+
+// Without a permit, and only of the body what the counter reads: the line is told by its message.
+hg_err world_count_start(void *context, const char *path, enum hg_endpoint endpoint, enum hg_input_counter counter,
+                         const char *body, size_t body_len, void *tag, void **handle, hg_error *why) {
+  struct world *world = context;
+  (void)why;
+  CHECK_STR(path, "/v1/chat/completions");
+  CHECK_EQ(endpoint, HG_ENDPOINT_CHAT);
+  CHECK_EQ(counter, HG_INPUT_COUNTER_VLLM);
+  CHECK(!memmem(body, body_len, "max_tokens", 10));
+  const char *content = memmem(body, body_len, "line-", 5);
+  const unsigned number = (unsigned)strtoul(content + 5, NULL, 10);
+  struct world_line *line = &world->lines[number];
+  CHECK(line->permit == 0 && !line->calling && !line->counting && !line->counted && !line->left && !line->failed);
+  line->counting = true;
+  line->counts++;
+  world->counts_total++;
+  world->calls[world->call_count++] = (struct world_call){tag, number, true};
+  if (++world->counting > world->counting_most) world->counting_most = world->counting;
   *handle = line;
   return HG_OK;
 }
 
 static void forget_call(struct world *world, unsigned place) {
-  world->lines[world->calls[place].line].calling = false;
+  const struct world_call *call = &world->calls[place];
+  world->lines[call->line].calling = world->lines[call->line].counting = false;
+  world->counting -= call->counts;
   world->calls[place] = world->calls[--world->call_count];
 }
 
 bool world_call_cut(void *context, void *handle) {
   struct world *world = context;
   const unsigned number = (unsigned)((struct world_line *)handle - world->lines);
+  bool counts = false;
   for (unsigned i = 0; i < world->call_count; i++)
     if (world->calls[i].line == number) {
+      counts = world->calls[i].counts;
       forget_call(world, i);
       break;
     }
+  if (counts) return true;
   struct world_permit *permit = &world->permits[world->lines[number].permit - 1];
   const bool left = number % 2 == 0;
   permit->charged = left;
@@ -49,19 +77,20 @@ bool world_call_cut(void *context, void *handle) {
   return left;
 }
 
-#define USAGE "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64 "}"
+#define USAGE "\"usage\":{\"prompt_tokens\":%" PRId64 ",\"completion_tokens\":%" PRId64 ",\"total_tokens\":%" PRId64 "}"
 
-static void describe_body(enum fate fate, int64_t output, char *body, size_t capacity) {
-  const int64_t total = 10 + output;
+static void describe_body(enum fate fate, int64_t input, int64_t output, char *body, size_t capacity) {
+  const int64_t total = input + output;
   const bool whole = fate == FATE_OK || fate == FATE_OVER_CAP;
   snprintf(body, capacity, "{\"error\":{\"message\":\"no\",\"code\":\"%s\"}}",
            fate == FATE_QUOTA       ? "insufficient_quota"
            : fate == FATE_SAID_BUSY ? "rate_limit_exceeded"
                                     : "some_error");
-  if (whole) snprintf(body, capacity, "{\"id\":\"r\",\"model\":\"m\",\"choices\":[{}]," USAGE "}", output, total);
-  if (fate == FATE_PAID_ERROR) snprintf(body, capacity, "{\"error\":\"it broke\"," USAGE "}", output, total);
+  if (whole)
+    snprintf(body, capacity, "{\"id\":\"r\",\"model\":\"m\",\"choices\":[{}]," USAGE "}", input, output, total);
+  if (fate == FATE_PAID_ERROR) snprintf(body, capacity, "{\"error\":\"it broke\"," USAGE "}", input, output, total);
   if (fate == FATE_BAD_CHOICE)
-    snprintf(body, capacity, "{\"choices\":[{\"finish_reason\":\"error\"}]," USAGE "}", output, total);
+    snprintf(body, capacity, "{\"choices\":[{\"finish_reason\":\"error\"}]," USAGE "}", input, output, total);
   if (fate == FATE_NO_USAGE) snprintf(body, capacity, "{\"id\":\"r\",\"choices\":[{}]}");
   if (fate == FATE_MALFORMED) snprintf(body, capacity, "{\"id\":\"r\",");
   if (fate == FATE_HOLLOW) snprintf(body, capacity, "{\"detail\":\"nobody is here\"}");
@@ -79,17 +108,49 @@ static void describe_end(struct world *world, enum fate fate, struct world_permi
                                                      [FATE_TIMEOUT] = HG_HTTP_TIMED_OUT,
                                                      [FATE_UNREADABLE] = HG_HTTP_UNREADABLE};
   const int64_t output = fate == FATE_OVER_CAP ? permit->tokens : 1 + world_below(world, 8);
-  describe_body(fate, output, body, capacity);
+  describe_body(fate, world->input_tokens, output, body, capacity);
   *end = (struct hg_http_end){
       .kind = kind[fate], .status = status[fate], .left = fate != FATE_REFUSED, .retry_after_ms = -1, .body = body};
   if (fate == FATE_BUSY) end->retry_after_ms = world->retry_after_ms;
   end->body_len = end->kind == HG_HTTP_ANSWERED ? strlen(body) : 0;
   const bool told = strstr(body, "total_tokens") != NULL;
   permit->charged = told || fate == FATE_NO_USAGE || fate >= FATE_BROKEN;
-  permit->cost = told ? 10 + output : permit->tokens;
+  permit->cost = told ? world->input_tokens + output : permit->tokens;
+}
+
+static void end_count(struct world *world, unsigned place) {
+  static const long status[COUNT_FATES] = {
+      [COUNT_OK] = 200, [COUNT_UNKNOWN] = 404, [COUNT_BUSY] = 429, [COUNT_HOLLOW] = 200};
+  static const enum hg_http_kind kind[COUNT_FATES] = {
+      [COUNT_BROKEN] = HG_HTTP_BROKEN, [COUNT_TIMEOUT] = HG_HTTP_TIMED_OUT};
+  const struct world_call ended = world->calls[place];
+  struct world_line *line = &world->lines[ended.line];
+  const enum count_fate fate = world->count_fate(world, ended.line, line->counts);
+  char body[64];
+  snprintf(body, sizeof body, fate == COUNT_OK ? "{\"count\":%" PRId64 ",\"tokens\":[1]}" : "{\"detail\":%" PRId64 "}",
+           world->input_counted);
+  const struct hg_http_end end = {.kind = kind[fate],
+                                  .left = true,
+                                  .status = status[fate],
+                                  .retry_after_ms = -1,
+                                  .body = body,
+                                  .body_len = kind[fate] == HG_HTTP_ANSWERED ? strlen(body) : 0};
+  struct hg_prepared prepared;
+  CHECK_EQ(
+      hg_request_prepare("/v1/chat/completions", line->body, strlen(line->body), &world->llm, NULL, &prepared, NULL),
+      HG_OK);
+  line->counted = fate == COUNT_OK;
+  if (line->counted) line->less = hg_count_less(&prepared, world->input_counted);
+  hg_prepared_clear(&prepared);
+  forget_call(world, place);
+  hg_runner_called(world->runner, ended.tag, &end, world->now_ms);
 }
 
 void world_end_call(struct world *world, unsigned place) {
+  if (world->calls[place].counts) {
+    end_count(world, place);
+    return;
+  }
   char body[256];
   struct hg_http_end end;
   const struct world_call ended = world->calls[place];

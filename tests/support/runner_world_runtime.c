@@ -49,10 +49,14 @@ hg_err world_acquire(void *context, const hg_request *request, hg_ticket *out) {
   struct world_line *line = &world->lines[number];
   CHECK_STR(slash + 1, line->custom_id);
   CHECK(!line->calling && !line->succeeded && line->permit == 0);
-  CHECK_EQ(request->first_in_line, line->calls > 0);
+  const bool may_have_had_turn = world->llm.reservation == HG_RESERVE_COUNTED && !request->no_wait;
+  CHECK(request->first_in_line || (line->calls == 0 && !line->counted));
+  CHECK(!request->first_in_line || line->calls > 0 || may_have_had_turn);
   CHECK_EQ(request->attempt, line->calls + 1);
-  CHECK_EQ(request->min_tokens, world_least(world, number));
-  CHECK_EQ(request->max_tokens, world_need(world, number));
+  CHECK_EQ(request->min_tokens, world_least(world, number) - line->less);
+  CHECK_EQ(request->max_tokens, world_need(world, number) - line->less);
+  CHECK(!request->no_wait || (world->llm.reservation == HG_RESERVE_COUNTED && !line->counted));
+  CHECK(!line->counting);
   if (line->budget[0] && strcmp(request->budget, "unknown") == 0) return HG_ERR_UNKNOWN_BUDGET;
   line->acquires++;
   CHECK(world->waiting_count < WORLD_QUEUE_MAX);
@@ -60,8 +64,11 @@ hg_err world_acquire(void *context, const hg_request *request, hg_ticket *out) {
   memmove(&world->waiting[place + 1], &world->waiting[place], (world->waiting_count - place) * sizeof *world->waiting);
   world->waiting_count++;
   *out = (hg_ticket){++world->last_ticket};
-  world->waiting[place] = (struct world_event){
-      .ticket = *out, .line = number, .min_tokens = request->min_tokens, .max_tokens = request->max_tokens};
+  world->waiting[place] = (struct world_event){.ticket = *out,
+                                               .line = number,
+                                               .min_tokens = request->min_tokens,
+                                               .max_tokens = request->max_tokens,
+                                               .no_wait = request->no_wait};
   return HG_OK;
 }
 
@@ -95,7 +102,12 @@ bool world_grant_one(struct world *world) {
     return true;
   }
   const int64_t available = world->limit - world->used - world->reserved;
-  if (world->open_permits >= world->slots || first.min_tokens > available) return false;
+  if (world->open_permits >= world->slots || (first.min_tokens > available && !first.no_wait)) return false;
+  if (first.min_tokens > available) {
+    take_from_queue(world, 0);
+    complete(world, first.ticket, HG_ERR_TIMEOUT, 0, 0);
+    return true;
+  }
   const int64_t granted = first.max_tokens < available ? first.max_tokens : available;
   take_from_queue(world, 0);
   CHECK(world->permit_count < WORLD_PERMITS_MAX);
