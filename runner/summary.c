@@ -76,6 +76,14 @@ static void print_requests(const struct table *table, const struct hg_run_figure
   fputc('\n', table->to);
 }
 
+static void print_counts(const struct table *table, const struct hg_runner_counts *run) {
+  struct hg_figure number;
+  fprintf(table->to, "           %s requests did not fit with their bounds and were counted by the provider",
+          count(&number, run->counted));
+  if (run->count_failures > 0) fprintf(table->to, ", %s could not be", count(&number, run->count_failures));
+  fputc('\n', table->to);
+}
+
 static void print_tokens(const struct table *table, const struct hg_run_figures *figures, bool lost) {
   const hg_usage *usage = &figures->usage;
   fprintf(table->to, "budget     %s of %s tokens used (%s)", hg_figure_count(usage->used).text,
@@ -93,9 +101,9 @@ static void print_tokens(const struct table *table, const struct hg_run_figures 
   if (figures->run.capped > 0)
     fprintf(table->to, "           %s calls were sent with a lower output cap, that of what the budget had left\n",
             count(&number, figures->run.capped));
+  if (figures->run.count_calls > 0) print_counts(table, &figures->run);
   if (figures->run.saved > 0)
-    fprintf(table->to,
-            "           %s tokens were reserved less than the bounds, as learnt; %s calls used more than that\n",
+    fprintf(table->to, "           %s tokens were reserved less than the bounds; %s calls used more than that\n",
             hg_figure_count(figures->run.saved).text, count(&number, figures->run.overran));
   if (figures->run.unbounded > 0)
     fprintf(table->to, "           %s requests had no provable bound: the limit was not provable\n",
@@ -241,8 +249,8 @@ static json_t *budget_json(const struct hg_run_figures *figures) {
 
 static json_t *run_json(const struct hg_run_figures *figures) {
   const struct hg_runner_counts *run = &figures->run;
-  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:I s:I s:o s:I s:I s:o s:I s:o s:o s:I s:I}", "tokens",
-                   (json_int_t)run->tokens, "inputTokens", (json_int_t)run->input_tokens, "outputTokens",
+  return json_pack("{s:I s:I s:I s:o s:o s:o s:o s:o s:o s:o s:I s:I s:o s:I s:I s:o s:I s:o s:o s:I s:o s:o s:o s:I}",
+                   "tokens", (json_int_t)run->tokens, "inputTokens", (json_int_t)run->input_tokens, "outputTokens",
                    (json_int_t)run->output_tokens, "calls", json_of(run->calls), "retries", json_of(run->retries),
                    "estimated", json_of(run->estimated), "capIgnored", json_of(run->cap_ignored), "capped",
                    json_of(run->capped), "unbounded", json_of(run->unbounded), "unsettled", json_of(run->unsettled),
@@ -251,7 +259,8 @@ static json_t *run_json(const struct hg_run_figures *figures) {
                    (json_int_t)figures->throttles, "throttledMs", (json_int_t)(figures->throttled_us / 1000),
                    "pushbacks", json_of(run->pushbacks), "pushedBackTo", (json_int_t)run->pushed_back_to, "pacedMs",
                    json_of(run->paced_ms), "overran", json_of(run->overran), "savedTokens", (json_int_t)run->saved,
-                   "elapsedMs", (json_int_t)figures->elapsed_ms);
+                   "countCalls", json_of(run->count_calls), "counted", json_of(run->counted), "countFailures",
+                   json_of(run->count_failures), "elapsedMs", (json_int_t)figures->elapsed_ms);
 }
 
 static json_t *assumed_json(const struct hg_assumed_figures *assumed) {

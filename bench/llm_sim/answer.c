@@ -299,6 +299,22 @@ void answer_write(struct text *out, const struct call *call, const struct plan *
   if (plan->outcome == OUTCOME_MALFORMED) spoil(out, plan);
 }
 
+void answer_count(struct text *out, enum question question, enum endpoint endpoint, const struct plan *plan) {
+  text_string(out, question == QUESTION_TOKENIZE ? "{\"count\":" : "{\"input_tokens\":");
+  text_number(out, plan->input_tokens);
+  if (question == QUESTION_TOKENIZE) {
+    text_string(out, ",\"max_model_len\":131072,\"tokens\":[");
+    for (uint64_t i = 0; i < plan->input_tokens; i++) {
+      if (i > 0) text_string(out, ",");
+      text_number(out, 100 + i % 1000);
+    }
+    text_string(out, "]");
+  } else if (endpoint == ENDPOINT_RESPONSES) {
+    text_string(out, ",\"object\":\"response.input_tokens\"");
+  }
+  text_string(out, "}");
+}
+
 /* ---------------------------------------------------------------------------------------------- errors */
 
 struct error_row {

@@ -18,14 +18,23 @@ static bool names_version(const char *path) {
   return false;
 }
 
-enum endpoint endpoint_of(const char *url, const char *base_path) {
+enum endpoint endpoint_of(const char *url, const char *base_path, enum question *question) {
   const size_t base_length = strlen(base_path);
+  *question = QUESTION_CALL;
   if (strncmp(url, base_path, base_length) != 0) return ENDPOINT_NONE;
   url += base_length;
+  if (!names_version(base_path) && strcmp(url, "/tokenize") == 0) {
+    *question = QUESTION_TOKENIZE;
+    return ENDPOINT_COMPLETIONS;
+  }
   if (!names_version(base_path)) {
     if (strncmp(url, "/v1/", 4) != 0) return ENDPOINT_NONE;
     url += 3;
   }
+  *question = QUESTION_COUNT;
+  if (strcmp(url, "/responses/input_tokens") == 0) return ENDPOINT_RESPONSES;
+  if (strcmp(url, "/messages/count_tokens") == 0) return ENDPOINT_MESSAGES;
+  *question = QUESTION_CALL;
   enum endpoint endpoint = ENDPOINT_CHAT;
   while (endpoint != ENDPOINT_NONE && strcmp(url, endpoint_paths[endpoint]) != 0)
     endpoint++;
@@ -269,17 +278,23 @@ static const char *const input_fields[ENDPOINT_NONE] = {
     [ENDPOINT_EMBEDDINGS] = "input", [ENDPOINT_MESSAGES] = "messages",
 };
 
-static struct refusal check(const struct call *call) {
+static struct refusal check_input(const struct call *call) {
   if (!call->model) return refuse("you must provide a model parameter", "model");
-  if (call->stream && call->endpoint == ENDPOINT_EMBEDDINGS) return refuse("Embeddings are not streamed.", "stream");
   if (call->messages == 0 && call->items == 0)
     return refuse("Missing required parameter: the input.", input_fields[call->endpoint]);
+  return fine;
+}
+
+static struct refusal check(const struct call *call) {
+  const struct refusal refusal = check_input(call);
+  if (refusal.status != 0) return refusal;
+  if (call->stream && call->endpoint == ENDPOINT_EMBEDDINGS) return refuse("Embeddings are not streamed.", "stream");
   if (call->endpoint == ENDPOINT_MESSAGES && call->cap == 0) return refuse("max_tokens: Field required", "max_tokens");
   if (call->items * call->choices > CALL_ITEMS_MAX) return refuse("Too many choices in one request.", "n");
   return fine;
 }
 
-struct refusal call_parse(struct call *call, enum endpoint endpoint, const char *body, size_t length) {
+static struct refusal read_body(struct call *call, enum endpoint endpoint, const char *body, size_t length) {
   *call = (struct call){.endpoint = endpoint, .choices = 1};
   struct json_reader r = json_start(body, length);
   struct json_string key;
@@ -291,7 +306,25 @@ struct refusal call_parse(struct call *call, enum endpoint endpoint, const char 
     return refuse("We could not parse the JSON body of your request.", NULL);
   if (refusal.status != 0) return refusal;
   if (call->best_of < call->choices) call->best_of = call->choices;
-  return check(call);
+  return fine;
+}
+
+struct refusal call_parse(struct call *call, enum endpoint endpoint, const char *body, size_t length) {
+  const struct refusal refusal = read_body(call, endpoint, body, length);
+  return refusal.status != 0 ? refusal : check(call);
+}
+
+struct refusal call_parse_count(struct call *call, enum endpoint *endpoint, enum question question, const char *body,
+                                size_t length) {
+  struct refusal refusal = read_body(call, *endpoint, body, length);
+  if (question == QUESTION_TOKENIZE && refusal.status == 0 && call->items == 0) {
+    *endpoint = ENDPOINT_CHAT;
+    refusal = read_body(call, *endpoint, body, length);
+  }
+  if (refusal.status != 0) return refusal;
+  if (call->cap || call->stream || call->choices > 1)
+    return refuse("Unknown parameter: nothing is generated here.", NULL);
+  return check_input(call);
 }
 
 uint64_t call_input_tokens(const struct call *call) {

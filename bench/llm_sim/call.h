@@ -51,10 +51,20 @@ struct refusal {
   const char *param; /* the offending field, or NULL */
 };
 
-/* The endpoint of a path under the base path ("/v1/chat/completions" when the base path is ""). */
-enum endpoint endpoint_of(const char *url, const char *base_path);
+/* What is asked: an answer, or how many input tokens the request has. */
+enum question {
+  QUESTION_CALL,
+  QUESTION_COUNT,   /* /v1/responses/input_tokens, /v1/messages/count_tokens */
+  QUESTION_TOKENIZE /* vLLM's /tokenize, which stands beside /v1 */
+};
+/* The endpoint of a path under the base path ("/v1/chat/completions" when the base path is ""); of /tokenize that of
+ * completions, until its body is known. */
+enum endpoint endpoint_of(const char *url, const char *base_path, enum question *question);
 /* `call` points into `body` afterwards. */
 struct refusal call_parse(struct call *call, enum endpoint endpoint, const char *body, size_t length);
+/* The same of a body that asks for a count: it has no output, and no member that its counter does not know. */
+struct refusal call_parse_count(struct call *call, enum endpoint *endpoint, enum question question, const char *body,
+                                size_t length);
 uint64_t call_input_tokens(const struct call *call);
 
 #endif

@@ -24,7 +24,8 @@ static bool has_key(const char *key, enum endpoint endpoint, struct credentials 
 /* What is wrong with the request whatever its body says. */
 static struct refusal check_envelope(const struct exchange *exchange, const struct options *options, const char *method,
                                      struct credentials headers) {
-  if (exchange->endpoint == ENDPOINT_NONE) return refuse(404, "Unknown request URL.");
+  const bool unknown = exchange->question != QUESTION_CALL && options->no_counts;
+  if (exchange->endpoint == ENDPOINT_NONE || unknown) return refuse(404, "Unknown request URL.");
   if (strcmp(method, "POST") != 0) return refuse(405, NULL);
   if (exchange->too_large) return refuse(413, NULL);
   if (!has_key(options->require_key, exchange->endpoint, headers)) return refuse(401, NULL);
@@ -34,11 +35,21 @@ static struct refusal check_envelope(const struct exchange *exchange, const stru
   return refuse(0, NULL);
 }
 
+/* Not an attempt of a call, and nothing that is billed. */
+static struct plan judge_count(struct exchange *exchange, struct simulation *sim, struct refusal refusal) {
+  const struct text *const body = &exchange->body;
+  const uint64_t hash = hash_bytes((uint64_t)exchange->endpoint + 1, body->data, body->length);
+  if (refusal.status == 0)
+    refusal = call_parse_count(&exchange->call, &exchange->endpoint, exchange->question, body->data, body->length);
+  return refusal.status != 0 ? plan_refusal(refusal, hash, 0) : plan_count(&exchange->call, hash, sim->options);
+}
+
 static struct plan judge(struct exchange *exchange, struct simulation *sim, const char *method,
                          struct credentials headers) {
   const struct text *const body = &exchange->body;
   const uint64_t hash = hash_bytes((uint64_t)exchange->endpoint + 1, body->data, body->length);
   struct refusal refusal = check_envelope(exchange, sim->options, method, headers);
+  if (exchange->question != QUESTION_CALL) return judge_count(exchange, sim, refusal);
   if (refusal.status == 0) refusal = call_parse(&exchange->call, exchange->endpoint, body->data, body->length);
   if (refusal.status != 0 && refusal.status != sim->options->always_status) return plan_refusal(refusal, hash, 0);
   const uint32_t attempt = attempts_next(&sim->attempts, hash);
@@ -64,7 +75,9 @@ static uint64_t tokens_of(const struct plan *plan) {
 void exchange_begin_answer(struct exchange *exchange, struct simulation *sim) {
   const struct plan *const plan = &exchange->plan;
   exchange->state = EXCHANGE_ANSWERING;
-  if (plan_is_billed(plan)) {
+  if (plan->outcome == OUTCOME_COUNTED) {
+    answer_count(&exchange->answer, exchange->question, exchange->endpoint, plan);
+  } else if (plan_is_billed(plan)) {
     exchange->tokens = tokens_of(plan);
     sim->stats.tokens += exchange->tokens;
     answer_write(&exchange->answer, &exchange->call, plan, sim->options->text_bytes_max);
@@ -94,6 +107,7 @@ static void count(const struct exchange *exchange, struct simulation *sim) {
     else stats->bad_requests++;
     break;
   case OUTCOME_ABANDONED: stats->abandoned++; break;
+  case OUTCOME_COUNTED: stats->counted++; break;
   }
 }
 

@@ -25,6 +25,7 @@ struct exchange {
   bool reader_gone; /* nobody was there when the answer began */
   char url[EXCHANGE_URL_BYTES_MAX];
   enum endpoint endpoint;
+  enum question question;
   struct text body, answer;
   struct call call; /* points into body */
   struct plan plan;

@@ -10,7 +10,16 @@
 #define HASH_ODD UINT64_C(0x9e3779b97f4a7c15)
 
 /* What a number is drawn for, so that two draws of one request are independent. */
-enum draw { DRAW_FAULT, DRAW_OUTPUT, DRAW_CACHE, DRAW_TEXT, DRAW_VECTOR, DRAW_LATENCY, DRAW_LATENCY_ANGLE };
+enum draw {
+  DRAW_FAULT,
+  DRAW_OUTPUT,
+  DRAW_CACHE,
+  DRAW_TEXT,
+  DRAW_VECTOR,
+  DRAW_LATENCY,
+  DRAW_LATENCY_ANGLE,
+  DRAW_COUNT_FAULT
+};
 
 static inline uint64_t hash_mix(uint64_t x) {
   x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);

@@ -43,6 +43,10 @@ static const struct flag flags[] = {
     {"rate-cut", "PERCENT", KIND_DECIMAL, AT(rate_cut), 0, 100, "close the connection in the middle of the body"},
     {"rate-malformed", "PERCENT", KIND_DECIMAL, AT(rate_malformed), 0, 100, "answer 200 with what is not JSON"},
     {"rate-no-usage", "PERCENT", KIND_DECIMAL, AT(rate_no_usage), 0, 100, "answer 200 without usage"},
+    {"rate-count-500", "PERCENT", KIND_DECIMAL, AT(rate_count_500), 0, 100, "answer 500 to questions for a count"},
+    {"count-percent", "PERCENT", KIND_WHOLE, AT(count_percent), 1, 1000,
+     "counts say this part of what is billed (default 100)"},
+    {"no-counts", NULL, KIND_SWITCH, AT(no_counts), 0, 0, "answer 404 to questions for a count"},
     {"always-status", "CODE", KIND_WHOLE, AT(always_status), 400, 599, "answer every call with this status"},
     {"quota", NULL, KIND_SWITCH, AT(quota), 0, 0, "429 says insufficient_quota, not rate_limit_exceeded"},
 };
@@ -51,6 +55,7 @@ enum { FLAG_COUNT = sizeof flags / sizeof *flags };
 static void print_help(void) {
   puts("llm-sim: a simulated LLM provider.\n\n"
        "  POST /v1/chat/completions /v1/responses /v1/completions /v1/embeddings /v1/messages\n"
+       "  POST /v1/responses/input_tokens /v1/messages/count_tokens /tokenize, which count and bill nothing\n"
        "  GET /healthz, GET /stats; POST /reset forgets counters and attempts, POST /reset?only=stats counters only\n\n"
        "Answers follow from the request alone, faults and latency from the request, its attempt and the seed.\n"
        "Prints `listening on http://127.0.0.1:PORT` once ready; SIGTERM or SIGINT ends it.\n");
@@ -149,8 +154,11 @@ static bool check(const struct options *options) {
 }
 
 enum options_result options_parse(struct options *options, int argc, char **argv) {
-  *options = (struct options){
-      .base_path = "", .output_fill_percent = OUTPUT_FILL_HASHED, .text_bytes_max = 200, .retry_after_s = 1};
+  *options = (struct options){.base_path = "",
+                              .output_fill_percent = OUTPUT_FILL_HASHED,
+                              .text_bytes_max = 200,
+                              .count_percent = 100,
+                              .retry_after_s = 1};
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--help") == 0) {
       print_help();

@@ -24,6 +24,9 @@ struct options {
   double lognormal_median_ms, lognormal_sigma;
 
   double rate_429, rate_500, rate_cut, rate_malformed, rate_no_usage; /* percent */
+  double rate_count_500;                                              /* of questions for a count */
+  uint64_t count_percent;
+  bool no_counts;
   uint64_t retry_after_s;
   uint64_t always_status; /* 0 = no */
   bool quota;

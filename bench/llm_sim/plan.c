@@ -84,6 +84,16 @@ struct plan plan_refusal(struct refusal refusal, uint64_t hash, uint32_t attempt
   };
 }
 
+struct plan plan_count(const struct call *call, uint64_t hash, const struct options *options) {
+  if (100.0 * hash_fraction(hash, options->seed, DRAW_COUNT_FAULT, 0) < options->rate_count_500)
+    return plan_refusal((struct refusal){.status = 500}, hash, 0);
+  return (struct plan){.outcome = OUTCOME_COUNTED,
+                       .refusal = {.status = 200},
+                       .hash = hash,
+                       .input_tokens = (call_input_tokens(call) * options->count_percent + 99) / 100,
+                       .latency_us = draw_latency(options, hash)};
+}
+
 struct plan plan_call(const struct call *call, uint64_t hash, uint32_t attempt, const struct options *options) {
   const enum outcome outcome = draw_outcome(options, hash, attempt);
   if (outcome == OUTCOME_429) return plan_refusal((struct refusal){.status = 429}, hash, attempt);

@@ -16,7 +16,8 @@
   X(OUTCOME_429, "429")                                                                                                \
   X(OUTCOME_500, "500")                                                                                                \
   X(OUTCOME_4XX, "4xx")                                                                                                \
-  X(OUTCOME_ABANDONED, "abandoned") /* never drawn: the client went away */
+  X(OUTCOME_ABANDONED, "abandoned") /* never drawn: the client went away */                                            \
+  X(OUTCOME_COUNTED, "counted")     /* never drawn: what was asked for is a count */
 
 enum outcome {
 #define X(name, text) name,
@@ -35,6 +36,8 @@ struct plan {
 };
 
 struct plan plan_refusal(struct refusal refusal, uint64_t hash, uint32_t attempt);
+/* Of a question for its input tokens: a count, or a failure. */
+struct plan plan_count(const struct call *call, uint64_t hash, const struct options *options);
 struct plan plan_call(const struct call *call, uint64_t hash, uint32_t attempt, const struct options *options);
 const char *outcome_name(enum outcome outcome);
 /* True for the answers that a provider charges for: it did the work, whatever arrived. */

@@ -124,7 +124,7 @@ static struct exchange *open_exchange(struct server *server, struct MHD_Connecti
   else if (!(exchange = calloc(1, sizeof *exchange))) return NULL;
   exchange->connection = connection;
   exchange->is_admin = is_admin(url);
-  exchange->endpoint = endpoint_of(url, server->sim.options->base_path);
+  exchange->endpoint = endpoint_of(url, server->sim.options->base_path, &exchange->question);
   snprintf(exchange->url, sizeof exchange->url, "%s", url);
   return exchange;
 }

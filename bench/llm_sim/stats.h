@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Every request ends in exactly one of: answered, rejected_429, failed_500, cut_off, malformed, unauthorized,
- * bad_requests, abandoned. */
+ * bad_requests, abandoned, counted. */
 #define STATS_TABLE(X)                                                                                                 \
   X(requests, "requests to anything but /healthz, /stats and /reset")                                                  \
   X(answered, "whole 200 answers that were sent")                                                                      \
@@ -21,6 +21,7 @@
   X(unauthorized, "answers with status 401")                                                                           \
   X(bad_requests, "answers with any other status from 400 to 499")                                                     \
   X(abandoned, "answers that the client was no longer there to read")                                                  \
+  X(counted, "questions how many input tokens a request has that were answered")                                       \
   X(duplicates, "whole 200 answers to a request body that had one before")                                             \
   X(untracked, "requests that the table of attempts had no place for: their duplicates are not seen")                  \
   X(in_flight, "requests being worked on now")                                                                         \

@@ -420,6 +420,34 @@ def test_stats_and_reset():
         assert sim.end() == last
 
 
+def test_counts_are_what_a_call_is_billed():
+    text = "How many tokens is this, and what will it cost? " * 20
+    chat = {"model": "m", "messages": [{"role": "user", "content": text}]}
+    cases = [("/tokenize", CHAT, chat, "count"),
+             ("/tokenize", "/v1/completions", {"model": "m", "prompt": text}, "count"),
+             ("/v1/responses/input_tokens", "/v1/responses", {"model": "m", "input": text}, "input_tokens"),
+             (MESSAGES + "/count_tokens", MESSAGES, chat, "input_tokens")]
+    with running() as sim:
+        for path, url, body, member in cases:
+            counted = sim.json(path, body, ANTHROPIC)[member]
+            usage = sim.json(url, dict(body, max_tokens=9), ANTHROPIC)["usage"]
+            assert counted == usage.get("prompt_tokens", usage.get("input_tokens")) > 200, (path, counted, usage)
+            if path == "/tokenize":
+                assert len(sim.json(path, body)["tokens"]) == counted
+        stats = sim.stats()
+        assert (stats["counted"], stats["answered"], stats["bad_requests"]) == (6, 4, 0), stats
+        # What generates nothing knows no cap.
+        assert sim.post(MESSAGES + "/count_tokens", dict(chat, max_tokens=9), ANTHROPIC)[0] == 400
+        assert sim.stats()["tokens"] == stats["tokens"]
+    with running("--no-counts") as sim:
+        assert sim.post("/tokenize", chat)[0] == 404
+    with running("--rate-count-500", "100", "--count-percent", "50") as sim:
+        assert sim.post("/tokenize", chat)[0] == 500 and sim.post(CHAT, dict(chat, max_tokens=9))[0] == 200
+    with running("--count-percent", "50") as sim:
+        half, whole = sim.json("/tokenize", chat)["count"], sim.json(CHAT, dict(chat, max_tokens=9))["usage"]
+        assert half == (whole["prompt_tokens"] + 1) // 2
+
+
 def test_log():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "log.jsonl")

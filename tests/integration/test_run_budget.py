@@ -13,7 +13,7 @@ import sys
 
 import cli_harness
 from cli_harness import HEADGATE, equal, main
-from run_harness import WAIT_S, chat_line, place, set_limit, sim
+from run_harness import CHAT, WAIT_S, chat_line, place, set_limit, sim
 
 
 # ------------------------------------------------------------------------------------------------ inside the limit
@@ -223,6 +223,74 @@ def test_status_tells_what_is_saved():
             assert told["savedTokens"] > 300 * 1800, told
             said = cli_harness.headgate("status", "--config", config)
             assert f"{told['savedTokens']:,} tokens less were reserved than the bounds" in said, said
+
+
+# ------------------------------------------------------------------------------------------------ counted reservations
+
+LONG = "A long text of which a token is four bytes, so that its bound is about four times what it uses. " * 40
+
+
+def long_lines(count):
+    """Of all endpoints that can be counted, vLLM's among them; some are streams, which a count must not be."""
+    bodies = [(CHAT, {"messages": [{"role": "user", "content": LONG}], "max_tokens": 40, "stream": True}),
+              ("/v1/completions", {"prompt": LONG, "max_tokens": 40}),
+              ("/v1/responses", {"input": LONG, "max_output_tokens": 40, "metadata": {"team": "a"}}),
+              ("/v1/messages", {"messages": [{"role": "user", "content": LONG}], "max_tokens": 40, "temperature": 1})]
+    return [{"custom_id": f"r-{i}", "method": "POST", "url": bodies[i % 4][0],
+             "body": {"model": "m", **bodies[i % 4][1], "user": f"u{i}"}} for i in range(count)]
+
+
+def counted(here, server, limit, code=0, **llm):
+    config = here.config(limit, scheduler={"maxConcurrency": 8},
+                         llm={"reservation": "counted", "counter": "vllm", **llm})
+    summary, said = here.run("--config", config, "--base-url", server.url, code=code)
+    here.check(server, summary)
+    assert summary["budget"]["totalUsed"] <= limit, summary
+    equal(summary["run"]["tokens"], summary["budget"]["totalUsed"])
+    return summary, said
+
+
+def test_counted_reservations_fit_where_bounds_do_not():
+    with sim("--require-key", "KEY") as server, place(long_lines(16)) as here:
+        # A bound is 4,000 to 4,900 tokens. A line uses some 1,000 of them.
+        config = here.config(17_500, scheduler={"maxConcurrency": 8}, llm={"headers": {"Authorization": "Bearer KEY"}})
+        summary, _ = here.run("--config", config, "--base-url", server.url, code=3)
+        here.check(server, summary)
+        assert summary["requests"]["doneNow"] < 16 and server.stats()["counted"] == 0, summary
+    with sim("--require-key", "KEY") as server, place(long_lines(16)) as here:
+        summary, said = counted(here, server, 17_500, headers={"Authorization": "Bearer KEY"})
+        stats, run = server.stats(), summary["run"]
+        equal((summary["requests"]["doneNow"], stats["answered"], stats["bad_requests"]), (16, 16, 0), said)
+        assert 3 <= run["countCalls"] <= 16, run
+        equal((stats["counted"], run["counted"], run["countFailures"]), (run["countCalls"], run["countCalls"], 0))
+        equal((run["overran"], summary["budget"]["totalUsed"]), (0, stats["tokens"]))
+        assert run["savedTokens"] > run["counted"] * 2000, run
+    with sim() as server, place(long_lines(16)) as here:
+        summary, _ = counted(here, server, 1_000_000)  # all bounds fit: nobody is asked
+        equal((server.stats()["counted"], summary["run"]["countCalls"], summary["requests"]["doneNow"]), (0, 0, 16))
+
+
+def test_lines_whose_counts_fail_wait_for_their_bounds():
+    with sim("--no-counts") as server, place(long_lines(8)) as here:
+        summary, said = counted(here, server, 18_000)
+        equal((summary["requests"]["doneNow"], summary["run"]["counted"], summary["run"]["savedTokens"]), (8, 0, 0), said)
+        assert summary["run"]["countFailures"] >= 1 and said.count("does not count input tokens") == 1, said
+    with sim("--rate-count-500", 100) as server, place(long_lines(8)) as here:
+        summary, said = counted(here, server, 18_000)
+        run = summary["run"]
+        equal((summary["requests"]["doneNow"], run["counted"], server.stats()["counted"]), (8, 0, 0), said)
+        assert 1 <= run["countCalls"] <= 16 and run["countFailures"] * 2 <= run["countCalls"], run
+
+
+def test_counts_that_are_too_low_are_overruns():
+    chats = [line for line in long_lines(16) if line["url"] == CHAT]
+    with sim("--count-percent", 50, "--output-fill", 100) as server, place(chats) as here:
+        summary, said = counted(here, server, 4_600)  # less than a bound, more than all four use
+        run = summary["run"]
+        equal((summary["requests"]["doneNow"], run["counted"], run["overran"]), (4, 4, 4), said)
+        with contextlib.closing(sqlite3.connect(here.folder / "headgate.db")) as ledger:
+            rows = ledger.execute("SELECT reason FROM event WHERE event = 'BUDGET_OVERRUN'").fetchall()
+        equal(rows, [("over_reservation",)] * 4)
 
 
 def test_requests_of_a_minute_are_paced():
