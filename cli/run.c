@@ -33,6 +33,7 @@ struct run {
   hg_client *client;
   struct hg_batch *batch;
   struct hg_loop *loop;
+  struct hg_learned *learned; // NULL: it reserves bounds, or counts
   int64_t lines;
   uint64_t ledger;               // its mark
   char name[HG_TASK_ID_MAX + 1]; // of the run: the base name of its results
@@ -180,6 +181,29 @@ static hg_err open_batch(struct run *run) {
 
 // ---------------------------------------------------------------------------------------------- running
 
+// Beside the ledger, whoever holds that.
+static void learned_path(const struct run *run, char out[HG_PATH_MAX + 16]) {
+  snprintf(out, HG_PATH_MAX + 16, "%s" HG_LEARNED_SUFFIX, run->config->ledger_path);
+}
+
+static hg_err open_learned(struct run *run, hg_error *why) {
+  char path[HG_PATH_MAX + 16];
+  hg_error found = HG_ERROR_INIT;
+  if (run->config->llm.reservation != HG_RESERVE_LEARNED) return HG_OK;
+  run->learned = hg_learned_new();
+  if (!run->learned) return fail(why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
+  learned_path(run, path);
+  if (hg_learned_load(run->learned, path, &found) == HG_ERR_PROTOCOL) hg_run_say(found.text);
+  return HG_OK;
+}
+
+static void keep_learned(struct run *run) {
+  char path[HG_PATH_MAX + 16];
+  hg_error why = HG_ERROR_INIT;
+  learned_path(run, path);
+  if (run->learned && hg_learned_save(run->learned, path, &why) != HG_OK) on_note(run, why.text);
+}
+
 static hg_err open_loop(struct run *run, uint32_t sockets_max, hg_error *why) {
   const struct hg_loop_options options = {.runtime = run->runtime,
                                           .client = run->client,
@@ -189,6 +213,7 @@ static hg_err open_loop(struct run *run, uint32_t sockets_max, hg_error *why) {
                                                      .budget = run->flags->budget,
                                                      .model = run->flags->model,
                                                      .llm = &run->config->llm,
+                                                     .learned = run->learned,
                                                      .max_concurrency = run->config->max_concurrency},
                                           .sockets_max = sockets_max,
                                           .throttled_concurrency = run->config->throttled_concurrency,
@@ -252,6 +277,7 @@ static hg_err open_all(struct run *run, struct hg_config **config) {
   if (!err) err = open_batch(run);
   if (!err) hg_run_orphans_tell(&run->orphans, run->flags, run->config);
   if (!err) hg_run_other_ledger_tell(&run->other_ledger, hg_run_base(run->flags), run->config->ledger_path);
+  if (!err) err = open_learned(run, why);
   return err ? err : open_loop(run, sockets_max, why);
 }
 
@@ -273,6 +299,7 @@ static int run_batch(struct run *run, struct hg_config **config) {
   // However it ended: an answer that is written is settled by the next run, and need not be paid for again.
   (void)hg_batch_sync(run->batch, &run->why);
   if (run->flags->input_order) put_in_order(run);
+  keep_learned(run);
   return summarise(run, looped);
 }
 
@@ -295,6 +322,7 @@ int hg_cli_run(int argc, char **argv) {
     name_run(&run);
     exit_code = run_batch(&run, &config);
     hg_loop_destroy(&run.loop);
+    hg_learned_destroy(&run.learned);
     hg_batch_close(&run.batch);
     hg_client_destroy(&run.client);
     (void)hg_close(&run.runtime, CLOSE_MS);

@@ -36,9 +36,9 @@ static void ignore_of_cap(struct hg_runner *runner, struct hg_run_task *task) {
 // What a call that was cut down used says nothing about the others.
 static void learn(struct hg_runner *runner, const struct hg_run_task *task) {
   const int64_t used = task->found.report.tokens;
-  if (runner->learned && !task->lowered.body)
-    hg_learned_add(runner->learned, task->prepared.model, task->prepared.max_tokens, used);
-  runner->counts.overran += used > task->granted && (runner->learned || task->less > 0);
+  if (runner->options.learned && !task->lowered.body)
+    hg_learned_add(runner->options.learned, task->prepared.model, task->prepared.max_tokens, used);
+  runner->counts.overran += used > task->granted && (runner->options.learned || task->less > 0);
 }
 
 static void charge(struct hg_runner *runner, struct hg_run_task *task, const struct hg_judgement *judgement) {

@@ -82,7 +82,7 @@ int64_t hg_runner_bound_of(const struct hg_run_task *task) {
 
 int64_t hg_runner_need_of(const struct hg_runner *runner, const struct hg_run_task *task) {
   const int64_t bound = hg_runner_bound_of(task) - task->less;
-  return runner->learned ? hg_learned_reserve(runner->learned, task->prepared.model, bound) : bound;
+  return runner->options.learned ? hg_learned_reserve(runner->options.learned, task->prepared.model, bound) : bound;
 }
 
 int64_t hg_runner_least_of(const struct hg_runner *runner, const struct hg_run_task *task) {

@@ -4,7 +4,6 @@
 #ifndef HG_TASK_PRIVATE_H
 #define HG_TASK_PRIVATE_H
 
-#include "runner/learned.h"
 #include "runner/pace.h"
 #include "runner/pushback.h"
 #include "runner/task.h"
@@ -35,7 +34,6 @@ struct hg_runner {
 
   struct hg_pace requests, tokens; // a minute
   struct hg_pushback pushback;
-  struct hg_learned *learned; // NULL: calls reserve their bounds
 
   struct hg_uncounted_model uncounted[HG_UNCOUNTED_MODELS_MAX];
   uint32_t uncounted_models; // that were refused so far

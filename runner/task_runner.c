@@ -27,10 +27,6 @@ hg_err hg_runner_new(const struct hg_runner_options *options, const struct hg_ru
       .sync_failing_since_ms = -1,
   };
   hg_runner_init_pacing(runner);
-  if (options->llm->reservation == HG_RESERVE_LEARNED && !(runner->learned = hg_learned_new())) {
-    free(runner);
-    return HG_ERR_NO_MEMORY;
-  }
   if (runner->options.bodies_max == 0) runner->options.bodies_max = HG_BODIES_MAX;
   *out = runner;
   return HG_OK;
@@ -45,7 +41,6 @@ void hg_runner_destroy(struct hg_runner **runner) {
   }
   hg_id_map_destroy(&old->commands);
   free(old->timers.items);
-  hg_learned_destroy(&old->learned);
   free(old);
   *runner = NULL;
 }

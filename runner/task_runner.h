@@ -12,6 +12,7 @@
 #include "providers/count.h"
 #include "providers/request.h"
 #include "runner/http.h"
+#include "runner/learned.h"
 
 // How many calls may run, and how long, before the first answer shows that key, model and route are right.
 #define HG_PROBE_CALLS 5
@@ -61,6 +62,7 @@ struct hg_runner_options {
   const char *budget;              // of lines that name none; NULL: "default"
   const char *model;               // NULL: as the lines say
   const struct hg_llm_config *llm; // borrowed
+  struct hg_learned *learned;      // borrowed, what calls use, to be added to; NULL: calls reserve their bounds
   uint32_t max_concurrency;
   size_t bodies_max; // bytes; 0: HG_BODIES_MAX
 };

@@ -209,6 +209,18 @@ def test_learnt_reservations_fit_more_calls_side_by_side():
         equal((run["tokens"], summary["budget"]["totalUsed"]), (server.stats()["tokens"],) * 2)
         # From the thousandth on a call reserves a tenth of its bound and less.
         assert run["savedTokens"] > 1300 * 1800 and run["overran"] < 50, run
+        # What was learnt is there for the next run, from its first call on.
+        here.write([chat_line(i, max_tokens=2000) for i in range(3000, 3100)])
+        summary, _ = here.run("--config", config, "--base-url", server.url, "--fresh")
+        equal(summary["requests"]["doneNow"], 100)
+        assert summary["run"]["savedTokens"] > 100 * 1800, summary
+        # A file that is none is said, and learnt anew.
+        kept = here.folder / "headgate.db.learned"
+        whole = kept.read_text()
+        kept.write_text(whole[:len(whole) // 2])
+        summary, said = here.run("--config", config, "--base-url", server.url, "--fresh")
+        equal((summary["run"]["savedTokens"], said.count("learnt anew")), (0, 1), said)
+        assert json.loads(kept.read_text())["models"]["m"], kept.read_text()
 
 
 def test_status_tells_what_is_saved():

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #define CALLS 20000
 
@@ -81,5 +83,86 @@ TEST(learned, models_are_apart_and_bounded) {
     CHECK(model < HG_LEARNED_MODELS_MAX ? reserved >= model && reserved <= model * 11 / 10 + 4 : reserved == 1000);
   }
   hg_learned_destroy(&learned);
+  hg_learned_destroy(&learned);
+}
+
+// ---------------------------------------------------------------------------------------------- between runs
+
+static void write_text(const char *path, const char *text) {
+  FILE *to = fopen(path, "w");
+  CHECK(to != NULL && fputs(text, to) >= 0);
+  CHECK_EQ(fclose(to), 0);
+}
+
+static void place(char path[32]) {
+  snprintf(path, 32, "/tmp/hg-learned-XXXXXX");
+  const int fd = mkstemp(path);
+  CHECK(fd >= 0 && close(fd) == 0);
+}
+
+TEST(learned, is_kept_between_runs) {
+  uint64_t seed = hg_test_seed("is_kept_between_runs");
+  struct hg_learned *first = hg_learned_new(), *second = hg_learned_new();
+  hg_error why = HG_ERROR_INIT;
+  char path[32];
+  place(path);
+  for (int i = 0; i < CALLS; i++)
+    hg_learned_add(first, i % 2 ? "m" : "a model \"n\"", 100000, (int64_t)hg_test_draw(&seed, i % 2 ? 1000 : 100001));
+  CHECK_EQ(hg_learned_save(first, path, &why), HG_OK);
+  CHECK_EQ(hg_learned_load(second, path, &why), HG_OK);
+  for (int i = 0; i < 2; i++) {
+    const char *model = i ? "m" : "a model \"n\"";
+    CHECK_EQ(hg_learned_reserve(second, model, 1000000), hg_learned_reserve(first, model, 1000000));
+  }
+  CHECK(hg_learned_reserve(second, "m", 1000000) < 20000);
+  hg_learned_destroy(&first);
+  hg_learned_destroy(&second);
+  unlink(path);
+}
+
+// The quantile stays where it was, and new calls move it sooner.
+TEST(learned, long_runs_weigh_no_more_than_others) {
+  struct hg_learned *learned = hg_learned_new();
+  hg_error why = HG_ERROR_INIT;
+  char path[32];
+  place(path);
+  write_text(path, "{\"format\":1,\"models\":{\"m\":[[10,9000000000],[512,8000000]]}}");
+  CHECK_EQ(hg_learned_load(learned, path, &why), HG_OK);
+  CHECK(hg_learned_reserve(learned, "m", 102400) < 1300);
+  for (int i = 0; i < 200; i++)
+    hg_learned_add(learned, "m", 1000, 900);
+  CHECK(hg_learned_reserve(learned, "m", 102400) > 90000);
+  hg_learned_destroy(&learned);
+  unlink(path);
+}
+
+TEST(learned, a_file_that_is_none_adds_nothing) {
+  static const char *const texts[] = {
+      "",
+      "[]",
+      "{\"format\":2,\"models\":{}}",
+      "{\"format\":1}",
+      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[[1024,2000]]}}",
+      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[[-1,2000]]}}",
+      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[[1,0]]}}",
+      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[[1,9007199254740992]]}}",
+      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[[1,2,3]]}}",
+      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":7}}",
+      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[]}}",
+  };
+  struct hg_learned *learned = hg_learned_new();
+  char path[32];
+  place(path);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    hg_error why = HG_ERROR_INIT;
+    write_text(path, texts[i]);
+    CHECK_EQ(hg_learned_load(learned, path, &why), HG_ERR_PROTOCOL);
+    CHECK(strstr(why.text, path) != NULL);
+    CHECK_EQ(hg_learned_reserve(learned, "m", 1000), 1000);
+  }
+  unlink(path);
+  hg_error why = HG_ERROR_INIT;
+  CHECK_EQ(hg_learned_load(learned, path, &why), HG_ERR_EMPTY);
+  CHECK_EQ(hg_learned_save(learned, "/nowhere/at/all", &why), HG_ERR_SYSTEM);
   hg_learned_destroy(&learned);
 }
