@@ -44,6 +44,8 @@ static const char start[] =
     "    \"llm.mayCapOutput: true lowers the cap of a request to what its budget has left instead of waiting or "
     "leaving "
     "it.\",\n"
+    "    \"llm.reservation: bound (provable), or what the provider counts or calls were learnt to use: counted, "
+    "learned.\",\n"
     "    \"llm.maxTokensPerMedia: what an image or a file may cost at most; 0: such calls are refused as "
     "unbounded.\",\n"
     "    \"llm.unbounded: refuse, or allow calls whose input cannot be bounded; then the limit is not provable.\",\n"

@@ -39,6 +39,18 @@ def test_a_permit_is_acquired_renewed_and_settled():
         equal((figures["totalUsed"], figures["reserved"], figures["openPermits"]), (160, 0, 0))
 
 
+def test_an_acquire_that_does_not_wait_for_tokens():
+    with place(limit=1000) as here, runtime(here.config), control(here) as line:
+        asker = Asker(line)
+        first = asker.acquire(800)
+        refused = asker.done("ACQUIRE_PERMIT", "TIMEOUT", maxTokens=300, noWait=True)
+        equal(refused["error"], ERRORS["TIMEOUT"])
+        second = asker.acquire(200, noWait=True)
+        asker.done("SETTLE_PERMIT", permit=second, tokens=201)
+        asker.done("RELEASE_PERMIT", permit=first, outcome=1, reason="not needed")
+        equal(asker.ask("STATUS")["totalUsed"], 201)
+
+
 def test_a_provider_s_answer_is_read_by_the_runtime():
     with place(limit=1000) as here, runtime(here.config), control(here) as line:
         asker = Asker(line)

@@ -34,6 +34,7 @@ TEST(config, defaults) {
   CHECK_EQ(c->llm.default_max_tokens, 4096);
   CHECK_EQ(c->llm.max_tokens_per_media, 0);
   CHECK(!c->llm.allow_unbounded && !c->llm.may_cap_output);
+  CHECK(c->llm.reservation == HG_RESERVE_BOUND && c->llm.counter == HG_COUNT_BY_ENDPOINT);
   CHECK_STR(c->warnings, "");
   hg_config_destroy(&c);
   CHECK(c == NULL);
@@ -56,7 +57,7 @@ TEST(config, every_field) {
       " \"headers\": {\"X-Team\": \"a b\", \"OpenAI-Beta\": \"v2\"}, \"outputCapField\": \"max_completion_tokens\","
       " \"unbounded\": \"allow\", \"maxTokensPerMedia\": 1500, \"timeoutSeconds\": 86400, \"maxAttempts\": 100,"
       " \"retryUnknownOutcome\": 0, \"tokensPerMinute\": 5000, \"requestsPerMinute\": 60, \"defaultMaxTokens\": 1, "
-      "\"mayCapOutput\": true}}");
+      "\"mayCapOutput\": true, \"reservation\": \"counted\", \"counter\": \"vllm\"}}");
   CHECK_EQ(c->budgets[0].hard_limit, HG_TOKENS_MAX);
   CHECK_EQ(c->throttle_percent, 70);
   CHECK_EQ(c->throttle_basis, HG_THROTTLE_COMMITTED);
@@ -87,6 +88,7 @@ TEST(config, every_field) {
   CHECK_STR(c->llm.headers[1], "OpenAI-Beta: v2");
   CHECK_STR(c->llm.output_cap_field, "max_completion_tokens");
   CHECK(c->llm.allow_unbounded && c->llm.may_cap_output);
+  CHECK(c->llm.reservation == HG_RESERVE_COUNTED && c->llm.counter == HG_COUNT_BY_VLLM);
   CHECK_EQ(c->llm.max_tokens_per_media, 1500);
   CHECK_EQ(c->llm.timeout_seconds, 86400);
   CHECK_EQ(c->llm.max_attempts, 100);
