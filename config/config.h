@@ -29,6 +29,14 @@ struct hg_curve_config {
   char *allowed_keys_file;
 };
 
+// serve.metrics: whether figures are exported, and where over HTTP beside the socket in the directory of the ledger.
+struct hg_metrics_config {
+  bool wanted;
+  char *host;    // an address without brackets; NULL: nowhere
+  uint16_t port; // 1 to 65535
+  bool is_loopback;
+};
+
 // What a call reserves: the provable bound, or what calls of its model have used of theirs.
 enum hg_reservation { HG_RESERVE_BOUND, HG_RESERVE_LEARNED };
 
@@ -82,6 +90,7 @@ struct hg_config {
   size_t serve_bind_count;
   struct hg_curve_config serve_curve;
   uint32_t max_clients; // default 256
+  struct hg_metrics_config metrics;
 
   struct hg_llm_config llm;
   char *warnings; // "" or lines for a person: top-level names one slip away from ours
