@@ -62,7 +62,7 @@ static bool follow(struct hg_metrics_server *server) {
     const hg_err err = hg_next_event(server->subscriber, &event, 0);
     if (err == HG_OK) hg_fold_take(&server->fold, &event);
     else if (err == HG_ERR_CLOSED) server->is_lost = true;
-    if (err == HG_ERR_TIMEOUT) return true;
+    if (err != HG_OK && err != HG_ERR_PROTOCOL) return true;
   }
   return false;
 }
@@ -156,6 +156,7 @@ static int patience(const struct hg_metrics_server *server, bool more) {
 
 static void *serve(void *context) {
   struct hg_metrics_server *server = context;
+  (void)pthread_setname_np(pthread_self(), "hg-metrics");
   struct pollfd fds[2 + ENDPOINTS] = {{.fd = server->stop_fd, .events = POLLIN}};
   for (int i = 0; i < ENDPOINTS; i++)
     fds[2 + i] = (struct pollfd){.fd = epoll_of(&server->endpoints[i]), .events = POLLIN};

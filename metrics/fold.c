@@ -2,9 +2,9 @@
 #include "metrics/fold.h"
 
 #include "schemas/message.h"
+#include "usage/json_scan.h"
 
 #include <assert.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,10 +18,12 @@ const int64_t hg_duration_bounds_us[HG_FOLD_BUCKETS] = {10000,    20000,    4000
                                                         320000,   640000,   1280000,  2560000, 5120000,
                                                         10240000, 20480000, 40960000, 81920000};
 
-const char *const hg_fold_topics[] = {"HEARTBEAT",       "TASK_STARTED",         "TOKENS_SETTLED",
-                                      "TOKENS_RELEASED", "RESERVATION_ORPHANED", "TASK_FINISHED",
-                                      "TASK_FAILED",     "USAGE_RECORDED"};
-const size_t hg_fold_topic_count = sizeof hg_fold_topics / sizeof *hg_fold_topics;
+enum topic { HEARTBEAT, STARTED, SETTLED, RELEASED, ORPHANED, FINISHED, FAILED, RECORDED, TOPICS };
+const char *const hg_fold_topics[] = {
+    [HEARTBEAT] = "HEARTBEAT",      [STARTED] = "TASK_STARTED",          [SETTLED] = "TOKENS_SETTLED",
+    [RELEASED] = "TOKENS_RELEASED", [ORPHANED] = "RESERVATION_ORPHANED", [FINISHED] = "TASK_FINISHED",
+    [FAILED] = "TASK_FAILED",       [RECORDED] = "USAGE_RECORDED"};
+const size_t hg_fold_topic_count = TOPICS;
 
 static void observe(struct hg_histogram *histogram, const int64_t *bounds, int64_t value) {
   size_t bucket = 0;
@@ -34,41 +36,54 @@ static void observe(struct hg_histogram *histogram, const int64_t *bounds, int64
 
 // ------------------------------------------------------------------------------------------------ fields
 
-static const char *text_of(json_t *payload, const char *key) {
-  const char *text = json_string_value(json_object_get(payload, key));
-  return text ? text : "";
+enum field { PERMIT, MODEL, INPUT, OUTPUT, SOURCE, DEGRADED, FIELDS };
+
+// What is wanted of a payload. False: it can't be read.
+static bool pick(const char *text, struct hg_json_field fields[FIELDS]) {
+  static const char *const names[FIELDS] = {
+      [PERMIT] = "permit",       [MODEL] = "model",   [INPUT] = "inputTokens",
+      [OUTPUT] = "outputTokens", [SOURCE] = "source", [DEGRADED] = "storeDegraded"};
+  struct hg_json_field payload = {.name = "payload"};
+  struct hg_json whole;
+  if (hg_json_check(text, strlen(text), &whole, NULL)) return false;
+  hg_json_pick(&whole, &payload, 1);
+  for (size_t i = 0; i < FIELDS; i++)
+    fields[i] = (struct hg_json_field){.name = names[i]};
+  hg_json_pick(&payload.value, fields, FIELDS);
+  return payload.value.type == HG_JSON_OBJECT;
 }
 
-static int64_t tokens_of(json_t *payload, const char *key) {
-  const json_t *value = json_object_get(payload, key);
-  return json_is_integer(value) && json_integer_value(value) >= 0 ? json_integer_value(value) : HG_UNKNOWN;
+static uint64_t permit_of(const struct hg_json_field *fields) {
+  char text[17];
+  return hg_json_copy(&fields[PERMIT].value, text, sizeof text) ? strtoull(text, NULL, 16) : 0;
 }
 
-static uint64_t permit_of(json_t *payload) {
-  return strtoull(text_of(payload, "permit"), NULL, 16);
+static size_t place_of(struct hg_fold *fold, const char *name) {
+  for (size_t i = 0; i < fold->model_count; i++)
+    if (strcmp(fold->models[i].name, name) == 0) return i;
+  if (fold->model_count >= HG_FOLD_MODELS_MAX && strcmp(name, OTHER) != 0) return place_of(fold, OTHER);
+  hg_text_copy(fold->models[fold->model_count].name, sizeof fold->models[0].name, hg_text_of(name));
+  return fold->model_count++;
 }
 
 // Its place; that of "other" when there is no room for another one.
-static size_t model_of(struct hg_fold *fold, const char *name) {
-  for (size_t i = 0; i < fold->model_count; i++)
-    if (strcmp(fold->models[i].name, name) == 0) return i;
-  if (fold->model_count >= HG_FOLD_MODELS_MAX && strcmp(name, OTHER) != 0) return model_of(fold, OTHER);
-  struct hg_fold_model *model = &fold->models[fold->model_count];
-  hg_text_copy(model->name, sizeof model->name, hg_text_of(name));
-  return fold->model_count++;
+static size_t model_of(struct hg_fold *fold, const struct hg_json_field *fields) {
+  char name[6 * HG_LABEL_MAX + 3] = ""; // each byte of it may be escaped
+  size_t len = 0;
+  const struct hg_json *value = &fields[MODEL].value;
+  if (value->type != HG_JSON_STRING || value->len > sizeof name || !hg_json_decode(value, name, &len)) name[0] = '\0';
+  return place_of(fold, name);
 }
 
 // ------------------------------------------------------------------------------------------------ events
 
 // Only what the provider said: a guess, or a reservation charged for want of better, is no usage.
-static void count_tokens(struct hg_fold *fold, json_t *payload, size_t model) {
-  static const char *const keys[HG_TOKEN_TYPES] = {
-      [HG_TOKENS_INPUT] = "inputTokens", [HG_TOKENS_OUTPUT] = "outputTokens"};
-  if (strcmp(text_of(payload, "source"), "exact") != 0) return;
-  for (size_t type = 0; type < HG_TOKEN_TYPES; type++) {
-    const int64_t tokens = tokens_of(payload, keys[type]);
-    if (tokens != HG_UNKNOWN) observe(&fold->models[model].tokens[type], hg_token_bounds, tokens);
-  }
+static void count_tokens(struct hg_fold *fold, const struct hg_json_field *fields, size_t model) {
+  int64_t tokens;
+  if (!hg_json_is(&fields[SOURCE].value, "exact")) return;
+  for (size_t type = 0; type < HG_TOKEN_TYPES; type++)
+    if (!hg_json_tokens(&fields[type == HG_TOKENS_INPUT ? INPUT : OUTPUT].value, &tokens))
+      observe(&fold->models[model].tokens[type], hg_token_bounds, tokens);
 }
 
 // A start of 0 is none: the map holds no such value.
@@ -94,32 +109,34 @@ static void end_task(struct hg_fold *fold, uint64_t permit, bool well) {
     observe(well ? &model->finished : &model->failed, hg_duration_bounds_us, fold->ending.lasted_us);
 }
 
-static void take_payload(struct hg_fold *fold, const hg_event *event, json_t *payload) {
-  const struct hg_kind_info *info = hg_kind_by_name(hg_text_of(event->type));
-  const uint64_t permit = permit_of(payload);
-  if (!info) return;
-  if (info->kind == HG_HEARTBEAT) {
-    fold->degraded = json_is_true(json_object_get(payload, "storeDegraded"));
-  } else if (info->kind == HG_TASK_STARTED) {
-    start(fold, permit, event->at);
-  } else if (info->kind == HG_TOKENS_SETTLED || info->kind == HG_USAGE_RECORDED) {
-    const size_t model = model_of(fold, text_of(payload, "model"));
-    count_tokens(fold, payload, model);
-    end_permit(fold, permit, event->at, model);
-  } else if (info->kind == HG_TOKENS_RELEASED) {
-    end_permit(fold, permit, event->at, model_of(fold, ""));
-  } else if (info->kind == HG_RESERVATION_ORPHANED) {
-    (void)hg_id_map_remove(&fold->starts, permit);
-  } else if (info->kind == HG_TASK_FINISHED || info->kind == HG_TASK_FAILED) {
-    end_task(fold, permit, info->kind == HG_TASK_FINISHED);
-  }
+static enum topic topic_of(const char *type) {
+  enum topic topic = HEARTBEAT;
+  while (topic < TOPICS && strcmp(type, hg_fold_topics[topic]) != 0)
+    topic++;
+  return topic;
 }
 
 void hg_fold_take(struct hg_fold *fold, const hg_event *event) {
-  json_t *whole = json_loads(event->json, 0, NULL);
+  struct hg_json_field fields[FIELDS];
+  const enum topic topic = topic_of(event->type);
   fold->missed += event->oldest != 0;
-  if (whole) take_payload(fold, event, json_object_get(whole, "payload"));
-  json_decref(whole);
+  if (topic == TOPICS || !pick(event->json, fields)) return;
+  const uint64_t permit = permit_of(fields);
+  if (topic == HEARTBEAT) {
+    fold->degraded = fields[DEGRADED].value.type == HG_JSON_TRUE;
+  } else if (topic == STARTED) {
+    start(fold, permit, event->at);
+  } else if (topic == SETTLED || topic == RECORDED) {
+    const size_t model = model_of(fold, fields);
+    count_tokens(fold, fields, model);
+    end_permit(fold, permit, event->at, model);
+  } else if (topic == RELEASED) {
+    end_permit(fold, permit, event->at, place_of(fold, ""));
+  } else if (topic == ORPHANED) {
+    (void)hg_id_map_remove(&fold->starts, permit);
+  } else {
+    end_task(fold, permit, topic == FINISHED);
+  }
 }
 
 void hg_fold_clear(struct hg_fold *fold) {

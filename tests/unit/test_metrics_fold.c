@@ -133,6 +133,19 @@ TEST(metrics_fold, more_models_than_are_told_apart_are_other) {
   CHECK_EQ(model("other")->tokens[HG_TOKENS_INPUT].count, 2 + HG_FOLD_MODELS_MAX);
 }
 
+TEST(metrics_fold, a_model_may_be_called_anything) {
+  begin();
+  settle(1, 10, "a\\\"b\\\\c\\nd\\u00e9", 1, 1);
+  CHECK(model("a\"b\\c\nd\u00e9") != NULL);
+  char longest[6 * HG_LABEL_MAX + 1] = "";
+  for (int i = 0; i < HG_LABEL_MAX; i++)
+    strcat(longest, "\\u0001");
+  settle(2, 10, longest, 1, 1);
+  CHECK_EQ(strlen(fold.models[fold.model_count - 1].name), HG_LABEL_MAX);
+  take("TOKENS_SETTLED", 10, "{\"model\":5,\"inputTokens\":1,\"source\":\"exact\"}");
+  CHECK_EQ(model("")->tokens[HG_TOKENS_INPUT].count, 1);
+}
+
 TEST(metrics_fold, starts_are_bounded) {
   begin();
   for (uint64_t permit = 1; permit <= HG_FOLD_STARTS_MAX + 10; permit++)
