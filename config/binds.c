@@ -18,7 +18,7 @@ struct bind {
 };
 
 // libzmq resolves no names where it binds.
-static int reach_of(const char *host) {
+static enum hg_reach reach_of(const char *host) {
   struct in_addr v4;
   struct in6_addr v6;
   if (strcmp(host, "*") == 0) return HG_REACH_NETWORK;
