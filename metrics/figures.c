@@ -193,7 +193,7 @@ hg_err hg_metrics_print(const struct hg_metrics_figures *figures, struct hg_text
   if (figures->fold) add(&exposition, HG_METRIC_STORE_DEGRADED, whole(figures->fold->degraded));
   if (figures->has_state) add_state(&exposition, figures);
   if (figures->has_counters) add_counters(&exposition, &figures->counters);
-  if (figures->has_histograms) {
+  if (figures->fold && figures->has_histograms) {
     add(&exposition, HG_METRIC_EVENTS_MISSED, whole((int64_t)figures->fold->missed));
     add_histograms(&exposition, figures->fold);
   }
