@@ -55,6 +55,10 @@ static void tell_budget(struct hg_gateway *gateway, const struct hg_asked *asked
   told->should_throttle = usage->should_throttle;
   told->throttled = usage->throttled;
   told->open_permits = usage->open_permits;
+  told->per_minute = usage->per_minute;
+  told->threshold_in_ms = usage->threshold_in_ms;
+  told->limit_in_ms = usage->limit_in_ms;
+  told->task_tokens = usage->task_tokens;
   hg_gateway_reply(gateway, asked->outsider->peer, &message);
 }
 
@@ -91,6 +95,9 @@ static void tell_report(struct hg_gateway *gateway, const struct hg_asked *asked
   report->waiting = queue->waiting;
   hg_gateway_name_wait(gateway, queue, &report->waits_for, &report->waits_for_throttle);
   report->needed = queue->needed;
+  report->audited = asked->as.figures.usage.audited;
+  report->differences = asked->as.figures.usage.differences;
+  report->audit_failed = asked->as.figures.usage.audit_failed;
   hg_gateway_reply(gateway, asked->outsider->peer, &message);
 }
 
@@ -105,6 +112,7 @@ void hg_gateway_snapshot_figures(struct hg_gateway *gateway, struct hg_asked *as
   }
   for (; budgets.size && hg_frame_decode_next(budgets.data, budgets.size, &budget, &taken) == HG_OK;
        budgets = (struct hg_bytes){budgets.data + taken, budgets.size - (uint32_t)taken}) {
+    asked->as.figures.usage = budget.as.usage; // what it says of the audit is the same in each
     tell_budget(gateway, asked, &budget.as.usage);
     asked->as.figures.budgets++;
   }

@@ -193,19 +193,24 @@ static size_t shells_started(struct hg_runtime *runtime) {
   return pool ? HG_OWNER_COUNT : HG_WORKER_POOL_ACTOR;
 }
 
+hg_err hg_runtime_read_counters(hg_runtime *rt, struct hg_counters *out, int timeout_ms) {
+  const int64_t timeout_us = timeout_ms < 0 ? HG_NEVER / 4 : (int64_t)timeout_ms * 1000;
+  pthread_mutex_lock(&rt->life_lock);
+  const int64_t deadline = hg_clock_now().monotonic_us + timeout_us;
+  const hg_err err = hg_life_count(rt->shells, shells_started(rt), ++rt->counts, deadline, out);
+  out->connections_turned_away += hg_door_turned_away(rt->core->door);
+  out->keys_refused += hg_door_keys_refused(rt->core->door);
+  pthread_mutex_unlock(&rt->life_lock);
+  return err;
+}
+
 hg_err hg_read_counter(hg_runtime *rt, unsigned index, hg_counter *out, int timeout_ms) {
   if (!rt || !out || out->size < sizeof *out) return HG_ERR_INVALID;
   hg_err err = hg_core_check(rt->core);
   if (err != HG_OK) return err;
   if (index >= HG_COUNTER_COUNT) return HG_ERR_EMPTY;
-  const int64_t timeout_us = timeout_ms < 0 ? HG_NEVER / 4 : (int64_t)timeout_ms * 1000;
   struct hg_counters sum;
-  pthread_mutex_lock(&rt->life_lock);
-  const int64_t deadline = hg_clock_now().monotonic_us + timeout_us;
-  err = hg_life_count(rt->shells, shells_started(rt), ++rt->counts, deadline, &sum);
-  sum.connections_turned_away += hg_door_turned_away(rt->core->door);
-  sum.keys_refused += hg_door_keys_refused(rt->core->door);
-  pthread_mutex_unlock(&rt->life_lock);
+  err = hg_runtime_read_counters(rt, &sum, timeout_ms);
   if (err != HG_OK) return err;
   const struct hg_counter_info *info = hg_counter_info((enum hg_counter_id)index);
   *out = (hg_counter){(uint32_t)sizeof *out, info->name, info->unit, info->doc,

@@ -17,6 +17,10 @@ static void fill(const struct hg_tracker *tracker, uint32_t index, struct hg_usa
       hg_should_throttle(hg_budget_compared_percent(&tracker->budgets, budget), tracker->budgets.throttle_percent);
   usage->throttled = budget->closed;
   usage->open_permits = budget->open_permits;
+  usage->audited = tracker->audit.audited;
+  usage->differences = tracker->audit.differences;
+  usage->audit_failed = tracker->audit.failed;
+  hg_tracker_fill_forecast(tracker, index, usage);
 }
 
 void hg_tracker_get_usage(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_usage_message *question) {
@@ -26,14 +30,8 @@ void hg_tracker_get_usage(struct hg_tracker *tracker, hg_peer peer, const struct
   usage->request = question->request;
   usage->budget = question->budget;
   usage->seq = tracker->log.seq;
-  usage->audited = tracker->audit.audited;
-  usage->differences = tracker->audit.differences;
-  usage->audit_failed = tracker->audit.failed;
   // A budget that does not exist has no limit, which no other budget has.
-  if (question->budget < tracker->budgets.count) {
-    fill(tracker, question->budget, usage);
-    hg_tracker_fill_forecast(tracker, question->budget, usage);
-  }
+  if (question->budget < tracker->budgets.count) fill(tracker, question->budget, usage);
   hg_tracker_answer(tracker, peer, &answer);
 }
 

@@ -37,7 +37,7 @@ static const char start[] =
     "throttle.\",\n"
     "    \"eventBus.bind: more endpoints for events, such as ipc://run/events.ipc or tcp://127.0.0.1:5599.\",\n"
     "    \"eventBus.maxSubscribers: connections that events have at once. curve: keys, for tcp beyond loopback.\",\n"
-    "    \"serve: the same for commands from other programs: bind, maxClients, curve.\",\n"
+    "    \"serve: the same for commands from other programs: bind, maxClients, curve; and metrics, for Prometheus.\",\n"
     "    \"llm.baseUrl and llm.apiKeyEnv may be added: by default the environment (OPENAI_BASE_URL, OPENAI_API_KEY, "
     "ANTHROPIC_*) says where to call and with which key.\",\n"
     "    \"llm.defaultMaxTokens: the output cap that is written into requests which have none.\",\n"

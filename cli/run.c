@@ -5,6 +5,7 @@
 #include "batch/line_reader.h"
 #include "batch/order.h"
 #include "cli/control.h"
+#include "cli/metrics_server.h"
 #include "cli/run_orphans.h"
 #include "cli/run_other_ledger.h"
 #include "cli/run_signals.h"
@@ -31,6 +32,7 @@ struct run {
   hg_runtime *runtime;
   const struct hg_config *config; // the runtime's
   hg_client *client;
+  struct hg_metrics_server *metrics;
   struct hg_batch *batch;
   struct hg_loop *loop;
   struct hg_learned *learned; // NULL: it reserves bounds, or counts
@@ -116,6 +118,13 @@ static void fit_concurrency(struct hg_config *config, uint32_t sockets_max) {
   if (config->throttled_concurrency > sockets_max) config->throttled_concurrency = sockets_max;
 }
 
+// The host of a guest exports them all. Without them the run is as good as with them.
+static void export_figures(struct run *run) {
+  hg_error why = HG_ERROR_INIT;
+  if (!run->config->metrics.wanted || hg_runtime_is_guest(run->runtime)) return;
+  if (hg_metrics_server_start(run->runtime, &run->metrics, &why) != HG_OK) hg_run_say(why.text);
+}
+
 static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error *why) {
   struct hg_ledger_state found = {.budgets = NULL};
   const int64_t said = (*config)->budgets[0].hard_limit;
@@ -128,6 +137,7 @@ static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error 
   hg_ledger_state_clear(&found);
   err = hg_client_new(run->runtime, &run->client);
   run->orphans.client = run->client;
+  if (!err) export_figures(run);
   return err ? fail(why, err, "the runtime", hg_err_text(err)) : HG_OK;
 }
 
@@ -248,6 +258,7 @@ static int summarise(struct run *run, bool looped) {
     snprintf(hint, sizeof hint,
              "a run again calls every line again, those on standard output too; -o FILE remembers them");
   summary.hint = hint;
+  hg_metrics_server_stop(&run->metrics);
   hg_client_destroy(&run->client);
   summary.not_durable = hg_close(&run->runtime, lost ? 0 : CLOSE_MS) != HG_OK;
   wipe_line(run);
@@ -324,6 +335,7 @@ int hg_cli_run(int argc, char **argv) {
     hg_loop_destroy(&run.loop);
     hg_learned_destroy(&run.learned);
     hg_batch_close(&run.batch);
+    hg_metrics_server_stop(&run.metrics);
     hg_client_destroy(&run.client);
     (void)hg_close(&run.runtime, CLOSE_MS);
     hg_target_clear(&run.target);

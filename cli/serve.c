@@ -6,6 +6,8 @@
 #include "actors/core.h"
 #include "actors/runtime.h"
 #include "cli/control.h"
+#include "cli/metrics_ask.h"
+#include "cli/metrics_server.h"
 #include "cli/options.h"
 #include "cli/service.h"
 #include "client/client.h"
@@ -35,8 +37,8 @@ static const char usage[] =
     "  --drain SECONDS  how long a SIGTERM or SIGINT lets open permits settle (default: 30); a second one ends at "
     "once\n"
     "SIGHUP reads the configuration again: limits and scheduler.maxConcurrency take effect at once.\n"
-    "Exit: 0 ended in order · 2 configuration or usage error · 4 the ledger can't be written, or somebody else serves "
-    "it.\n";
+    "Exit: 0 ended in order · 1 it can't listen where it should · 2 configuration or usage error · 4 the ledger can't "
+    "be\nwritten, or somebody else serves it.\n";
 
 void hg_serve_say(const char *format, ...) {
   va_list arguments;
@@ -110,12 +112,19 @@ static int end(struct hg_serve *serve, hg_err failed) {
   if (failed == HG_OK) hg_serve_say("ending; open permits have %lu seconds to settle", serve->drain_s);
   else hg_serve_say("the runtime can't go on: %s", hg_err_text(failed));
   let_signals_end_it();
+  hg_metrics_server_stop(&serve->metrics);
   hg_client_destroy(&serve->client);
   const hg_err err = hg_close(&serve->runtime, failed == HG_OK ? (int)serve->drain_s * 1000 : 0);
   if (failed != HG_OK) return HG_EXIT_STORE;
   if (err != HG_OK) hg_serve_say("not all that was accepted is known to be on disk: %s", hg_err_text(err));
   else hg_serve_say("ended; all that was accepted is on disk");
   return err == HG_OK ? HG_EXIT_DONE : HG_EXIT_STORE;
+}
+
+static void tell_metrics(const struct hg_metrics_config *metrics) {
+  const bool v6 = strchr(metrics->host, ':') != NULL;
+  hg_serve_say("metrics at http://%s%s%s:%u" HG_METRICS_PATH "%s", v6 ? "[" : "", metrics->host, v6 ? "]" : "",
+               metrics->port, metrics->is_loopback ? "" : ", open to whoever gets there");
 }
 
 static int open_and_serve(struct hg_serve *serve, struct hg_config **config) {
@@ -126,7 +135,9 @@ static int open_and_serve(struct hg_serve *serve, struct hg_config **config) {
   hg_err err = hg_open_config(config, &serve->runtime, NULL, &why);
   if (err == HG_OK && (err = hg_client_new(serve->runtime, &serve->client)) != HG_OK)
     hg_fail(&why, err, "%s", hg_err_text(err));
+  if (err == HG_OK) err = hg_metrics_server_start(serve->runtime, &serve->metrics, &why);
   if (err != HG_OK) {
+    hg_client_destroy(&serve->client);
     (void)hg_close(&serve->runtime, 0);
     const int code = hg_cli_exit("serve", &why);
     return err == HG_ERR_LEDGER_IN_USE ? HG_EXIT_STORE : code;
@@ -140,6 +151,7 @@ static int open_and_serve(struct hg_serve *serve, struct hg_config **config) {
   hg_serve_say("events at %s", core->places.events_endpoint);
   for (size_t i = 0; i < core->config->event_bind_count; i++)
     hg_serve_say("events at %s", core->config->event_binds[i]);
+  if (core->config->metrics.host) tell_metrics(&core->config->metrics);
   hg_service_tell("READY=1");
   return end(serve, serve_on(serve));
 }

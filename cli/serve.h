@@ -11,6 +11,7 @@ struct hg_serve {
   struct hg_config *said;  // what the file said last
   hg_runtime *runtime;
   hg_client *client;
+  struct hg_metrics_server *metrics;
   unsigned long drain_s;
   char public_keys[HG_GATE_COUNT][HG_KEY_TEXT]; // of the secret keys at the start; empty: none
 };

@@ -28,6 +28,10 @@ static bool same_curve(const struct hg_curve_config *a, const struct hg_curve_co
   return same_text(a->secret_key_file, b->secret_key_file) && same_text(a->allowed_keys_file, b->allowed_keys_file);
 }
 
+static bool same_metrics(const struct hg_metrics_config *a, const struct hg_metrics_config *b) {
+  return a->wanted == b->wanted && same_text(a->host, b->host) && a->port == b->port;
+}
+
 static bool same_budgets(const struct hg_config *a, const struct hg_config *b) {
   if (a->budget_count != b->budget_count) return false;
   for (uint32_t i = 0; i < a->budget_count; i++)
@@ -58,6 +62,7 @@ static void tell_what_waits(const struct hg_config *before, const struct hg_conf
       {same_list(before->serve_binds, before->serve_bind_count, now->serve_binds, now->serve_bind_count), "serve.bind"},
       {before->max_clients == now->max_clients, "serve.maxClients"},
       {same_curve(&before->serve_curve, &now->serve_curve), "serve.curve"},
+      {same_metrics(&before->metrics, &now->metrics), "serve.metrics"},
   };
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     if (!parts[i].same)

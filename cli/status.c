@@ -3,6 +3,7 @@
 
 #include "bus/frames.h"
 #include "cli/control.h"
+#include "cli/metrics_ask.h"
 #include "runner/progress.h"
 
 #include <getopt.h>
@@ -16,12 +17,14 @@
 #define WAITING_LINES 12
 #define LABEL "%-11s"
 
-static const char usage[] = "usage: headgate status [--config FILE | --ledger FILE] [--budget NAME] [--json]\n"
-                            "How a budget stands: from the runtime while one lives, else from its ledger.\n"
-                            "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
-                            "  --ledger FILE   the ledger of a run that was started with --limit\n"
-                            "  --budget NAME   which budget (default: default)\n"
-                            "  --json          one line of JSON\n";
+static const char usage[] =
+    "usage: headgate status [--config FILE | --ledger FILE] [--budget NAME] [--json | --metrics]\n"
+    "How a budget stands: from the runtime while one lives, else from its ledger.\n"
+    "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
+    "  --ledger FILE   the ledger of a run that was started with --limit\n"
+    "  --budget NAME   which budget (default: default)\n"
+    "  --json          one line of JSON\n"
+    "  --metrics       all budgets and all that is counted, as Prometheus reads it\n";
 
 // The flat object of a message, as its outside frame says it. False: there is no room.
 static bool to_json(const struct hg_message *message, char *json, size_t room) {
@@ -168,37 +171,53 @@ static hg_err print_table(const struct hg_message *message, const struct hg_site
   return report->live && report->waiting ? print_waiting(control, why) : HG_OK;
 }
 
-static int report(const char *config, const char *ledger, const char *budget, bool json) {
-  struct hg_site site;
+enum form { TABLE, JSON, METRICS };
+
+static hg_err print_report(struct hg_site *site, const char *budget, enum form form, hg_error *why) {
   struct hg_control control = {0};
   struct hg_message message;
+  hg_err err = hg_site_status(site, budget, &control, &message, why);
+  if (err == HG_OK)
+    err = form == JSON ? print_json(&message, &control, why) : print_table(&message, site, &control, why);
+  hg_control_close(&control);
+  return err;
+}
+
+static int report(const char *config, const char *ledger, const char *budget, enum form form) {
+  struct hg_site site;
   hg_error why = HG_ERROR_INIT;
   if (hg_site_open(config, ledger, &site, &why) != HG_OK) return hg_cli_exit("status", &why);
-  hg_err err = hg_site_status(&site, budget, &control, &message, &why);
-  if (err == HG_OK) err = json ? print_json(&message, &control, &why) : print_table(&message, &site, &control, &why);
-  hg_control_close(&control);
+  const hg_err err = form == METRICS ? hg_status_metrics(&site, &why) : print_report(&site, budget, form, &why);
   hg_site_close(&site);
   return err == HG_OK ? HG_EXIT_DONE : hg_cli_exit("status", &why);
 }
 
 int hg_cli_status(int argc, char **argv) {
-  static const struct option options[] = {
-      {"config", required_argument, NULL, 'c'}, {"ledger", required_argument, NULL, 'l'},
-      {"budget", required_argument, NULL, 'b'}, {"json", no_argument, NULL, 'j'},
-      {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-  const char *config = NULL, *ledger = NULL, *budget = "default";
-  bool json = false;
+  static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                          {"ledger", required_argument, NULL, 'l'},
+                                          {"budget", required_argument, NULL, 'b'},
+                                          {"json", no_argument, NULL, 'j'},
+                                          {"metrics", no_argument, NULL, 'm'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+  const char *config = NULL, *ledger = NULL, *budget = NULL;
+  enum form form = TABLE;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'c') config = optarg;
     else if (option == 'l') ledger = optarg;
     else if (option == 'b') budget = optarg;
-    else if (option == 'j') json = true;
+    else if (option == 'j') form = JSON;
+    else if (option == 'm') form = METRICS;
     else return hg_cli_usage(usage, option == 'h');
   }
   if (optind < argc) {
     fprintf(stderr, "headgate status: \"%s\" is one argument too many\n", argv[optind]);
     return hg_cli_usage(usage, false);
   }
+  if (form == METRICS && budget) {
+    fprintf(stderr, "headgate status: --metrics tells of all budgets, leave out --budget\n");
+    return hg_cli_usage(usage, false);
+  }
   setlocale(LC_CTYPE, "");
-  return report(config, ledger, budget, json);
+  return report(config, ledger, budget ? budget : "default", form);
 }

@@ -17,57 +17,64 @@ struct bind {
   bool has_curve;
 };
 
-enum reach { LOOPBACK, NETWORK, NOWHERE }; // NOWHERE: no address; libzmq resolves no names where it binds
-
-static enum reach reach_of(const char *host) {
+// libzmq resolves no names where it binds.
+static enum hg_reach reach_of(const char *host) {
   struct in_addr v4;
   struct in6_addr v6;
-  if (strcmp(host, "*") == 0) return NETWORK;
-  if (inet_pton(AF_INET, host, &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127 ? LOOPBACK : NETWORK;
+  if (strcmp(host, "*") == 0) return HG_REACH_NETWORK;
+  if (inet_pton(AF_INET, host, &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127 ? HG_REACH_LOOPBACK : HG_REACH_NETWORK;
   const size_t len = strlen(host);
   char inner[INET6_ADDRSTRLEN];
-  if (len < 3 || len - 2 >= sizeof inner || host[0] != '[' || host[len - 1] != ']') return NOWHERE;
+  if (len < 3 || len - 2 >= sizeof inner || host[0] != '[' || host[len - 1] != ']') return HG_REACH_NOWHERE;
   snprintf(inner, sizeof inner, "%.*s", (int)(len - 2), host + 1);
-  if (inet_pton(AF_INET6, inner, &v6) != 1) return NOWHERE;
-  return IN6_IS_ADDR_LOOPBACK(&v6) ? LOOPBACK : NETWORK;
+  if (inet_pton(AF_INET6, inner, &v6) != 1) return HG_REACH_NOWHERE;
+  return IN6_IS_ADDR_LOOPBACK(&v6) ? HG_REACH_LOOPBACK : HG_REACH_NETWORK;
 }
 
-static bool is_port(const char *text) {
+static bool read_port(const char *text, uint16_t *out) {
   const size_t len = strlen(text);
   if (len == 0 || len > 5 || strspn(text, "0123456789") != len) return false;
   const long port = strtol(text, NULL, 10);
+  *out = (uint16_t)port;
   return port >= 1 && port <= 65535;
+}
+
+bool hg_read_address(const char *text, struct hg_address *out) {
+  const char *colon = strrchr(text, ':');
+  *out = (struct hg_address){.port = 0};
+  if (!colon || colon == text || (size_t)(colon - text) >= sizeof out->host) return false;
+  memcpy(out->host, text, (size_t)(colon - text));
+  if (strcasecmp(out->host, "localhost") == 0) snprintf(out->host, sizeof out->host, "127.0.0.1");
+  out->reach = reach_of(out->host);
+  return read_port(colon + 1, &out->port);
 }
 
 // A copy of the endpoint as ZeroMQ binds it, or NULL with the error set.
 static char *check_tcp(const struct bind *bind) {
-  const char *address = bind->endpoint + strlen("tcp://"), *colon = strrchr(address, ':');
-  char host[64] = "", out[96];
-  if (colon && (size_t)(colon - address) < sizeof host) memcpy(host, address, (size_t)(colon - address));
-  if (!host[0] || !is_port(colon + 1)) {
+  struct hg_address address;
+  char out[96];
+  if (!hg_read_address(bind->endpoint + strlen("tcp://"), &address)) {
     hg_reader_fail(bind->reader, bind->path, HG_AT_VALUE,
                    "must be \"tcp://HOST:PORT\" with a port from 1 to 65535; found \"%.64s\"", bind->endpoint);
     return NULL;
   }
-  if (strcasecmp(host, "localhost") == 0) snprintf(host, sizeof host, "127.0.0.1");
-  const enum reach reach = reach_of(host);
-  if (reach != LOOPBACK && !bind->has_curve) {
+  if (address.reach != HG_REACH_LOOPBACK && !bind->has_curve) {
     const struct hg_path *list = bind->path->parent;
     hg_reader_fail(bind->reader, bind->path, HG_AT_VALUE,
                    "would be open to the network, which needs CURVE: make a key with \"headgate keygen FILE\" and set "
-                   "%s.curve (docs/configuration.md), or bind to 127.0.0.1 (\"tcp://127.0.0.1:%s\") or to an ipc path; "
+                   "%s.curve (docs/configuration.md), or bind to 127.0.0.1 (\"tcp://127.0.0.1:%u\") or to an ipc path; "
                    "found \"%.64s\"",
-                   list->parent->key, colon + 1, bind->endpoint);
+                   list->parent->key, address.port, bind->endpoint);
     return NULL;
   }
-  if (reach == NOWHERE) {
+  if (address.reach == HG_REACH_NOWHERE) {
     hg_reader_fail(bind->reader, bind->path, HG_AT_VALUE,
-                   "must name an address and no host (\"tcp://192.0.2.7:%s\", or \"tcp://*:%s\" for all); "
+                   "must name an address and no host (\"tcp://192.0.2.7:%u\", or \"tcp://*:%u\" for all); "
                    "found \"%.64s\"",
-                   colon + 1, colon + 1, bind->endpoint);
+                   address.port, address.port, bind->endpoint);
     return NULL;
   }
-  snprintf(out, sizeof out, "tcp://%s:%s", host, colon + 1);
+  snprintf(out, sizeof out, "tcp://%s:%u", address.host, address.port);
   return hg_reader_copy(bind->reader, out);
 }
 

@@ -47,6 +47,7 @@ void hg_config_destroy(struct hg_config **config) {
   free(c->ledger_path);
   free_list(c->event_binds, c->event_bind_count);
   free_list(c->serve_binds, c->serve_bind_count);
+  free(c->metrics.host);
   free(c->event_curve.secret_key_file);
   free(c->event_curve.allowed_keys_file);
   free(c->serve_curve.secret_key_file);

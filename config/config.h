@@ -34,6 +34,13 @@ struct hg_curve_config {
 enum hg_reservation { HG_RESERVE_BOUND, HG_RESERVE_COUNTED, HG_RESERVE_LEARNED };
 // Who counts: the provider of the endpoint where that is known to, or vLLM for chat and completions too.
 enum hg_count_by { HG_COUNT_BY_ENDPOINT, HG_COUNT_BY_VLLM };
+// serve.metrics: whether figures are exported, and where over HTTP beside the socket in the directory of the ledger.
+struct hg_metrics_config {
+  bool wanted;
+  char *host;    // an address without brackets; NULL: nowhere
+  uint16_t port; // 1 to 65535
+  bool is_loopback;
+};
 
 struct hg_llm_config {
   char *base_url;         // NULL: not set in the file
@@ -86,6 +93,7 @@ struct hg_config {
   size_t serve_bind_count;
   struct hg_curve_config serve_curve;
   uint32_t max_clients; // default 256
+  struct hg_metrics_config metrics;
 
   struct hg_llm_config llm;
   char *warnings; // "" or lines for a person: top-level names one slip away from ours

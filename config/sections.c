@@ -108,6 +108,7 @@ static void read_serve(struct hg_object *object, struct hg_config *config) {
   config->serve_binds = binds.endpoints;
   config->serve_bind_count = binds.count;
   hg_read_u32(object, "maxClients", 1, HG_CONNECTIONS_MAX, "connections", &config->max_clients);
+  hg_read_metrics(object, &config->metrics);
 }
 
 static bool is_section(const char *name) {

@@ -24,8 +24,19 @@ struct hg_binds {
   size_t count;
 };
 struct hg_binds hg_read_binds(struct hg_object *section, const struct hg_config *config, bool has_curve);
+#define HG_HOST_MAX 64
+enum hg_reach { HG_REACH_LOOPBACK, HG_REACH_NETWORK, HG_REACH_NOWHERE }; // nowhere: it is no address, nor *
+struct hg_address {
+  char host[HG_HOST_MAX];
+  uint16_t port;
+  enum hg_reach reach;
+};
+// Takes HOST:PORT apart, a port from 1 to 65535. localhost is 127.0.0.1; brackets stay. False: it is none.
+bool hg_read_address(const char *text, struct hg_address *out);
 // `curve` of a section.
 void hg_read_curve(struct hg_object *section, const struct hg_config *config, struct hg_curve_config *out);
+// serve.metrics
+void hg_read_metrics(struct hg_object *serve, struct hg_metrics_config *out);
 // llm
 void hg_read_llm(struct hg_object *llm, struct hg_llm_config *config);
 

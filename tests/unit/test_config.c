@@ -52,7 +52,8 @@ TEST(config, every_field) {
       "\"tcp://[::1]:65535\","
       " \"tcp://localhost:5556\"], \"maxSubscribers\": 7},"
       " \"serve\": {\"bind\": [\"tcp://*:5557\", \"tcp://[::]:1\", \"ipc://run/c.ipc\"], \"maxClients\": 4096,"
-      " \"curve\": {\"serverSecretKeyFile\": \"keys/server\", \"allowedClientKeys\": \"/etc/clients\"}},"
+      " \"curve\": {\"serverSecretKeyFile\": \"keys/server\", \"allowedClientKeys\": \"/etc/clients\"},"
+      " \"metrics\": {\"listen\": \"[::]:9469\", \"beyondLoopback\": true}},"
       " \"llm\": {\"baseUrl\": \"http://127.0.0.1:8000/v1\", \"apiKeyEnv\": \"MY_KEY\", \"auth\": \"x-api-key\","
       " \"headers\": {\"X-Team\": \"a b\", \"OpenAI-Beta\": \"v2\"}, \"outputCapField\": \"max_completion_tokens\","
       " \"unbounded\": \"allow\", \"maxTokensPerMedia\": 1500, \"timeoutSeconds\": 86400, \"maxAttempts\": 100,"
@@ -80,6 +81,8 @@ TEST(config, every_field) {
   CHECK_STR(c->serve_binds[2], "ipc:///srv/app/run/c.ipc");
   CHECK_STR(c->serve_curve.secret_key_file, "/srv/app/keys/server");
   CHECK_STR(c->serve_curve.allowed_keys_file, "/etc/clients");
+  CHECK_STR(c->metrics.host, "::");
+  CHECK(c->metrics.wanted && c->metrics.port == 9469 && !c->metrics.is_loopback);
   CHECK_STR(c->llm.base_url, "http://127.0.0.1:8000/v1");
   CHECK_STR(c->llm.api_key_env, "MY_KEY");
   CHECK_STR(c->llm.auth, "x-api-key");
@@ -209,5 +212,27 @@ TEST(config, the_example) {
   CHECK_STR(c->ledger_path, HG_SOURCE_DIR "/examples/headgate.db");
   CHECK_EQ(c->event_bind_count, 1);
   CHECK_STR(c->warnings, "");
+  hg_config_destroy(&c);
+}
+
+TEST(config, metrics) {
+  static const struct {
+    const char *listen, *host;
+  } cases[] = {{"127.0.0.1:9469", "127.0.0.1"},
+               {"localhost:9469", "127.0.0.1"},
+               {"127.9.9.9:9469", "127.9.9.9"},
+               {"[::1]:9469", "::1"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char json[256];
+    snprintf(json, sizeof json, "{\"tokenBudget\":{\"hardLimitTokens\":1},\"serve\":{\"metrics\":{\"listen\":\"%s\"}}}",
+             cases[i].listen);
+    struct hg_config *c = accept(json);
+    CHECK(c->metrics.wanted && c->metrics.is_loopback);
+    CHECK_STR(c->metrics.host, cases[i].host);
+    CHECK_EQ(c->metrics.port, 9469);
+    hg_config_destroy(&c);
+  }
+  struct hg_config *c = accept("{\"tokenBudget\":{\"hardLimitTokens\":1},\"serve\":{\"metrics\":{}}}");
+  CHECK(c->metrics.wanted && !c->metrics.host);
   hg_config_destroy(&c);
 }

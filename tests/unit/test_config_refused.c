@@ -193,3 +193,24 @@ TEST(config_refused, endpoints_with_keys) {
   refuse(WITH("\"eventBus\": {" KEYS "}, \"serve\": {\"bind\": [\"tcp://*:1\"]}"), "1:142: serve.bind[0] ",
          "needs CURVE");
 }
+
+TEST(config_refused, metrics) {
+  static const struct value_case {
+    const char *listen, *advice;
+  } cases[] = {{"\"0.0.0.0:9469\"", "beyondLoopback"},
+               {"\"*:9469\"", "beyondLoopback"},
+               {"\"[::]:9469\"", "beyondLoopback"},
+               {"\"192.0.2.7:9469\"", "(\"127.0.0.1:9469\")"},
+               {"\"[::ffff:127.0.0.1]:1\"", "beyondLoopback"},
+               {"\"127.0.0.1\"", "ADDRESS:PORT"},
+               {"\"127.0.0.1:65536\"", "ADDRESS:PORT"},
+               {"\"example.org:80\"", "ADDRESS:PORT"},
+               {"\"::1:80\"", "ADDRESS:PORT"},
+               {"9469", "found 9469"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    refuse_value(WITH("\"serve\": {\"metrics\": {\"listen\": %s}}"), cases[i].listen, "1:76: serve.metrics.listen ",
+                 cases[i].advice);
+  refuse(WITH("\"serve\": {\"metrics\": {\"listn\": \"127.0.0.1:1\"}}"), "1:66: serve.metrics.listn ",
+         "did you mean \"listen\"?");
+  refuse(WITH("\"serve\": {\"metrics\": \"127.0.0.1:1\"}"), "1:65: serve.metrics ", "must be an object");
+}
