@@ -26,7 +26,7 @@ endmacro()
 
 # schemas/ledger.sql becomes the string hg_ledger_sql, so that the file that people read is the schema that runs.
 function(headgate_embed_sql TARGET)
-  set(OUT ${CMAKE_BINARY_DIR}/generated/ledger_sql.c)
+  set(OUT ${PROJECT_BINARY_DIR}/generated/ledger_sql.c)
   set(IN ${CMAKE_CURRENT_SOURCE_DIR}/schemas/ledger.sql)
   add_custom_command(OUTPUT ${OUT}
     COMMAND ${CMAKE_COMMAND} -DIN=${IN} -DOUT=${OUT} -P ${CMAKE_CURRENT_SOURCE_DIR}/cmake/EmbedSql.cmake

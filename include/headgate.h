@@ -145,7 +145,7 @@ typedef struct hg_counter {
   const char *doc;  /* what one more of it means */
   uint64_t value;
 } hg_counter;
-#define HG_COUNTER_INIT {.size = (uint32_t)sizeof(hg_counter)}
+#define HG_COUNTER_INIT {(uint32_t)sizeof(hg_counter), NULL, NULL, NULL, 0}
 
 /* The counter at `index`, from 0; HG_ERR_EMPTY past the last. Asks every actor, each of which answers between two turns,
  * so it is for people and monitors, not for hot paths. May be called by several threads at once; one that is under way
@@ -165,7 +165,11 @@ HG_CHECKED hg_err hg_client_new(hg_runtime *rt, hg_client **out);
  * after it never arrived and has to be sent again, what it sent before must not be. HG_ERR_CONFLICT: another client has the
  * name now (told after half a second, in which one that was just destroyed gives it back). HG_ERR_BUSY: 65,536 names are known. */
 HG_CHECKED hg_err hg_client_new_named(hg_runtime *rt, const char *name, hg_client **out, uint64_t *last, int timeout_ms);
+#ifdef __cplusplus
+#define HG_TICKET_OF_NUMBER(number) (hg_ticket{(number) | UINT64_C(1) << 63})
+#else
 #define HG_TICKET_OF_NUMBER(number) ((hg_ticket){(number) | UINT64_C(1) << 63})
+#endif
 
 /* Gives back the client; what it has started is carried out, then its waiting requests are cancelled and its open permits
  * become orphans. Does not wait for any of it. Sets *client to NULL. */
@@ -273,7 +277,7 @@ typedef struct hg_usage {
   int64_t limit_in_ms;            /* until the limit; HG_UNKNOWN: as above */
   int64_t task_tokens;            /* what a task uses on average; 0: none has ended yet */
 } hg_usage;
-#define HG_USAGE_INIT {.size = (uint32_t)sizeof(hg_usage)}
+#define HG_USAGE_INIT {(uint32_t)sizeof(hg_usage), "", 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0}
 
 /* The queue in figures. */
 typedef struct hg_queue {
@@ -286,7 +290,7 @@ typedef struct hg_queue {
   int64_t needed;                 /* what the first in line asks for at least; 0 when nobody waits */
   bool throttled;                 /* the first in line waits for a throttle, not for tokens */
 } hg_queue;
-#define HG_QUEUE_INIT {.size = (uint32_t)sizeof(hg_queue)}
+#define HG_QUEUE_INIT {(uint32_t)sizeof(hg_queue), 0, 0, 0, 0, "", 0, false}
 
 /* The tasks that wait in one budget, all of them for the same thing. */
 typedef struct hg_waiting {
@@ -298,7 +302,7 @@ typedef struct hg_waiting {
   int64_t needed;                         /* what the first of them asks for at least */
   char task_id[HG_TASK_ID_MAX + 1];       /* the first of them */
 } hg_waiting;
-#define HG_WAITING_INIT {.size = (uint32_t)sizeof(hg_waiting)}
+#define HG_WAITING_INIT {(uint32_t)sizeof(hg_waiting), "", 0, "", false, 0, ""}
 
 /* A reservation that was open when a process or client went away. */
 typedef struct hg_orphan {
@@ -311,7 +315,7 @@ typedef struct hg_orphan {
   bool kept;       /* still reserved */
   bool at_opening; /* became an orphan when this runtime opened the ledger: its process had died. Not one of older times */
 } hg_orphan;
-#define HG_ORPHAN_INIT {.size = (uint32_t)sizeof(hg_orphan)}
+#define HG_ORPHAN_INIT {(uint32_t)sizeof(hg_orphan), {0}, "", "", 0, 0, false, false}
 
 /* What became of an asynchronous command. */
 typedef enum hg_completion_kind {
@@ -332,7 +336,7 @@ typedef struct hg_completion {
   const char *budget; /* acquire, HG_ERR_BUDGET_EXHAUSTED: the budget that is short: of the one that was asked for and those
                          above it, the one with the least left. Valid as long as the client; NULL otherwise */
 } hg_completion;
-#define HG_COMPLETION_INIT {.size = (uint32_t)sizeof(hg_completion)}
+#define HG_COMPLETION_INIT {(uint32_t)sizeof(hg_completion), (hg_completion_kind)0, {0}, HG_OK, {0}, 0, NULL}
 
 /* Asynchronous first. A `_start` call never blocks: it queues the command and gives a ticket, whose completion comes out
  * of hg_client_next. HG_ERR_BUSY: too many commands are unanswered; take completions first. Commands of one client are
@@ -404,7 +408,7 @@ typedef struct hg_task {
   hg_function function;
   void *argument; /* must stay valid until the completion; see hg_run */
 } hg_task;
-#define HG_TASK_INIT {.size = (uint32_t)sizeof(hg_task), .request = HG_REQUEST_INIT}
+#define HG_TASK_INIT {(uint32_t)sizeof(hg_task), HG_REQUEST_INIT, NULL, NULL}
 /* Queues the task; its completion (HG_COMPLETED_RUN) comes out of hg_client_next of this client. At most 256 functions run
  * at once. HG_ERR_SYSTEM: no worker thread can be started now. When the client is destroyed, what has not begun is taken
  * back and what runs goes on: `argument` must then stay valid until hg_close returns or the function has returned. */
@@ -448,7 +452,7 @@ typedef struct hg_event {
   const char *json;    /* the whole event as one line of JSON, as the outside payload has it */
   uint64_t oldest;     /* not 0: rows before this one, that may have been for you, were missed and are no longer kept */
 } hg_event;
-#define HG_EVENT_INIT {.size = (uint32_t)sizeof(hg_event)}
+#define HG_EVENT_INIT {(uint32_t)sizeof(hg_event), NULL, NULL, 0, 0, 0, NULL, 0}
 
 /* Follows the events (`filter` NULL: all, from now on). Events committed after this call returns are seen: each event that
  * the filter lets through comes exactly once, in the order of its rows. A subscriber that is slow loses events, more than

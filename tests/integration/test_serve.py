@@ -166,7 +166,7 @@ def test_flags():
 
 
 def test_the_unit_is_what_serve_is():
-    unit = (SOURCE / "packaging" / "headgate.service").read_text()
+    unit = (SOURCE / "packaging" / "headgate.service.in").read_text()
     assert "Type=notify" in unit and "WatchdogSec=" in unit and "ExecReload=/bin/kill -HUP $MAINPID" in unit, unit
     help_text = headgate("serve", "--help")
     flags = next(line for line in unit.splitlines() if line.startswith("ExecStart=")).split()[2:]
