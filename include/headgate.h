@@ -20,7 +20,8 @@
  *     hg_close(&rt, 5000);
  *
  * Conventions, true of every call unless it says otherwise:
- * - Tokens are int64_t from 0 to HG_TOKENS_MAX. Times are milliseconds for time-outs (0 = do not wait, negative = wait
+ * - Tokens are int64_t from 0 to HG_TOKENS_MAX. Where a ledger counts money (hg_unit), whatever is called `tokens` of a budget
+ *   is an amount of nano-dollars. Times are milliseconds for time-outs (0 = do not wait, negative = wait
  *   without end) and microseconds since 1970-01-01 UTC for moments.
  * - A call returns HG_OK (0) or an hg_err; hg_err_text() has a sentence for each. Out-parameters come last and are
  *   written only on HG_OK, but for hg_error, which is written on failure.
@@ -193,6 +194,13 @@ typedef enum hg_source {
                               HG_ERR_NO_USAGE */
 } hg_source;
 
+/* What the amounts of a ledger count: `tokens` of a request, a report, a grant, a limit, and every sum of them. Of the
+ * configuration: tokenBudget has hardLimitTokens, or hardLimitUsd. A ledger keeps its unit. */
+typedef enum hg_unit {
+  HG_UNIT_TOKENS = 0,
+  HG_UNIT_NANODOLLARS = 1 /* 10^-9 US dollars: HG_TOKENS_MAX is about 9 million dollars */
+} hg_unit;
+
 /* What was used. Only `tokens` counts for budgets; the parts are kept beside it in the journal. A part that is not known
  * is HG_UNKNOWN. */
 #define HG_UNKNOWN INT64_C(-1)
@@ -205,7 +213,7 @@ typedef enum hg_outcome {
 
 typedef struct hg_usage_report {
   uint32_t size;
-  int64_t tokens;          /* the total, 0 to HG_TOKENS_MAX */
+  int64_t tokens;          /* the total, 0 to HG_TOKENS_MAX, in `unit` */
   const char *task_id;     /* records only: whose tokens; at most HG_TASK_ID_MAX bytes; NULL: none */
   const char *budget;      /* records only: NULL is "default" */
   int64_t input_tokens;    /* all input, cached input included */
@@ -222,10 +230,12 @@ typedef struct hg_usage_report {
   const char *usage_id;    /* records only: a key of the caller's own, 1 to 128 bytes; NULL: none. Kept with the ledger: the
                               same key with the same content counts once, whoever sends it and whenever, and is answered
                               as the first time; with other content it is HG_ERR_CONFLICT. Costs one look into the ledger */
+  hg_unit unit;            /* of `tokens`, and no other than the ledger's: HG_ERR_INVALID, so that a count of tokens is never
+                              taken for money. Not looked at where the source is missing */
 } hg_usage_report;
 #define HG_USAGE_REPORT_INIT                                                                                           \
   {(uint32_t)sizeof(hg_usage_report), 0, NULL, NULL, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN,       \
-   HG_SOURCE_EXACT, 0, NULL, NULL, HG_OUTCOME_DONE, NULL, NULL}
+   HG_SOURCE_EXACT, 0, NULL, NULL, HG_OUTCOME_DONE, NULL, NULL, HG_UNIT_TOKENS}
 
 /* A wish for a permit. Granted as soon as a slot is free and `min_tokens` are available; the grant is at most
  * `max_tokens`. Requests of one budget are granted in the order of their arrival. */
@@ -276,8 +286,10 @@ typedef struct hg_usage {
   int64_t threshold_in_ms;        /* until throttle_percent at this rate; HG_UNKNOWN: never, or it is too early to say */
   int64_t limit_in_ms;            /* until the limit; HG_UNKNOWN: as above */
   int64_t task_tokens;            /* what a task uses on average; 0: none has ended yet */
+  hg_unit unit;                   /* of every amount */
 } hg_usage;
-#define HG_USAGE_INIT {(uint32_t)sizeof(hg_usage), "", 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0}
+#define HG_USAGE_INIT                                                                                                  \
+  {(uint32_t)sizeof(hg_usage), "", 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, HG_UNKNOWN, HG_UNKNOWN, 0, HG_UNIT_TOKENS}
 
 /* The queue in figures. */
 typedef struct hg_queue {
@@ -398,7 +410,7 @@ HG_CHECKED hg_err hg_set_hard_limit(hg_client *, const char *budget, int64_t tok
 HG_CHECKED hg_err hg_next_orphan(hg_client *, hg_permit after, hg_orphan *out, int timeout_ms);
 
 /* A function to run under a permit, on the runtime's own worker threads. It gets the grant and its argument, and fills in
- * what it used (preset to the reservation, flagged estimated). A result other than HG_OK says that it failed; its usage
+ * what it used (preset to the reservation, in the ledger's unit, flagged estimated). A result other than HG_OK says that it failed; its usage
  * counts all the same; figures out of range are a failure that used the whole reservation. It must not use the client that
  * started it. */
 typedef hg_err (*hg_function)(const hg_grant *grant, void *argument, hg_usage_report *used);
@@ -428,6 +440,19 @@ HG_CHECKED hg_err hg_run(hg_client *, const hg_task *, hg_ticket *out);
  * HG_ERR_PROTOCOL: not JSON, or nested deeper than 256 levels. In both cases `out` says HG_SOURCE_MISSING, so that an ignored
  * error is never an exact 0. HG_ERR_INVALID: a NULL, or a `size` that is too small. */
 HG_CHECKED hg_err hg_usage_from_response(const char *body, size_t len, hg_usage_report *out);
+
+/* Where the ledger counts money: what a call with at most so many tokens of input and of output can cost, by llm.prices of
+ * this runtime's own configuration, whatever of the input is cached; at least 1. For min_tokens and max_tokens of a
+ * request. Where it counts tokens: their sum. HG_ERR_CONFIG: the table has no price of `model` (NULL is ""). HG_ERR_RANGE:
+ * counts or cost out of 0 to HG_TOKENS_MAX. */
+HG_CHECKED hg_err hg_price_request(hg_runtime *rt, const char *model, int64_t input_tokens, int64_t output_tokens,
+                                   int64_t *out);
+/* Where the ledger counts money: `used`, in tokens and parts as hg_usage_from_response fills it in, becomes what they cost
+ * (tokens and unit), by the price of `model`, the one that the request named. Where it counts tokens, or the report is in
+ * money already, nothing changes. So it may stand between hg_usage_from_response and hg_settle or hg_record_usage always.
+ * HG_ERR_CONFIG: no price is known; HG_ERR_NO_USAGE: the usage is missing, or does not tell input from output; HG_ERR_RANGE.
+ * In these cases `used` says HG_SOURCE_MISSING: settled, it is charged the whole reservation, and never 0. */
+HG_CHECKED hg_err hg_price_usage(hg_runtime *rt, const char *model, hg_usage_report *used);
 
 /* ---------------------------------------------------------------------------------------------- events */
 
