@@ -43,7 +43,8 @@ static bool is_budget_name(const char *name) {
   return len > 0 && len <= HG_BUDGET_NAME_MAX && strspn(name, allowed) == len;
 }
 
-static void read_draft(struct hg_config_reader *reader, const struct hg_path *path, json_t *json, struct draft *draft) {
+static void read_draft(struct hg_config_reader *reader, const struct hg_path *path, json_t *json, hg_unit unit,
+                       struct draft *draft) {
   struct hg_object object;
   if (strcmp(path->key, ROOT) == 0) {
     hg_reader_fail(reader, path, HG_AT_KEY, "may not appear here: its limit is tokenBudget.hardLimitTokens");
@@ -56,7 +57,7 @@ static void read_draft(struct hg_config_reader *reader, const struct hg_path *pa
   }
   *draft = (struct draft){.name = path->key, .parent_name = ROOT};
   hg_object_open(&object, reader, json, path);
-  draft->hard_limit = hg_read_hard_limit(&object);
+  draft->hard_limit = hg_read_hard_limit_in(&object, unit);
   hg_object_text(&object, "parent", HG_BUDGET_NAME_MAX, &draft->parent_name);
   hg_object_close(&object);
 }
@@ -132,13 +133,13 @@ static void lay_out(struct drafts *drafts, struct hg_config *config) {
   }
 }
 
-static void read_drafts(struct hg_config_reader *reader, json_t *json, struct drafts *drafts) {
+static void read_drafts(struct hg_config_reader *reader, json_t *json, hg_unit unit, struct drafts *drafts) {
   const char *name = NULL;
   json_t *value = NULL;
   json_object_foreach(json, name, value) {
     const struct hg_path path = {.parent = drafts->path, .key = name};
     if (reader->err != HG_OK) return;
-    read_draft(reader, &path, value, &drafts->list[drafts->count]);
+    read_draft(reader, &path, value, unit, &drafts->list[drafts->count]);
     drafts->by_name[drafts->count] = &drafts->list[drafts->count];
     drafts->count++;
   }
@@ -213,7 +214,7 @@ void hg_read_budgets(struct hg_object *token_budget, int64_t hard_limit, struct 
     snprintf(config->budgets[0].name, sizeof config->budgets[0].name, ROOT);
     config->budgets[0].hard_limit = hard_limit;
     config->budget_count = 1;
-    read_drafts(reader, json, &drafts);
+    read_drafts(reader, json, config->unit, &drafts);
     if (reader->err == HG_OK) lay_out(&drafts, config);
     if (reader->err == HG_OK && !index_names(config)) hg_reader_no_memory(reader);
   } else {

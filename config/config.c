@@ -31,6 +31,12 @@ static const char *tail_of(const char *path) {
 
 // ------------------------------------------------------------------------------------------------ life of the struct
 
+static void free_prices(struct hg_prices *prices) {
+  for (size_t i = 0; i < prices->count; i++)
+    free(prices->list[i].model);
+  free(prices->list);
+}
+
 static void free_list(char **list, size_t count) {
   for (size_t i = 0; i < count; i++)
     free(list[i]);
@@ -57,6 +63,7 @@ void hg_config_destroy(struct hg_config **config) {
   free(c->llm.auth);
   free(c->llm.output_cap_field);
   free_list(c->llm.headers, c->llm.header_count);
+  free_prices(&c->llm.prices);
   free(c->warnings);
   free(c);
   *config = NULL;

@@ -5,6 +5,7 @@
 
 #include "headgate.h"
 #include "schemas/limits.h"
+#include "usage/prices.h"
 
 // At or over this usage percent a budget throttles: work runs one at a time until usage falls. The requirement
 // [8_RISKS-REQ-031] sets 90: the last tenth is room for what already runs to finish in, and late enough that most of a
@@ -20,7 +21,7 @@ const char *hg_orphan_policy_name(enum hg_orphan_policy policy);
 struct hg_budget_config {
   char name[HG_BUDGET_NAME_MAX + 1];
   uint32_t parent;    // index into budgets; the root ("default", index 0) is its own parent
-  int64_t hard_limit; // tokens
+  int64_t hard_limit; // in the unit of the configuration
 };
 
 // Key files of an endpoint that is open to the network, absolute paths; both NULL: none.
@@ -60,12 +61,14 @@ struct hg_llm_config {
   enum hg_reservation reservation;
   enum hg_count_by counter; // default "auto"
   bool allow_unbounded;     // llm.unbounded: "allow"
+  struct hg_prices prices;
 };
 
 struct hg_config {
   char *source;   // the file's name for messages; "<json>" for text
   char *base_dir; // what relative paths are relative to
 
+  hg_unit unit;                     // of every limit, and of the ledger
   struct hg_budget_config *budgets; // [0] is "default"; parents come before children
   uint32_t budget_count;
   uint32_t *budgets_by_name;      // their indices in the order of their names; NULL: looked for one by one
@@ -105,7 +108,7 @@ hg_err hg_config_read(const char *path, struct hg_config **out, hg_error *why);
 // The same from text. `source` names it in messages; relative paths are relative to base_dir (NULL: working directory).
 hg_err hg_config_parse(const char *json, size_t len, const char *source, const char *base_dir, struct hg_config **out,
                        hg_error *why);
-// A configuration with nothing but a limit and a ledger, for `--limit` without a file.
+// A configuration with nothing but a limit in tokens and a ledger, for `--limit` without a file.
 hg_err hg_config_minimal(int64_t hard_limit, const char *ledger_path, struct hg_config **out, hg_error *why);
 void hg_config_destroy(struct hg_config **config);
 // Takes over another table of budgets in place of its own. False: no memory.

@@ -140,6 +140,7 @@ void hg_read_llm(struct hg_object *llm, struct hg_llm_config *config) {
   hg_object_integer(llm, "defaultMaxTokens", 1, HG_TOKENS_MAX, "tokens", &config->default_max_tokens);
   hg_object_integer(llm, "tokensPerMinute", 1, HG_TOKENS_MAX, "tokens", &config->tokens_per_minute);
   hg_object_integer(llm, "requestsPerMinute", 1, HG_TOKENS_MAX, "requests", &config->requests_per_minute);
+  hg_read_prices(llm, &config->prices);
   hg_read_u32(llm, "timeoutSeconds", 1, 86400, "seconds", &config->timeout_seconds);
   hg_read_u32(llm, "maxAttempts", 1, 100, "attempts", &config->max_attempts);
   hg_read_u32(llm, "retryUnknownOutcome", 0, 100, "retries", &config->retry_unknown_outcome);

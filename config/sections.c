@@ -9,31 +9,6 @@ static const char *const section_names[] = {"tokenBudget", "ledger", "scheduler"
 #define SECTIONS (sizeof section_names / sizeof section_names[0])
 #define COMMITTED_RESTORE_PERCENT 80 // lower than the throttle, or each grant would flap it
 
-// A key of the object that is one slip away from `wanted`, or NULL.
-static const char *slip_of(json_t *object, const char *wanted) {
-  const char *key = NULL;
-  json_t *value = NULL;
-  json_object_foreach(object, key, value) {
-    if (hg_suggest(key, &wanted, 1)) return key;
-  }
-  return NULL;
-}
-
-static void refuse_missing(struct hg_config_reader *reader, const struct hg_path *path, const char *slip) {
-  hg_reader_fail(reader, path, HG_AT_PARENT,
-                 "is missing: it has no default, set it to a whole number from 1 to %lld tokens%s%.64s%s",
-                 (long long)HG_TOKENS_MAX, slip ? " (is \"" : "", slip ? slip : "",
-                 slip ? "\" a misspelling of it?)" : "");
-}
-
-int64_t hg_read_hard_limit(struct hg_object *object) {
-  const struct hg_path path = {.parent = object->path, .key = "hardLimitTokens"};
-  int64_t hard_limit = 0;
-  hg_object_integer(object, path.key, 1, HG_TOKENS_MAX, "tokens", &hard_limit);
-  if (hard_limit == 0) refuse_missing(object->reader, &path, object->json ? slip_of(object->json, path.key) : NULL);
-  return hard_limit;
-}
-
 static const char *const bases[] = {[HG_THROTTLE_USED] = "used", [HG_THROTTLE_COMMITTED] = "committed"};
 static const char *const policies[] = {
     [HG_ORPHAN_CHARGE] = "charge", [HG_ORPHAN_KEEP] = "keep", [HG_ORPHAN_RELEASE] = "release"};
@@ -60,7 +35,7 @@ static void read_throttle(struct hg_object *object, struct hg_config *config) {
 
 static void read_token_budget(struct hg_object *object, struct hg_config *config) {
   unsigned policy = HG_ORPHAN_CHARGE;
-  const int64_t hard_limit = hg_read_hard_limit(object);
+  const int64_t hard_limit = hg_read_hard_limit(object, &config->unit);
   read_throttle(object, config);
   hg_object_choice(object, "orphanedReservations", policies, 3, &policy);
   config->orphan_policy = (enum hg_orphan_policy)policy;
@@ -136,10 +111,9 @@ static void read_llm(struct hg_object *object, struct hg_config *config) {
 void hg_read_sections(struct hg_config_reader *reader, json_t *root, struct hg_config *config) {
   static void (*const readers[SECTIONS])(struct hg_object *, struct hg_config *) = {
       read_token_budget, read_ledger, read_scheduler, read_event_bus, read_serve, read_llm};
-  const struct hg_path limit = {.parent = &(struct hg_path){.key = "tokenBudget"}, .key = "hardLimitTokens"};
   struct hg_object object;
   hg_object_open(&object, reader, root, NULL); // refuses a list
-  if (!json_object_get(root, "tokenBudget")) refuse_missing(reader, &limit, slip_of(root, "tokenBudget"));
+  hg_read_limit_is_there(&object);
   for (size_t i = 0; i < SECTIONS && reader->err == HG_OK; i++) {
     const struct hg_path path = {.key = section_names[i]};
     hg_object_open(&object, reader, json_object_get(root, section_names[i]), &path);

@@ -11,13 +11,19 @@
 #define HG_IPC_PATH_MAX 107                   // bytes of a socket's path that the kernel takes
 #define HG_BINDS_MAX 16                       // endpoints of eventBus.bind, and of serve.bind
 #define HG_HEADERS_MAX 32                     // llm.headers
+#define HG_PRICES_MAX 1000                    // llm.prices
 
 // Every section of the root object. Top-level names of others are left alone.
 void hg_read_sections(struct hg_config_reader *reader, json_t *root, struct hg_config *config);
 // tokenBudget.budgets, and config->budgets with "default" (of `hard_limit` tokens) as its first.
 void hg_read_budgets(struct hg_object *token_budget, int64_t hard_limit, struct hg_config *config);
-// hardLimitTokens, which has no default. 0: refused, the error is set.
-int64_t hg_read_hard_limit(struct hg_object *object);
+// Refuses a text without tokenBudget.
+void hg_read_limit_is_there(struct hg_object *root);
+// hardLimitTokens or hardLimitUsd of tokenBudget, one of which must be there: it decides the unit of the configuration.
+// 0: refused, the error is set.
+int64_t hg_read_hard_limit(struct hg_object *object, hg_unit *unit);
+// The same of another budget, which has no choice.
+int64_t hg_read_hard_limit_in(struct hg_object *object, hg_unit unit);
 // `bind` of a section. `has_curve`: the section has keys, and may be open to the network.
 struct hg_binds {
   char **endpoints;
@@ -37,6 +43,8 @@ bool hg_read_address(const char *text, struct hg_address *out);
 void hg_read_curve(struct hg_object *section, const struct hg_config *config, struct hg_curve_config *out);
 // serve.metrics
 void hg_read_metrics(struct hg_object *serve, struct hg_metrics_config *out);
+// llm.prices
+void hg_read_prices(struct hg_object *llm, struct hg_prices *prices);
 // llm
 void hg_read_llm(struct hg_object *llm, struct hg_llm_config *config);
 
