@@ -2,6 +2,7 @@
 #include "actors/gateway_private.h"
 
 #include "bus/frames.h"
+#include "usage/money.h"
 
 static hg_peer peer_of(const struct hg_asked *asked) {
   return asked->outsider->peer;
@@ -31,6 +32,7 @@ static void granted(struct hg_gateway *gateway, struct hg_asked *asked, int64_t 
   message.as.permit_granted.permit = asked->id;
   message.as.permit_granted.tokens = tokens;
   message.as.permit_granted.lease_ms = asked->as.acquire.lease_ms;
+  hg_gateway_remember_price(gateway, asked->id, asked->as.acquire.price);
   tell(gateway, asked, &message);
 }
 
@@ -53,7 +55,7 @@ static void counted(struct hg_gateway *gateway, struct hg_asked *asked, hg_err e
     return;
   }
   struct hg_message message;
-  hg_message_done(&message, asked->request, HG_OK, "");
+  hg_message_done(&message, asked->request, HG_OK, asked->as.count.remark ? asked->as.count.remark : "");
   message.as.command_done.tokens = asked->as.count.tokens;
   message.as.command_done.source = asked->as.count.source;
   tell(gateway, asked, &message);
@@ -129,6 +131,7 @@ static void report_status(struct hg_gateway *gateway, struct hg_asked *asked) {
   report->task_tokens = usage->task_tokens;
   report->saved = usage->saved;
   report->overran = usage->overran;
+  report->unit = hg_text_of(hg_unit_name(gateway->config->unit));
   tell(gateway, asked, &message);
 }
 

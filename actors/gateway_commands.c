@@ -1,6 +1,7 @@
 // What outsiders want, put to the actors whose it is.
 #include "actors/gateway_private.h"
 
+#include "usage/money.h"
 #include "usage/report.h"
 #include "usage/usage.h"
 
@@ -17,13 +18,42 @@ static struct hg_asked *enter_for(struct hg_gateway *gateway, enum hg_kind kind,
   return NULL;
 }
 
-// What a provider's answer says it used takes the place of what the command says; one without usage is missing, never
-// 0.
-#define READ_ANSWER(command, found)                                                                                    \
+// What a provider's answer says it used, or, where the ledger counts money, what that costs. One without usage is
+// missing, never 0. Failed: it could not be priced.
+static hg_err read_answer(const struct hg_gateway *gateway, struct hg_bytes answer, struct hg_text model,
+                          uint64_t permit, struct hg_usage_found *found, const char **reason) {
+  struct hg_answer read;
+  hg_answer_read((const char *)answer.data, answer.size, &read);
+  (void)hg_usage_find(&read, found);
+  return hg_gateway_price_answer(gateway, model, permit, &found->report, reason);
+}
+
+// The same of counts that a command tells instead of an amount.
+static hg_err price_counts(const struct hg_gateway *gateway, hg_usage_report *counts, struct hg_text model,
+                           uint64_t permit, const char **reason) {
+  counts->tokens = counts->input_tokens + counts->output_tokens;
+  if (counts->tokens <= HG_TOKENS_MAX) return hg_gateway_price_answer(gateway, model, permit, counts, reason);
+  counts->tokens = 0;
+  counts->source = HG_SOURCE_MISSING;
+  *reason = hg_err_text(HG_ERR_RANGE);
+  return HG_ERR_RANGE;
+}
+
+#define TELLS_COUNTS(command)                                                                                          \
+  ((command)->tokens == 0 && (command)->source != HG_SOURCE_MISSING && (command)->input_tokens > HG_UNKNOWN &&         \
+   (command)->output_tokens > HG_UNKNOWN)
+#define TAKE_COUNTS(command, gateway, permit, err, reason)                                                             \
   do {                                                                                                                 \
-    struct hg_answer answer_;                                                                                          \
-    hg_answer_read((const char *)(command)->answer.data, (command)->answer.size, &answer_);                            \
-    (void)hg_usage_find(&answer_, (found));                                                                            \
+    hg_usage_report counts_ = HG_USAGE_REPORT_INIT;                                                                    \
+    HG_REPORT_DETAILS(&counts_, command);                                                                              \
+    *(err) = price_counts((gateway), &counts_, (command)->model, (permit), (reason));                                  \
+    (command)->tokens = counts_.tokens;                                                                                \
+    (command)->source = (uint32_t)counts_.source;                                                                      \
+  } while (0)
+
+// It takes the place of what the command says.
+#define TAKE_USAGE(command, found)                                                                                     \
+  do {                                                                                                                 \
     (found)->report.attempt = (command)->attempt;                                                                      \
     HG_REPORT_DETAILS(command, &(found)->report);                                                                      \
     (command)->tokens = (found)->report.tokens;                                                                        \
@@ -33,18 +63,26 @@ static struct hg_asked *enter_for(struct hg_gateway *gateway, enum hg_kind kind,
 
 // ------------------------------------------------------------------------------------------------ permits
 
-static void acquire(struct hg_gateway *gateway, hg_peer peer, const struct hg_acquire_permit_message *wish) {
+static void acquire(struct hg_gateway *gateway, hg_peer peer, struct hg_acquire_permit_message *wish) {
   struct hg_message message;
   hg_message_init(&message, HG_ACQUIRE);
   struct hg_acquire_message *acquire = &message.as.acquire;
   struct hg_asked *asked = enter_for(gateway, HG_ACQUIRE_PERMIT, peer, wish->request, wish->budget, &acquire->budget);
   if (!asked) return;
+  const struct hg_price *price;
+  const char *reason;
+  const hg_err priced = hg_gateway_price_acquire(gateway, wish, &price, &reason);
+  if (priced != HG_OK) {
+    hg_gateway_refuse(gateway, asked, priced, reason);
+    return;
+  }
   const uint32_t lease_ms = wish->lease_ms ? wish->lease_ms : HG_LEASE_MS_OUTSIDE;
   const bool fits = lease_ms >= HG_LEASE_MS_MIN && lease_ms <= HG_LEASE_MS_MAX;
   if (!fits || !hg_gateway_enter_acquire(gateway, asked, lease_ms)) {
     hg_gateway_finish(gateway, asked, fits ? HG_ERR_NO_MEMORY : HG_ERR_INVALID);
     return;
   }
+  asked->as.acquire.price = price;
   acquire->request = asked->id;
   acquire->min_tokens = wish->min_tokens ? wish->min_tokens : wish->max_tokens;
   acquire->max_tokens = wish->max_tokens;
@@ -86,7 +124,14 @@ static void settle(struct hg_gateway *gateway, hg_peer peer, struct hg_settle_pe
   struct hg_usage_found found;
   struct hg_asked *asked = enter_end(gateway, HG_SETTLE_PERMIT, peer, wish->request, wish->permit, wish->outcome);
   if (!asked) return;
-  if (wish->answer.size) READ_ANSWER(wish, &found);
+  if (wish->answer.size) {
+    // What has no price is missing, so that the whole reservation is charged.
+    (void)read_answer(gateway, wish->answer, wish->model, wish->permit, &found, &asked->as.count.remark);
+    TAKE_USAGE(wish, &found);
+  } else if (TELLS_COUNTS(wish)) {
+    hg_err err;
+    TAKE_COUNTS(wish, gateway, wish->permit, &err, &asked->as.count.remark);
+  }
   asked->as.count.tokens = wish->tokens;
   asked->as.count.source = wish->source;
   struct hg_message message;
@@ -140,7 +185,18 @@ static void record(struct hg_gateway *gateway, hg_peer peer, struct hg_record_me
   struct hg_record_usage_message *record = &message.as.record_usage;
   struct hg_asked *asked = enter_for(gateway, HG_RECORD, peer, wish->request, wish->budget, &record->budget);
   if (!asked) return;
-  if (wish->answer.size) READ_ANSWER(wish, &found);
+  const char *reason = "";
+  hg_err err = HG_OK;
+  if (wish->answer.size) {
+    err = read_answer(gateway, wish->answer, wish->model, 0, &found, &reason);
+    TAKE_USAGE(wish, &found);
+  } else if (TELLS_COUNTS(wish)) {
+    TAKE_COUNTS(wish, gateway, 0, &err, &reason);
+  }
+  if (err != HG_OK) {
+    hg_gateway_refuse(gateway, asked, err, reason);
+    return;
+  }
   hg_gateway_enter_number(gateway, asked);
   asked->as.count.tokens = wish->tokens;
   asked->as.count.source = wish->source;
@@ -189,6 +245,7 @@ static void welcome(struct hg_gateway *gateway, hg_peer peer, uint64_t request) 
   message.as.welcome.events = hg_text_of(gateway->events);
   message.as.welcome.lease_ms = HG_LEASE_MS_OUTSIDE;
   message.as.welcome.life = gateway->life;
+  message.as.welcome.unit = hg_text_of(hg_unit_name(gateway->config->unit));
   hg_gateway_reply(gateway, peer, &message);
 }
 

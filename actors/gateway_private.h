@@ -1,6 +1,6 @@
 // What the files of the gateway share: gateway.c (turns), outsiders.c (who asks, and what is under way for them),
 // gateway_commands.c (what outsiders want, put to the other actors), gateway_answers.c (what those answer),
-// gateway_snapshot.c (the snapshot).
+// gateway_prices.c (what it costs), gateway_snapshot.c (the snapshot).
 #ifndef HG_GATEWAY_PRIVATE_H
 #define HG_GATEWAY_PRIVATE_H
 
@@ -29,7 +29,8 @@ struct hg_asked {
       struct hg_asked *before, *after; // of the same outsider
       struct hg_heap_node in_silence;
       uint32_t lease_ms;
-      bool given_up; // its grant is not wanted any more
+      bool given_up;                // its grant is not wanted any more
+      const struct hg_price *price; // of the model that it named; NULL: none
     } acquire;
     struct { // STATUS, SNAPSHOT
       bool has_usage, has_queue;
@@ -41,6 +42,7 @@ struct hg_asked {
       uint32_t error; // HG_OK unless REJECTED
       int64_t tokens;
       uint32_t source;
+      const char *remark; // a static text; NULL: none
     } count;
   } as;
 };
@@ -62,7 +64,8 @@ struct hg_gateway {
   struct hg_id_map ends;        // by permit: the first of a line
   struct hg_asked_line numbers; // in their order
   struct hg_asked_line snapshots;
-  struct hg_heap silences; // acquires, by the moment at which their outsiders must have been heard
+  struct hg_heap silences;               // acquires, by the moment at which their outsiders must have been heard
+  struct hg_id_map prices, older_prices; // by permit: of the models that their acquires named; the younger, the older
   uint32_t acquires;
   uint32_t under_way;
   bool stopping;
@@ -83,7 +86,8 @@ bool hg_gateway_enter_acquire(struct hg_gateway *gateway, struct hg_asked *asked
 struct hg_asked *hg_gateway_find(const struct hg_gateway *gateway, enum hg_kind kind, uint64_t id); // NULL: not there
 void hg_gateway_forget(struct hg_gateway *gateway, struct hg_asked *asked);
 void hg_gateway_finish(struct hg_gateway *gateway, struct hg_asked *asked, hg_err err); // answers and forgets
-void hg_gateway_hear(struct hg_gateway *gateway, hg_peer peer);                         // it lives
+void hg_gateway_refuse(struct hg_gateway *gateway, struct hg_asked *asked, hg_err err, const char *reason); // the same
+void hg_gateway_hear(struct hg_gateway *gateway, hg_peer peer);                                             // it lives
 void hg_gateway_give_up_acquire(struct hg_gateway *gateway, struct hg_asked *asked);
 void hg_gateway_give_up_acquires_of(struct hg_gateway *gateway, hg_peer peer);
 // Gives up the acquires of those that are silent; returns when to look again.
@@ -93,6 +97,18 @@ void hg_gateway_forget_all(struct hg_gateway *gateway); // and frees what is the
 
 // gateway_commands.c
 void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in);
+
+// gateway_prices.c
+// Fills in max_tokens where tokens of input and output are told instead; *out: the price of the model that is named.
+// HG_ERR_CONFIG: it has none; HG_ERR_RANGE. *reason: in words.
+hg_err hg_gateway_price_acquire(const struct hg_gateway *gateway, struct hg_acquire_permit_message *wish,
+                                const struct hg_price **out, const char **reason);
+void hg_gateway_remember_price(struct hg_gateway *gateway, uint64_t permit, const struct hg_price *price);
+// Where the ledger counts money, the usage of an answer becomes what it costs, by the model that the command named
+// (empty: none), else by that of the permit (0: none), else by the answer's own. Failed: the usage is missing, never 0;
+// *reason says why.
+hg_err hg_gateway_price_answer(const struct hg_gateway *gateway, struct hg_text named, uint64_t permit,
+                               hg_usage_report *used, const char **reason);
 
 // gateway_answers.c
 void hg_gateway_from_tracker(struct hg_gateway *gateway, const struct hg_message *message);

@@ -4,6 +4,7 @@
 
 #include "bus/frames.h"
 #include "bus/topics.h"
+#include "usage/money.h"
 
 static void begin(struct hg_gateway *gateway, const struct hg_asked *asked) {
   struct hg_message ask;
@@ -59,6 +60,7 @@ static void tell_budget(struct hg_gateway *gateway, const struct hg_asked *asked
   told->threshold_in_ms = usage->threshold_in_ms;
   told->limit_in_ms = usage->limit_in_ms;
   told->task_tokens = usage->task_tokens;
+  told->unit = hg_text_of(hg_unit_name(gateway->config->unit));
   hg_gateway_reply(gateway, asked->outsider->peer, &message);
 }
 

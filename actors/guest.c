@@ -4,6 +4,7 @@
 #include "bus/endpoints.h"
 #include "bus/frames.h"
 #include "schemas/fail.h"
+#include "usage/money.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct greeting {
   struct hg_budget_config *budgets;
   uint32_t count, capacity;
   struct hg_snapshot_report_message report;
+  hg_unit unit;
 };
 
 static hg_err say(struct greeting *greeting, enum hg_kind kind) {
@@ -57,6 +59,8 @@ static hg_err take(struct greeting *greeting, const struct hg_message *message) 
   if (message->kind == HG_WELCOME) {
     greeting->host->life = message->as.welcome.life;
     hg_text_copy(greeting->host->ledger_id, sizeof greeting->host->ledger_id, message->as.welcome.ledger);
+    const struct hg_text unit = message->as.welcome.unit;
+    if (unit.size && !hg_unit_of_name(unit.data, unit.size, &greeting->unit)) return HG_ERR_PROTOCOL;
   } else if (message->kind == HG_SNAPSHOT_BUDGET) {
     return add_budget(greeting, &message->as.snapshot_budget);
   } else if (message->kind == HG_SNAPSHOT_REPORT) {
@@ -109,6 +113,13 @@ hg_err hg_guest_greet(void *context, const char *endpoint, struct hg_config *con
   hg_err err = hg_link_open(context, HG_DEALER, limits, &greeting.link);
   if (err == HG_OK) err = greet(&greeting, endpoint);
   hg_link_close(&greeting.link);
+  if (err == HG_OK && greeting.unit != config->unit) {
+    free(greeting.budgets);
+    return hg_fail(why, HG_ERR_CONFIG,
+                   "ConfigurationError: %s: its limits are in %s, but the runtime that lives on the ledger counts %s",
+                   config->source, config->unit == HG_UNIT_TOKENS ? "tokens" : "dollars",
+                   greeting.unit == HG_UNIT_TOKENS ? "tokens" : "dollars");
+  }
   if (err == HG_OK && !hg_config_take_budgets(config, greeting.budgets, greeting.count)) err = HG_ERR_NO_MEMORY;
   else if (err != HG_OK) free(greeting.budgets);
   if (err == HG_OK || err == HG_ERR_NO_MEMORY) return err;

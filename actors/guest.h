@@ -11,7 +11,8 @@ struct hg_host {
   char ledger_id[37];
 };
 // Asks the gateway at `endpoint` who it is, and for its budgets, which take the place of those in `config`.
-// HG_ERR_NO_RUNTIME: it did not answer in time, or not as a runtime that takes guests does.
+// HG_ERR_NO_RUNTIME: it did not answer in time, or not as a runtime that takes guests does. HG_ERR_CONFIG: it counts
+// another unit.
 hg_err hg_guest_greet(void *context, const char *endpoint, struct hg_config *config, struct hg_host *out,
                       hg_error *why);
 

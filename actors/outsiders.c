@@ -162,6 +162,13 @@ void hg_gateway_finish(struct hg_gateway *gateway, struct hg_asked *asked, hg_er
   hg_gateway_forget(gateway, asked);
 }
 
+void hg_gateway_refuse(struct hg_gateway *gateway, struct hg_asked *asked, hg_err err, const char *reason) {
+  struct hg_message done;
+  hg_message_done(&done, asked->request, err, reason);
+  hg_gateway_reply(gateway, asked->outsider->peer, &done);
+  hg_gateway_forget(gateway, asked);
+}
+
 // ---------------------------------------------------------------------------------------------------- who is gone
 
 void hg_gateway_hear(struct hg_gateway *gateway, hg_peer peer) {
@@ -237,5 +244,7 @@ void hg_gateway_forget_all(struct hg_gateway *gateway) {
   hg_id_map_destroy(&gateway->questions);
   hg_id_map_destroy(&gateway->ends);
   hg_id_map_destroy(&gateway->outsiders);
+  hg_id_map_destroy(&gateway->prices);
+  hg_id_map_destroy(&gateway->older_prices);
   hg_heap_destroy(&gateway->silences);
 }

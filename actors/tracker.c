@@ -1,6 +1,8 @@
 // The tracker's turns: takes messages, starts and stops, and what all decisions have in common. [8_RISKS-REQ-031]
 #include "actors/tracker_private.h"
 
+#include "usage/money.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,6 +135,7 @@ static void tell_started(struct hg_tracker *tracker) {
   started->max_concurrency = tracker->max_concurrency;
   started->throttled = root->throttle_told;
   started->orphans = (uint32_t)tracker->left_open_count;
+  started->unit = hg_text_of(hg_unit_name(tracker->config->unit));
   hg_tracker_emit(tracker, 0, &event);
 }
 

@@ -11,9 +11,11 @@
 struct worker {
   pthread_t thread;
   struct hg_link link;
+  hg_unit unit; // of the ledger
 };
 struct hg_workers {
   void *context;
+  hg_unit unit;
   uint32_t count;
   struct worker all[HG_WORKERS_MAX];
 };
@@ -27,12 +29,13 @@ static struct hg_text text_of(const char *string, size_t most) {
 }
 
 // What the function reported. Figures that can't be true charge the reservation.
-static hg_err settle_reported(const hg_usage_report *reported, hg_err returned, struct hg_settle_message *settle) {
+static hg_err settle_reported(const hg_usage_report *reported, hg_unit unit, hg_err returned,
+                              struct hg_settle_message *settle) {
   hg_usage_report used;
-  const hg_err err = hg_report_read(reported, &used);
+  const hg_err err = hg_report_read(reported, unit, &used);
   if (err != HG_OK) {
     settle->outcome = HG_OUTCOME_FAILED;
-    settle->reason = hg_text_of("the function reported usage out of range");
+    settle->reason = hg_text_of("the function reported usage out of range, or in another unit");
     return returned != HG_OK ? returned : err;
   }
   if (used.source == HG_SOURCE_MISSING) used.source = HG_SOURCE_ESTIMATED; // and the reservation is charged
@@ -46,20 +49,21 @@ static hg_err settle_reported(const hg_usage_report *reported, hg_err returned, 
   return returned;
 }
 
-static hg_err call(const struct hg_run_function_message *run, struct hg_message *message) {
+static hg_err call(const struct hg_run_function_message *run, hg_unit unit, struct hg_message *message) {
   const hg_function function = (hg_function)(uintptr_t)run->function;
   const hg_grant grant = {(uint32_t)sizeof grant, {run->request}, run->max_tokens};
   hg_usage_report used = HG_USAGE_REPORT_INIT;
   used.tokens = run->max_tokens;
   used.source = HG_SOURCE_ESTIMATED;
   used.attempt = run->attempt;
+  used.unit = unit;
   const hg_err returned = function(&grant, (void *)(uintptr_t)run->argument, &used);
   hg_message_init(message, HG_SETTLE);
   struct hg_settle_message *settle = &message->as.settle;
   settle->permit = run->request;
   settle->tokens = run->max_tokens;
   settle->source = HG_SOURCE_ESTIMATED;
-  const hg_err err = settle_reported(&used, returned, settle);
+  const hg_err err = settle_reported(&used, unit, returned, settle);
   settle->attempt = run->attempt;
   return err;
 }
@@ -93,14 +97,15 @@ static hg_err receive_work(struct hg_link *link, struct hg_message *work) {
 
 // GET_QUEUE, and later each SETTLE, say that the thread is free.
 static void *run(void *argument) {
-  struct hg_link *link = argument;
+  struct worker *worker = argument;
+  struct hg_link *link = &worker->link;
   struct hg_message free_again, work, ran;
   hg_message_init(&free_again, HG_GET_QUEUE);
   while (send(link, &free_again) == HG_OK && receive_work(link, &work) == HG_OK) {
     assert(work.kind == HG_RUN_FUNCTION);
     hg_message_init(&ran, HG_FUNCTION_RAN);
     ran.as.function_ran.request = work.as.run_function.request;
-    ran.as.function_ran.error = (uint32_t)call(&work.as.run_function, &free_again);
+    ran.as.function_ran.error = (uint32_t)call(&work.as.run_function, worker->unit, &free_again);
     if (send(link, &ran) != HG_OK) break;
   }
   hg_link_close(link);
@@ -109,10 +114,11 @@ static void *run(void *argument) {
 
 // ---------------------------------------------------------------------------------------------------- all of them
 
-hg_err hg_workers_new(void *context, struct hg_workers **out) {
+hg_err hg_workers_new(void *context, hg_unit unit, struct hg_workers **out) {
   struct hg_workers *workers = calloc(1, sizeof *workers);
   if (!workers) return HG_ERR_NO_MEMORY;
   workers->context = context;
+  workers->unit = unit;
   *out = workers;
   return HG_OK;
 }
@@ -122,9 +128,10 @@ bool hg_workers_start(void *self) {
   if (workers->count == HG_WORKERS_MAX) return false;
   const struct hg_link_limits limits = HG_PEER_SIDE;
   struct worker *worker = &workers->all[workers->count];
+  worker->unit = workers->unit;
   hg_err err = hg_link_open(workers->context, HG_DEALER, limits, &worker->link);
   if (err == HG_OK) err = hg_link_connect(&worker->link, HG_WORKERS_INSIDE);
-  if (err == HG_OK) err = hg_shell_thread(&worker->thread, run, &worker->link);
+  if (err == HG_OK) err = hg_shell_thread(&worker->thread, run, worker);
   if (err != HG_OK) {
     hg_link_close(&worker->link);
     return false;

@@ -11,7 +11,7 @@
 
 struct hg_workers; // used by one thread at a time: the runtime's, then the pool's, then the runtime's again
 
-hg_err hg_workers_new(void *context, struct hg_workers **out);
+hg_err hg_workers_new(void *context, hg_unit unit, struct hg_workers **out); // unit: of the ledger
 // Starts one more thread, which will tell the pool that it is there. False: there are HG_WORKERS_MAX, or it can't be
 // now.
 bool hg_workers_start(void *workers);

@@ -176,7 +176,7 @@ void hg_batch_line_clear(struct hg_batch_line *line) {
 
 // --- result lines
 
-enum { R_ID, R_CUSTOM_ID, R_RESPONSE, R_ERROR, RESULT_MEMBERS };
+enum { R_ID, R_CUSTOM_ID, R_RESPONSE, R_ERROR, R_COST, RESULT_MEMBERS };
 enum { STATUS_CODE, RESPONSE_BODY, RESPONSE_MEMBERS };
 
 static bool hex16(const char *at, uint64_t *out) {
@@ -247,7 +247,8 @@ hg_err hg_result_line_parse(const char *text, size_t len, struct hg_result_line 
   struct hg_json_field found[RESULT_MEMBERS] = {[R_ID] = {.name = "id"},
                                                 [R_CUSTOM_ID] = {.name = "custom_id"},
                                                 [R_RESPONSE] = {.name = "response"},
-                                                [R_ERROR] = {.name = "error"}};
+                                                [R_ERROR] = {.name = "error"},
+                                                [R_COST] = {.name = "cost_nanodollars"}};
   hg_json_pick(&root, found, RESULT_MEMBERS);
   const struct hg_json *custom_id = &found[R_CUSTOM_ID].value, *response = &found[R_RESPONSE].value,
                        *error = &found[R_ERROR].value;
@@ -259,6 +260,7 @@ hg_err hg_result_line_parse(const char *text, size_t len, struct hg_result_line 
   if (response->type == HG_JSON_OBJECT) read_response(response, out);
   if (!hg_json_is_absent(error)) read_error_code(error, out);
   out->succeeded = out->status >= 200 && out->status <= 299 && hg_json_is_absent(error);
+  if (hg_json_tokens(&found[R_COST].value, &out->cost)) out->cost = HG_UNKNOWN;
   read_id(&found[R_ID].value, out);
   return HG_OK;
 }

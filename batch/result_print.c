@@ -119,6 +119,9 @@ hg_err hg_result_line_print(struct hg_text_buffer *out, const struct hg_result *
   if (!err) err = add_text_or_null(out, result->custom_id, HG_CUSTOM_ID_MAX);
   if (!err) err = add_response(out, result);
   if (!err) err = add_error(out, result);
+  char cost[48] = "";
+  if (result->has_cost) snprintf(cost, sizeof cost, ",\"cost_nanodollars\":%lld", (long long)result->cost);
+  if (!err) err = hg_text_buffer_add_text(out, cost);
   if (!err) err = hg_text_buffer_add_text(out, "}\n");
   if (err) out->len = before;
   return err;

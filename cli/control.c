@@ -5,6 +5,7 @@
 #include "bus/frames.h"
 #include "cli/cli.h"
 #include "ledger/ledger.h"
+#include "usage/money.h"
 
 #include <assert.h>
 #include <jansson.h>
@@ -240,6 +241,38 @@ hg_err hg_control_ask(struct hg_control *control, struct hg_message *question, e
   return ask_for(control, question, wanted, "the runtime", deadline_us, answer, why);
 }
 
+// ------------------------------------------------------------------------------------------------ units
+
+hg_err hg_control_unit(struct hg_control *control, int64_t deadline_us, hg_unit *out, hg_error *why) {
+  struct hg_message question, answer;
+  hg_message_init(&question, HG_HELLO);
+  const hg_err err = hg_control_ask(control, &question, HG_WELCOME, deadline_us, &answer, why);
+  if (err != HG_OK) return err;
+  *out = HG_UNIT_TOKENS; // of one that does not say it
+  (void)hg_unit_of_name(answer.as.welcome.unit.data, answer.as.welcome.unit.size, out);
+  return HG_OK;
+}
+
+hg_err hg_cli_check_unit(hg_unit given, hg_unit ledger, hg_error *why) {
+  if (given == ledger) return HG_OK;
+  return hg_fail(why, HG_ERR_INVALID, "%s",
+                 ledger == HG_UNIT_TOKENS
+                     ? "this ledger counts tokens, not dollars: give a number of tokens, such as 200k"
+                     : "this ledger counts dollars, and a plain number says nothing of them: give '$20' or 20usd");
+}
+
+hg_err hg_control_check_unit(struct hg_control *control, hg_unit given, int64_t deadline_us, hg_error *why) {
+  hg_unit unit;
+  const hg_err err = hg_control_unit(control, deadline_us, &unit, why);
+  return err == HG_OK ? hg_cli_check_unit(given, unit, why) : err;
+}
+
+hg_err hg_client_check_unit(hg_client *client, hg_unit given, int timeout_ms, hg_error *why) {
+  hg_usage usage = HG_USAGE_INIT;
+  const hg_err err = hg_get_usage(client, NULL, &usage, timeout_ms);
+  return err == HG_OK ? hg_cli_check_unit(given, usage.unit, why) : hg_fail(why, err, "%s", hg_err_text(err));
+}
+
 // ------------------------------------------------------------------------------------------------ with or without one
 
 static void report_figures(const struct hg_config *config, const struct hg_ledger_figures *figures, const char *budget,
@@ -264,6 +297,7 @@ static void report_figures(const struct hg_config *config, const struct hg_ledge
   report->audited = figures->audited;
   report->differences = figures->differences;
   report->audit_failed = figures->audit_failed;
+  report->unit = hg_text_of(hg_unit_name(figures->unit));
 }
 
 static hg_err status_of_ledger(struct hg_site *site, const char *budget, struct hg_message *report, hg_error *why) {

@@ -64,6 +64,14 @@ hg_err hg_control_do(struct hg_control *control, struct hg_message *command, con
 hg_err hg_control_ask(struct hg_control *control, struct hg_message *question, enum hg_kind wanted, int64_t deadline_us,
                       struct hg_message *answer, hg_error *why);
 
+// What the ledger of the runtime counts.
+hg_err hg_control_unit(struct hg_control *control, int64_t deadline_us, hg_unit *out, hg_error *why);
+// HG_ERR_INVALID: an amount in `given` was meant for a ledger that counts `ledger`.
+hg_err hg_cli_check_unit(hg_unit given, hg_unit ledger, hg_error *why);
+// The same, asking for the ledger's unit.
+hg_err hg_control_check_unit(struct hg_control *control, hg_unit given, int64_t deadline_us, hg_error *why);
+hg_err hg_client_check_unit(hg_client *client, hg_unit given, int timeout_ms, hg_error *why);
+
 // Behind a question that timed out (any other `err` comes back as it is): whether the runtime waits for a ledger that
 // it can't write. Then it says so in `why` and returns HG_ERR_STORE.
 hg_err hg_site_explain(const struct hg_site *site, hg_err err, hg_error *why);

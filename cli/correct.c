@@ -11,10 +11,10 @@
 #include <sys/random.h>
 
 static const char usage[] =
-    "usage: headgate correct [--config FILE | --ledger FILE] BUDGET TOKENS --why TEXT [--id KEY]\n"
-    "Adds tokens to what a budget has used, or gives some back (-TOKENS). Nothing is erased: it is an entry of its "
+    "usage: headgate correct [--config FILE | --ledger FILE] BUDGET AMOUNT --why TEXT [--id KEY]\n"
+    "Adds to what a budget has used, or gives some back (-AMOUNT). Nothing is erased: it is an entry of its "
     "own.\n"
-    "  TOKENS          such as +1200, -3k, -2_000\n"
+    "  AMOUNT          tokens such as +1200, -3k, -2_000, or, where the ledger counts dollars, '+$1.50' or -2usd\n"
     "  --why TEXT      the reason, kept with the entry\n"
     "  --id KEY        a key of your own: the same key counts once, however often it is sent\n"
     "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
@@ -22,6 +22,7 @@ static const char usage[] =
 
 struct correction {
   const char *budget, *why, *id;
+  hg_unit unit;
   int64_t tokens;
   char random_id[48];
 };
@@ -36,13 +37,15 @@ static hg_err correct_live(void *context, struct hg_control *control, int64_t de
   command.as.correct.tokens = correction->tokens;
   command.as.correct.reason = hg_text_of(correction->why);
   command.as.correct.usage_id = hg_text_of(correction->id);
-  return hg_control_do(control, &command, what, deadline_us, why);
+  const hg_err err = hg_control_check_unit(control, correction->unit, deadline_us, why);
+  return err == HG_OK ? hg_control_do(control, &command, what, deadline_us, why) : err;
 }
 
 static hg_err correct_stored(void *context, hg_client *client, int timeout_ms, hg_error *why) {
   const struct correction *correction = context;
-  const hg_err err =
-      hg_correct_once(client, correction->budget, correction->tokens, correction->why, correction->id, timeout_ms);
+  hg_err err = hg_client_check_unit(client, correction->unit, timeout_ms, why);
+  if (err != HG_OK) return err;
+  err = hg_correct_once(client, correction->budget, correction->tokens, correction->why, correction->id, timeout_ms);
   return err == HG_OK ? HG_OK : hg_fail(why, err, "budget \"%s\": %s", correction->budget, hg_err_text(err));
 }
 
@@ -67,15 +70,17 @@ static int correct(const char *config, const char *ledger, struct correction *co
   const hg_err err = hg_site_change(&site, &change, &why);
   hg_site_close(&site);
   if (err != HG_OK) return hg_cli_exit("correct", &why);
-  printf("%s: %s%s tokens (%s)\n", correction->budget, correction->tokens > 0 ? "+" : "",
-         hg_figure_count(correction->tokens).text, correction->why);
+  printf("%s: %s%s (%s)\n", correction->budget, correction->tokens > 0 ? "+" : "",
+         hg_figure_tokens(correction->unit, correction->tokens).text, correction->why);
   return HG_EXIT_DONE;
 }
 
-static bool parse_signed(const char *text, int64_t *out) {
+static bool parse_signed(const char *text, struct correction *out) {
   const bool negative = text[0] == '-';
-  if (!hg_cli_parse_tokens(text + (negative || text[0] == '+'), out)) return false;
-  if (negative) *out = -*out;
+  struct hg_amount amount;
+  if (!hg_cli_parse_amount(text + (negative || text[0] == '+'), &amount)) return false;
+  out->unit = amount.unit;
+  out->tokens = negative ? -amount.amount : amount.amount;
   return true;
 }
 
@@ -89,8 +94,11 @@ static int check_and_correct(const char *config, const char *ledger, struct corr
     fprintf(stderr, "headgate correct: --id takes 1 to %d bytes\n", HG_LABEL_MAX);
     return HG_EXIT_USAGE;
   }
-  if (!parse_signed(tokens, &correction->tokens)) {
-    fprintf(stderr, "headgate correct: \"%s\" is not a number of tokens such as +1200, -3k or -2_000\n", tokens);
+  if (!parse_signed(tokens, correction)) {
+    fprintf(stderr,
+            "headgate correct: \"%s\" is not a number of tokens such as +1200, -3k or -2_000, nor an "
+            "amount of dollars such as '+$1.50' or -2usd\n",
+            tokens);
     return HG_EXIT_USAGE;
   }
   return correct(config, ledger, correction);
@@ -113,7 +121,7 @@ int hg_cli_correct(int argc, char **argv) {
     else if (count++ < 2) words[count - 1] = optarg;
   }
   if (count != 2) {
-    fputs("headgate correct: needs a budget and a number of tokens\n", stderr);
+    fputs("headgate correct: needs a budget and an amount, in tokens or dollars\n", stderr);
     return hg_cli_usage(usage, false);
   }
   correction.budget = words[0];

@@ -6,6 +6,7 @@
 #include "cli/control.h"
 #include "cli/run_other_ledger.h"
 #include "providers/request.h"
+#include "usage/money.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -66,7 +67,12 @@ static hg_err ask_runtime(struct costs *costs, uint32_t budget, hg_error *why) {
   struct hg_message report;
   struct hg_ledger_budget *held = &costs->held[budget];
   const struct hg_budget_config *configured = &costs->config->budgets[budget];
-  const hg_err err = hg_site_status(&costs->site, configured->name, &control, &report, why);
+  hg_err err = hg_site_status(&costs->site, configured->name, &control, &report, why);
+  hg_unit unit = HG_UNIT_TOKENS;
+  if (!err) (void)hg_unit_of_name(report.as.status_report.unit.data, report.as.status_report.unit.size, &unit);
+  if (!err && unit != costs->config->unit)
+    err = hg_fail(why, HG_ERR_CONFIG, "ConfigurationError: %s: the runtime that lives on its ledger counts %s",
+                  costs->config->source, unit == HG_UNIT_TOKENS ? "tokens" : "dollars");
   if (!err) {
     // What flag or file said last is not known here: a --limit counts as news.
     const bool flag = budget == 0 && costs->flags->limit > 0;
@@ -117,7 +123,7 @@ static hg_err charge(struct costs *costs, uint32_t budget, int64_t need, hg_erro
 }
 
 static hg_err add_request(struct costs *costs, const struct hg_prepared *prepared, uint32_t budget, hg_error *why) {
-  const int64_t need = prepared->max_tokens > 0 ? prepared->max_tokens : 1;
+  const int64_t need = prepared->most > 0 ? prepared->most : 1;
   costs->smallest = costs->requests == 0 || need < costs->smallest ? need : costs->smallest;
   costs->largest = need > costs->largest ? need : costs->largest;
   costs->requests++;
@@ -133,6 +139,8 @@ static hg_err add_line(struct costs *costs, const struct hg_batch_line *line, hg
   else
     err = hg_request_prepare(line->url, line->body, line->body_len, &costs->config->llm, costs->flags->model, &prepared,
                              why);
+  if (err == HG_OK && budget != UNKNOWN && costs->config->unit == HG_UNIT_NANODOLLARS)
+    err = hg_prepared_price(&prepared, &costs->config->llm.prices, why);
   if (err == HG_ERR_NO_MEMORY) return err;
   if (err || budget == UNKNOWN) tell_bad(costs, line->line_number, why->text);
   err = err || budget == UNKNOWN ? HG_OK : add_request(costs, &prepared, budget, why);
@@ -167,14 +175,15 @@ static uint32_t first_short(const struct costs *costs, uint32_t from) {
 static bool print_json(const struct costs *costs, const struct hg_batch_counts *counts, bool fits) {
   const uint32_t short_one = first_short(costs, 0);
   json_t *json = json_pack(
-      "{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:s s:b}", "requests", (json_int_t)costs->requests,
+      "{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:s s:b s:s}", "requests", (json_int_t)costs->requests,
       "doneBefore", (json_int_t)counts->done_before, "changed", (json_int_t)counts->changed, "invalid",
       (json_int_t)costs->bad + (json_int_t)counts->bad, "duplicates", (json_int_t)counts->duplicates, "unbounded",
       (json_int_t)costs->unbounded, "tooLarge", (json_int_t)costs->too_large, "mostTokens", (json_int_t)costs->needs[0],
       "smallestRequest", (json_int_t)costs->smallest, "largestRequest", (json_int_t)costs->largest, "hardLimit",
       (json_int_t)limit_of(costs, 0), "totalUsed", (json_int_t)costs->held[0].used, "reserved",
       (json_int_t)costs->held[0].reserved, "available", (json_int_t)available_of(costs, 0), "shortBudget",
-      short_one == UNKNOWN ? "" : costs->config->budgets[short_one].name, "fits", fits);
+      short_one == UNKNOWN ? "" : costs->config->budgets[short_one].name, "fits", fits, "unit",
+      hg_unit_name(costs->config->unit));
   const bool printed = json && json_dumpf(json, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
   json_decref(json);
   return printed && fflush(stdout) == 0;
@@ -182,15 +191,17 @@ static bool print_json(const struct costs *costs, const struct hg_batch_counts *
 
 static void print_budget(const struct costs *costs, uint32_t budget) {
   const struct hg_ledger_budget *held = &costs->held[budget];
+  const hg_unit unit = costs->config->unit;
   if (budget != 0)
-    printf("budget     \"%s\": at most %s tokens of these\n", costs->config->budgets[budget].name,
-           hg_figure_count(costs->needs[budget]).text);
-  printf("available  %s of %s tokens (%s used, %s reserved)\n", hg_figure_count(available_of(costs, budget)).text,
-         hg_figure_count(limit_of(costs, budget)).text, hg_figure_count(held->used).text,
-         hg_figure_count(held->reserved).text);
+    printf("budget     \"%s\": at most %s of these\n", costs->config->budgets[budget].name,
+           hg_figure_tokens(unit, costs->needs[budget]).text);
+  printf("available  %s of %s (%s used, %s reserved)\n", hg_figure_amount(unit, available_of(costs, budget)).text,
+         hg_figure_tokens(unit, limit_of(costs, budget)).text, hg_figure_amount(unit, held->used).text,
+         hg_figure_amount(unit, held->reserved).text);
 }
 
 static bool print_text(const struct costs *costs, const struct hg_batch_counts *counts, bool fits) {
+  const hg_unit unit = costs->config->unit;
   printf("requests   %s to run, %s done before\n", hg_figure_count((int64_t)costs->requests).text,
          hg_figure_count((int64_t)counts->done_before).text);
   const uint64_t bad = costs->bad + counts->bad;
@@ -199,9 +210,9 @@ static bool print_text(const struct costs *costs, const struct hg_batch_counts *
   if (counts->changed > 0) printf("changed    %s\n", hg_figure_count((int64_t)counts->changed).text);
   if (costs->unbounded > 0)
     printf("unbounded  %s, whose bound can't be proven\n", hg_figure_count((int64_t)costs->unbounded).text);
-  printf("at most    %s%s tokens for these, %s to %s a request\n", costs->overflow ? "over " : "",
-         hg_figure_count(costs->needs[0]).text, hg_figure_count(costs->smallest).text,
-         hg_figure_count(costs->largest).text);
+  printf("at most    %s%s for these, %s to %s a request\n", costs->overflow ? "over " : "",
+         hg_figure_tokens(unit, costs->needs[0]).text, hg_figure_amount(unit, costs->smallest).text,
+         hg_figure_amount(unit, costs->largest).text);
   print_budget(costs, 0);
   unsigned told = 0;
   for (uint32_t i = first_short(costs, 1); i != UNKNOWN && told++ < TOLD_MAX; i = first_short(costs, i + 1))
@@ -229,7 +240,7 @@ static int end(const struct costs *costs, const struct hg_batch_counts *counts) 
 // Which ledger it is that exists, only a run knows.
 static void on_other_ledger(void *context, const struct hg_result_line *line) {
   struct costs *costs = context;
-  if (costs->new_ledger && !costs->flags->fresh) hg_run_other_ledger_add(&costs->other, line);
+  if (costs->new_ledger && !costs->flags->fresh) hg_run_other_ledger_add(&costs->other, costs->config->unit, line);
 }
 
 static int look(struct costs *costs) {
@@ -251,7 +262,8 @@ static int look(struct costs *costs) {
   if (!err) err = read_ledger(costs, &why);
   if (!err && !costs->held[0].name[0]) err = ask_runtime(costs, 0, &why); // it is told in any case
   if (!err) err = hg_batch_open(&options, &batch, &why);
-  if (!err && file) hg_run_other_ledger_tell(&costs->other, flags->output, costs->config->ledger_path);
+  if (!err && file)
+    hg_run_other_ledger_tell(&costs->other, costs->config->unit, flags->output, costs->config->ledger_path);
   if (!err) err = add_lines(costs, batch, &why);
   why.code = err;
   if (!err) hg_batch_count(batch, &counts);

@@ -3,6 +3,7 @@
 
 #include "runner/figures.h"
 #include "schemas/message.h"
+#include "usage/money.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -33,12 +34,22 @@ static bool is_detail(const char *field) {
 static bool is_usual(const char *field, const json_t *value) {
   const bool delta = strlen(field) > 5 && strcmp(field + strlen(field) - 5, "Delta") == 0;
   if (json_is_null(value) || json_is_false(value)) return true;
+  if (strcmp(field, "unit") == 0) return json_is_string(value) && strcmp(json_string_value(value), "tokens") == 0;
   if (json_is_string(value)) return !json_string_length(value) || strcmp(json_string_value(value), "exact") == 0;
   if (strcmp(field, "attempt") == 0) return json_integer_value(value) <= 1;
   return delta && json_integer_value(value) == 0;
 }
 
-static void add_field(struct hg_text_line *line, const char *field, const json_t *value) {
+// The other numbers of an event are counts: of tokens, calls, rows.
+static bool is_amount(const char *field) {
+  static const char *const amounts[] = {"used",   "reserved",  "limit",         "usedDelta",  "reservedDelta", "overBy",
+                                        "needed", "available", "previousLimit", "fromParent", "toParent"};
+  for (size_t i = 0; i < sizeof amounts / sizeof *amounts; i++)
+    if (strcmp(field, amounts[i]) == 0) return true;
+  return false;
+}
+
+static void add_field(struct hg_text_line *line, hg_unit unit, const char *field, const json_t *value) {
   char text[TEXT_SHOWN];
   const size_t length = strlen(field);
   if (is_detail(field) || is_usual(field, value)) return;
@@ -49,15 +60,22 @@ static void add_field(struct hg_text_line *line, const char *field, const json_t
   else if (json_is_integer(value)) {
     const int64_t number = json_integer_value(value);
     const bool delta = length > 5 && strcmp(field + length - 5, "Delta") == 0;
-    hg_text_line_add(line, "  %s %s%s", field, delta && number > 0 ? "+" : "", hg_figure_count(number).text);
+    hg_text_line_add(line, "  %s %s%s", field, delta && number > 0 ? "+" : "",
+                     hg_figure_amount(is_amount(field) ? unit : HG_UNIT_TOKENS, number).text);
   }
 }
 
-bool hg_event_line(const char *json, char *out, size_t room) {
+static void learn_unit(const json_t *event, hg_unit *unit) {
+  const char *name = json_string_value(json_object_get(json_object_get(event, "payload"), "unit"));
+  if (name) (void)hg_unit_of_name(name, strlen(name), unit);
+}
+
+bool hg_event_line(const char *json, hg_unit *unit, char *out, size_t room) {
   json_t *event = json_loads(json, 0, NULL);
   const char *type = json_string_value(json_object_get(event, "type"));
   const char *budget = json_string_value(json_object_get(event, "budget"));
   struct hg_text_line line = {out, 0, room};
+  learn_unit(event, unit);
   if (type) {
     char shown[TEXT_SHOWN];
     const char *field;
@@ -67,7 +85,7 @@ bool hg_event_line(const char *json, char *out, size_t room) {
     if (budget && budget[0]) hg_text_line_add(&line, " %s", hg_text_show(shown, sizeof shown, hg_text_of(budget)));
     json_object_foreach(json_object_get(event, "payload"), field, value) {
       char safe[TEXT_SHOWN];
-      add_field(&line, hg_text_show(safe, sizeof safe, hg_text_of(field)), value);
+      add_field(&line, *unit, hg_text_show(safe, sizeof safe, hg_text_of(field)), value);
     }
   }
   json_decref(event);

@@ -1,6 +1,7 @@
 // Writes the command that goes on where a run ended, as a shell takes it.
 #include "cli/run_flags.h"
 
+#include "usage/money.h"
 #include "usage/text_buffer.h"
 
 #include <stdio.h>
@@ -37,10 +38,16 @@ static bool is_replaced(const char *argument, bool new_limit, bool *value) {
   return limit || (len >= 3 && len <= 7 && argument[len] == '\0' && strncmp(argument, "--fresh", len) == 0);
 }
 
-static hg_err add_run(struct hg_text_buffer *out, const struct hg_run_flags *flags, int64_t limit) {
+// As it is read back, exactly.
+static void print_amount(hg_unit unit, int64_t amount, char out[HG_MONEY_TEXT_MAX]) {
+  if (unit == HG_UNIT_NANODOLLARS) hg_money_print(amount, out);
+  else snprintf(out, HG_MONEY_TEXT_MAX, "%lld", (long long)amount);
+}
+
+static hg_err add_run(struct hg_text_buffer *out, const struct hg_run_flags *flags, hg_unit unit, int64_t limit) {
   const char *const start[] = {"headgate", "run", NULL};
-  char number[24];
-  snprintf(number, sizeof number, "%lld", (long long)limit);
+  char number[HG_MONEY_TEXT_MAX];
+  print_amount(unit, limit, number);
   const char *const new_limit[] = {"--limit", number, NULL};
   bool added = limit <= 0;
   hg_err err = add_words(out, start);
@@ -67,8 +74,8 @@ static hg_err add_subcommand(struct hg_text_buffer *out, const struct hg_run_fla
 
 static hg_err add_limit(struct hg_text_buffer *out, const struct hg_run_flags *flags, const struct hg_config *config,
                         const char *budget, int64_t limit) {
-  char number[24];
-  snprintf(number, sizeof number, "%lld", (long long)limit);
+  char number[HG_MONEY_TEXT_MAX];
+  print_amount(config->unit, limit, number);
   const char *const words[] = {budget, number, NULL};
   const hg_err err = add_subcommand(out, flags, config, "limit");
   return err ? err : add_words(out, words);
@@ -143,6 +150,6 @@ char *hg_go_on_command(const struct hg_run_flags *flags, const struct hg_config 
   int64_t flag = 0, *needs = needs_of(config, counts);
   hg_err err = needs ? add_limits(&out, flags, config, client, needs, &flag) : HG_ERR_NO_MEMORY;
   free(needs);
-  if (!err) err = add_run(&out, flags, flag);
+  if (!err) err = add_run(&out, flags, config->unit, flag);
   return end_text(&out, err);
 }

@@ -8,15 +8,17 @@
 #include <getopt.h>
 #include <stdio.h>
 
-static const char usage[] = "usage: headgate limit [--config FILE | --ledger FILE] BUDGET TOKENS\n"
-                            "Sets the hard limit of a budget; what waits and now fits starts at once.\n"
-                            "  TOKENS          such as 200k, 2M, 2_000_000\n"
-                            "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
-                            "  --ledger FILE   the ledger of a run that was started with --limit\n";
+static const char usage[] =
+    "usage: headgate limit [--config FILE | --ledger FILE] BUDGET LIMIT\n"
+    "Sets the hard limit of a budget; what waits and now fits starts at once.\n"
+    "  LIMIT           tokens such as 200k, 2M, 2_000_000, or, where the ledger counts dollars, '$20' or 20usd\n"
+    "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
+    "  --ledger FILE   the ledger of a run that was started with --limit\n";
 
 struct limit {
   const char *budget;
-  int64_t tokens, previous;
+  struct hg_amount wanted;
+  int64_t previous;
 };
 
 static hg_err set_live(void *context, struct hg_control *control, int64_t deadline_us, hg_error *why) {
@@ -24,12 +26,13 @@ static hg_err set_live(void *context, struct hg_control *control, int64_t deadli
   struct hg_message report, command;
   char what[HG_BUDGET_NAME_MAX + 16];
   const int64_t soon = hg_clock_now().monotonic_us + HG_CONTROL_PATIENCE_MS * INT64_C(1000);
-  const hg_err err = hg_control_status(control, limit->budget, soon, &report, why);
+  hg_err err = hg_control_check_unit(control, limit->wanted.unit, soon, why);
+  if (err == HG_OK) err = hg_control_status(control, limit->budget, soon, &report, why);
   if (err != HG_OK) return err;
   limit->previous = report.as.status_report.hard_limit;
   hg_message_init(&command, HG_LIMIT);
   command.as.limit.budget = hg_text_of(limit->budget);
-  command.as.limit.tokens = limit->tokens;
+  command.as.limit.tokens = limit->wanted.amount;
   snprintf(what, sizeof what, "budget \"%.*s\"", HG_BUDGET_NAME_MAX, limit->budget);
   return hg_control_do(control, &command, what, deadline_us, why);
 }
@@ -37,9 +40,11 @@ static hg_err set_live(void *context, struct hg_control *control, int64_t deadli
 static hg_err set_stored(void *context, hg_client *client, int timeout_ms, hg_error *why) {
   struct limit *limit = context;
   hg_usage figures = HG_USAGE_INIT;
-  hg_err err = hg_get_usage(client, limit->budget, &figures, timeout_ms);
+  hg_err err = hg_client_check_unit(client, limit->wanted.unit, timeout_ms, why);
+  if (err != HG_OK) return err;
+  err = hg_get_usage(client, limit->budget, &figures, timeout_ms);
   limit->previous = figures.hard_limit;
-  if (err == HG_OK) err = hg_set_hard_limit(client, limit->budget, limit->tokens, timeout_ms);
+  if (err == HG_OK) err = hg_set_hard_limit(client, limit->budget, limit->wanted.amount, timeout_ms);
   return err == HG_OK ? HG_OK : hg_fail(why, err, "budget \"%s\": %s", limit->budget, hg_err_text(err));
 }
 
@@ -51,8 +56,8 @@ static int change_limit(const char *config, const char *ledger, struct limit *li
   const hg_err err = hg_site_change(&site, &change, &why);
   hg_site_close(&site);
   if (err != HG_OK) return hg_cli_exit("limit", &why);
-  printf("%s: %s → %s tokens\n", limit->budget, hg_figure_count(limit->previous).text,
-         hg_figure_count(limit->tokens).text);
+  printf("%s: %s → %s\n", limit->budget, hg_figure_amount(limit->wanted.unit, limit->previous).text,
+         hg_figure_tokens(limit->wanted.unit, limit->wanted.amount).text);
   return HG_EXIT_DONE;
 }
 
@@ -70,12 +75,14 @@ int hg_cli_limit(int argc, char **argv) {
     else if (count++ < 2) words[count - 1] = optarg;
   }
   if (count != 2) {
-    fputs("headgate limit: needs a budget and a number of tokens\n", stderr);
+    fputs("headgate limit: needs a budget and its limit, in tokens or dollars\n", stderr);
     return hg_cli_usage(usage, false);
   }
   struct limit limit = {.budget = words[0]};
-  if (!hg_cli_parse_tokens(words[1], &limit.tokens)) {
-    fprintf(stderr, "headgate limit: \"%s\" is not a number of tokens from 1 to %lld, such as 200k, 2M or 2_000_000\n",
+  if (!hg_cli_parse_amount(words[1], &limit.wanted)) {
+    fprintf(stderr,
+            "headgate limit: \"%s\" is not a number of tokens from 1 to %lld, such as 200k, 2M or 2_000_000, "
+            "nor an amount of dollars, such as '$20' or 20usd\n",
             words[1], (long long)HG_TOKENS_MAX);
     return HG_EXIT_USAGE;
   }

@@ -3,6 +3,7 @@
 
 #include "actors/tracker.h"
 #include "cli/write_all.h"
+#include "usage/money.h"
 
 #include <jansson.h>
 #include <langinfo.h>
@@ -120,6 +121,7 @@ void hg_live_report(struct hg_live *live, const struct hg_status_report_message 
   struct hg_screen *screen = &live->screen;
   screen->has_usage = screen->has_queue = live->changed = true;
   screen->seq = report->seq;
+  (void)hg_unit_of_name(report->unit.data, report->unit.size, &screen->usage.unit);
   screen->usage.used = report->used;
   screen->usage.reserved = report->reserved;
   screen->usage.hard_limit = report->hard_limit;
@@ -173,19 +175,19 @@ static void take_sample(struct hg_live *live, int64_t now) {
 
 // ------------------------------------------------------------------------------------------------ drawing
 
-static void write_line(const struct hg_live_event *event, char out[HG_EVENT_LINE_MAX]) {
+static void write_line(struct hg_live *live, const struct hg_live_event *event, char out[HG_EVENT_LINE_MAX]) {
   char json[2 * HG_OUTSIDE_FRAME_MAX];
   out[0] = '\0';
   if (event->size == 0) snprintf(out, HG_EVENT_LINE_MAX, "-- %.1000s", (const char *)event->frame);
   else if (hg_outside_to_json(event->frame, event->size, json, sizeof json))
-    (void)hg_event_line(json, out, HG_EVENT_LINE_MAX);
+    (void)hg_event_line(json, &live->screen.usage.unit, out, HG_EVENT_LINE_MAX);
 }
 
 static size_t write_lines(struct hg_live *live, unsigned room, const char *lines[HG_LIVE_EVENTS]) {
   const uint64_t kept = live->event_count < HG_LIVE_EVENTS ? live->event_count : HG_LIVE_EVENTS;
   const uint64_t shown = kept < room ? kept : room;
   for (uint64_t i = 0; i < shown; i++) {
-    write_line(&live->events[(live->event_count - shown + i) % HG_LIVE_EVENTS], live->lines[i]);
+    write_line(live, &live->events[(live->event_count - shown + i) % HG_LIVE_EVENTS], live->lines[i]);
     lines[i] = live->lines[i];
   }
   return shown;

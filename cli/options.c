@@ -1,11 +1,14 @@
 // Reads the values of flags, exactly or not at all.
 #include "cli/options.h"
 
+#include "usage/money.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 int hg_cli_next_option(int argc, char **argv, const struct option *options) {
   if (optind >= argc) return -1; // behind "--" getopt would go back to the first word
@@ -62,6 +65,15 @@ bool hg_cli_parse_tokens(const char *text, int64_t *out) {
   if (number < 1) return false;
   *out = number;
   return true;
+}
+
+bool hg_cli_parse_amount(const char *text, struct hg_amount *out) {
+  const size_t len = strlen(text);
+  out->unit = HG_UNIT_NANODOLLARS;
+  if (text[0] == '$') return hg_money_parse(text + 1, len - 1, &out->amount);
+  if (len > 3 && strcasecmp(text + len - 3, "usd") == 0) return hg_money_parse(text, len - 3, &out->amount);
+  out->unit = HG_UNIT_TOKENS;
+  return hg_cli_parse_tokens(text, &out->amount);
 }
 
 bool hg_cli_parse_whole(const char *text, unsigned long min, unsigned long max, unsigned long *out) {

@@ -4,6 +4,7 @@
 #include "cli/control.h"
 #include "ledger/ledger.h"
 #include "runner/figures.h"
+#include "usage/money.h"
 
 #include <getopt.h>
 #include <inttypes.h>
@@ -13,7 +14,7 @@
 
 static const char usage[] = "usage: headgate orphans [--config FILE | --ledger FILE] [--json]\n"
                             "Lists calls that were open when a process died: what they used is not known. `headgate "
-                            "settle ID TOKENS` replaces\n"
+                            "settle ID AMOUNT` replaces\n"
                             "the guess by the truth.\n"
                             "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
                             "  --ledger FILE   the ledger of a run that was started with --limit\n"
@@ -24,6 +25,7 @@ struct source {
   const struct hg_site *site;
   struct hg_control control;
   bool live;
+  hg_unit unit;
   uint64_t after;
 };
 
@@ -46,24 +48,27 @@ static hg_err next_orphan(struct source *source, struct hg_ledger_orphan *out, h
   const hg_err err = source->live
                          ? ask_runtime(source, out, why)
                          : hg_ledger_read_orphan(source->site->config, &source->site->places, source->after, out, why);
-  if (err == HG_OK) source->after = out->id;
+  if (err != HG_OK) return err;
+  source->after = out->id;
+  if (!source->live) source->unit = out->unit;
   return err;
 }
 
-static bool print_json(const struct hg_ledger_orphan *orphan) {
+static bool print_json(const struct hg_ledger_orphan *orphan, hg_unit unit) {
   char id[17];
   snprintf(id, sizeof id, "%016" PRIx64, orphan->id);
-  json_t *line = json_pack("{s:s s:s s:I s:s s:s}", "permit", id, "budget", orphan->budget, "tokens",
-                           (json_int_t)orphan->tokens, "state", orphan->state, "taskId", orphan->task_id);
+  json_t *line = json_pack("{s:s s:s s:I s:s s:s s:s}", "permit", id, "budget", orphan->budget, "tokens",
+                           (json_int_t)orphan->tokens, "state", orphan->state, "taskId", orphan->task_id, "unit",
+                           hg_unit_name(unit));
   const bool printed = line && json_dumpf(line, stdout, JSON_COMPACT) == 0 && fputc('\n', stdout) != EOF;
   json_decref(line);
   return printed;
 }
 
-static bool print_row(const struct hg_ledger_orphan *orphan) {
+static bool print_row(const struct hg_ledger_orphan *orphan, hg_unit unit) {
   char task[HG_TASK_ID_MAX + 1]; // may come from a batch file
-  return printf("%016" PRIx64 "  %-8s %15s tokens  %-12s %s\n", orphan->id, orphan->state,
-                hg_figure_count(orphan->tokens).text, orphan->budget,
+  return printf("%016" PRIx64 "  %-8s %22s  %-12s %s\n", orphan->id, orphan->state,
+                hg_figure_tokens(unit, orphan->tokens).text, orphan->budget,
                 hg_text_show(task, sizeof task, hg_text_of(orphan->task_id))) > 0;
 }
 
@@ -72,14 +77,14 @@ static hg_err list(struct source *source, bool json, hg_error *why) {
   int64_t count = 0, tokens = 0;
   hg_err err;
   while ((err = next_orphan(source, &orphan, why)) == HG_OK && orphan.id != 0) {
-    if (!(json ? print_json(&orphan) : print_row(&orphan)))
+    if (!(json ? print_json(&orphan, source->unit) : print_row(&orphan, source->unit)))
       return hg_fail(why, HG_ERR_SYSTEM, "the list cannot be printed");
     count++;
     tokens += orphan.tokens;
   }
   if (err == HG_OK && !json)
-    printf(count ? "%s orphan%s, %s tokens\n" : "no orphans\n", hg_figure_count(count).text, count == 1 ? "" : "s",
-           hg_figure_count(tokens).text);
+    printf(count ? "%s orphan%s, %s\n" : "no orphans\n", hg_figure_count(count).text, count == 1 ? "" : "s",
+           hg_figure_tokens(source->unit, tokens).text);
   if (err == HG_OK && fflush(stdout) != 0) return hg_fail(why, HG_ERR_SYSTEM, "the list cannot be printed");
   return err;
 }
@@ -90,6 +95,8 @@ static int list_orphans(const char *config, const char *ledger, bool json) {
   if (hg_site_open(config, ledger, &site, &why) != HG_OK) return hg_cli_exit("orphans", &why);
   struct source source = {.site = &site};
   hg_err err = hg_control_open(&source.control, &site, &why);
+  const int64_t deadline = hg_clock_now().monotonic_us + HG_CONTROL_PATIENCE_MS * INT64_C(1000);
+  if (err == HG_OK) err = hg_control_unit(&source.control, deadline, &source.unit, &why);
   source.live = err == HG_OK;
   if (err == HG_OK || err == HG_ERR_NO_RUNTIME) err = hg_site_explain(&site, list(&source, json, &why), &why);
   hg_control_close(&source.control);

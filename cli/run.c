@@ -137,6 +137,7 @@ static hg_err open_runtime(struct run *run, struct hg_config **config, hg_error 
   hg_ledger_state_clear(&found);
   err = hg_client_new(run->runtime, &run->client);
   run->orphans.client = run->client;
+  run->orphans.unit = run->config->unit;
   if (!err) export_figures(run);
   return err ? fail(why, err, "the runtime", hg_err_text(err)) : HG_OK;
 }
@@ -150,7 +151,7 @@ static hg_err on_orphan(void *context, const struct hg_result_line *line) {
 
 static void on_other_ledger(void *context, const struct hg_result_line *line) {
   struct run *run = context;
-  if (!run->flags->fresh) hg_run_other_ledger_add(&run->other_ledger, line);
+  if (!run->flags->fresh) hg_run_other_ledger_add(&run->other_ledger, run->config->unit, line);
 }
 
 static bool is_stopped(void *context) {
@@ -224,6 +225,7 @@ static hg_err open_loop(struct run *run, uint32_t sockets_max, hg_error *why) {
                                                      .model = run->flags->model,
                                                      .llm = &run->config->llm,
                                                      .learned = run->learned,
+                                                     .unit = run->config->unit,
                                                      .max_concurrency = run->config->max_concurrency},
                                           .sockets_max = sockets_max,
                                           .throttled_concurrency = run->config->throttled_concurrency,
@@ -287,7 +289,8 @@ static hg_err open_all(struct run *run, struct hg_config **config) {
   if (!err) err = hg_run_orphans_list(&run->orphans, why);
   if (!err) err = open_batch(run);
   if (!err) hg_run_orphans_tell(&run->orphans, run->flags, run->config);
-  if (!err) hg_run_other_ledger_tell(&run->other_ledger, hg_run_base(run->flags), run->config->ledger_path);
+  if (!err)
+    hg_run_other_ledger_tell(&run->other_ledger, run->config->unit, hg_run_base(run->flags), run->config->ledger_path);
   if (!err) err = open_learned(run, why);
   return err ? err : open_loop(run, sockets_max, why);
 }

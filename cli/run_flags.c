@@ -14,16 +14,17 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: headgate run BATCH.jsonl -o RESULTS.jsonl [--limit TOKENS | --config FILE] [flags]\n"
-    "Makes the calls of an OpenAI Batch file in parallel, inside a hard token budget. Run again, it goes on where it\n"
+    "usage: headgate run BATCH.jsonl -o RESULTS.jsonl [--limit LIMIT] [--config FILE] [flags]\n"
+    "Makes the calls of an OpenAI Batch file in parallel, inside a hard budget. Run again, it goes on where it\n"
     "ended: what succeeded is not called again. The file may be a pipe; - is standard input.\n"
     "  -o, --output FILE      the results, a line for each success; failures go to RESULTS.errors.jsonl. - is "
     "standard\n"
     "                         output: each result as its call ends, but a run again calls every line again; failures\n"
     "                         go to BATCH.errors.jsonl then (headgate.errors.jsonl for a batch from standard input)\n"
     "  --errors FILE          failures, bad lines and duplicates go here\n"
-    "  --limit TOKENS         the hard limit, such as 200k, 2M, 2_000_000; without --config the ledger is RESULTS.db\n"
-    "                         (with -o - BATCH.db, or headgate.db)\n"
+    "  --limit LIMIT          the hard limit, such as 200k, 2M, 2_000_000; without --config the ledger is RESULTS.db\n"
+    "                         (with -o - BATCH.db, or headgate.db); '$20' or 20usd with a --config that has "
+    "llm.prices\n"
     "  --config FILE          the configuration (default: " HG_CLI_CONFIG_FILE ", where there is one and no --limit)\n"
     "  --base-url URL         where to call (default: llm.baseUrl, then OPENAI_BASE_URL or ANTHROPIC_BASE_URL)\n"
     "  --model NAME           replaces the model of every request\n"
@@ -102,6 +103,18 @@ static bool take_number(const char *text, uint32_t *out) {
   return true;
 }
 
+static bool take_limit(struct hg_run_flags *flags, const char *text) {
+  struct hg_amount limit;
+  if (!hg_cli_parse_amount(text, &limit))
+    return bad(
+        "--limit takes a number of tokens from 1 to %lld, such as 200k, 2M or 2_000_000, or an amount of dollars, "
+        "such as '$20' or 20usd; found \"%s\"",
+        (long long)HG_TOKENS_MAX, text);
+  flags->limit = limit.amount;
+  flags->limit_unit = limit.unit;
+  return true;
+}
+
 static bool take_bind(struct hg_run_flags *flags, const char *endpoint) {
   if (flags->bind_count == HG_RUN_BINDS_MAX) return bad("--bind may be given %d times", HG_RUN_BINDS_MAX);
   flags->binds[flags->bind_count++] = endpoint;
@@ -135,10 +148,7 @@ static bool take(struct hg_run_flags *flags, int flag, const char *value) {
   static const char *const orders[] = {"completion", "input", NULL};
   int word = 0;
   switch (flag) {
-  case LIMIT:
-    return hg_cli_parse_tokens(value, &flags->limit) ||
-           bad("--limit takes a number of tokens from 1 to %lld, such as 200k, 2M or 2_000_000; found \"%s\"",
-               (long long)HG_TOKENS_MAX, value);
+  case LIMIT: return take_limit(flags, value);
   case MAX: return take_number(value, &flags->max_concurrency);
   case BIND: return take_bind(flags, value);
   case PROGRESS:
@@ -174,6 +184,10 @@ static bool check(struct hg_run_flags *flags) {
     if (flags->json && !flags->dry_run) return bad("--json and -o - both want standard output");
   }
   if (flags->errors && strcmp(flags->errors, "-") == 0) return bad("--errors takes a file, not standard output");
+  if (flags->limit > 0 && flags->limit_unit == HG_UNIT_NANODOLLARS && !flags->config_file)
+    return bad(
+        "ConfigurationError: --limit in dollars needs llm.prices, what models cost: give a configuration that has "
+        "them with --config FILE");
   if (flags->config_file || flags->limit > 0) return true;
   if (access(HG_CLI_CONFIG_FILE, F_OK) != 0)
     return bad("ConfigurationError: tokenBudget.hardLimitTokens is not set and has no default: give --limit 2M, or "
@@ -244,12 +258,32 @@ static hg_err check_budget(const struct hg_config *config, const char *name, hg_
                  config->source, HG_BUDGET_NAME_MAX, name);
 }
 
+// The flag takes the place of what the file says of the whole. Without prices every line of a money budget would fail.
+static hg_err set_limit(const struct hg_run_flags *flags, struct hg_config *config, hg_error *why) {
+  if (flags->limit > 0 && flags->limit_unit != config->unit && config->budget_count > 1)
+    return hg_fail(
+        why, HG_ERR_CONFIG,
+        "ConfigurationError: --limit is in %s and tokenBudget.budgets of %s are in %s: a ledger counts one unit",
+        flags->limit_unit == HG_UNIT_TOKENS ? "tokens" : "dollars", config->source,
+        config->unit == HG_UNIT_TOKENS ? "tokens" : "dollars");
+  if (flags->limit > 0) {
+    config->budgets[0].hard_limit = flags->limit;
+    config->unit = flags->limit_unit;
+  }
+  if (config->unit == HG_UNIT_TOKENS || config->llm.prices.count > 0) return HG_OK;
+  return hg_fail(
+      why, HG_ERR_CONFIG,
+      "ConfigurationError: %s has no llm.prices: with a limit in dollars each model needs a price (a list of "
+      "{\"model\": \"gpt-4o*\", \"input\": 2500, \"output\": 10000}, nano-dollars a token)",
+      config->source);
+}
+
 hg_err hg_run_flags_config(const struct hg_run_flags *flags, struct hg_config **out, hg_error *why) {
   struct hg_config *config = NULL;
   hg_err err = flags->config_file ? hg_config_read(flags->config_file, &config, why) : limit_only(flags, &config, why);
   if (err || !config) return err;
   fputs(config->warnings, stderr);
-  if (flags->limit > 0) config->budgets[0].hard_limit = flags->limit;
+  err = set_limit(flags, config, why);
   if (flags->max_concurrency > 0) config->max_concurrency = flags->max_concurrency;
   for (size_t i = 0; i < flags->bind_count && !err; i++)
     err = add_bind(config, flags->binds[i], why);

@@ -16,6 +16,7 @@ struct hg_run_flags {
   char **argv;
   const char *input, *output, *errors; // errors: NULL when it was not given
   int64_t limit;                       // 0: not given
+  hg_unit limit_unit;
   const char *config_file, *base_url, *model, *budget;
   uint32_t max_concurrency; // 0: not given
   const char *binds[HG_RUN_BINDS_MAX];
@@ -54,7 +55,7 @@ char *hg_go_on_command(const struct hg_run_flags *flags, const struct hg_config 
 // What to do about the end of a run; "" when there is nothing to say. summary->go_on must be set.
 void hg_run_hint(const struct hg_target *target, const struct hg_summary *summary, char *out, size_t room);
 
-// "headgate limit … BUDGET TOKENS" for the ledger of this run. malloc'd; NULL: no memory.
+// "headgate limit … BUDGET LIMIT" for the ledger of this run. malloc'd; NULL: no memory.
 char *hg_limit_command(const struct hg_run_flags *flags, const struct hg_config *config, const char *budget,
                        int64_t tokens);
 

@@ -63,10 +63,14 @@ static hg_err settle(const struct hg_run_orphans *orphans, const hg_orphan *orph
   struct hg_judgement judgement;
   hg_judge(&end, HG_ENDPOINT_OTHER, &found, &judgement);
   if (judgement.cost == HG_COST_NOTHING) return release(orphans, line);
-  if (judgement.cost == HG_COST_WHOLE) {
+  const bool money = orphans->unit == HG_UNIT_NANODOLLARS;
+  if (judgement.cost == HG_COST_WHOLE || (money && line->cost == HG_UNKNOWN)) {
     found.report.tokens = orphan->tokens;
     found.report.source = HG_SOURCE_ESTIMATED;
+  } else if (money) {
+    found.report.tokens = line->cost; // priced by the request, which the line does not show
   }
+  found.report.unit = orphans->unit;
   char reason[32];
   if (!line->succeeded) {
     found.report.outcome = HG_OUTCOME_FAILED;
@@ -137,10 +141,10 @@ static void add_up(const struct hg_run_orphans *orphans, const char *run_name,
 // The tracker keeps one that there is no room to charge, whatever the policy says: so there may be several kinds.
 void hg_run_orphans_tell(const struct hg_run_orphans *orphans, const struct hg_run_flags *flags,
                          const struct hg_config *config) {
-  static const char *const outcomes[] = {[HG_ASSUMED_CHARGED] = "tokens stay charged, the most that it can be",
-                                         [HG_ASSUMED_KEPT] = "tokens stay reserved, the most that it can be",
+  static const char *const outcomes[] = {[HG_ASSUMED_CHARGED] = "stay charged, the most that it can be",
+                                         [HG_ASSUMED_KEPT] = "stay reserved, the most that it can be",
                                          [HG_ASSUMED_RELEASED] =
-                                             "reserved tokens were given back, which may be too much"};
+                                             "that were reserved were given back, which may be too much"};
   struct hg_assumed_figures figures[HG_ASSUMPTIONS];
   add_up(orphans, NULL, figures);
   for (enum hg_assumed assumed = HG_ASSUMED_CHARGED; assumed < HG_ASSUMPTIONS; assumed++) {
@@ -150,7 +154,8 @@ void hg_run_orphans_tell(const struct hg_run_orphans *orphans, const struct hg_r
     char *command = hg_orphans_command(flags, config);
     snprintf(text, sizeof text, "%s call%s open when the last run died, and nobody knows what %s used: %s %s; see %s",
              hg_figure_count((int64_t)count).text, count == 1 ? " was" : "s were", count == 1 ? "it" : "they",
-             hg_figure_count(figures[assumed].tokens).text, outcomes[assumed], command ? command : "headgate orphans");
+             hg_figure_tokens(config->unit, figures[assumed].tokens).text, outcomes[assumed],
+             command ? command : "headgate orphans");
     free(command);
     hg_run_say(text);
   }

@@ -7,6 +7,7 @@
 
 struct hg_run_orphans {
   hg_client *client; // borrowed
+  hg_unit unit;      // of the ledger
   hg_orphan *list;   // those that are not settled
   size_t count;
   uint64_t settled;

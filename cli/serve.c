@@ -87,9 +87,9 @@ static hg_err look(struct hg_serve *serve, int timeout_ms, bool watched) {
   char state[256];
   const hg_err err = hg_get_usage(serve->client, NULL, &figures, timeout_ms);
   if (err != HG_OK) return err == HG_ERR_TIMEOUT ? HG_OK : err; // a slow disk; a watchdog hears nothing of us meanwhile
-  snprintf(state, sizeof state, "STATUS=%s of %s tokens used, %" PRIu32 " permits open%s",
-           hg_figure_count(figures.used).text, hg_figure_count(figures.hard_limit).text, figures.open_permits,
-           watched ? "\nWATCHDOG=1" : "");
+  snprintf(state, sizeof state, "STATUS=%s of %s used, %" PRIu32 " permits open%s",
+           hg_figure_amount(figures.unit, figures.used).text, hg_figure_tokens(figures.unit, figures.hard_limit).text,
+           figures.open_permits, watched ? "\nWATCHDOG=1" : "");
   hg_service_tell(state);
   return HG_OK;
 }

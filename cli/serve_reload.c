@@ -40,6 +40,17 @@ static bool same_budgets(const struct hg_config *a, const struct hg_config *b) {
   return true;
 }
 
+static bool same_prices(const struct hg_prices *a, const struct hg_prices *b) {
+  if (a->count != b->count) return false;
+  for (size_t i = 0; i < a->count; i++) {
+    const struct hg_price *x = &a->list[i], *y = &b->list[i];
+    if (!same_text(x->model, y->model) || x->input != y->input || x->cached != y->cached ||
+        x->cache_write != y->cache_write || x->output != y->output)
+      return false;
+  }
+  return true;
+}
+
 // What only an opening takes up.
 static void tell_what_waits(const struct hg_config *before, const struct hg_config *now) {
   const struct {
@@ -63,6 +74,7 @@ static void tell_what_waits(const struct hg_config *before, const struct hg_conf
       {before->max_clients == now->max_clients, "serve.maxClients"},
       {same_curve(&before->serve_curve, &now->serve_curve), "serve.curve"},
       {same_metrics(&before->metrics, &now->metrics), "serve.metrics"},
+      {same_prices(&before->llm.prices, &now->llm.prices), "llm.prices"},
   };
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     if (!parts[i].same)
@@ -88,7 +100,8 @@ static hg_err take_up_limit(struct hg_serve *serve, struct hg_budget_config *bud
                          ? before
                          : hg_client_configure_limit(serve->client, budget->name, budget->hard_limit, ANSWER_MS);
   if (err == HG_OK)
-    hg_serve_say("budget \"%s\": the limit is %s tokens now", budget->name, hg_figure_count(budget->hard_limit).text);
+    hg_serve_say("budget \"%s\": the limit is %s now", budget->name,
+                 hg_figure_tokens(running->unit, budget->hard_limit).text);
   else budget->hard_limit = said;
   hg_service_tell("WATCHDOG=1"); // each was answered, or its patience is over
   return err == HG_OK ? before : err;
@@ -164,6 +177,11 @@ void hg_serve_read_again(struct hg_serve *serve) {
     hg_serve_say("there is no configuration to read again: it was started with --limit");
   } else if (hg_config_read(serve->config_file, &now, &why) != HG_OK) {
     hg_serve_say("%s; all stays as it was", why.text);
+  } else if (now->unit != hg_runtime_config(serve->runtime)->unit) {
+    hg_serve_say("%s: its limits are in %s now, and the ledger keeps counting %s; all stays as it was", now->source,
+                 now->unit == HG_UNIT_TOKENS ? "tokens" : "dollars",
+                 now->unit == HG_UNIT_TOKENS ? "dollars" : "tokens");
+    hg_config_destroy(&now);
   } else {
     fputs(now->warnings, stderr);
     tell_what_waits(serve->said, now);

@@ -11,16 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] = "usage: headgate settle [--config FILE | --ledger FILE] ID TOKENS\n"
-                            "Replaces what was charged for an orphan by what it really used, as a compensating entry.\n"
-                            "  ID              16 hex digits, as `headgate orphans` lists them\n"
-                            "  TOKENS          what it used: 0 or more, such as 1200 or 3k\n"
-                            "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
-                            "  --ledger FILE   the ledger of a run that was started with --limit\n";
+static const char usage[] =
+    "usage: headgate settle [--config FILE | --ledger FILE] ID AMOUNT\n"
+    "Replaces what was charged for an orphan by what it really used, as a compensating entry.\n"
+    "  ID              16 hex digits, as `headgate orphans` lists them\n"
+    "  AMOUNT          what it used: 0 or more tokens, such as 1200 or 3k, or, where the ledger counts "
+    "dollars, '$1.50' or 2usd\n"
+    "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
+    "  --ledger FILE   the ledger of a run that was started with --limit\n";
 
 struct settlement {
   uint64_t permit;
-  int64_t tokens;
+  struct hg_amount used; // nothing is nothing in any unit
 };
 
 static void name(const struct settlement *settlement, char out[64]) {
@@ -34,9 +36,11 @@ static hg_err settle_live(void *context, struct hg_control *control, int64_t dea
   name(settlement, what);
   hg_message_init(&command, HG_SETTLE_PERMIT);
   command.as.settle_permit.permit = settlement->permit;
-  command.as.settle_permit.tokens = settlement->tokens;
+  command.as.settle_permit.tokens = settlement->used.amount;
   command.as.settle_permit.orphans_only = true; // what a call used is told by who made it
-  return hg_control_do(control, &command, what, deadline_us, why);
+  hg_err err = HG_OK;
+  if (settlement->used.amount > 0) err = hg_control_check_unit(control, settlement->used.unit, deadline_us, why);
+  return err == HG_OK ? hg_control_do(control, &command, what, deadline_us, why) : err;
 }
 
 static hg_err settle_stored(void *context, hg_client *client, int timeout_ms, hg_error *why) {
@@ -44,8 +48,14 @@ static hg_err settle_stored(void *context, hg_client *client, int timeout_ms, hg
   char what[64];
   name(settlement, what);
   hg_usage_report used = HG_USAGE_REPORT_INIT;
-  used.tokens = settlement->tokens;
-  const hg_err err = hg_settle(client, (hg_permit){settlement->permit}, &used, timeout_ms);
+  hg_usage figures = HG_USAGE_INIT;
+  hg_err err = hg_get_usage(client, NULL, &figures, timeout_ms);
+  if (err != HG_OK) return hg_fail(why, err, "%s: %s", what, hg_err_text(err));
+  if (settlement->used.amount > 0) err = hg_cli_check_unit(settlement->used.unit, figures.unit, why);
+  if (err != HG_OK) return err;
+  used.tokens = settlement->used.amount;
+  used.unit = figures.unit;
+  err = hg_settle(client, (hg_permit){settlement->permit}, &used, timeout_ms);
   return err == HG_OK ? HG_OK : hg_fail(why, err, "%s: %s", what, hg_err_text(err));
 }
 
@@ -57,7 +67,8 @@ static int settle(const char *config, const char *ledger, struct settlement *set
   const hg_err err = hg_site_change(&site, &change, &why);
   hg_site_close(&site);
   if (err != HG_OK) return hg_cli_exit("settle", &why);
-  printf("permit %016" PRIx64 ": %s tokens used\n", settlement->permit, hg_figure_count(settlement->tokens).text);
+  printf("permit %016" PRIx64 ": %s used\n", settlement->permit,
+         hg_figure_tokens(settlement->used.unit, settlement->used.amount).text);
   return HG_EXIT_DONE;
 }
 
@@ -80,7 +91,7 @@ int hg_cli_settle(int argc, char **argv) {
   }
   struct settlement settlement = {0};
   if (argc - optind != 2) {
-    fputs("headgate settle: needs the id of a permit and a number of tokens\n", stderr);
+    fputs("headgate settle: needs the id of a permit and what it used, in tokens or dollars\n", stderr);
     return hg_cli_usage(usage, false);
   }
   if (!parse_permit(argv[optind], &settlement.permit)) {
@@ -89,8 +100,10 @@ int hg_cli_settle(int argc, char **argv) {
             argv[optind]);
     return HG_EXIT_USAGE;
   }
-  if (strcmp(argv[optind + 1], "0") != 0 && !hg_cli_parse_tokens(argv[optind + 1], &settlement.tokens)) {
-    fprintf(stderr, "headgate settle: \"%s\" is not a number of tokens from 0 to %lld, such as 1200 or 3k\n",
+  if (strcmp(argv[optind + 1], "0") != 0 && !hg_cli_parse_amount(argv[optind + 1], &settlement.used)) {
+    fprintf(stderr,
+            "headgate settle: \"%s\" is not a number of tokens from 0 to %lld, such as 1200 or 3k, nor "
+            "an amount of dollars, such as '$1.50' or 2usd\n",
             argv[optind + 1], (long long)HG_TOKENS_MAX);
     return HG_EXIT_USAGE;
   }

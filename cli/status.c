@@ -5,6 +5,7 @@
 #include "cli/control.h"
 #include "cli/metrics_ask.h"
 #include "runner/progress.h"
+#include "usage/money.h"
 
 #include <getopt.h>
 #include <langinfo.h>
@@ -73,8 +74,14 @@ static void print_bar(const struct hg_status_report_message *report, uint32_t th
   printf(LABEL "[%s] %s\n", "", bar, hg_figure_percent(report->usage_percent).text);
 }
 
-static void print_tokens(const char *label, int64_t tokens, const char *more) {
-  printf(LABEL "%15s tokens%s\n", label, hg_figure_count(tokens).text, more);
+static hg_unit unit_of(const struct hg_status_report_message *report) {
+  hg_unit unit = HG_UNIT_TOKENS; // of a runtime that does not say it
+  (void)hg_unit_of_name(report->unit.data, report->unit.size, &unit);
+  return unit;
+}
+
+static void print_amount(const char *label, hg_unit unit, int64_t amount, const char *more) {
+  printf(LABEL "%15s%s%s\n", label, hg_figure_amount(unit, amount).text, unit == HG_UNIT_TOKENS ? " tokens" : "", more);
 }
 
 static void print_queue(const struct hg_status_report_message *report) {
@@ -90,31 +97,35 @@ static void print_queue(const struct hg_status_report_message *report) {
            report->waits_for_throttle ? "the throttle to open, or a free slot" : "a free slot");
     return;
   }
-  printf(LABEL "%s of budget %.*s; needs %s", "waits for", report->waits_for_throttle ? "the throttle" : "tokens",
-         (int)report->waits_for.size, report->waits_for.data, hg_figure_count(report->needed).text);
+  printf(LABEL "%s of budget %.*s; needs %s", "waits for",
+         report->waits_for_throttle          ? "the throttle"
+         : unit_of(report) == HG_UNIT_TOKENS ? "tokens"
+                                             : "money",
+         (int)report->waits_for.size, report->waits_for.data, hg_figure_amount(unit_of(report), report->needed).text);
   // What is free is known of the budget that was asked for only.
   if (hg_text_equal(report->waits_for, report->budget))
-    printf(", %s available", hg_figure_count(report->available).text);
+    printf(", %s available", hg_figure_amount(unit_of(report), report->available).text);
   putchar('\n');
 }
 
 static void print_forecast(const struct hg_status_report_message *report) {
+  const hg_unit unit = unit_of(report);
   if (report->per_minute > 0) {
-    printf(LABEL "%s tokens a minute", "forecast", hg_figure_count(report->per_minute).text);
+    printf(LABEL "%s a minute", "forecast", hg_figure_tokens(unit, report->per_minute).text);
     if (report->threshold_in_ms > 0) printf(", the throttle in %s", hg_figure_time(report->threshold_in_ms).text);
     if (report->limit_in_ms > 0) printf(", the limit in %s", hg_figure_time(report->limit_in_ms).text);
     putchar('\n');
   }
   if (report->task_tokens > 0)
-    printf(LABEL "%s more tasks fit, at %s tokens each\n", report->per_minute > 0 ? "" : "forecast",
+    printf(LABEL "%s more tasks fit, at %s each\n", report->per_minute > 0 ? "" : "forecast",
            hg_figure_count(report->available > 0 ? report->available / report->task_tokens : 0).text,
-           hg_figure_count(report->task_tokens).text);
+           hg_figure_tokens(unit, report->task_tokens).text);
 }
 
 static void print_savings(const struct hg_status_report_message *report) {
   if (report->saved == 0 && report->overran == 0) return;
-  printf(LABEL "%s tokens less were reserved than the bounds; %s calls used more than they had reserved\n", "saved",
-         hg_figure_count(report->saved).text, hg_figure_count((int64_t)report->overran).text);
+  printf(LABEL "%s less were reserved than the bounds; %s calls used more than they had reserved\n", "saved",
+         hg_figure_tokens(unit_of(report), report->saved).text, hg_figure_count((int64_t)report->overran).text);
 }
 
 // Only when it is news: a ledger that is right needs no line.
@@ -126,7 +137,7 @@ static void print_audit(const struct hg_status_report_message *report) {
 }
 
 // The first in line stands above; here are all, a budget a line.
-static hg_err print_waiting(struct hg_control *control, hg_error *why) {
+static hg_err print_waiting(struct hg_control *control, hg_unit unit, hg_error *why) {
   uint32_t from = 0;
   for (unsigned count = 0; count < WAITING_LINES; count++) {
     struct hg_message answer;
@@ -137,11 +148,14 @@ static hg_err print_waiting(struct hg_control *control, hg_error *why) {
            waiting->count, waiting->count == 1 ? "s" : "");
     if (!waiting->waits_for.size) printf("a slot");
     else
-      printf("%s of %.*s", waiting->throttled ? "the throttle" : "tokens", (int)waiting->waits_for.size,
-             waiting->waits_for.data);
+      printf("%s of %.*s",
+             waiting->throttled       ? "the throttle"
+             : unit == HG_UNIT_TOKENS ? "tokens"
+                                      : "money",
+             (int)waiting->waits_for.size, waiting->waits_for.data);
     char task[HG_TASK_ID_MAX + 1]; // may come from a batch file
     printf("; first %s, needs %s\n", hg_text_show(task, sizeof task, waiting->task_id),
-           hg_figure_count(waiting->needed).text);
+           hg_figure_amount(unit, waiting->needed).text);
   }
   printf(LABEL "more: see --json\n", "");
   return HG_OK;
@@ -153,14 +167,15 @@ static hg_err print_table(const struct hg_message *message, const struct hg_site
   const struct hg_status_report_message *report = &message->as.status_report;
   const bool known = !(site->from_ledger && report->live);
   const uint32_t percent = known ? site->config->throttle_percent : 100;
+  const hg_unit unit = unit_of(report);
   const char *state = report->throttled ? "closed: concurrency is reduced" : "open";
   printf(LABEL "%.*s\n", "budget", (int)report->budget.size, report->budget.data);
   print_bar(report, percent);
-  print_tokens("hard limit", report->hard_limit, "");
-  print_tokens("used", report->used, "");
-  print_tokens("reserved", report->reserved, "");
-  print_tokens("remaining", report->remaining, report->remaining < 0 ? "  (over the limit)" : "");
-  print_tokens("available", report->available, "");
+  print_amount("hard limit", unit, report->hard_limit, "");
+  print_amount("used", unit, report->used, "");
+  print_amount("reserved", unit, report->reserved, "");
+  print_amount("remaining", unit, report->remaining, report->remaining < 0 ? "  (over the limit)" : "");
+  print_amount("available", unit, report->available, "");
   if (!known) printf(LABEL "%s\n", "throttle", state);
   else if (percent < 100) printf(LABEL "%s (at %u %%)\n", "throttle", state, percent);
   else printf(LABEL "%s\n", "throttle", "never closes");
@@ -168,7 +183,7 @@ static hg_err print_table(const struct hg_message *message, const struct hg_site
   print_forecast(report);
   print_savings(report);
   print_audit(report);
-  return report->live && report->waiting ? print_waiting(control, why) : HG_OK;
+  return report->live && report->waiting ? print_waiting(control, unit, why) : HG_OK;
 }
 
 enum form { TABLE, JSON, METRICS };

@@ -23,6 +23,7 @@ struct hg_watch {
   bool by_topic;               // not all
   uint64_t from;               // 0: from now on
   struct hg_live *screen;      // NULL: lines
+  hg_unit unit;                // of the ledger, as far as it is known
   // What was heard. Who can ask the runtime has told again what was missed; else the loss is told.
   bool can_ask;
   struct hg_gaps gaps;     // when it can ask

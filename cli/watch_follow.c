@@ -58,7 +58,7 @@ static void hear(struct hg_watch *watch) {
 }
 
 static void show(void *self, const uint8_t *frame, size_t size, const struct hg_event_envelope *event) {
-  const struct hg_watch *watch = self;
+  struct hg_watch *watch = self;
   char json[2 * HG_OUTSIDE_FRAME_MAX], line[HG_EVENT_LINE_MAX];
   const struct hg_kind_info *info = hg_kind_by_name(event->type);
   const bool known = info && info->is_event; // events of a newer version are printed all the same
@@ -67,7 +67,7 @@ static void show(void *self, const uint8_t *frame, size_t size, const struct hg_
   if ((watch->screen && watch->can_ask) || !hg_outside_to_json(frame, size, json, sizeof json)) return;
   if (watch->screen) hg_live_figures(watch->screen, json);
   else if (watch->json) puts(json);
-  else if (hg_event_line(json, line, sizeof line)) puts(line);
+  else if (hg_event_line(json, &watch->unit, line, sizeof line)) puts(line);
 }
 
 static void say_no_event(const struct hg_watch *watch) {
@@ -278,7 +278,18 @@ static int follow(struct hg_watch *watch) {
   return HG_EXIT_DONE;
 }
 
+// Who can't ask hears it with the next RUNTIME_STARTED.
+static void learn_unit(struct hg_watch *watch) {
+  hg_error why = HG_ERROR_INIT;
+  if (watch->json || !watch->can_ask) return;
+  open_control(watch, &why);
+  const int64_t soon = hg_clock_now().monotonic_us + HG_CONTROL_PATIENCE_MS * INT64_C(1000);
+  if (watch->is_open && hg_control_unit(&watch->control, soon, &watch->unit, &why) != HG_OK) close_control(watch);
+  if (watch->screen) watch->screen->screen.usage.unit = watch->unit;
+}
+
 int hg_watch_follow(struct hg_watch *watch) {
+  learn_unit(watch);
   const int code = follow(watch);
   hg_live_close(&watch->screen);
   close_control(watch);

@@ -19,7 +19,7 @@ hg_err hg_record_usage_start(hg_client *client, const hg_usage_report *report, h
   struct hg_message message;
   hg_message_init(&message, HG_RECORD_USAGE);
   struct hg_record_usage_message *record = &message.as.record_usage;
-  hg_err err = hg_report_read(report, &used);
+  hg_err err = hg_report_read(report, client->core->config->unit, &used);
   if (err == HG_OK && used.source == HG_SOURCE_MISSING) err = HG_ERR_NO_USAGE;
   if (err == HG_OK) err = hg_client_find_budget(client, used.budget, &record->budget);
   if (err == HG_OK) err = hg_client_text(used.task_id, HG_TASK_ID_MAX, &record->task_id);
@@ -141,7 +141,7 @@ hg_err hg_settle_start(hg_client *client, hg_permit permit, const hg_usage_repor
   struct hg_message message;
   hg_message_init(&message, HG_SETTLE);
   struct hg_settle_message *settle = &message.as.settle;
-  hg_err err = hg_report_read(report, &used);
+  hg_err err = hg_report_read(report, client->core->config->unit, &used);
   if (err == HG_OK) err = hg_client_text(used.reason, HG_TEXT_MAX, &settle->reason);
   if (err == HG_OK) err = hg_client_text(used.model, HG_LABEL_MAX, &settle->model);
   if (err == HG_OK) err = hg_client_text(used.response_id, HG_LABEL_MAX, &settle->response_id);

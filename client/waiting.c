@@ -228,6 +228,7 @@ hg_err hg_get_usage(hg_client *client, const char *budget, hg_usage *out, int ti
       .threshold_in_ms = usage->threshold_in_ms,
       .limit_in_ms = usage->limit_in_ms,
       .task_tokens = usage->task_tokens,
+      .unit = config->unit,
   };
   memcpy(all.budget, config->budgets[usage->budget].name, sizeof all.budget);
   memcpy(out, &all, size);

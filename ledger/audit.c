@@ -69,14 +69,22 @@ static void sum_up(struct hg_audit *audit) {
   }
 }
 
+struct hg_audit_amount hg_audit_amount(const struct hg_audit *audit, int64_t amount) {
+  struct hg_audit_amount shown;
+  if (audit->unit == HG_UNIT_NANODOLLARS) hg_money_print(amount, shown.text);
+  else snprintf(shown.text, sizeof shown.text, "%lld", (long long)amount);
+  return shown;
+}
+
 static void compare_sum(struct hg_audit *audit, enum hg_audit_check check, const struct hg_audit_budget *budget,
                         int64_t stored, int64_t summed, const char *what) {
   int64_t difference;
   if (stored == summed) return;
   (void)__builtin_sub_overflow(stored, summed, &difference);
   hg_audit_differ(audit, check, budget->name, 0, 0, stored, summed,
-                  "budget \"%s\": %s is stored as %lld, %lld is the sum, the difference is %lld", budget->name, what,
-                  (long long)stored, (long long)summed, (long long)difference);
+                  "budget \"%s\": %s is stored as %s, %s is the sum, the difference is %s", budget->name, what,
+                  hg_audit_amount(audit, stored).text, hg_audit_amount(audit, summed).text,
+                  hg_audit_amount(audit, difference).text);
 }
 
 static void compare_latch(struct hg_audit *audit, const struct hg_audit_budget *budget) {
@@ -100,8 +108,8 @@ static void compare_budgets(struct hg_audit *audit) {
   const struct hg_audit_stray *stray = &audit->stray;
   if (stray->used != 0 || stray->reserved != 0)
     hg_audit_differ(audit, HG_AUDIT_BUDGET, stray->name, 0, stray->seq, 0, stray->used,
-                    "budget \"%s\" is not in the ledger, and its rows add up to %lld used and %lld reserved",
-                    stray->name, (long long)stray->used, (long long)stray->reserved);
+                    "budget \"%s\" is not in the ledger, and its rows add up to %s used and %s reserved", stray->name,
+                    hg_audit_amount(audit, stray->used).text, hg_audit_amount(audit, stray->reserved).text);
 }
 
 static void compare_topics(struct hg_audit *audit) {
@@ -240,7 +248,8 @@ hg_err hg_audit_begin(sqlite3 *db, struct hg_audit **out, hg_error *why) {
   if (!audit) return hg_fail(why, HG_ERR_NO_MEMORY, "not enough memory for an audit");
   audit->db = db;
   audit->at = audit->reservation_at = INT64_MIN;
-  hg_err err = remember(audit, why);
+  hg_err err = hg_state_read_unit(db, &audit->unit, why);
+  if (err == HG_OK) err = remember(audit, why);
   if (err == HG_OK) err = prepare(audit, why);
   if (err == HG_OK) *out = audit;
   else hg_audit_end(&audit);

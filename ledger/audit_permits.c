@@ -26,8 +26,8 @@ static const char *state_of(const struct hg_audit_permit *permit) {
 static void differ(struct hg_audit *audit, const struct hg_audit_permit *permit, int64_t stored, int64_t summed,
                    const char *what) {
   hg_audit_differ(audit, HG_AUDIT_PERMIT, permit->budget ? permit->budget->name : "", (uint64_t)permit->id, permit->seq,
-                  stored, summed, "permit %016llx: %s %lld, and its rows say %lld", (unsigned long long)permit->id,
-                  what, (long long)stored, (long long)summed);
+                  stored, summed, "permit %016llx: %s %s, and its rows say %s", (unsigned long long)permit->id, what,
+                  hg_audit_amount(audit, stored).text, hg_audit_amount(audit, summed).text);
 }
 
 // What an older one has lent may be folded, with the permits that it went to: what they used is missing here.
@@ -71,7 +71,11 @@ static hg_err compare(struct hg_audit *audit, const struct hg_audit_permit *perm
   } else {
     const int64_t seq = sqlite3_column_int64(audit->reservation, 0);
     if (seq > permit->seq) *is_last = false;
-    else if (seq < permit->seq) differ(audit, permit, seq, permit->seq, "its newest row is stored as");
+    else if (seq < permit->seq)
+      hg_audit_differ(audit, HG_AUDIT_PERMIT, permit->budget ? permit->budget->name : "", (uint64_t)permit->id,
+                      permit->seq, seq, permit->seq,
+                      "permit %016llx: its newest row is stored as %lld, and its rows say %lld",
+                      (unsigned long long)permit->id, (long long)seq, (long long)permit->seq);
     else compare_fields(audit, audit->reservation, permit);
   }
   sqlite3_reset(audit->reservation);
@@ -99,8 +103,9 @@ static void move(struct hg_audit *audit, const struct hg_audit_row *row) {
     parent->seq = row->seq;
   } else if (audit->folded == 0) {
     hg_audit_differ(audit, HG_AUDIT_PERMIT, row->budget ? row->budget->name : "", (uint64_t)row->parent, row->seq, 0,
-                    row->lent, "row %lld moves %lld tokens from permit %016llx, which is not open", (long long)row->seq,
-                    (long long)row->lent, (unsigned long long)row->parent);
+                    row->lent, "row %lld moves %s%s from permit %016llx, which is not open", (long long)row->seq,
+                    hg_audit_amount(audit, row->lent).text, audit->unit == HG_UNIT_TOKENS ? " tokens" : "",
+                    (unsigned long long)row->parent);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "actors/id_map.h"
 #include "ledger/audit.h"
 #include "ledger/internal.h"
+#include "usage/money.h"
 
 struct hg_audit_budget {
   char name[HG_BUDGET_NAME_MAX + 1];
@@ -28,6 +29,7 @@ enum hg_audit_phase { HG_AUDITING_ROWS, HG_AUDITING_OPEN, HG_AUDITING_RESERVATIO
 
 struct hg_audit {
   sqlite3 *db;
+  hg_unit unit; // of the ledger
   enum hg_audit_phase phase;
   struct hg_audit_report report;
   uint32_t listed_of[HG_AUDIT_CHECKS];
@@ -48,6 +50,12 @@ struct hg_audit {
   size_t open_at;           // how far they were walked
   int64_t reservation_at;   // the last id that was read
 };
+
+// An amount as a text tells it, exactly.
+struct hg_audit_amount {
+  char text[HG_MONEY_TEXT_MAX];
+};
+struct hg_audit_amount hg_audit_amount(const struct hg_audit *audit, int64_t amount);
 
 // A row of the journal, as far as it counts here.
 struct hg_audit_row {

@@ -71,6 +71,7 @@ static hg_err read_all(sqlite3 *db, const char *budget, struct hg_ledger_figures
   if (err == HG_OK) err = count_permits(db, budget, out, why);
   if (err == HG_OK) err = hg_sql_number(db, newest_seq, &seq, why);
   if (err == HG_OK) err = read_audit(db, out, why);
+  if (err == HG_OK) err = hg_state_read_unit(db, &out->unit, why);
   out->seq = (uint64_t)seq;
   return err;
 }
@@ -145,6 +146,7 @@ hg_err hg_ledger_read_orphan(const struct hg_config *config, const struct hg_pla
   struct glance glance;
   hg_err err = open_glance(config, places, HG_LOCK_GLANCE_MS, &glance, why);
   if (err == HG_OK) err = read_orphan(glance.db, after, out, why);
+  if (err == HG_OK) err = hg_state_read_unit(glance.db, &out->unit, why);
   close_glance(&glance);
   return err;
 }
@@ -188,6 +190,7 @@ hg_err hg_ledger_read_budgets(const struct hg_config *config, const struct hg_pl
   struct glance glance;
   sqlite3_stmt *find = NULL;
   hg_err err = open_glance(config, places, patience_ms, &glance, why);
+  if (err == HG_OK) err = hg_state_check_unit(glance.db, config, why);
   if (err == HG_OK)
     err = hg_sql_prepare(
         glance.db,

@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #define HG_LEDGER_APPLICATION_ID 0x48474154 // "HGAT"
-#define HG_LEDGER_VERSION 2
+#define HG_LEDGER_VERSION 3
 #define HG_LEDGER_RUN 64         // journal rows of one statement
 #define HG_LEDGER_COLUMNS 24     // of one event in one table
 #define HG_LEDGER_REPORTERS 16   // whose numbers are kept until the end of a transaction
@@ -233,6 +233,9 @@ hg_err hg_state_begin_life(struct hg_ledger *ledger, const struct hg_config *con
 // the configuration said them last
 hg_err hg_policies_enter(sqlite3 *db, const struct hg_config *config, hg_error *why);
 hg_err hg_policies_read(sqlite3 *db, char **out, hg_error *why);
+hg_err hg_state_read_unit(sqlite3 *db, hg_unit *out, hg_error *why);
+// HG_ERR_CONFIG: the ledger counts another unit than the configuration.
+hg_err hg_state_check_unit(sqlite3 *db, const struct hg_config *config, hg_error *why);
 hg_err hg_state_load(struct hg_ledger *ledger, hg_error *why); // totals, last_seq, topic_last
 hg_err hg_state_tell(struct hg_ledger *ledger, const struct hg_config *config, struct hg_ledger_state *out,
                      hg_error *why);

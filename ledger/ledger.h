@@ -57,7 +57,8 @@ static inline bool hg_ledger_limit_is_news(const struct hg_ledger_budget *stored
 // Opens or creates the ledger for a runtime: takes the lock file (waits up to 5 s for short holders), checks that the
 // file is one of ours, applies the pragmas, passes the checkpoint law, counts the opening, reads the state. Budgets of
 // the configuration that the ledger does not know are new; budgets of the ledger that the configuration does not name
-// and a parent that differs from the stored one are HG_ERR_CONFIG (the first only when it has rows). `config` is kept.
+// and a parent that differs from the stored one are HG_ERR_CONFIG (the first only when it has rows), as is another unit
+// than the ledger's. `config` is kept.
 hg_err hg_ledger_open(const struct hg_config *config, const struct hg_places *places, struct hg_ledger **out,
                       struct hg_ledger_state *state, hg_error *why);
 // Checkpoints, closes, gives the lock back. HG_ERR_STORE when the last checkpoint failed (nothing is lost) or the file
@@ -113,12 +114,13 @@ struct hg_ledger_figures { // of one budget
   uint64_t seq;
   uint64_t audited, differences; // by the newest audit; 0: none is known
   bool audit_failed;             // it could not be finished
+  hg_unit unit;
 };
 hg_err hg_ledger_read_figures(const struct hg_config *config, const struct hg_places *places, const char *budget,
                               struct hg_ledger_figures *out, hg_error *why);
 
 // The same for every budget of the configuration, in its order: `out` has a place for each. `patience_ms`: how long to
-// wait for a runtime, or for somebody else who looks in.
+// wait for a runtime, or for somebody else who looks in. HG_ERR_CONFIG: the ledger counts another unit.
 hg_err hg_ledger_read_budgets(const struct hg_config *config, const struct hg_places *places, int patience_ms,
                               struct hg_ledger_budget *out, hg_error *why);
 
@@ -134,6 +136,7 @@ struct hg_ledger_orphan {
   int64_t tokens; // reserved
   char state[16]; // "open", "kept", "charged" or "released"
   char task_id[HG_TASK_ID_MAX + 1];
+  hg_unit unit; // of the ledger
 };
 // The first with an id over `after`; id 0: there is none.
 hg_err hg_ledger_read_orphan(const struct hg_config *config, const struct hg_places *places, uint64_t after,

@@ -31,11 +31,17 @@ hg_err hg_policies_enter(sqlite3 *db, const struct hg_config *config, hg_error *
 
 // A ledger from before they were kept has none: then those of a configuration that says nothing of them.
 hg_err hg_policies_read(sqlite3 *db, char **out, hg_error *why) {
+  // Dollars go as text, which no reader of JSON rounds.
+#define LIMIT                                                                                                          \
+  "iif(money, printf('%d.%09d', configured_limit / 1000000000, configured_limit % 1000000000), configured_limit)"
   static const char sql[] =
+      "WITH unit(money, name) AS (SELECT value = 'nanodollars', iif(value = 'nanodollars', 'hardLimitUsd', "
+      "'hardLimitTokens') FROM meta WHERE key = 'unit') "
       "SELECT json_set(coalesce((SELECT value FROM meta WHERE key = 'policies'), '{\"tokenBudget\":{}}'), "
-      "'$.tokenBudget.hardLimitTokens', (SELECT configured_limit FROM token_budget WHERE parent IS NULL), "
-      "'$.tokenBudget.budgets', (SELECT json_group_object(name, json_object('hardLimitTokens', configured_limit, "
-      "'parent', parent)) FROM token_budget WHERE parent IS NOT NULL))";
+      "'$.tokenBudget.' || unit.name, (SELECT " LIMIT " FROM token_budget WHERE parent IS NULL), "
+      "'$.tokenBudget.budgets', (SELECT json_group_object(b.name, json_object(unit.name, " LIMIT
+      ", 'parent', parent)) FROM token_budget AS b WHERE parent IS NOT NULL)) FROM unit";
+#undef LIMIT
   sqlite3_stmt *statement = NULL;
   *out = NULL;
   hg_err err = hg_sql_prepare(db, sql, &statement, why);

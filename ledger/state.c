@@ -1,6 +1,7 @@
 // From the file into memory: what a runtime needs to go on, and what an opening enters. Reads a few rows however long
 // the journal is.
 #include "ledger/internal.h"
+#include "usage/money.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,18 +29,45 @@ static hg_err make_uuid(char out[37], hg_error *why) {
   return HG_OK;
 }
 
-static hg_err make_schema(sqlite3 *db, hg_error *why) {
+static hg_err make_schema(sqlite3 *db, hg_unit unit, hg_error *why) {
   char id[37];
   hg_err err = make_uuid(id, why);
   if (err == HG_OK) err = hg_sql_run(db, hg_ledger_sql, "create the tables", why);
   sqlite3_stmt *insert = NULL;
-  if (err == HG_OK) err = hg_sql_prepare(db, "INSERT INTO meta VALUES ('ledger_id', ?), ('opening', 0)", &insert, why);
+  if (err == HG_OK)
+    err = hg_sql_prepare(db, "INSERT INTO meta VALUES ('ledger_id', ?), ('opening', 0), ('unit', ?)", &insert, why);
   if (err == HG_OK) {
     sqlite3_bind_text(insert, 1, id, -1, SQLITE_STATIC);
+    sqlite3_bind_text(insert, 2, hg_unit_name(unit), -1, SQLITE_STATIC);
     err = hg_sql_finish(db, insert, "name the ledger", why);
   }
   sqlite3_finalize(insert);
   return err;
+}
+
+hg_err hg_state_read_unit(sqlite3 *db, hg_unit *out, hg_error *why) {
+  char name[16] = "";
+  sqlite3_stmt *unit = NULL;
+  hg_err err = hg_sql_prepare(db, "SELECT value FROM meta WHERE key = 'unit'", &unit, why);
+  const int code = err == HG_OK ? sqlite3_step(unit) : SQLITE_DONE;
+  if (code == SQLITE_ROW) hg_sql_column(unit, 0, name, sizeof name);
+  else if (err == HG_OK && code != SQLITE_DONE) err = hg_sql_fail(db, why, "read the ledger's unit");
+  sqlite3_finalize(unit);
+  if (err != HG_OK || hg_unit_of_name(name, strlen(name), out)) return err;
+  return hg_fail(why, HG_ERR_STORE, "ledger \"%s\" does not say what it counts" HG_SQL_DAMAGED,
+                 sqlite3_db_filename(db, "main"));
+}
+
+hg_err hg_state_check_unit(sqlite3 *db, const struct hg_config *config, hg_error *why) {
+  hg_unit unit;
+  const hg_err err = hg_state_read_unit(db, &unit, why);
+  if (err != HG_OK || unit == config->unit) return err;
+  const bool money = unit == HG_UNIT_NANODOLLARS;
+  return hg_fail(why, HG_ERR_CONFIG,
+                 "ConfigurationError: %s: its limits are in %s, but ledger \"%s\" counts %s, and that cannot change: "
+                 "give limits in %s, or set ledger.path to another file",
+                 config->source, money ? "tokens" : "dollars", sqlite3_db_filename(db, "main"),
+                 money ? "dollars" : "tokens", money ? "dollars" : "tokens");
 }
 
 // Looks the budget up: is it new, and is it where it was?
@@ -125,7 +153,8 @@ static hg_err check_removed(sqlite3 *db, const struct hg_config *config, hg_erro
 
 hg_err hg_state_begin_life(struct hg_ledger *ledger, const struct hg_config *config, bool is_empty, hg_error *why) {
   hg_err err = hg_sql_run(ledger->db, "BEGIN IMMEDIATE", "begin a transaction", why);
-  if (err == HG_OK && is_empty) err = make_schema(ledger->db, why);
+  if (err == HG_OK && is_empty) err = make_schema(ledger->db, config->unit, why);
+  if (err == HG_OK) err = hg_state_check_unit(ledger->db, config, why);
   if (err == HG_OK)
     err = hg_sql_run(ledger->db, "UPDATE meta SET value = value + 1 WHERE key = 'opening'", "count the opening", why);
   if (err == HG_OK) err = check_removed(ledger->db, config, why);

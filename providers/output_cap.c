@@ -15,11 +15,17 @@ int64_t hg_output_least(const struct hg_json *body, int64_t cap) {
   return untied && cap > HG_OUTPUT_FLOOR ? HG_OUTPUT_FLOOR : cap;
 }
 
+int64_t hg_output_paid(const struct hg_prepared *prepared, int64_t granted) {
+  const int64_t whole = prepared->max_tokens - prepared->input_bound, left = granted - prepared->input_bound;
+  if (prepared->price) return hg_price_output_for(prepared->price, prepared->input_bound, granted, whole);
+  return left < 0 ? 0 : left < whole ? left : whole;
+}
+
 hg_err hg_output_lower(const struct hg_prepared *prepared, const struct hg_llm_config *llm, int64_t granted,
                        struct hg_lowered *out) {
-  assert(granted >= prepared->min_tokens && granted < prepared->max_tokens && prepared->output_cap > 0);
+  assert(granted >= prepared->least && granted < prepared->most && prepared->output_cap > 0);
   enum { CAPS = 4 };
-  const int64_t cap = (granted - prepared->input_bound) / prepared->choices - prepared->predicted;
+  const int64_t cap = hg_output_paid(prepared, granted) / prepared->choices - prepared->predicted;
   assert(cap >= 1 && cap <= prepared->output_cap);
   struct hg_json root;
   struct hg_json_field fields[CAPS] = {

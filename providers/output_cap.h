@@ -12,13 +12,16 @@
 // members of the body depend on it ("thinking", "min_tokens").
 int64_t hg_output_least(const struct hg_json *body, int64_t cap);
 
+// Tokens of output that a grant pays for.
+int64_t hg_output_paid(const struct hg_prepared *prepared, int64_t granted);
+
 struct hg_lowered {
   char *body; // malloc'd
   size_t body_len;
   int64_t output_max; // tokens of all its choices
 };
-// The body with every cap in it lowered, so that the call uses at most `granted` tokens: from min_tokens up, below
-// max_tokens. HG_ERR_NO_MEMORY.
+// The body with every cap in it lowered, so that `granted` pays for the call: from its least up, below its most.
+// HG_ERR_NO_MEMORY.
 hg_err hg_output_lower(const struct hg_prepared *prepared, const struct hg_llm_config *llm, int64_t granted,
                        struct hg_lowered *out);
 

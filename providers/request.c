@@ -7,6 +7,7 @@
 #include "providers/fail.h"
 #include "providers/output_cap.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,7 +285,8 @@ static hg_err sum_up(struct draft *d, const struct hg_bound *bound, int64_t over
         "the request may use more than 2^53 - 1 tokens: lower its output cap, its \"n\" or llm.maxTokensPerMedia");
   out->predicted = predicted;
   const int64_t least = d->llm->may_cap_output ? hg_output_least(&d->root, out->output_cap) : out->output_cap;
-  out->min_tokens = out->max_tokens - out->choices * (out->output_cap - least);
+  out->least = out->min_tokens = out->max_tokens - out->choices * (out->output_cap - least);
+  out->most = out->max_tokens;
   return HG_OK;
 }
 
@@ -390,6 +392,30 @@ hg_err hg_request_prepare(const char *url, const char *body, size_t body_len, co
   if (err) hg_prepared_clear(&d.out);
   *out = d.out;
   return err;
+}
+
+hg_err hg_prepared_price(struct hg_prepared *prepared, const struct hg_prices *prices, hg_error *why) {
+  const struct hg_price *price = hg_prices_find(prices, prepared->model);
+  const int64_t input = prepared->input_bound;
+  if (!price)
+    return fail(why, HG_ERR_CONFIG, "unknown_price: llm.prices has no price of model \"%s\"", prepared->model);
+  if (!hg_price_bound(price, input, prepared->max_tokens - input, &prepared->most))
+    return fail(why, HG_ERR_INVALID,
+                "the request may cost more than 9 million dollars: lower its output cap, its \"n\" or "
+                "llm.maxTokensPerMedia");
+  const bool fits = hg_price_bound(price, input, prepared->min_tokens - input, &prepared->least);
+  assert(fits && prepared->least <= prepared->most);
+  (void)fits;
+  prepared->price = price;
+  return HG_OK;
+}
+
+int64_t hg_prepared_input_cost(const struct hg_prepared *prepared, int64_t tokens) {
+  int64_t cost = tokens;
+  const bool fits = !prepared->price || hg_price_bound(prepared->price, tokens, 0, &cost);
+  assert(fits && tokens <= prepared->input_bound);
+  (void)fits;
+  return cost;
 }
 
 void hg_prepared_clear(struct hg_prepared *prepared) {

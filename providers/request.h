@@ -25,6 +25,8 @@ struct hg_prepared {
                        // rejected tokens are billed as output)
   int64_t predicted;   // those bytes, of one choice
   int64_t min_tokens;  // llm.mayCapOutput: what the call can be cut down to (hg_output_lower); else max_tokens
+  int64_t most, least; // what the call asks the budget for: max_tokens and min_tokens, or what these cost
+  const struct hg_price *price; // of a token, where the ledger counts money; NULL: it counts tokens
   char model[HG_LABEL_MAX + 1]; // "": none, or a name that is longer
   bool streams; // "stream": true, or the url says so; chat and completions then ask for usage, unless the body says no
   bool unbounded; // llm.unbounded is "allow" and the bound cannot be proven
@@ -44,6 +46,11 @@ bool hg_endpoint_streams(const char *url);
 // HG_ERR_RANGE with `why`: the input cannot be bounded ("unbounded_request") and llm.unbounded does not allow it.
 hg_err hg_request_prepare(const char *url, const char *body, size_t body_len, const struct hg_llm_config *llm,
                           const char *model, struct hg_prepared *out, hg_error *why);
+// For a ledger that counts money. `prices` must outlive the call. HG_ERR_CONFIG: none is known of its model
+// ("unknown_price"); HG_ERR_INVALID: it may cost more than HG_TOKENS_MAX nano-dollars.
+hg_err hg_prepared_price(struct hg_prepared *prepared, const struct hg_prices *prices, hg_error *why);
+// What so many tokens of its input are in the amounts above.
+int64_t hg_prepared_input_cost(const struct hg_prepared *prepared, int64_t tokens);
 void hg_prepared_clear(struct hg_prepared *prepared);
 
 #endif

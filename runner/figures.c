@@ -1,9 +1,13 @@
 // Figures for people.
 #include "runner/figures.h"
 
+#include "usage/money.h"
+
+#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 uint64_t hg_lines_done(const struct hg_run_figures *figures) {
   return figures->batch.done_before + figures->run.done;
@@ -32,6 +36,21 @@ struct hg_figure hg_figure_count(int64_t number) {
     *to++ = digits[i];
   }
   *to = '\0';
+  return figure;
+}
+
+struct hg_figure hg_figure_amount(hg_unit unit, int64_t amount) {
+  struct hg_figure figure;
+  static_assert(HG_MONEY_TEXT_MAX <= HG_FIGURE_MAX, "an amount of money is a figure");
+  if (unit == HG_UNIT_TOKENS) return hg_figure_count(amount);
+  hg_money_round(amount, figure.text);
+  return figure;
+}
+
+struct hg_figure hg_figure_tokens(hg_unit unit, int64_t amount) {
+  struct hg_figure figure = hg_figure_amount(unit, amount);
+  const size_t len = strlen(figure.text);
+  if (unit == HG_UNIT_TOKENS) snprintf(figure.text + len, sizeof figure.text - len, " tokens");
   return figure;
 }
 

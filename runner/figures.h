@@ -46,10 +46,12 @@ uint64_t hg_lines_left(const struct hg_run_figures *figures);   // for the next 
 struct hg_figure {
   char text[HG_FIGURE_MAX];
 };
-struct hg_figure hg_figure_count(int64_t number);        // "1,234,567"
-struct hg_figure hg_figure_percent(uint32_t hundredths); // "90.50 %"
-struct hg_figure hg_figure_time(int64_t ms);             // "0.4 s", "59.0 s", "1:02", "2:03:04"
-struct hg_figure hg_figure_about(int64_t ms);            // "40 s", "12 min", "3 h", "5 days"; at least "10 s"
+struct hg_figure hg_figure_count(int64_t number);                // "1,234,567"
+struct hg_figure hg_figure_amount(hg_unit unit, int64_t amount); // "1,234" or "$12.3456" (hg_money_round)
+struct hg_figure hg_figure_tokens(hg_unit unit, int64_t amount); // "1,234 tokens" or "$12.3456"
+struct hg_figure hg_figure_percent(uint32_t hundredths);         // "90.50 %"
+struct hg_figure hg_figure_time(int64_t ms);                     // "0.4 s", "59.0 s", "1:02", "2:03:04"
+struct hg_figure hg_figure_about(int64_t ms);                    // "40 s", "12 min", "3 h", "5 days"; at least "10 s"
 
 // Text that is appended to up to a bound.
 struct hg_text_line {

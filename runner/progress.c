@@ -56,9 +56,10 @@ static void write_waiting(const struct hg_run_figures *figures, struct hg_text_l
                      hg_figure_percent(figures->usage.usage_percent_hundredths).text);
   } else if (waiting > 0 && queue->waits_for[0]) {
     const char *name = strcmp(queue->waits_for, "default") == 0 ? "budget" : queue->waits_for;
-    hg_text_line_add(out, "%" PRIu32 " wait for %s (%s each", waiting, name, hg_figure_count(queue->needed).text);
+    hg_text_line_add(out, "%" PRIu32 " wait for %s (%s each", waiting, name,
+                     hg_figure_amount(figures->usage.unit, queue->needed).text);
     if (strcmp(queue->waits_for, figures->usage.budget) == 0)
-      hg_text_line_add(out, ", %s free", hg_figure_count(figures->usage.available).text);
+      hg_text_line_add(out, ", %s free", hg_figure_amount(figures->usage.unit, figures->usage.available).text);
     hg_text_line_add(out, ")");
   } else if (figures->run.pausing > 0) {
     hg_text_line_add(out, "%" PRIu32 " pause before another try", figures->run.pausing);
@@ -116,13 +117,14 @@ static void write_part(const struct hg_run_figures *figures, enum part part, boo
   case SHORT_BAR: hg_progress_bar(usage, 10, utf8, out); break;
   case PERCENT:
     hg_text_line_add(out, "%s of %s", hg_figure_percent(usage->usage_percent_hundredths).text,
-                     hg_figure_count(usage->hard_limit).text);
+                     hg_figure_amount(usage->unit, usage->hard_limit).text);
     break;
   case SHORT_PERCENT: hg_text_line_add(out, "%s", hg_figure_percent(usage->usage_percent_hundredths).text); break;
   case FORECAST: write_forecast(figures, out); break;
   case RATE:
     if (figures->tokens_per_second > 0)
-      hg_text_line_add(out, "%s tokens/s", hg_figure_count(figures->tokens_per_second).text);
+      hg_text_line_add(out, usage->unit == HG_UNIT_TOKENS ? "%s tokens/s" : "%s/s",
+                       hg_figure_amount(usage->unit, figures->tokens_per_second).text);
     break;
   case TIME_LEFT:
     if (time_left(figures, &ms)) hg_text_line_add(out, "%s left", hg_figure_time(ms).text);

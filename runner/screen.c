@@ -107,8 +107,10 @@ static void put_tokens(struct canvas *canvas) {
   const hg_usage *usage = &canvas->screen->usage;
   row[0] = '\0';
   if (canvas->screen->has_usage) {
-    const struct hg_figure used = hg_figure_count(usage->used), reserved = hg_figure_count(usage->reserved);
-    const struct hg_figure limit = hg_figure_count(usage->hard_limit), free = hg_figure_count(usage->available);
+    const struct hg_figure used = hg_figure_amount(usage->unit, usage->used);
+    const struct hg_figure reserved = hg_figure_amount(usage->unit, usage->reserved);
+    const struct hg_figure limit = hg_figure_amount(usage->unit, usage->hard_limit);
+    const struct hg_figure free = hg_figure_amount(usage->unit, usage->available);
     const char *and = dot(canvas);
     hg_text_line_add(&line, "used %s%sreserved %s%slimit %s%sfree %s", used.text, and, reserved.text, and, limit.text,
                      and, free.text);

@@ -1,6 +1,8 @@
 // Prints how a run ended.
 #include "runner/summary.h"
 
+#include "usage/money.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -86,12 +88,14 @@ static void print_counts(const struct table *table, const struct hg_runner_count
 
 static void print_tokens(const struct table *table, const struct hg_run_figures *figures, bool lost) {
   const hg_usage *usage = &figures->usage;
-  fprintf(table->to, "budget     %s of %s tokens used (%s)", hg_figure_count(usage->used).text,
-          hg_figure_count(usage->hard_limit).text, hg_figure_percent(usage->usage_percent_hundredths).text);
-  if (usage->reserved > 0) fprintf(table->to, "%s%s reserved", table->dot, hg_figure_count(usage->reserved).text);
+  const hg_unit unit = usage->unit;
+  fprintf(table->to, "budget     %s of %s used (%s)", hg_figure_amount(unit, usage->used).text,
+          hg_figure_tokens(unit, usage->hard_limit).text, hg_figure_percent(usage->usage_percent_hundredths).text);
+  if (usage->reserved > 0)
+    fprintf(table->to, "%s%s reserved", table->dot, hg_figure_amount(unit, usage->reserved).text);
   if (lost) fprintf(table->to, " when it was heard last");
-  fprintf(table->to, "\nthis run   %s tokens%s%s in%s%s out", hg_figure_count(figures->run.tokens).text, table->dot,
-          hg_figure_count(figures->run.input_tokens).text, table->dot,
+  fprintf(table->to, "\nthis run   %s%s%s %sin%s%s out", hg_figure_tokens(unit, figures->run.tokens).text, table->dot,
+          hg_figure_count(figures->run.input_tokens).text, unit == HG_UNIT_TOKENS ? "" : "tokens ", table->dot,
           hg_figure_count(figures->run.output_tokens).text);
   struct hg_figure number;
   if (figures->run.estimated > 0)
@@ -103,23 +107,23 @@ static void print_tokens(const struct table *table, const struct hg_run_figures 
             count(&number, figures->run.capped));
   if (figures->run.count_calls > 0) print_counts(table, &figures->run);
   if (figures->run.saved > 0)
-    fprintf(table->to, "           %s tokens were reserved less than the bounds; %s calls used more than that\n",
-            hg_figure_count(figures->run.saved).text, count(&number, figures->run.overran));
+    fprintf(table->to, "           %s were reserved less than the bounds; %s calls used more than that\n",
+            hg_figure_tokens(unit, figures->run.saved).text, count(&number, figures->run.overran));
   if (figures->run.unbounded > 0)
     fprintf(table->to, "           %s requests had no provable bound: the limit was not provable\n",
             count(&number, figures->run.unbounded));
 }
 
-static void print_unsettled(const struct table *table, const struct hg_runner_counts *run) {
+static void print_unsettled(const struct table *table, hg_unit unit, const struct hg_runner_counts *run) {
   struct hg_figure number;
   if (run->unsettled == 0) return;
   fprintf(table->to, "unsettled  %s call%s not settled as %s should be", count(&number, run->unsettled),
           run->unsettled == 1 ? " was" : "s were", run->unsettled == 1 ? "it" : "they");
   if (run->recorded_tokens > 0)
-    fprintf(table->to, "%s%s tokens recorded beside what others said, perhaps counted twice", table->dot,
-            hg_figure_count(run->recorded_tokens).text);
+    fprintf(table->to, "%s%s recorded beside what others said, perhaps counted twice", table->dot,
+            hg_figure_tokens(unit, run->recorded_tokens).text);
   if (run->uncounted_tokens > 0)
-    fprintf(table->to, "%s%s tokens not counted", table->dot, hg_figure_count(run->uncounted_tokens).text);
+    fprintf(table->to, "%s%s not counted", table->dot, hg_figure_tokens(unit, run->uncounted_tokens).text);
   fputc('\n', table->to);
 }
 
@@ -134,17 +138,16 @@ static void print_orphans(const struct table *table, const struct hg_run_figures
             count(&number, orphans->settled));
   for (enum hg_assumed assumed = HG_ASSUMED_CHARGED; assumed < HG_ASSUMPTIONS; assumed++)
     if (orphans->assumed[assumed].calls > 0)
-      fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s tokens %s\n",
-              count(&number, orphans->assumed[assumed].calls), hg_figure_count(orphans->assumed[assumed].tokens).text,
-              outcomes[assumed]);
+      fprintf(table->to, "before     %s calls of an interrupted run ended unknown: %s %s\n",
+              count(&number, orphans->assumed[assumed].calls),
+              hg_figure_tokens(figures->usage.unit, orphans->assumed[assumed].tokens).text, outcomes[assumed]);
 }
 
-static void print_other_ledger(const struct table *table, const struct hg_other_ledger *other) {
+static void print_other_ledger(const struct table *table, hg_unit unit, const struct hg_other_ledger *other) {
   struct hg_figure number;
   if (other->calls > 0)
-    fprintf(table->to,
-            "elsewhere  %s tokens of %s earlier calls are in the budget of another ledger, not in this one\n",
-            hg_figure_count(other->tokens).text, count(&number, other->calls));
+    fprintf(table->to, "elsewhere  %s of %s earlier calls are in the budget of another ledger, not in this one\n",
+            hg_figure_tokens(unit, other->tokens).text, count(&number, other->calls));
 }
 
 static void print_throttle(const struct table *table, const struct hg_run_figures *figures) {
@@ -183,13 +186,13 @@ static void print_time(const struct table *table, const struct hg_run_figures *f
 
 static void print_end(const struct table *table, const struct hg_summary *summary) {
   const struct hg_runner_counts *run = &summary->figures.run;
+  const hg_unit unit = summary->figures.usage.unit;
   struct hg_figure number;
   if (hg_lines_failed(&summary->figures) > 0) fprintf(table->to, "errors     %s\n", summary->errors);
   if (run->left_for_budget > 0)
-    fprintf(table->to,
-            "left       %s requests need more than budget \"%s\"%s has left: the smallest %s tokens, all %s\n",
+    fprintf(table->to, "left       %s requests need more than budget \"%s\"%s has left: the smallest %s, all %s\n",
             count(&number, run->left_for_budget), run->short_budget, run->several_short ? " or another one" : "",
-            hg_figure_count(run->smallest_need).text, hg_figure_count(run->left_need).text);
+            hg_figure_tokens(unit, run->smallest_need).text, hg_figure_amount(unit, run->left_need).text);
   if (summary->stop != HG_STOP_NONE) fprintf(table->to, "stopped    %s\n", summary->stop_text);
   if (summary->not_durable) fputs("ledger     not everything could be made durable\n", table->to);
   if (summary->hint[0]) fprintf(table->to, "hint       %s\n", summary->hint);
@@ -200,9 +203,9 @@ bool hg_summary_print(const struct hg_summary *summary, bool utf8, FILE *to) {
   const struct table table = {to, utf8 ? " · " : ", "};
   print_requests(&table, &summary->figures);
   print_tokens(&table, &summary->figures, summary->stop == HG_STOP_LEDGER);
-  print_unsettled(&table, &summary->figures.run);
+  print_unsettled(&table, summary->figures.usage.unit, &summary->figures.run);
   print_orphans(&table, &summary->figures);
-  print_other_ledger(&table, &summary->figures.other_ledger);
+  print_other_ledger(&table, summary->figures.usage.unit, &summary->figures.other_ledger);
   print_throttle(&table, &summary->figures);
   print_pacing(&table, &summary->figures.run);
   print_time(&table, &summary->figures);
@@ -241,10 +244,11 @@ static json_t *requests_json(const struct hg_run_figures *figures) {
 
 static json_t *budget_json(const struct hg_run_figures *figures) {
   const hg_usage *usage = &figures->usage;
-  return json_pack("{s:s s:I s:I s:I s:I s:f s:b}", "budget", usage->budget, "hardLimit", (json_int_t)usage->hard_limit,
-                   "totalUsed", (json_int_t)usage->used, "reserved", (json_int_t)usage->reserved, "remaining",
-                   (json_int_t)usage->remaining, "usagePercent", usage->usage_percent_hundredths / 100.0,
-                   "shouldThrottle", usage->should_throttle);
+  return json_pack("{s:s s:I s:I s:I s:I s:f s:b s:s}", "budget", usage->budget, "hardLimit",
+                   (json_int_t)usage->hard_limit, "totalUsed", (json_int_t)usage->used, "reserved",
+                   (json_int_t)usage->reserved, "remaining", (json_int_t)usage->remaining, "usagePercent",
+                   usage->usage_percent_hundredths / 100.0, "shouldThrottle", usage->should_throttle, "unit",
+                   hg_unit_name(usage->unit));
 }
 
 static json_t *run_json(const struct hg_run_figures *figures) {

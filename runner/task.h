@@ -64,6 +64,7 @@ struct hg_run_task {
   hg_ticket ticket;      // of the command that is under way; 0: none
   hg_permit permit;      // 0: none
   int64_t need, granted; // asked for, got
+  int64_t paced_tokens;  // what its call counts as in the tokens of a minute
   void *call;
 
   // The end of the last attempt.
@@ -73,6 +74,7 @@ struct hg_run_task {
   enum hg_task_next after;
   char reason[48];             // for the journal
   struct hg_usage_found found; // found.report is what is settled
+  int64_t used_tokens;         // by the last call, whatever the ledger counts
   int64_t pause_ms;
 
   // The result while it waits to be written.

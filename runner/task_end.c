@@ -1,4 +1,5 @@
 // What the end of a call means for its task: a result, another try, or the end of the run.
+#include "runner/figures.h"
 #include "runner/task_private.h"
 
 #include <assert.h>
@@ -10,13 +11,15 @@
 
 // ---------------------------------------------------------------------------------------------- the cost
 
-// More output than the body allowed, or more tokens in all than the body can mean, however few were reserved for it.
+// More output than the body allowed, or more in all than the body can mean, however little was reserved for it.
 static bool is_over_cap(const struct hg_run_task *task) {
   const hg_usage_report *used = &task->found.report;
   const struct hg_prepared *prepared = &task->prepared;
   const int64_t output_max =
       task->lowered.body ? task->lowered.output_max : prepared->max_tokens - prepared->input_bound;
-  const int64_t most = prepared->input_bound + output_max;
+  int64_t most = prepared->input_bound + output_max;
+  if (prepared->price && !hg_price_bound(prepared->price, prepared->input_bound, output_max, &most))
+    most = HG_TOKENS_MAX;
   if (prepared->output_cap > 0 && used->output_tokens > output_max) return true;
   return !prepared->unbounded && used->tokens > most;
 }
@@ -28,27 +31,39 @@ static void ignore_of_cap(struct hg_runner *runner, struct hg_run_task *task) {
   hg_copy_text(name, sizeof name, task->custom_id);
   hg_runner_stop(
       runner, HG_STOP_CAP,
-      "the answer to \"%s\" used %lld tokens of %lld reserved: the provider does not obey the output cap, so "
-      "the limit can't be promised",
-      name, (long long)task->found.report.tokens, (long long)task->granted);
+      "the answer to \"%s\" used %s of %s reserved: the provider does not obey the output cap, so the limit can't be "
+      "promised",
+      name, hg_figure_tokens(runner->options.unit, task->found.report.tokens).text,
+      hg_figure_amount(runner->options.unit, task->granted).text);
 }
 
 // What a call that was cut down used says nothing about the others.
 static void learn(struct hg_runner *runner, const struct hg_run_task *task) {
   const int64_t used = task->found.report.tokens;
   if (runner->options.learned && !task->lowered.body)
-    hg_learned_add(runner->options.learned, task->prepared.model, task->prepared.max_tokens, used);
+    hg_learned_add(runner->options.learned, task->prepared.model, task->prepared.most, used);
   runner->counts.overran += used > task->granted && (runner->options.learned || task->less > 0);
+}
+
+// The usage in the unit of the ledger. One that does not say what its parts are can't be priced: then nothing is known.
+static enum hg_cost price(const struct hg_runner *runner, struct hg_run_task *task, enum hg_cost cost) {
+  hg_usage_report *used = &task->found.report;
+  const struct hg_price *of_model = task->prepared.price;
+  task->used_tokens = cost == HG_COST_NOTHING ? 0 : cost == HG_COST_USAGE ? used->tokens : task->paced_tokens;
+  used->unit = runner->options.unit;
+  if (cost != HG_COST_USAGE || !of_model) return cost;
+  return hg_price_usage_of(of_model, used, &used->tokens) == HG_OK ? cost : HG_COST_WHOLE;
 }
 
 static void charge(struct hg_runner *runner, struct hg_run_task *task, const struct hg_judgement *judgement) {
   hg_usage_report *used = &task->found.report;
+  const enum hg_cost cost = price(runner, task, judgement->cost);
   used->attempt = task->attempts;
-  task->settles = judgement->cost != HG_COST_NOTHING;
+  task->settles = cost != HG_COST_NOTHING;
   task->reason[0] = '\0';
-  if (judgement->cost == HG_COST_USAGE && is_over_cap(task)) ignore_of_cap(runner, task);
-  else if (judgement->cost == HG_COST_USAGE) learn(runner, task);
-  if (judgement->cost != HG_COST_WHOLE) return;
+  if (cost == HG_COST_USAGE && is_over_cap(task)) ignore_of_cap(runner, task);
+  else if (cost == HG_COST_USAGE) learn(runner, task);
+  if (cost != HG_COST_WHOLE) return;
   used->tokens = task->granted;
   used->source = HG_SOURCE_ESTIMATED;
   runner->counts.estimated++;

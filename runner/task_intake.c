@@ -33,11 +33,23 @@ static void give_back(struct hg_runner *runner, const struct hg_batch_line *line
   hg_runner_stop(runner, HG_STOP_INPUT, "line %llu: no memory", (unsigned long long)line->line_number);
 }
 
+// *code: of a line that can't be run.
+static hg_err prepare(const struct hg_runner *runner, const struct hg_batch_line *line, struct hg_prepared *out,
+                      const char **code, hg_error *why) {
+  const struct hg_runner_options *options = &runner->options;
+  hg_err err = hg_request_prepare(line->url, line->body, line->body_len, options->llm, options->model, out, why);
+  *code = err == HG_ERR_RANGE ? "unbounded_request" : "invalid_request";
+  if (err || options->unit == HG_UNIT_TOKENS) return err;
+  err = hg_prepared_price(out, &options->llm->prices, why);
+  if (err == HG_ERR_CONFIG) *code = "unknown_price";
+  return err;
+}
+
 static void take_line(struct hg_runner *runner, const struct hg_batch_line *line) {
   struct hg_prepared prepared = {.body = NULL};
   hg_error why = HG_ERROR_INIT;
-  const hg_err err = hg_request_prepare(line->url, line->body, line->body_len, runner->options.llm,
-                                        runner->options.model, &prepared, &why);
+  const char *code;
+  const hg_err err = prepare(runner, line, &prepared, &code, &why);
   const bool room = err != HG_ERR_NO_MEMORY && hg_task_heap_reserve(&runner->timers, runner->open + 1);
   struct hg_run_task *task = room ? hg_task_new(line, &prepared) : NULL;
   if (!task) {
@@ -47,7 +59,7 @@ static void take_line(struct hg_runner *runner, const struct hg_batch_line *line
   }
   hg_runner_adopt(runner, task);
   if (err) {
-    hg_runner_fail_line(runner, task, err == HG_ERR_RANGE ? "unbounded_request" : "invalid_request", why.text);
+    hg_runner_fail_line(runner, task, code, why.text);
     return;
   }
   runner->counts.unbounded += task->prepared.unbounded;
@@ -77,16 +89,17 @@ const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_
 }
 
 int64_t hg_runner_bound_of(const struct hg_run_task *task) {
-  return task->prepared.max_tokens > 0 ? task->prepared.max_tokens : 1;
+  return task->prepared.most > 0 ? task->prepared.most : 1;
 }
 
 int64_t hg_runner_need_of(const struct hg_runner *runner, const struct hg_run_task *task) {
-  const int64_t bound = hg_runner_bound_of(task) - task->less;
+  const int64_t bound = hg_runner_bound_of(task) - hg_prepared_input_cost(&task->prepared, task->less);
   return runner->options.learned ? hg_learned_reserve(runner->options.learned, task->prepared.model, bound) : bound;
 }
 
 int64_t hg_runner_least_of(const struct hg_runner *runner, const struct hg_run_task *task) {
-  const int64_t least = task->prepared.min_tokens > 0 ? task->prepared.min_tokens - task->less : 1;
+  const int64_t less = hg_prepared_input_cost(&task->prepared, task->less);
+  const int64_t least = task->prepared.least > 0 ? task->prepared.least - less : 1;
   const int64_t need = hg_runner_need_of(runner, task);
   return least < need ? least : need;
 }

@@ -53,11 +53,23 @@ static void serve(struct hg_runner *runner) {
 
 // ---------------------------------------------------------------------------------------------- how fast
 
+// What a call with its grant can use in tokens: a minute counts these, whatever the ledger counts.
+static int64_t tokens_of(const struct hg_runner *runner, const struct hg_run_task *task) {
+  const struct hg_prepared *prepared = &task->prepared;
+  if (!prepared->price) return task->granted;
+  const int64_t saved = hg_prepared_input_cost(prepared, task->less);
+  if (task->granted < task->need)
+    return prepared->input_bound - task->less + hg_output_paid(prepared, task->granted + saved);
+  const int64_t bound = prepared->max_tokens - task->less;
+  return runner->options.learned ? hg_learned_reserve(runner->options.learned, prepared->model, bound) : bound;
+}
+
 // In its turn, with its permit: the queue of the minute is short, or the rate is what bounds the run anyway.
 static bool wait_for_minute(struct hg_runner *runner, struct hg_run_task *task) {
   const int64_t now = runner->now_ms;
   int64_t due = hg_pace_take(&runner->requests, 1, now);
-  const int64_t tokens_due = hg_pace_take(&runner->tokens, task->granted, now);
+  task->paced_tokens = tokens_of(runner, task);
+  const int64_t tokens_due = hg_pace_take(&runner->tokens, task->paced_tokens, now);
   task->paced = true;
   if (tokens_due > due) due = tokens_due;
   if (due <= now) return false;
@@ -96,8 +108,7 @@ static void wait_out(struct hg_pace *pace, const struct hg_rate_limit *limit, in
 void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
                           const struct hg_judgement *judgement) {
   const struct hg_llm_config *llm = runner->options.llm;
-  const int64_t used = judgement->cost == HG_COST_NOTHING ? 0 : task->found.report.tokens;
-  hg_pace_give_back(&runner->tokens, task->granted - used);
+  hg_pace_give_back(&runner->tokens, task->paced_tokens - task->used_tokens);
   take_rate(&runner->requests, llm->requests_per_minute, end->rates.requests.limit);
   take_rate(&runner->tokens, llm->tokens_per_minute, end->rates.tokens.limit);
   wait_out(&runner->requests, &end->rates.requests, runner->now_ms);

@@ -63,6 +63,7 @@ struct hg_runner_options {
   const char *model;               // NULL: as the lines say
   const struct hg_llm_config *llm; // borrowed
   struct hg_learned *learned;      // borrowed, what calls use, to be added to; NULL: calls reserve their bounds
+  hg_unit unit;                    // of the ledger
   uint32_t max_concurrency;
   size_t bodies_max; // bytes; 0: HG_BODIES_MAX
 };
@@ -93,16 +94,17 @@ struct hg_runner_counts {
     int64_t need;                        // what these would reserve in all; 0: no further place is used
   } left_budgets[HG_LEFT_BUDGETS_MAX];   // those of further budgets are in left_need only
   uint64_t calls, retries, estimated, cap_ignored, unbounded;
-  uint64_t pushbacks;                          // how often the provider's 429 made fewer calls run at once …
-  uint32_t pushed_back_to;                     // … and how few at the fewest
-  uint32_t allowed;                            // calls at once that it lets run now; 0: as many as there may be
-  uint64_t paced_ms;                           // what calls waited for requests or tokens of the minute, in all
-  uint64_t overran;                            // calls that used more than they had reserved, as counted or learnt
-  int64_t saved;                               // tokens that calls reserved less than their bounds
-  uint64_t count_calls;                        // how often a provider was asked to count input tokens
-  uint64_t counted, count_failures;            // lines that it did so for, and that it did not
-  uint64_t capped;                             // of the calls: sent with a lower cap than the line asked for
-  int64_t tokens, input_tokens, output_tokens; // settled or recorded by this run
+  uint64_t pushbacks;               // how often the provider's 429 made fewer calls run at once …
+  uint32_t pushed_back_to;          // … and how few at the fewest
+  uint32_t allowed;                 // calls at once that it lets run now; 0: as many as there may be
+  uint64_t paced_ms;                // what calls waited for requests or tokens of the minute, in all
+  uint64_t overran;                 // calls that used more than they had reserved, as counted or learnt
+  int64_t saved;                    // what calls reserved less than their bounds
+  uint64_t count_calls;             // how often a provider was asked to count input tokens
+  uint64_t counted, count_failures; // lines that it did so for, and that it did not
+  uint64_t capped;                  // of the calls: sent with a lower cap than the line asked for
+  int64_t tokens;                   // settled or recorded by this run; as every amount here, in the unit of the ledger
+  int64_t input_tokens, output_tokens; // of these, as the answers counted
   uint64_t unsettled;       // permits that could not be closed: others had ended them, or the runtime refused
   int64_t recorded_tokens;  // of `tokens`: recorded beside what others settled, so perhaps counted twice
   int64_t uncounted_tokens; // what calls used and the runtime refused to count

@@ -117,6 +117,8 @@ static bool fit_body(struct hg_runner *runner, struct hg_run_task *task) {
   counted.input_bound -= task->less;
   counted.max_tokens -= task->less;
   counted.min_tokens -= task->less;
+  counted.most -= hg_prepared_input_cost(&task->prepared, task->less);
+  counted.least -= hg_prepared_input_cost(&task->prepared, task->less);
   return hg_output_lower(&counted, runner->options.llm, task->granted, &task->lowered) == HG_OK;
 }
 
@@ -151,13 +153,16 @@ static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
 
 // ---------------------------------------------------------------------------------------------- the result
 
-static void describe_result(struct hg_run_task *task) {
+static void describe_result(const struct hg_runner *runner, struct hg_run_task *task) {
   task->result.custom_id = task->custom_id;
   task->result.permit = task->permit.id;
   task->result.request_id = task->request_id[0] ? task->request_id : NULL;
   task->result.error_code = task->error_code;
   task->result.error_message = task->error_code ? task->message : NULL;
   task->result.line_number = task->error_code ? task->line_number : 0;
+  // So that a later run, which does not know the request, can settle what this one did not.
+  task->result.has_cost = runner->options.unit == HG_UNIT_NANODOLLARS && task->settles;
+  task->result.cost = task->found.report.tokens;
 }
 
 static hg_err add_result(struct hg_runner *runner, struct hg_run_task *task) {
@@ -170,7 +175,7 @@ static hg_err add_result(struct hg_runner *runner, struct hg_run_task *task) {
 }
 
 static void write_result(struct hg_runner *runner, struct hg_run_task *task) {
-  describe_result(task);
+  describe_result(runner, task);
   const hg_err err = add_result(runner, task);
   if (err == HG_ERR_BUSY || err == HG_ERR_NO_MEMORY) {
     stall(runner, task);

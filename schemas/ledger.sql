@@ -1,12 +1,13 @@
 -- The ledger: every fact and the running totals, changed together in one transaction. Read it with plain SQL while
--- no runtime lives on it. Figures are tokens, moments microseconds since 1970 UTC. NULL: not said, or of other events.
+-- no runtime lives on it. Amounts are in the unit of the ledger (meta), moments microseconds since 1970 UTC. NULL: not
+-- said, or of other events. Dollars: printf('%d.%09d', total_used / 1000000000, total_used % 1000000000).
 
 PRAGMA application_id = 0x48474154; -- "HGAT"
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE meta(
-  -- What is true of the file as a whole: ledger_id (a UUID), opening (how often a runtime has opened it), policies (of
-  -- the newest opening, in the words of the configuration).
+  -- What is true of the file as a whole: ledger_id (a UUID), opening (how often a runtime has opened it), unit (tokens, or
+  -- nanodollars: 10^-9 US dollars; it never changes), policies (of the newest opening, in the words of the configuration).
   key   TEXT NOT NULL PRIMARY KEY,
   value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -49,7 +50,7 @@ CREATE TABLE journal_detail(
   policy TEXT,
   over_by INTEGER, needed INTEGER, available INTEGER, previous_limit INTEGER,
   from_count INTEGER, to_count INTEGER, usage_percent INTEGER, -- hundredths: 9050 is 90.50 %
-  throttled INTEGER, max_concurrency INTEGER, open_permits INTEGER, orphans INTEGER, version TEXT, lasted_us INTEGER,
+  throttled INTEGER, max_concurrency INTEGER, open_permits INTEGER, orphans INTEGER, version TEXT, unit TEXT, lasted_us INTEGER,
   audited INTEGER, audited_rows INTEGER, differences INTEGER
 ) STRICT;
 

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-hg_err hg_report_read(const hg_usage_report *from, hg_usage_report *to) {
+hg_err hg_report_read(const hg_usage_report *from, hg_unit unit, hg_usage_report *to) {
   const hg_usage_report defaults = HG_USAGE_REPORT_INIT;
   *to = defaults;
   if (!from || from->size < offsetof(hg_usage_report, task_id)) return HG_ERR_INVALID;
@@ -16,5 +16,5 @@ hg_err hg_report_read(const hg_usage_report *from, hg_usage_report *to) {
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     if (parts[i] < HG_UNKNOWN || parts[i] > HG_TOKENS_MAX) return HG_ERR_RANGE;
   if ((unsigned)to->source > HG_SOURCE_MISSING || (unsigned)to->outcome > HG_OUTCOME_RETRY) return HG_ERR_INVALID;
-  return HG_OK;
+  return to->unit == unit || to->source == HG_SOURCE_MISSING ? HG_OK : HG_ERR_INVALID;
 }

@@ -5,8 +5,8 @@
 #include "headgate.h"
 
 // Copies what the caller's header knew of the report over the defaults of ours. HG_ERR_RANGE, HG_ERR_INVALID: a figure
-// that no message may carry. The texts are not looked at.
-hg_err hg_report_read(const hg_usage_report *from, hg_usage_report *to);
+// that no message may carry, or one that is not in the ledger's unit. The texts are not looked at.
+hg_err hg_report_read(const hg_usage_report *from, hg_unit unit, hg_usage_report *to);
 
 // The parts of a report that a record and a settle have in common, but for the texts.
 #define HG_REPORT_DETAILS(to, from)                                                                                    \

@@ -1,6 +1,7 @@
 // A whole answer: its counts gathered and settled.
 #include "usage/usage.h"
 
+#include <stddef.h>
 #include <string.h>
 
 static void point_to_labels(struct hg_usage_found *found) {
@@ -42,7 +43,7 @@ hg_err hg_usage_find(const struct hg_answer *answer, struct hg_usage_found *out)
 }
 
 hg_err hg_usage_from_response(const char *body, size_t len, hg_usage_report *out) {
-  if (!out || out->size < sizeof *out || (!body && len > 0)) return HG_ERR_INVALID;
+  if (!out || out->size < offsetof(hg_usage_report, unit) || (!body && len > 0)) return HG_ERR_INVALID;
   struct hg_answer answer;
   struct hg_usage_found found;
   hg_answer_read(body, len, &answer);
@@ -52,6 +53,6 @@ hg_err hg_usage_from_response(const char *body, size_t len, hg_usage_report *out
   found.report.budget = out->budget;
   found.report.attempt = out->attempt;
   found.report.model = found.report.response_id = NULL;
-  *out = found.report;
+  memcpy(out, &found.report, out->size < sizeof *out ? out->size : sizeof *out);
   return err;
 }

@@ -18,7 +18,7 @@ static bool within(int64_t part, int64_t whole) {
 
 static void check(hg_err err, const hg_usage_report *report) {
   hg_usage_report copy;
-  need(hg_report_read(report, &copy) == HG_OK);
+  need(hg_report_read(report, HG_UNIT_TOKENS, &copy) == HG_OK);
   need((err == HG_OK) == (report->source == HG_SOURCE_EXACT));
   const int64_t input = report->input_tokens, output = report->output_tokens;
   if (err != HG_OK) {

@@ -16,8 +16,9 @@ hg_err world_call_start(void *context, const char *path, const struct hg_prepare
   const unsigned number = (unsigned)strtoul(user + 5, NULL, 10);
   struct world_line *line = &world->lines[number];
   CHECK(line->permit != 0 && !line->calling && !line->succeeded && !line->left && !line->failed);
-  CHECK(sent.max_tokens - line->less <= world->permits[line->permit - 1].tokens);
-  world->calls_capped += sent.max_tokens < world_need(world, number);
+  if (world->price.model) CHECK_EQ(hg_prepared_price(&sent, &world->llm.prices, why), HG_OK);
+  CHECK(sent.most - hg_prepared_input_cost(&sent, line->less) <= world->permits[line->permit - 1].tokens);
+  world->calls_capped += sent.most < world_need(world, number);
   hg_prepared_clear(&sent);
   line->calling = true;
   line->calls++;
@@ -115,7 +116,10 @@ static void describe_end(struct world *world, enum fate fate, struct world_permi
   end->body_len = end->kind == HG_HTTP_ANSWERED ? strlen(body) : 0;
   const bool told = strstr(body, "total_tokens") != NULL;
   permit->charged = told || fate == FATE_NO_USAGE || fate >= FATE_BROKEN;
-  permit->cost = told ? world->input_tokens + output : permit->tokens;
+  const struct hg_price *price = &world->price;
+  const int64_t input = world->input_tokens;
+  const int64_t cost = price->model ? input * price->input + output * price->output : input + output;
+  permit->cost = told ? cost : permit->tokens;
 }
 
 static void end_count(struct world *world, unsigned place) {

@@ -7,8 +7,9 @@ static void bound(const struct world *world, unsigned line, int64_t *least, int6
   const char *body = world->lines[line].body;
   const hg_err err = hg_request_prepare("/v1/chat/completions", body, strlen(body), &world->llm, NULL, &prepared, NULL);
   CHECK_EQ(err, HG_OK);
-  *least = prepared.min_tokens;
-  *need = prepared.max_tokens;
+  if (world->price.model) CHECK_EQ(hg_prepared_price(&prepared, &world->llm.prices, NULL), HG_OK);
+  *least = prepared.least;
+  *need = prepared.most;
   hg_prepared_clear(&prepared);
 }
 
@@ -22,6 +23,12 @@ int64_t world_least(const struct world *world, unsigned line) {
   int64_t least, need;
   bound(world, line, &least, &need);
   return least;
+}
+
+// What the count of its input has saved, in the budget's unit.
+static int64_t less_of(const struct world *world, const struct world_line *line) {
+  const struct hg_prepared priced = {.input_bound = line->less, .price = world->price.model ? &world->price : NULL};
+  return hg_prepared_input_cost(&priced, line->less);
 }
 
 static hg_err refuse_command(struct world *world) {
@@ -53,8 +60,8 @@ hg_err world_acquire(void *context, const hg_request *request, hg_ticket *out) {
   CHECK(request->first_in_line || (line->calls == 0 && !line->counted));
   CHECK(!request->first_in_line || line->calls > 0 || may_have_had_turn);
   CHECK_EQ(request->attempt, line->calls + 1);
-  CHECK_EQ(request->min_tokens, world_least(world, number) - line->less);
-  CHECK_EQ(request->max_tokens, world_need(world, number) - line->less);
+  CHECK_EQ(request->min_tokens, world_least(world, number) - less_of(world, line));
+  CHECK_EQ(request->max_tokens, world_need(world, number) - less_of(world, line));
   CHECK(!request->no_wait || (world->llm.reservation == HG_RESERVE_COUNTED && !line->counted));
   CHECK(!line->counting);
   if (line->budget[0] && strcmp(request->budget, "unknown") == 0) return HG_ERR_UNKNOWN_BUDGET;
@@ -159,6 +166,7 @@ hg_err world_settle(void *context, hg_permit permit, const hg_usage_report *used
   const struct world_permit *open = &world->permits[permit.id - 1];
   CHECK_EQ(used->attempt, world->lines[open->line].calls);
   CHECK_EQ(used->source == HG_SOURCE_ESTIMATED, used->input_tokens == HG_UNKNOWN);
+  CHECK_EQ(used->unit, world->price.model ? HG_UNIT_NANODOLLARS : HG_UNIT_TOKENS);
   return close_permit(world, permit, used->tokens, true, used->outcome, out);
 }
 

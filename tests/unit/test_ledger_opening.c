@@ -114,13 +114,13 @@ TEST(ledger_opening, other_files_are_refused_and_left_alone) {
   CHECK_EQ(try_open(&bed, &why), HG_ERR_LEDGER_FOREIGN);
   unlink(bed.path);
   CHECK_EQ(try_open(&bed, &why), HG_OK);
-  sql_do(bed.path, "PRAGMA user_version = 3");
+  sql_do(bed.path, "PRAGMA user_version = 4");
   CHECK_EQ(try_open(&bed, &why), HG_ERR_LEDGER_FOREIGN);
   CHECK(strstr(why.text, "newer Headgate") != NULL);
   sql_do(bed.path, "PRAGMA user_version = 1");
   CHECK_EQ(try_open(&bed, &why), HG_ERR_LEDGER_FOREIGN);
   CHECK(strstr(why.text, "older Headgate") != NULL);
-  sql_do(bed.path, "PRAGMA user_version = 2; ALTER TABLE journal_detail DROP COLUMN policy");
+  sql_do(bed.path, "PRAGMA user_version = 3; ALTER TABLE journal_detail DROP COLUMN policy");
   CHECK_EQ(try_open(&bed, &why), HG_ERR_STORE);
   CHECK(strstr(why.text, "has no column for policy of RESERVATION_ORPHANED") != NULL);
   bed_remove(&bed);

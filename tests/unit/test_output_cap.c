@@ -75,6 +75,33 @@ TEST(output_cap, every_cap_is_lowered_and_nothing_else) {
   llm.output_cap_field = NULL;
 }
 
+TEST(output_cap, no_grant_of_money_is_overdrawn) {
+  static const char body[] = "{\"model\":\"m\",\"n\":4,\"max_tokens\":1000,\"prediction\":{\"a\":\"bc\"}}";
+  uint64_t seed = hg_test_seed("no_grant_of_money_is_overdrawn");
+  struct hg_price price = {"m", 0, 0, 0, 0};
+  const struct hg_prices prices = {&price, 1};
+  for (int i = 0; i < 3000; i++) {
+    price.input = (int64_t)hg_test_draw(&seed, 5000);
+    price.cached = (int64_t)hg_test_draw(&seed, 5000);
+    price.cache_write = (int64_t)hg_test_draw(&seed, 5000);
+    price.output = 1 + (int64_t)hg_test_draw(&seed, 20000);
+    struct hg_prepared prepared = prepare(CHAT, body);
+    CHECK_EQ(hg_prepared_price(&prepared, &prices, NULL), HG_OK);
+    CHECK(prepared.least < prepared.most);
+    const int64_t granted = prepared.least + (int64_t)hg_test_draw(&seed, (uint64_t)(prepared.most - prepared.least));
+    struct hg_lowered lowered;
+    CHECK_EQ(hg_output_lower(&prepared, &llm, granted, &lowered), HG_OK);
+    struct hg_prepared again = prepare(CHAT, lowered.body);
+    CHECK_EQ(hg_prepared_price(&again, &prices, NULL), HG_OK);
+    CHECK(again.most <= granted && again.output_cap >= HG_OUTPUT_FLOOR);
+    int64_t cost; // and a token more for each choice would not have been paid for
+    CHECK(hg_price_bound(&price, prepared.input_bound, lowered.output_max + 4, &cost) && cost > granted);
+    hg_prepared_clear(&again);
+    hg_prepared_clear(&prepared);
+    free(lowered.body);
+  }
+}
+
 TEST(output_cap, no_grant_is_overdrawn) {
   static const char body[] = "{\"n\":4,\"max_tokens\":1000,\"prediction\":{\"a\":\"bc\"}}";
   struct hg_prepared prepared = prepare(CHAT, body);

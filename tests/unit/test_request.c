@@ -370,3 +370,30 @@ TEST(request, mutated_bodies) {
   }
   CHECK(prepared > 3000 && refused > 3000);
 }
+
+// ---------------------------------------------------------------------------------------------- what it costs
+
+TEST(request, a_price_makes_money_of_the_bound) {
+  static struct hg_price rows[] = {{"gpt-4o*", 2500, 1250, 3000, 10000}, {"*", HG_PRICE_MAX, 0, 0, HG_PRICE_MAX}};
+  const struct hg_llm_config llm = {.default_max_tokens = 100};
+  const struct hg_prices known = {rows, 1}, all = {rows, 2};
+  static const char url[] = "/v1/chat/completions", body[] = "{\"model\":\"gpt-4o-mini\",\"n\":2,\"messages\":[]}";
+  struct hg_prepared prepared;
+  hg_error why = HG_ERROR_INIT;
+  CHECK_EQ(hg_request_prepare(url, body, strlen(body), &llm, NULL, &prepared, &why), HG_OK);
+  CHECK_EQ(prepared.most, prepared.max_tokens);
+  CHECK_EQ(hg_prepared_price(&prepared, &known, &why), HG_OK);
+  CHECK_EQ(prepared.most, prepared.input_bound * 3000 + 200 * 10000); // the dearest input
+  CHECK_EQ(prepared.least, prepared.most);
+  hg_prepared_clear(&prepared);
+  // The model that replaces the body's is the one that is called.
+  CHECK_EQ(hg_request_prepare(url, body, strlen(body), &llm, "llama", &prepared, &why), HG_OK);
+  CHECK_EQ(hg_prepared_price(&prepared, &known, &why), HG_ERR_CONFIG);
+  CHECK_STR(why.text, "unknown_price: llm.prices has no price of model \"llama\"");
+  CHECK_EQ(hg_prepared_price(&prepared, &all, &why), HG_OK);
+  hg_prepared_clear(&prepared);
+  static const char endless[] = "{\"max_tokens\":9007199254000000}";
+  CHECK_EQ(hg_request_prepare(url, endless, strlen(endless), &llm, NULL, &prepared, &why), HG_OK);
+  CHECK_EQ(hg_prepared_price(&prepared, &all, &why), HG_ERR_INVALID);
+  hg_prepared_clear(&prepared);
+}
