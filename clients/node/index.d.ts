@@ -28,6 +28,8 @@ export interface PermitOptions {
   /** A text, or anything that JSON can say, such as a list of messages. */
   prompt?: unknown;
   maxTokens?: number;
+  /** Which model is called: where the ledger counts money, what its maxOutput and prompt cost and what the answer did. */
+  model?: string;
   /** Less than the most, but so much at least, is taken. */
   minTokens?: number;
   budget?: string;

@@ -46,11 +46,11 @@ function spent(answer, details) {
   if (typeof answer === "number") fields.tokens = answer;
   else if (answer !== undefined && answer !== null) fields.answer = asJson(answer);
   else if (fields.tokens === undefined && fields.source === undefined) {
-    fields.tokens = fields.inputTokens + fields.outputTokens;
-    if (Number.isNaN(fields.tokens))
+    // of which the runtime makes an amount in the unit of its ledger
+    if (fields.inputTokens === undefined || fields.outputTokens === undefined)
       throw new TypeError("what was used? Tokens, a provider's answer, or both inputTokens and outputTokens");
   }
-  if (fields.tokens < 0) throw new InvalidArgument(1, "tokens may not be negative");
+  if (fields.tokens < 0 || fields.inputTokens < 0 || fields.outputTokens < 0) throw new InvalidArgument(1, "tokens may not be negative");
   return fields;
 }
 
@@ -67,10 +67,12 @@ export class Permit {
   #hg;
   #ended = false;
   #refused;
+  #model;
 
-  constructor(hg, { permit, tokens }, refused) {
+  constructor(hg, { permit, tokens }, { refused, model }) {
     this.#hg = hg;
     this.#refused = refused;
+    this.#model = model ? { model } : {}; // a runtime that was restarted has forgotten which it is
     this.id = permit;
     this.tokens = tokens;
     /** Its lease ended before a renewal came: it is an orphan. Settle it all the same. */
@@ -82,7 +84,7 @@ export class Permit {
   }
 
   async settle(answer, options = {}) {
-    const result = await this.#hg.settle(this.id, answer, options);
+    const result = await this.#hg.settle(this.id, answer, { ...this.#model, ...options });
     this.#end();
     return result.source === "missing" ? { ...result, tokens: this.tokens } : result;
   }
@@ -164,20 +166,22 @@ export class Headgate {
   async acquire(options = {}) {
     const { maxOutput, prompt, budget, taskId, attempt, firstInLine, parent, fromParent, leaseMs, timeoutMs, signal } =
       options;
-    let { maxTokens, minTokens } = options;
+    const { maxTokens, minTokens = 0, model } = options;
+    let amount = { maxTokens };
     if (maxTokens === undefined) {
       if (maxOutput === undefined)
         throw new TypeError("how much may it use? maxOutput (with the prompt), or maxTokens");
-      maxTokens = maxOutput + (prompt === undefined ? 0 : promptBytes(prompt));
+      const read = prompt === undefined ? 0 : promptBytes(prompt);
+      amount = model ? { inputTokens: read, outputTokens: maxOutput } : { maxTokens: maxOutput + read };
     }
     if (![options.refused ?? []].flat().every(kind => typeof kind === "function"))
       throw new TypeError("refused: classes of errors");
-    minTokens ??= maxTokens;
-    if (maxTokens < 0 || minTokens < 0) throw new InvalidArgument(1, "tokens may not be negative");
+    if (Math.min(minTokens, ...Object.values(amount)) < 0) throw new InvalidArgument(1, "tokens may not be negative");
     signal?.throwIfAborted();
     const asked = command("ACQUIRE_PERMIT", {
       budget,
-      maxTokens,
+      model,
+      ...amount,
       minTokens,
       taskId,
       attempt,
@@ -187,7 +191,7 @@ export class Headgate {
       leaseMs: leaseMs ?? this.#options.leaseMs,
     });
     const granted = await this.#ask(asked, ([message]) => message, timeoutMs ?? 0, signal);
-    const permit = new Permit(this, granted, options.refused);
+    const permit = new Permit(this, granted, options);
     this.#permits.set(permit.id, new WeakRef(permit));
     return permit;
   }

@@ -65,6 +65,22 @@ def test_settle_takes_numbers_and_answers_of_providers():
             equal((events[6].payload["cachedTokens"], events[6].payload["reasoningTokens"]), (0, None))
 
 
+def test_permits_of_money():
+    prices = [{"model": "gpt-4o*", "input": 10, "output": 40}]
+    with place() as here:
+        here.config.write_text(json.dumps({"tokenBudget": {"hardLimitUsd": 1}, "llm": {"prices": prices}}))
+        with runtime(here.config):
+            said = told(CONNECT + f"""
+                const p = await hg.acquire({{ maxOutput: 10, prompt: "x".repeat(20), model: "gpt-4o" }});
+                say([p.tokens, await p.settle({json.dumps(OPENAI)})]);
+                const q = await hg.acquire({{ maxOutput: 10, model: "gpt-4o" }});
+                say([q.tokens, await q.settle(null, {{ inputTokens: 5, outputTokens: 2 }})]);
+                await refused(() => hg.acquire({{ maxOutput: 10, model: "llama" }}));
+                """, here.config)
+            equal(said[:2], [[800, {"tokens": 1350, "source": "exact"}], [400, {"tokens": 130, "source": "exact"}]])
+            equal(said[2][2], 2)
+
+
 def test_a_block_left_unsettled():
     with place() as here, runtime(here.config), connected(here) as client:
         with client.events(from_seq=1, topics=("TOKENS_", "TASK_F")) as stream:

@@ -6,6 +6,7 @@ usage: test_client_python.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and
 import asyncio
 import concurrent.futures
 import contextlib
+import json
 import os
 import random
 import re
@@ -59,6 +60,11 @@ def refused(kind, act):
 def run(coroutine):
     asyncio.run(coroutine)
     assert not wrong, wrong
+
+
+def money(here):
+    prices = [{"model": "gpt-4o*", "input": 10, "output": 40}]
+    here.config.write_text(json.dumps({"tokenBudget": {"hardLimitUsd": 1}, "llm": {"prices": prices}}))
 
 
 # ------------------------------------------------------------------------------------------------------ what is pure
@@ -271,6 +277,30 @@ def test_settle_takes_numbers_and_answers_of_providers():
                 equal(permit.settle({"no": "usage"}), hg.Counted(50, "missing"))
                 equal(client.settle(permit.id, {"no": "usage"}), hg.Counted(None, "missing"))  # by id, once more
         equal((client.usage().total_used, client.usage().reserved), (17 + 42 + 36 + 42 + 3 + 9 + 50, 0))
+
+
+def test_permits_of_money():
+    """The model decides what a call may cost and what it did: the runtime has the prices."""
+    with place() as here:
+        money(here)
+        with runtime(here.config), connected(here) as client:
+            with client.permit(10, prompt="x" * 20, model="gpt-4o") as p:
+                equal(p.tokens, 20 * 20 + 10 * 40)
+                equal(p.settle(OPENAI), hg.Counted(11 * 10 + 31 * 40, "exact"))
+            p = client.acquire(10, prompt="x" * 20, model="gpt-4o")
+            equal(p.settle(input_tokens=5, output_tokens=2), hg.Counted(130, "exact"))
+            equal(client.record(OPENAI), hg.Counted(11 * 10 + 31 * 40, "exact"))  # by the answer's own model
+            refused(hg.HeadgateError, lambda: client.acquire(10, model="llama"))
+            p = client.acquire(max_tokens=7)
+            equal(p.settle(ANTHROPIC), hg.Counted(7, "missing"))
+
+            async def in_a_loop():
+                async with await hg.aio.connect(config=str(here.config)) as other:
+                    async with other.permit(10, model="gpt-4o") as p:
+                        equal(p.tokens, 400)
+                        equal(await p.settle(OPENAI), hg.Counted(1350, "exact"))
+            run(in_a_loop())
+    assert not wrong, wrong
 
 
 def test_a_block_left_unsettled():

@@ -28,7 +28,8 @@ class Permit(PermitState):
         """What was used: a number of tokens, a provider's answer (a dict, JSON, or the object of its SDK), or details
         by name (tokens, input_tokens, output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, model,
         response_id, attempt, source)."""
-        counted = _wait(self._connection, commands.settle(self.id, answer, outcome, reason, details, self._timeout))
+        counted = _wait(self._connection, commands.settle(self.id, answer, outcome, reason,
+                                                          self._with_model(details), self._timeout))
         self._end()
         return self._counted(counted)
 
@@ -62,20 +63,21 @@ class Headgate:
     def permit(self, max_output: Optional[int] = None, *, prompt: Any = None, max_tokens: Optional[int] = None,
                min_tokens: Optional[int] = None, budget: str = "default", task_id: str = "", attempt: int = 0,
                first_in_line: bool = False, parent: Optional[Permit] = None, from_parent: bool = False,
-               lease: Optional[float] = None, timeout: Optional[float] = None,
-               refused: Refused = ()) -> Permit:
+               lease: Optional[float] = None, timeout: Optional[float] = None, refused: Refused = (),
+               model: str = "") -> Permit:
         """For a `with` block: waits in line until a slot and the tokens are there, `timeout` seconds at most (None:
         without end). The most that it may use is `max_tokens`, or `max_output` and the bytes of `prompt` (a text, or
         anything that JSON can say, such as a list of messages). Less than that, but `min_tokens` at least, is taken
-        where it is named.
+        where it is named. Where the ledger counts money (docs/configuration.md), name the `model` beside `max_output`: the
+        runtime knows what it costs, and prices the answer by it.
 
         A block that an exception leaves unsettled is charged in full, unless a provider's SDK says that the call was
         refused (a status 400, 401, 403, 404, 413, 422 or 429) or the exception is one of `refused`: then it is
         released. Make one call to a model in a block: of several the last one may be refused when others were billed.
         """
         call = commands.acquire(max_output, prompt, max_tokens, min_tokens, budget, task_id, attempt, first_in_line,
-                                parent.id if parent else "", from_parent, lease or self._lease, timeout)
-        return Permit(self._connection, call, self._timeout, refused)
+                                parent.id if parent else "", from_parent, lease or self._lease, timeout, model)
+        return Permit(self._connection, call, self._timeout, refused, model)
 
     def acquire(self, max_output: Optional[int] = None, **options: Any) -> Permit:
         """A granted permit, to be settled or released; the options are those of permit()."""

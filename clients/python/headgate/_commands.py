@@ -149,8 +149,7 @@ def _spent(answer: Any, details: Dict[str, Any]) -> Dict[str, Any]:
     elif "tokens" not in fields and "source" not in fields:
         if "inputTokens" not in fields or "outputTokens" not in fields:
             raise TypeError("what was used? Tokens, a provider's answer, or both input_tokens and output_tokens")
-        fields["tokens"] = fields["inputTokens"] + fields["outputTokens"]
-    if fields.get("tokens", 0) < 0:
+    if min(fields.get(name) or 0 for name in ("tokens", "inputTokens", "outputTokens")) < 0:
         raise InvalidArgument("tokens may not be negative")
     return fields
 
@@ -163,16 +162,19 @@ def record(answer: Any, budget: str, task_id: str, usage_id: Optional[str], deta
 
 def acquire(max_output: Optional[int], prompt: Any, max_tokens: Optional[int], min_tokens: Optional[int], budget: str,
             task_id: str, attempt: int, first_in_line: bool, parent: str, from_parent: bool, lease: Optional[float],
-            timeout: Optional[float]) -> Call[Message]:
-    if max_tokens is None:
-        if max_output is None:
-            raise TypeError("how much may it use? max_output (with the prompt), or max_tokens")
-        max_tokens = max_output + (0 if prompt is None else prompt_bytes(prompt))
-    if max_tokens < 0 or (min_tokens or 0) < 0:
+            timeout: Optional[float], model: str = "") -> Call[Message]:
+    amount: Dict[str, int] = {}
+    if max_tokens is not None:
+        amount = {"maxTokens": max_tokens}
+    elif max_output is None:
+        raise TypeError("how much may it use? max_output (with the prompt), or max_tokens")
+    else:
+        read = 0 if prompt is None else prompt_bytes(prompt)
+        amount = {"inputTokens": read, "outputTokens": max_output} if model else {"maxTokens": max_output + read}
+    if min(*amount.values(), min_tokens or 0) < 0:
         raise InvalidArgument("tokens may not be negative")
-    return Call(_command("ACQUIRE_PERMIT", budget=budget, maxTokens=max_tokens,
-                         minTokens=max_tokens if min_tokens is None else min_tokens, taskId=task_id, attempt=attempt,
-                         firstInLine=first_in_line, parent=parent, fromParent=from_parent,
+    return Call(_command("ACQUIRE_PERMIT", budget=budget, model=model, minTokens=min_tokens or 0, **amount, taskId=task_id,
+                         attempt=attempt, firstInLine=first_in_line, parent=parent, fromParent=from_parent,
                          leaseMs=None if lease is None else max(1, round(lease * 1000))),
                 lambda parts: parts[0], timeout)
 

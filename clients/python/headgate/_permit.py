@@ -1,5 +1,5 @@
 """What permits in threads and in asyncio share."""
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 from ._answers import Refused
 from ._commands import Counted
@@ -10,8 +10,9 @@ from ._errors import HeadgateError
 class PermitState:
     """`id`, `tokens` (reserved) and `lost` are known once it is granted."""
 
-    def __init__(self, connection: Connection, call: Call[Message], timeout: Optional[float], refused: Refused) -> None:
-        self._connection, self._call, self._timeout = connection, call, timeout
+    def __init__(self, connection: Connection, call: Call[Message], timeout: Optional[float], refused: Refused,
+                 model: str = "") -> None:
+        self._connection, self._call, self._timeout, self._model = connection, call, timeout, model
         self._refused = (refused,) if isinstance(refused, type) else tuple(refused)
         if not all(isinstance(kind, type) for kind in self._refused):
             raise TypeError("refused: types of exceptions")
@@ -46,6 +47,10 @@ class PermitState:
         if self._asked:
             raise HeadgateError("a permit is acquired once", 1)
         self._asked = True
+
+    def _with_model(self, details: Dict[str, Any]) -> Dict[str, Any]:
+        """A runtime that was restarted has forgotten which model the permit is for."""
+        return {"model": self._model, **details} if self._model else details
 
     def _counted(self, counted: Counted) -> Counted:
         return Counted(self.tokens, "missing") if counted.source == "missing" else counted

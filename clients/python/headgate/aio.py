@@ -28,7 +28,7 @@ class Permit(PermitState):
 
     async def settle(self, answer: Any = None, *, outcome: str = "done", reason: str = "", **details: Any) -> Counted:
         """As headgate.Permit.settle()."""
-        call = commands.settle(self.id, answer, outcome, reason, details, self._timeout)
+        call = commands.settle(self.id, answer, outcome, reason, self._with_model(details), self._timeout)
         counted = await _wait(self._connection, call)
         self._end()
         return self._counted(counted)
@@ -139,12 +139,12 @@ class Headgate:
     def permit(self, max_output: Optional[int] = None, *, prompt: Any = None, max_tokens: Optional[int] = None,
                min_tokens: Optional[int] = None, budget: str = "default", task_id: str = "", attempt: int = 0,
                first_in_line: bool = False, parent: Optional[Permit] = None, from_parent: bool = False,
-               lease: Optional[float] = None, timeout: Optional[float] = None,
-               refused: Refused = ()) -> Permit:
+               lease: Optional[float] = None, timeout: Optional[float] = None, refused: Refused = (),
+               model: str = "") -> Permit:
         """For an `async with` block; as headgate.Headgate.permit()."""
         call = commands.acquire(max_output, prompt, max_tokens, min_tokens, budget, task_id, attempt, first_in_line,
-                                parent.id if parent else "", from_parent, lease or self._lease, timeout)
-        return Permit(self._connection, call, self._timeout, refused)
+                                parent.id if parent else "", from_parent, lease or self._lease, timeout, model)
+        return Permit(self._connection, call, self._timeout, refused, model)
 
     async def acquire(self, max_output: Optional[int] = None, **options: Any) -> Permit:
         return await self.permit(max_output, **options).acquire()
