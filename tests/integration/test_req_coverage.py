@@ -119,7 +119,7 @@ def broken(sql, expected, table="token_budget"):
 
 def test_tables_that_are_wrong():
     broken("ALTER TABLE token_budget RENAME TO other", "the table is missing")
-    broken("ALTER TABLE token_budget DROP COLUMN updated_at", "column updated_at: missing, should be TEXT NOT NULL")
+    broken("ALTER TABLE token_budget RENAME COLUMN updated_at TO other", "column updated_at: missing, should be TEXT NOT NULL")
     broken("ALTER TABLE token_budget ADD COLUMN more INTEGER", "column more: INTEGER, should be absent")
     broken("ALTER TABLE token_budget RENAME TO other;"
            "CREATE TABLE token_budget AS SELECT name, parent, CAST(total_used AS TEXT) AS total_used FROM other",
