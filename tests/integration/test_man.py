@@ -82,7 +82,8 @@ def test_mandoc_finds_nothing():
     if not shutil.which("mandoc"):
         raise Skipped("there is no mandoc")
     done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", *sorted(PAGES.glob("*.1"))], capture_output=True, text=True, timeout=60)
-    equal(done.stdout, "", "mandoc -Tlint")
+    # No date stands in a page: it would be stale, or the same page would be another one tomorrow.
+    equal([line for line in done.stdout.splitlines() if "missing date" not in line], [], "mandoc -Tlint")
 
 
 if __name__ == "__main__":
