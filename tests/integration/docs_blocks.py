@@ -23,7 +23,9 @@ from run_harness import chat_line, sim
 
 PROVIDER = "http://127.0.0.1:8000"
 ORPHAN = "00000001000002a4"  # the permit of the examples
-COMPILER = os.environ.get("CC", "gcc").split()
+CACHE = dict(re.findall(r"^(\w+):\w+=(.*)$", (BUILD / "CMakeCache.txt").read_text(), re.M))
+COMPILER = [CACHE["CMAKE_C_COMPILER"], *(["-fsanitize=" + CACHE["HEADGATE_SANITIZE"]] if CACHE.get("HEADGATE_SANITIZE") else []),
+            *(["--coverage"] if CACHE.get("HEADGATE_COVERAGE") == "ON" else [])]  # as the library that it is linked with
 LINKED = ("scripts", "examples", "clients", "schemas", "bench")
 CONFIG = {"tokenBudget": {"hardLimitTokens": 200000, "budgets": {"evals": {"hardLimitTokens": 50000}}}}
 ANSWER = {"choices": [{"message": {"content": "42"}}], "usage": {"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30}}
