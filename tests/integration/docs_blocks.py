@@ -2,7 +2,7 @@
 llm-sim in the place of http://127.0.0.1:8000, the program in PATH.
 
 In front of a block a comment may stand, which shows in the source only:
-    <!-- not run: WHY -->       it cannot be run here; its programs and flags are looked up all the same
+    <!-- not run: WHY -->       it cannot be run here; programs and flags are looked up all the same, and Python is parsed
     <!-- before: COMMAND -->    run first; `headgate serve ...` lives as long as the block; `an orphan` makes one
 """
 import ast
@@ -289,6 +289,8 @@ def run_block(block, here):
         assert block.why_not, f"{block} is not run, and does not say why"
         if block.language == "sh":
             look_up(block)
+        elif block.language == "python":
+            compile(block.text, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         return
     assert block.language in RUNNERS, f"{block}: nothing runs {block.language or 'a block without a language'}: " \
                                       "name one (text where it is no code), or say why in a comment: <!-- not run: WHY -->"
