@@ -196,9 +196,16 @@ int main(void) {{
 """
 
 
+def squeezed(text):
+    return re.sub(r"\s+", " ", text).strip()
+
+
 def run_c(block, here):
-    """A whole program as it is; statements inside one that has opened a runtime and a client."""
+    """A whole program as it is; statements inside one that has opened a runtime and a client. What is an excerpt of a
+    program in examples/ is built and run there."""
     text = block.text
+    if any(squeezed(text) in squeezed(path.read_text()) for path in (SOURCE / "examples").glob("*.c")):
+        return
     if not re.search(r"\bint main\(", text):
         lines = text.splitlines()
         includes = [line for line in lines if line.startswith("#include")]
@@ -278,6 +285,7 @@ def follow(follower, endless):
         follower.end()
 
 
+FOR_MACHINES = re.compile(r"\b(sudo|systemctl|apt|apt-get|dpkg|ldconfig)\b")  # never run, whoever forgot to say so
 RUNNERS = {"sh": run_sh, "json": run_json, "c": run_c, "python": run_python, "js": run_js}
 
 
@@ -294,6 +302,7 @@ def run_block(block, here):
         return
     assert block.language in RUNNERS, f"{block}: nothing runs {block.language or 'a block without a language'}: " \
                                       "name one (text where it is no code), or say why in a comment: <!-- not run: WHY -->"
+    assert block.language != "sh" or not FOR_MACHINES.search(block.text), f"{block}: it changes the machine: say so, <!-- not run: WHY -->"
     with contextlib.ExitStack() as stack:
         for command in block.before:
             if command == "an orphan":
