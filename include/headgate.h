@@ -277,7 +277,7 @@ typedef struct hg_usage {
   int64_t limit_in_ms;            /* until the limit; HG_UNKNOWN: as above */
   int64_t task_tokens;            /* what a task uses on average; 0: none has ended yet */
 } hg_usage;
-#define HG_USAGE_INIT {(uint32_t)sizeof(hg_usage), "", 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0}
+#define HG_USAGE_INIT {(uint32_t)sizeof(hg_usage), "", 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, 0, 0, 0}
 
 /* The queue in figures. */
 typedef struct hg_queue {
