@@ -1,5 +1,5 @@
-// Raw SQLite writing a record's rows into the ledger's own table, synced as the ledger is: what anything durable could cost at
-// least on this disk.
+// Raw SQLite writing a record's rows into the ledger's own table, synced as the ledger is: what anything durable could
+// cost at least on this disk.
 #ifndef HG_BENCH_RAW_SQLITE_H
 #define HG_BENCH_RAW_SQLITE_H
 

@@ -1,3 +1,4 @@
+// The loop of write_all.h.
 #include "cli/write_all.h"
 
 #include <errno.h>

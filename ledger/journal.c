@@ -138,6 +138,7 @@ hg_err hg_journal_init(struct hg_ledger *ledger, hg_error *why) {
     kind->usage_id = offset_of(info, "usage_id");
     kind->reporter = offset_of(info, "reporter");
     kind->number = offset_of(info, "number");
+    assert(!kind->used == !kind->reserved && !kind->used_delta == !kind->reserved_delta); // totals.c compares them
     err = find_columns(ledger->db, kind, why);
   }
   return err;

@@ -154,6 +154,15 @@ bool hg_message_equal(const struct hg_message *a, const struct hg_message *b) {
 
 // ------------------------------------------------------------------------------------------------ bounds
 
+#define FIELD(type, name, outside, doc)
+#define MESSAGE(NAME, name, code, since, doc, fields)                                                                  \
+  static_assert((code) > 0 && (code) < HG_EVENT_FIRST, #NAME " has a code of events");
+#define EVENT(NAME, name, code, since, doc, fields)                                                                    \
+  static_assert((code) >= HG_EVENT_FIRST && (code) <= HG_EVENT_LAST, "the codes of events leave none out: " #NAME);
+#include "schemas/messages.def"
+#undef MESSAGE
+#undef EVENT
+#undef FIELD
 static_assert(HG_BUDGETS_MAX - 1 <= UINT16_MAX, "an index of a budget is at most a msgpack uint16");
 static_assert(HG_TEXT_MAX <= UINT16_MAX, "a text is at most a msgpack str16");
 

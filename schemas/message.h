@@ -71,9 +71,18 @@ enum hg_kind {
 #undef EVENT
 #undef FIELD
 };
-#define HG_EVENT_FIRST 0x100 // codes from here on are events
-#define HG_EVENT_LAST HG_PROVIDER_PUSHBACK
-#define HG_EVENT_KINDS (HG_EVENT_LAST - HG_EVENT_FIRST + 1)
+#define HG_EVENT_FIRST 0x100 // codes from here on are events, one after the other
+enum {
+  HG_EVENT_KINDS = 0
+#define FIELD(type, name, outside, doc)
+#define MESSAGE(NAME, name, code, since, doc, fields)
+#define EVENT(NAME, name, code, since, doc, fields) +1
+#include "schemas/messages.def"
+#undef MESSAGE
+#undef EVENT
+#undef FIELD
+};
+#define HG_EVENT_LAST (HG_EVENT_FIRST + HG_EVENT_KINDS - 1)
 // Events that have no row of the journal, ever.
 #define HG_IS_NEVER_A_ROW(kind) ((kind) == HG_HEARTBEAT || (kind) == HG_SUBSCRIBER_DROPPED)
 

@@ -4,8 +4,10 @@ killed.
 
 usage: test_guests.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate, tests/serve_for_tests and bench/llm-sim)
 """
+import contextlib
 import json
 import signal
+import sqlite3
 import sys
 
 from cli_harness import HEADGATE, Follower, Runtime, equal, headgate, main, serving, status
@@ -42,6 +44,20 @@ def test_two_batches_together_stay_inside_the_limit():
             used = server.stats()["tokens"]
             equal((figures["totalUsed"], figures["reserved"]), (used, 0))
             assert 0 < used <= 9000 and here.results() and there.results(), (used, ended)
+
+
+def test_what_a_provider_pushes_back_is_told_to_the_host():
+    with sim("--rate-429", 40, "--retry-after", 0, "--latency-ms", 5) as server, place(100) as here:
+        config = here.config(1_000_000, scheduler={"maxConcurrency": 16}, llm={"maxAttempts": 100})
+        with serving(config) as host:
+            summary, _ = here.run("--config", config, "--base-url", server.url)
+            assert summary["run"]["pushbacks"] > 0, summary
+            equal(host.end(signal.SIGTERM), 0)
+        with contextlib.closing(sqlite3.connect(here.folder / "headgate.db")) as ledger:
+            rows = ledger.execute("SELECT task_id, from_count, to_count FROM event WHERE event = 'PROVIDER_PUSHBACK' "
+                                  "ORDER BY seq").fetchall()
+        assert rows and all(task == "results" and before != after for task, before, after in rows), rows
+        equal(rows[0][1], 16)
 
 
 def test_the_host_s_limit_holds():

@@ -1,0 +1,102 @@
+"""Every command and snippet of the README and the documents is run (docs_blocks.py says how), every link leads somewhere.
+
+  test_docs.py BUILD [TEST ...]
+"""
+import os
+import pathlib
+import re
+import sys
+import tempfile
+
+from cli_harness import SOURCE, Skipped, main
+from docs_blocks import blocks_of, run_block, world
+
+DOCUMENTS = sorted(SOURCE / name for name in ("README.md", "CONTRIBUTING.md")) + sorted((SOURCE / "docs").rglob("*.md")) + \
+    sorted((SOURCE / "clients").glob("*/README.md"))
+
+
+def run_document(path, name=None):
+    """Every block of it; the first that fails is raised, one that must be skipped is said."""
+    blocks, skipped, failed = blocks_of(path, name or path.relative_to(SOURCE)), [], []
+    with world() as here:
+        for block in blocks:
+            try:
+                run_block(block, here)
+            except Skipped as reason:
+                skipped.append(f"{block}: {reason}")
+            except Exception as problem:
+                failed.append(str(problem))
+    assert not failed, "\n".join(failed)
+    if skipped:
+        raise Skipped("; ".join(skipped))
+
+
+def document_test(path):
+    return lambda: run_document(path)
+
+
+for document in DOCUMENTS:
+    globals()["test_" + re.sub(r"\W", "_", str(document.relative_to(SOURCE).with_suffix("")))] = document_test(document)
+
+
+# ------------------------------------------------------------------------------------------------------------ links
+
+def slugs(text):
+    for line in re.sub(r"^```.*?^```", "", text, flags=re.M | re.S).splitlines():
+        if line.startswith("#"):
+            yield re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower()).replace(" ", "-")
+
+
+def dead_links(path):
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, section = target.partition("#")
+        if re.match(r"\w+:", file):
+            continue
+        to = (path.parent / file).resolve() if file else path
+        if not to.exists():
+            yield f"{path.relative_to(SOURCE)}: there is no {target}"
+        elif section and to.suffix == ".md" and section not in slugs(to.read_text()):
+            yield f"{path.relative_to(SOURCE)}: {to.name} has no section #{section}"
+
+
+def test_every_link_leads_somewhere():
+    dead = [link for path in DOCUMENTS for link in dead_links(path)]
+    assert not dead, "\n".join(dead)
+
+
+# ----------------------------------------------------------------------------------------- that it sees what is wrong
+
+WRONG = {
+    "an unknown language": ("```pascal\nbegin end.\n```\n", "nothing runs pascal"),
+    "no language": ("```\nheadgate status\n```\n", "a block without a language"),
+    "no reason": ("<!-- not run: -->\n```sh\nfalse\n```\n", "does not say why"),
+    "a flag that is gone": ("<!-- not run: long -->\n```sh\nheadgate run --no-such-flag\n```\n", "headgate has no --no-such-flag"),
+    "a script that is gone": ("<!-- not run: long -->\n```sh\nscripts/nothing\n```\n", "there is no scripts/nothing"),
+    "a command that fails": ("```sh\nheadgate status --no-such-flag\n```\n", "exit 2"),
+    "a configuration that is wrong": ("```json\n{\"tokenBudget\": {\"hardLimit\": 5}}\n```\n", "ConfigurationError"),
+    "no JSON": ("```json\n{\"custom_id\": }\n```\n", "JSONDecodeError"),
+    "C that does not compile": ("```c\n#include <headgate.h>\nhg_request want = HG_REQUEST;\n```\n", "HG_REQUEST"),
+    "Python that fails": ("<!-- before: headgate serve -->\n```python\nhg = headgate.connect()\nhg.no_such_call()\n```\n", "no_such_call"),
+}
+
+
+def test_what_is_wrong_is_seen():
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        for about, (text, expected) in WRONG.items():
+            path = pathlib.Path(folder) / "wrong.md"
+            path.write_text(text)
+            try:
+                run_document(path, "wrong.md")
+            except Skipped as reason:
+                print(f"SKIPPED {about}: {reason}")
+                continue
+            except AssertionError as problem:
+                assert expected in str(problem), f"{about}: {problem}"
+                continue
+            raise AssertionError(f"{about} is not seen")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("LC_ALL", "C.UTF-8")
+    sys.exit(main(globals()))

@@ -1,0 +1,143 @@
+"""scripts/check-req-coverage and scripts/db-check: that they pass here, and that each thing they look for, once it is
+gone, makes them fail and is named.
+
+  test_req_coverage.py BUILD [TEST ...]
+"""
+import contextlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import pathlib
+
+from cli_harness import SOURCE, equal, headgate, main, place, runtime
+
+REQUIREMENT = "8_RISKS-REQ-031"
+TABLE = "docs/specs/8_risks_mitigation.md"
+FOLDERS = ("actors", "runner", "config", "ledger", "schemas", "docs", "tests", "scripts", "include", "cmake", ".ci")
+UPDATED_AT = "updated_at       TEXT NOT NULL"
+
+
+def script(name, *arguments, cwd=None):
+    done = subprocess.run([sys.executable, SOURCE / "scripts" / name, *map(str, arguments)], capture_output=True,
+                          text=True, timeout=60, cwd=cwd)
+    return done.returncode, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def copy():
+    """The sources, to break something in."""
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        root = pathlib.Path(folder)
+        for name in FOLDERS:
+            shutil.copytree(SOURCE / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "corpus"))
+        for name in (".clang-tidy", "CONTRIBUTING.md"):
+            shutil.copy(SOURCE / name, root / name)
+        yield root
+
+
+def replaced(path, old, new):
+    text = path.read_text()
+    assert old in text, (path, old)
+    path.write_text(text.replace(old, new))
+
+
+def refused(expected, *changes, requirement=REQUIREMENT):
+    with copy() as root:
+        for file, old, new in changes:
+            for path in root.glob(file):
+                if old in path.read_text():
+                    replaced(path, old, new)
+        code, said = script("check-req-coverage", "--req", requirement, "--root", root)
+    assert code == 1 and f"missing: {expected}" in said and said.endswith("status: not covered\n"), (code, said)
+
+
+def test_all_is_covered():
+    code, said = script("check-req-coverage", "--req", REQUIREMENT)
+    assert code == 0 and said.endswith("status: covered\n"), said
+    with copy() as root:
+        equal(script("check-req-coverage", "--req", REQUIREMENT, "--root", root), (0, said), "of a copy")
+
+
+def test_a_source_without_its_annotation():
+    for actor, files in (("tracker", "actors/tracker*.c"), ("scheduler", "actors/scheduler*.c"),
+                         ("task runner", "runner/task_runner.c")):
+        refused(f"the {actor} ({files}) is not annotated", (files, f"[{REQUIREMENT}]", ""))
+
+
+def test_a_test_that_is_gone():
+    refused("item 1.3: tests/unit/test_tracker.c has no test percent_is_rounded_half_up",
+            ("tests/unit/test_tracker.c", "percent_is_rounded_half_up", "other"))
+    refused("no test is annotated", ("tests/**/*.c", f"[{REQUIREMENT}]", ""))
+
+
+def test_a_function_a_file_and_a_section_that_are_gone():
+    refused("item 1.3: actors/budgets.c has no hg_usage_percent", ("actors/budgets.c", "hg_usage_percent", "other"))
+    refused("item 6.4: scripts/nothing does not exist", (TABLE, "`scripts/db-check`", "`scripts/nothing`"))
+    refused("item 5.1: docs/orchestrator.md has no section", ("docs/orchestrator.md", "## Intelligent Token", "## Token"))
+
+
+def test_a_table_that_says_less():
+    refused("it is not marked as implemented", (TABLE, "**Implemented**", "**Planned**"))
+    refused("the table has 41 items, the requirement 42", (TABLE, "\n| 1.8 |", "\n| x |"))
+    refused("item 1.7 is there 2 times", (TABLE, "\n| 1.8 |", "\n| 1.7 |"))
+    refused("item 1.4 names no tests",
+            (TABLE, "`tests/unit/test_tracker.c: throttles_at_the_rounded_threshold`", "none"))
+    refused("no table in docs/specs", requirement="8_RISKS-REQ-032")
+
+
+def test_the_table_of_a_real_ledger():
+    with place() as here:
+        code, said = script("db-check", "--table", "token_budget", "--config", here.config)
+        assert code == 1 and "there is no ledger" in said, (code, said)
+        with runtime(here.config):
+            code, said = script("db-check", "--table", "token_budget", "--config", here.config)
+            assert code == 1 and "a runtime holds it" in said, (code, said)
+        code, said = script("db-check", "--table", "token_budget", cwd=here.folder)
+        equal(code, 0, said)
+        for column in ("total_used       INTEGER NOT NULL", "hard_limit       INTEGER NOT NULL", UPDATED_AT):
+            assert f"token_budget.{column}" in said, said
+        headgate("audit", "--config", here.config)  # it has changed nothing
+
+
+def test_readers_beside_a_runtime():
+    with place(ledger={"path": "deeper.db", "sharedReaders": True}) as here, runtime(here.config):
+        code, said = script("db-check", "--table", "token_budget", "--config", here.config)
+        equal(code, 0, said)
+
+
+def broken(sql, expected, table="token_budget"):
+    with place() as here:
+        with runtime(here.config):
+            pass
+        with contextlib.closing(sqlite3.connect(here.ledger)) as db:
+            db.executescript(sql)
+        code, said = script("db-check", "--table", table, "--config", here.config)
+    assert code == 1 and expected in said, (code, said)
+
+
+def test_tables_that_are_wrong():
+    broken("ALTER TABLE token_budget RENAME TO other", "the table is missing")
+    broken("ALTER TABLE token_budget RENAME COLUMN updated_at TO other", "column updated_at: missing, should be TEXT NOT NULL")
+    broken("ALTER TABLE token_budget ADD COLUMN more INTEGER", "column more: INTEGER, should be absent")
+    broken("ALTER TABLE token_budget RENAME TO other;"
+           "CREATE TABLE token_budget AS SELECT name, parent, CAST(total_used AS TEXT) AS total_used FROM other",
+           "column total_used: TEXT, should be INTEGER NOT NULL")
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        (pathlib.Path(folder) / "headgate.db").write_text("not a database, whatever its name says")
+        (pathlib.Path(folder) / "devs.config.json").write_text("{}")
+        code, said = script("db-check", "--table", "token_budget", cwd=folder)
+        assert code == 1 and "not a database" in said, (code, said)
+
+
+def test_what_is_asked_wrongly():
+    with place() as here:
+        for arguments in (["--table", "no_such_table", "--config", here.config],
+                          ["--table", "token_budget", "--config", here.folder / "none.json"], []):
+            equal(script("db-check", *arguments)[0], 2, arguments)
+    equal(script("check-req-coverage")[0], 2, "without a requirement")
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))
