@@ -20,10 +20,14 @@ static struct hg_text name_of(const struct hg_gateway *gateway, uint32_t budget)
 
 // ------------------------------------------------------------------------------------------------ permits
 
-// One that was given up has been released by the scheduler.
+// The scheduler has released it, if it was granted.
+static void end_given_up(struct hg_gateway *gateway, struct hg_asked *asked) {
+  hg_gateway_finish(gateway, asked, asked->as.acquire.pushed_out ? HG_ERR_BUSY : HG_ERR_CANCELLED);
+}
+
 static void granted(struct hg_gateway *gateway, struct hg_asked *asked, int64_t tokens) {
   if (asked->as.acquire.given_up) {
-    hg_gateway_finish(gateway, asked, HG_ERR_CANCELLED);
+    end_given_up(gateway, asked);
     return;
   }
   struct hg_message message;
@@ -39,6 +43,10 @@ static void granted(struct hg_gateway *gateway, struct hg_asked *asked, int64_t 
 static void refused(struct hg_gateway *gateway, struct hg_asked *asked, const struct hg_refused_message *refusal) {
   const hg_err err = (hg_err)refusal->error;
   struct hg_message message;
+  if (err == HG_ERR_CANCELLED && asked->as.acquire.given_up) {
+    end_given_up(gateway, asked);
+    return;
+  }
   hg_message_done(&message, asked->request, err, hg_err_text(err));
   if (err == HG_ERR_BUDGET_EXHAUSTED) {
     message.as.command_done.tokens = refusal->left;

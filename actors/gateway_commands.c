@@ -102,7 +102,7 @@ static void cancel(struct hg_gateway *gateway, hg_peer peer, uint64_t request) {
   struct hg_asked *asked = outsider ? outsider->acquires : NULL;
   while (asked && asked->request != request)
     asked = asked->as.acquire.after;
-  if (!asked || asked->as.acquire.given_up) return;
+  if (!asked) return;
   struct hg_message message;
   hg_message_init(&message, HG_CANCEL);
   message.as.cancel.request = asked->id;

@@ -1,6 +1,6 @@
 // What the files of the gateway share: gateway.c (turns), outsiders.c (who asks, and what is under way for them),
-// gateway_commands.c (what outsiders want, put to the other actors), gateway_answers.c (what those answer),
-// gateway_prices.c (what it costs), gateway_snapshot.c (the snapshot).
+// outside_shares.c (how much of it each may have), gateway_commands.c (what outsiders want, put to the other actors),
+// gateway_answers.c (what those answer), gateway_prices.c (what it costs), gateway_snapshot.c (the snapshot).
 #ifndef HG_GATEWAY_PRIVATE_H
 #define HG_GATEWAY_PRIVATE_H
 
@@ -8,12 +8,17 @@
 #include "actors/heap.h"
 #include "actors/id_map.h"
 
+// Commands have their places by what they are.
+enum hg_share { HG_SHARE_ACQUIRES, HG_SHARE_ENDS, HG_SHARE_SHORT, HG_SHARE_COUNT };
+
 // A connection that has something under way.
 struct hg_outsider {
   hg_peer peer;
   int64_t heard_at; // monotonic
   uint32_t under_way;
-  struct hg_asked *acquires; // that are not answered
+  uint32_t taken[HG_SHARE_COUNT]; // places
+  struct hg_heap_node in_crowd;
+  struct hg_asked *acquires; // that wait and are wanted, the newest first
 };
 
 // A command under way.
@@ -30,6 +35,7 @@ struct hg_asked {
       struct hg_heap_node in_silence;
       uint32_t lease_ms;
       bool given_up;                // its grant is not wanted any more
+      bool pushed_out;              // for the sake of another connection
       const struct hg_price *price; // of the model that it named; NULL: none
     } acquire;
     struct { // STATUS, SNAPSHOT
@@ -65,9 +71,10 @@ struct hg_gateway {
   struct hg_asked_line numbers; // in their order
   struct hg_asked_line snapshots;
   struct hg_heap silences;               // acquires, by the moment at which their outsiders must have been heard
+  struct hg_heap crowd;                  // who has acquires that wait, the one with the most first
   struct hg_id_map prices, older_prices; // by permit: of the models that their acquires named; the younger, the older
   uint32_t acquires;
-  uint32_t under_way;
+  uint32_t taken[HG_SHARE_COUNT]; // places
   bool stopping;
   struct hg_now now;     // of this turn
   struct hg_outbox *out; // of this turn
@@ -94,6 +101,12 @@ void hg_gateway_give_up_acquires_of(struct hg_gateway *gateway, hg_peer peer);
 int64_t hg_gateway_give_up_silent(struct hg_gateway *gateway);
 void hg_gateway_close(struct hg_gateway *gateway);      // all that are unanswered hear HG_ERR_CLOSED
 void hg_gateway_forget_all(struct hg_gateway *gateway); // and frees what is theirs
+
+// outside_shares.c
+// Finds a place for one more, if need be by pushing out an acquire of somebody who has more. False: there is none.
+bool hg_gateway_take_place(struct hg_gateway *gateway, struct hg_outsider *outsider, enum hg_share share);
+void hg_gateway_give_back_place(struct hg_gateway *gateway, struct hg_outsider *outsider, enum hg_share share);
+enum hg_share hg_gateway_share_of(enum hg_kind kind);
 
 // gateway_commands.c
 void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in);

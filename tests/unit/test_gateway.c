@@ -370,3 +370,105 @@ TEST(gateway, counts_are_tokens_where_the_ledger_counts_tokens) {
   CHECK_EQ(settle_answer(&scene, permit, "nobody").as.settle.tokens, 110);
   end(&scene);
 }
+
+// ------------------------------------------------------------------------------------------------ shares of places
+
+#define FIRST_HOG 1000
+
+static void ask(struct scene *scene, hg_peer peer, enum hg_kind kind, uint64_t request) {
+  struct hg_message wish;
+  hg_message_init(&wish, kind);
+  if (kind == HG_ACQUIRE_PERMIT) wish.as.acquire_permit = (struct hg_acquire_permit_message){.request = request};
+  else if (kind == HG_RENEW_PERMIT) wish.as.renew_permit.request = request;
+  else if (kind == HG_STATUS) wish.as.status.request = request;
+  else wish.as.replay.request = request;
+  if (kind == HG_ACQUIRE_PERMIT) wish.as.acquire_permit.max_tokens = 10;
+  if (kind == HG_RENEW_PERMIT) wish.as.renew_permit.permit = 9;
+  send(scene, peer, &wish, false);
+}
+
+// Asks until it is refused; how often it was not.
+static uint32_t hog(struct scene *scene, hg_peer peer, enum hg_kind kind) {
+  uint32_t taken = 0;
+  for (; hg_test_is_silent(&scene->gateway, HG_PORT_CONTROL); taken++)
+    ask(scene, peer, kind, 1 + taken);
+  check_done(scene, peer, taken, HG_ERR_BUSY);
+  return taken - 1;
+}
+
+static void forget_sent(struct scene *scene, enum hg_port port) {
+  while (scene->gateway.sent[port].count)
+    free(hg_test_pipe_pop(&scene->gateway.sent[port]).bytes);
+}
+
+TEST(gateway, acquires_of_many_leave_the_short_commands_and_the_ends_their_places) {
+  struct scene scene;
+  begin(&scene);
+  uint32_t all = 0;
+  for (hg_peer peer = FIRST_HOG; peer < FIRST_HOG + 9; peer++)
+    all += hog(&scene, peer, HG_ACQUIRE_PERMIT);
+  CHECK(all <= HG_OUTSIDE_ACQUIRES_MAX);
+  CHECK_EQ(hog(&scene, FIRST_HOG, HG_STATUS), HG_OUTSIDER_SHORT_MAX);
+  CHECK_EQ(hog(&scene, FIRST_HOG, HG_RENEW_PERMIT), HG_OUTSIDER_ENDS_MAX);
+  CHECK_EQ(hog(&scene, OTHER, HG_STATUS), HG_OUTSIDER_SHORT_MAX);
+  CHECK(hog(&scene, OTHER, HG_ACQUIRE_PERMIT) >= HG_OUTSIDER_LEAST);
+  end(&scene);
+}
+
+// The threshold of half of what is free, for connections that ask by turns.
+TEST(gateway, acquires_are_shared_and_something_is_left) {
+  struct scene scene;
+  begin(&scene);
+  enum { HOGS = 9 };
+  uint32_t taken[HOGS] = {0}, full = 0, all = 0;
+  while (full < HOGS)
+    for (uint32_t i = full = 0; i < HOGS; i++) {
+      ask(&scene, FIRST_HOG + i, HG_ACQUIRE_PERMIT, 1);
+      if (hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL)) taken[i]++;
+      else check_done(&scene, FIRST_HOG + i, 1, HG_ERR_BUSY), full++;
+    }
+  for (uint32_t i = 0; i < HOGS; all += taken[i++])
+    CHECK(taken[i] >= taken[0] - 1 && taken[i] <= taken[0]);
+  CHECK(taken[0] == HG_OUTSIDE_ACQUIRES_MAX / (HOGS + 2) || taken[0] == HG_OUTSIDE_ACQUIRES_MAX / (HOGS + 2) + 1);
+  CHECK(HG_OUTSIDE_ACQUIRES_MAX - all >= 2 * HG_OUTSIDE_ACQUIRES_MAX / (HOGS + 2) - HOGS);
+  end(&scene);
+}
+
+// One after another they fill all places. Who comes then pushes out who has the most, and is not pushed out itself.
+TEST(gateway, a_newcomer_pushes_out_the_newest_acquire_of_who_has_the_most) {
+  struct scene scene;
+  begin(&scene);
+  uint32_t all = 0, most = 0;
+  for (hg_peer peer = FIRST_HOG; all < HG_OUTSIDE_ACQUIRES_MAX; peer++) {
+    const uint32_t taken = hog(&scene, peer, HG_ACQUIRE_PERMIT);
+    all += taken;
+    if (peer == FIRST_HOG) most = taken;
+  }
+  CHECK_EQ(most, HG_OUTSIDER_ACQUIRES_MAX);
+  forget_sent(&scene, HG_PORT_SCHEDULER);
+  ask(&scene, OTHER, HG_ACQUIRE_PERMIT, 1);
+  const uint64_t pushed = hg_test_expect(&scene.gateway, HG_PORT_SCHEDULER, 0, HG_CANCEL).as.cancel.request;
+  (void)hg_test_expect(&scene.gateway, HG_PORT_SCHEDULER, 0, HG_ACQUIRE);
+  struct hg_message refused;
+  hg_message_init(&refused, HG_REFUSED);
+  refused.as.refused.request = pushed;
+  refused.as.refused.error = HG_ERR_CANCELLED;
+  hg_test_send(&scene.gateway, HG_PORT_SCHEDULER, 0, &refused);
+  const struct hg_message *done = answer(&scene, FIRST_HOG);
+  CHECK_EQ(done->as.command_done.error, HG_ERR_BUSY);
+  CHECK(done->as.command_done.request > most - 2 * HG_OUTSIDER_LEAST && done->as.command_done.request <= most);
+  CHECK_EQ(hog(&scene, OTHER, HG_ACQUIRE_PERMIT), HG_OUTSIDER_LEAST - 1);
+  end(&scene);
+}
+
+// They are answered soon, so they have places beyond the share.
+TEST(gateway, short_commands_of_a_newcomer_always_find_a_place) {
+  struct scene scene;
+  begin(&scene);
+  for (uint32_t i = 0; i < 40; i++)
+    CHECK(hog(&scene, FIRST_HOG + i, HG_STATUS) >= HG_OUTSIDER_LEAST);
+  forget_sent(&scene, HG_PORT_TRACKER);
+  forget_sent(&scene, HG_PORT_SCHEDULER);
+  CHECK_EQ(hog(&scene, OTHER, HG_STATUS), HG_OUTSIDER_LEAST);
+  end(&scene);
+}
