@@ -124,11 +124,15 @@ static void leave_acquires(struct hg_gateway *gateway, struct hg_asked *asked) {
   gateway->acquires--;
 }
 
+static void destroy(struct hg_asked *asked) {
+  if (asked->kind == HG_REPLAY) free(asked->as.replay.topics);
+  free(asked);
+}
+
 // Out of where it is found: among the questions, or in front of a line.
 static void take_out(struct hg_gateway *gateway, struct hg_asked *asked) {
   if (hg_id_map_get(&gateway->questions, asked->id) == asked) {
     hg_id_map_remove(&gateway->questions, asked->id);
-    if (gateway->snapshots.first == asked) gateway->snapshots.first = asked->next;
   } else if (gateway->numbers.first == asked) {
     gateway->numbers.first = asked->next;
   } else {
@@ -143,8 +147,9 @@ void hg_gateway_forget(struct hg_gateway *gateway, struct hg_asked *asked) {
   const bool is_acquire = asked->kind == HG_ACQUIRE_PERMIT, had_place = !is_acquire || !asked->as.acquire.given_up;
   if (had_place) hg_gateway_give_back_place(gateway, outsider, hg_gateway_share_of(asked->kind));
   if (is_acquire && had_place) leave_acquires(gateway, asked);
+  hg_gateway_end_turn(gateway, asked);
   take_out(gateway, asked);
-  free(asked);
+  destroy(asked);
   outsider->under_way--;
   leave(gateway, outsider);
 }
@@ -222,7 +227,7 @@ static void answer_closed(void *self, struct hg_asked *asked) {
 
 static void free_asked(void *self, struct hg_asked *asked) {
   (void)self;
-  free(asked);
+  destroy(asked);
 }
 
 void hg_gateway_close(struct hg_gateway *gateway) {

@@ -60,8 +60,8 @@ static hg_err build(struct hg_runtime *runtime, const struct hg_ledger_state *st
   if (err == HG_OK) err = hg_persister_new(store, state->last_seq, &runtime->shells[HG_PERSISTER_ACTOR].actor);
   if (err == HG_OK) err = hg_event_bus_new(config, state, &runtime->shells[HG_EVENT_BUS_ACTOR].actor);
   if (err == HG_OK)
-    err =
-        hg_gateway_new(config, runtime->core->places.events_endpoint, state, &runtime->shells[HG_GATEWAY_ACTOR].actor);
+    err = hg_gateway_new(config, runtime->core->places.events_endpoint, state, (struct hg_gateway_readers){0},
+                         &runtime->shells[HG_GATEWAY_ACTOR].actor);
   return err;
 }
 

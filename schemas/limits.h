@@ -41,6 +41,7 @@
 #define HG_OUTSIDER_ENDS_MAX 8192
 #define HG_OUTSIDER_SHORT_MAX 8192
 #define HG_OUTSIDER_LEAST 16                  // that it may have whatever others do
+#define HG_REPLAYS_MAX 64                     // portions that the persister is asked for at once
 #define HG_REPLAY_ROWS 1024                   // that one portion of a replay looks at
 #define HG_REPLAY_EVENTS 256                  // that it tells at most
 #define HG_LINK_HWM (HG_CLIENT_WINDOW + 1024) // high-water mark of links whose sender keeps a window

@@ -4,9 +4,10 @@
 usage: test_floods.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/serve_for_tests)
 """
 import contextlib
+import sqlite3
 import sys
 
-from cli_harness import HEADGATE, WAIT_S, equal, headgate, main, place, runtime, status
+from cli_harness import equal, headgate, main, place, runtime, status
 from outside_harness import Asker, control, until
 
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -33,6 +34,47 @@ def test_acquires_of_nine_clients_lock_nobody_out():
         honest.send("SETTLE_PERMIT", permit=held, tokens=1)
         answers = {found["request"]: found["type"] for found in (honest.receive(), honest.receive())}
         equal(answers, {waits: "PERMIT_GRANTED", waits + 1: "COMMAND_DONE"})
+
+
+def last_of(asker, kind):
+    """Asks, and takes all parts of the answer; the last of them."""
+    request = asker.send(kind)
+    while True:
+        found = asker.receive()
+        if "payload" not in found and not found["type"].startswith(("SNAPSHOT_BUDGET", "SNAPSHOT_TOPIC", "AUDIT_DIFF")):
+            equal((found["request"], found["type"]), (request, f"{kind}_REPORT"))
+            return found
+
+
+def test_questions_of_one_client_keep_no_other_waiting():
+    with place(limit=10**9) as here, runtime(here.config) as served, askers(here, 2) as (hog, honest):
+        served.tell("burst 2000")
+        for kind, flood in (("REPLAY", 500), ("SNAPSHOT", 4000)):
+            for _ in range(flood):
+                hog.send(kind)
+            for _ in range(5):
+                last_of(honest, kind)
+            ping = hog.send("PING")  # whose answer comes at once, behind what the flood has been answered
+            had = 0
+            while (found := hog.receive()).get("request") != ping:
+                had += found["type"] == f"{kind}_REPORT"
+            assert had < flood, "another client waited for all of them"
+            for _ in range(flood - had):
+                while hog.receive()["type"] != f"{kind}_REPORT":
+                    pass
+
+
+def test_audits_of_many_clients_are_one():
+    with place(limit=10**9) as here, runtime(here.config) as served, askers(here, 9) as all_of_them:
+        *hogs, honest = all_of_them
+        for hog in hogs:
+            for _ in range(100):
+                hog.send("AUDIT")
+        last_of(honest, "AUDIT")
+        served.end()
+        with contextlib.closing(sqlite3.connect(here.ledger)) as ledger:
+            audits = ledger.execute("SELECT count(*) FROM journal WHERE event = 'AUDIT_DONE'").fetchone()[0]
+        assert 1 <= audits <= 4, f"{audits}: our own, one that was under way, one for all, and the next"
 
 
 if __name__ == "__main__":

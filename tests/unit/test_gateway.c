@@ -13,6 +13,7 @@
 struct scene {
   struct hg_test_setup setup;
   struct hg_test_actor gateway;
+  struct hg_gateway_readers readers;
   struct hg_message answer; // the one taken last, by COMMAND_DONE or PERMIT_GRANTED
 };
 
@@ -20,7 +21,9 @@ static void begin(struct scene *scene) {
   *scene = (struct scene){0};
   hg_test_setup_init(&scene->setup, 1000, 4);
   scene->setup.state.opening = 3;
-  CHECK_EQ(hg_gateway_new(&scene->setup.config, "ipc:///events", &scene->setup.state, &scene->gateway.actor), HG_OK);
+  CHECK_EQ(
+      hg_gateway_new(&scene->setup.config, "ipc:///events", &scene->setup.state, scene->readers, &scene->gateway.actor),
+      HG_OK);
 }
 
 static void end(struct scene *scene) {
@@ -470,5 +473,142 @@ TEST(gateway, short_commands_of_a_newcomer_always_find_a_place) {
   forget_sent(&scene, HG_PORT_TRACKER);
   forget_sent(&scene, HG_PORT_SCHEDULER);
   CHECK_EQ(hog(&scene, OTHER, HG_STATUS), HG_OUTSIDER_LEAST);
+  end(&scene);
+}
+
+// ------------------------------------------------------------------------------------------------ turns
+
+// What the persister is asked for; 0: nothing.
+static uint64_t asked_for(struct scene *scene, enum hg_kind kind) {
+  if (hg_test_is_silent(&scene->gateway, HG_PORT_LEDGER)) return 0;
+  const struct hg_message message = hg_test_expect(&scene->gateway, HG_PORT_LEDGER, 0, kind);
+  return kind == HG_REPLAY ? message.as.replay.request : message.as.audit.request;
+}
+
+static void tell_done(struct scene *scene, uint64_t id) {
+  struct hg_message done;
+  hg_message_done(&done, id, HG_ERR_STORE, "");
+  hg_test_send(&scene->gateway, HG_PORT_LEDGER, 0, &done);
+  hg_test_flush(&scene->gateway);
+}
+
+TEST(gateway, replays_of_connections_take_turns) {
+  struct scene scene;
+  begin(&scene);
+  for (uint64_t request = 1; request <= 3; request++)
+    ask(&scene, OUTSIDER, HG_REPLAY, request);
+  ask(&scene, OTHER, HG_REPLAY, 1);
+  uint64_t first = asked_for(&scene, HG_REPLAY), second = asked_for(&scene, HG_REPLAY);
+  CHECK(first && second);
+  CHECK_EQ(asked_for(&scene, HG_REPLAY), 0); // one of each
+  ask(&scene, OTHER, HG_REPLAY, 2);
+  for (uint64_t request = 1; request <= 2; request++) {
+    tell_done(&scene, first);
+    check_done(&scene, OUTSIDER, request, HG_ERR_STORE);
+    first = asked_for(&scene, HG_REPLAY);
+    tell_done(&scene, second);
+    check_done(&scene, OTHER, request, HG_ERR_STORE);
+    second = asked_for(&scene, HG_REPLAY);
+    CHECK(first && (second || request == 2));
+  }
+  end(&scene);
+}
+
+TEST(gateway, a_replay_waits_for_one_of_every_other_connection) {
+  struct scene scene;
+  begin(&scene);
+  uint64_t ids[HG_REPLAYS_MAX];
+  for (uint32_t i = 0; i < HG_REPLAYS_MAX; i++) {
+    for (uint64_t request = 1; request <= 10; request++)
+      ask(&scene, FIRST_HOG + i, HG_REPLAY, request);
+    ids[i] = asked_for(&scene, HG_REPLAY);
+  }
+  ask(&scene, OTHER, HG_REPLAY, 77);
+  CHECK_EQ(asked_for(&scene, HG_REPLAY), 0); // the persister has enough
+  tell_done(&scene, ids[0]);
+  check_done(&scene, FIRST_HOG, 1, HG_ERR_STORE);
+  tell_done(&scene, asked_for(&scene, HG_REPLAY)); // before the second one of the first hog
+  check_done(&scene, OTHER, 77, HG_ERR_STORE);
+  end(&scene);
+}
+
+TEST(gateway, what_a_gone_outsider_waits_to_be_told_is_dropped) {
+  struct scene scene;
+  struct hg_message leave;
+  begin(&scene);
+  for (uint64_t request = 1; request <= 3; request++)
+    ask(&scene, OUTSIDER, HG_REPLAY, request);
+  const uint64_t id = asked_for(&scene, HG_REPLAY);
+  hg_message_init(&leave, HG_LEAVE);
+  send(&scene, OUTSIDER, &leave, false);
+  tell_done(&scene, id);
+  check_done(&scene, OUTSIDER, 1, HG_ERR_STORE);
+  CHECK_EQ(asked_for(&scene, HG_REPLAY), 0);
+  end(&scene);
+}
+
+static struct hg_message audit_of(uint64_t request) {
+  struct hg_message message;
+  hg_message_init(&message, HG_AUDIT);
+  message.as.audit.request = request;
+  return message;
+}
+
+static void check_report(struct scene *scene, hg_peer peer, uint64_t request) {
+  const struct hg_message *report = answer(scene, peer);
+  CHECK_EQ(report->kind, HG_AUDIT_REPORT);
+  CHECK_EQ(report->as.audit_report.request, request);
+}
+
+// One audit answers all that were asked for before it began, one of each connection.
+TEST(gateway, audits_that_wait_are_one) {
+  struct scene scene;
+  begin(&scene);
+  struct hg_message first = audit_of(1), again = audit_of(2), report;
+  send(&scene, OUTSIDER, &first, false);
+  send(&scene, OUTSIDER, &again, false);
+  for (hg_peer peer = FIRST_HOG; peer < FIRST_HOG + 5; peer++)
+    send(&scene, peer, &first, false);
+  hg_message_init(&report, HG_AUDIT_REPORT);
+  report.as.audit_report.request = asked_for(&scene, HG_AUDIT);
+  CHECK_EQ(asked_for(&scene, HG_AUDIT), 0);
+  hg_test_send(&scene.gateway, HG_PORT_LEDGER, 0, &report);
+  hg_test_flush(&scene.gateway);
+  check_report(&scene, OUTSIDER, 1); // the others came when it had begun
+  CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL));
+  report.as.audit_report.request = asked_for(&scene, HG_AUDIT);
+  CHECK_EQ(asked_for(&scene, HG_AUDIT), 0);
+  hg_test_send(&scene.gateway, HG_PORT_LEDGER, 0, &report);
+  hg_test_flush(&scene.gateway);
+  for (hg_peer peer = FIRST_HOG; peer < FIRST_HOG + 5; peer++)
+    check_report(&scene, peer, 1);
+  check_report(&scene, OUTSIDER, 2);
+  CHECK_EQ(asked_for(&scene, HG_AUDIT), 0);
+  end(&scene);
+}
+
+static bool slow_reader(void *self, hg_peer peer) {
+  return peer != *(const hg_peer *)self;
+}
+
+TEST(gateway, who_does_not_read_is_passed_over_until_it_does) {
+  struct scene scene;
+  begin(&scene);
+  hg_peer slow = OUTSIDER;
+  hg_test_actor_destroy(&scene.gateway);
+  scene.gateway = (struct hg_test_actor){0};
+  scene.readers = (struct hg_gateway_readers){&slow, slow_reader};
+  CHECK_EQ(hg_gateway_new(&scene.setup.config, "", &scene.setup.state, scene.readers, &scene.gateway.actor), HG_OK);
+  ask(&scene, OUTSIDER, HG_REPLAY, 1);
+  CHECK_EQ(asked_for(&scene, HG_REPLAY), 0);
+  CHECK(scene.gateway.wake != HG_NEVER);
+  ask(&scene, OTHER, HG_REPLAY, 1);
+  tell_done(&scene, asked_for(&scene, HG_REPLAY));
+  check_done(&scene, OTHER, 1, HG_ERR_STORE);
+  slow = 0;
+  at_ms(&scene, scene.gateway.wake / 1000);
+  tell_done(&scene, asked_for(&scene, HG_REPLAY));
+  check_done(&scene, OUTSIDER, 1, HG_ERR_STORE);
+  CHECK_EQ(scene.gateway.wake, HG_NEVER);
   end(&scene);
 }
