@@ -47,6 +47,16 @@
 #define HG_LINK_HWM (HG_CLIENT_WINDOW + 1024) // high-water mark of links whose sender keeps a window
 #define HG_EVENTS_HWM 100000 // events that wait for one slow subscriber in the process before it loses some
 
+// Bytes of answers that are sent and not read (bus/unread.h). Above the second three a connection gets no portion of a
+// replay, no snapshot and no audit until it has read; above the first it loses its answers.
+#define HG_UNREAD_MAX (256 << 20)    // of all together, and the least of each
+#define HG_UNREAD_ONE_MAX (16 << 20) // of one connection
+#define HG_UNREAD_LEAST (1 << 20)    // of one whatever others do;
+#define HG_UNREAD_LEAST_A_BUDGET 512 // with room for a snapshot
+#define HG_UNREAD_LONG_MAX (128 << 20)
+#define HG_UNREAD_ONE_LONG_MAX (4 << 20)
+#define HG_UNREAD_LONG_LEAST (64 << 10)
+
 // Connections from outside.
 #define HG_CONNECTIONS_MAX 4096        // that eventBus.maxSubscribers and serve.maxClients can allow
 #define HG_SUBSCRIBERS_DEFAULT 64      // eventBus.maxSubscribers

@@ -7,8 +7,15 @@ import contextlib
 import sqlite3
 import sys
 
-from cli_harness import equal, headgate, main, place, runtime, status
+from cli_harness import control_endpoint, equal, headgate, main, place, runtime, status
 from outside_harness import Asker, control, until
+from test_doors import check_growth, is_sanitized, resident_mib, sockets
+
+try:
+    import msgpack
+    import zmq
+except ImportError:
+    zmq = None
 
 WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -75,6 +82,29 @@ def test_audits_of_many_clients_are_one():
         with contextlib.closing(sqlite3.connect(here.ledger)) as ledger:
             audits = ledger.execute("SELECT count(*) FROM journal WHERE event = 'AUDIT_DONE'").fetchone()[0]
         assert 1 <= audits <= 4, f"{audits}: our own, one that was under way, one for all, and the next"
+
+
+def test_answers_that_nobody_reads_are_bounded_and_given_back():
+    """docs/operations.md: 4 MiB for each, and one answer more."""
+    hogs = 12
+    with place(limit=10**9) as here, runtime(here.config) as served, askers(here, 1) as (honest,):
+        served.tell("burst 5000")
+        before = resident_mib(served)
+        with sockets() as connect:
+            stuck = [connect(zmq.DEALER, control_endpoint(here), rcvhwm=1) for _ in range(hogs)]
+            for hog in stuck:
+                for _ in range(300):
+                    hog.send(msgpack.packb({"v": 1, "type": "REPLAY", "request": 1}))
+            for _ in range(20):
+                equal(last_of(honest, "REPLAY")["count"], 256, "an honest client is told all the same")
+                honest.done("RECORD", tokens=1)
+            check_growth(served, before, hogs * (4 + 1) + 32)
+            stuck_mib = resident_mib(served)
+
+        def is_given_back():
+            honest.done("PING")
+            return is_sanitized() or resident_mib(served) - before < max(stuck_mib - before, 48) / 2
+        until(is_given_back, "the memory")
 
 
 if __name__ == "__main__":
