@@ -1,6 +1,8 @@
 // The common ground of a runtime and its clients.
 #include "actors/core.h"
 
+#include "bus/unread.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -52,6 +54,7 @@ void hg_core_release(struct hg_core *core) {
   munmap((void *)core->not_forked, (size_t)sysconf(_SC_PAGESIZE));
   pthread_mutex_destroy(&core->workers_lock);
   pthread_mutex_destroy(&core->farewells.lock);
+  hg_unread_destroy(&core->unread);
   hg_config_destroy(&core->config);
   free(core);
 }

@@ -24,6 +24,7 @@ struct hg_core {
   struct hg_places places;                    // of a guest: where the runtime is that it is the guest of
   struct hg_door *door;                       // of the runtime
   struct hg_outward_endpoints events_outside; // where events are bound
+  struct hg_unread *unread;                   // answers that clients outside leave; NULL: of a guest
   char ledger_id[37];
   bool is_guest;            // another process holds the ledger
   _Atomic uint64_t next_id; // ids are unique over the ledger's life: the opening in the upper bits, a count below

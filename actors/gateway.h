@@ -13,8 +13,14 @@
 #include "config/config.h"
 #include "ledger/ledger.h"
 
+// Whether a connection has read enough of its answers to be given a long one. NULL: all have.
+struct hg_gateway_readers {
+  void *self;
+  bool (*keep_up)(void *self, hg_peer peer);
+};
+
 // `config` must outlive the actor; the others are copied. `events`: the endpoint that outsiders are told of.
 hg_err hg_gateway_new(const struct hg_config *config, const char *events, const struct hg_ledger_state *state,
-                      struct hg_actor *out);
+                      struct hg_gateway_readers readers, struct hg_actor *out);
 
 #endif

@@ -20,10 +20,14 @@ static struct hg_text name_of(const struct hg_gateway *gateway, uint32_t budget)
 
 // ------------------------------------------------------------------------------------------------ permits
 
-// One that was given up has been released by the scheduler.
+// The scheduler has released it, if it was granted.
+static void end_given_up(struct hg_gateway *gateway, struct hg_asked *asked) {
+  hg_gateway_finish(gateway, asked, asked->as.acquire.pushed_out ? HG_ERR_BUSY : HG_ERR_CANCELLED);
+}
+
 static void granted(struct hg_gateway *gateway, struct hg_asked *asked, int64_t tokens) {
   if (asked->as.acquire.given_up) {
-    hg_gateway_finish(gateway, asked, HG_ERR_CANCELLED);
+    end_given_up(gateway, asked);
     return;
   }
   struct hg_message message;
@@ -39,6 +43,10 @@ static void granted(struct hg_gateway *gateway, struct hg_asked *asked, int64_t 
 static void refused(struct hg_gateway *gateway, struct hg_asked *asked, const struct hg_refused_message *refusal) {
   const hg_err err = (hg_err)refusal->error;
   struct hg_message message;
+  if (err == HG_ERR_CANCELLED && asked->as.acquire.given_up) {
+    end_given_up(gateway, asked);
+    return;
+  }
   hg_message_done(&message, asked->request, err, hg_err_text(err));
   if (err == HG_ERR_BUDGET_EXHAUSTED) {
     message.as.command_done.tokens = refusal->left;
@@ -271,19 +279,39 @@ static void report_replay(struct hg_gateway *gateway, struct hg_asked *asked,
   tell(gateway, asked, &message);
 }
 
-// The persister's other answers go out as they are, under the number of the question.
-void hg_gateway_from_persister(struct hg_gateway *gateway, struct hg_message message) {
-  uint64_t *request = NULL;
-  if (message.kind == HG_AUDIT_DIFFERENCE) request = &message.as.audit_difference.request;
-  else if (message.kind == HG_AUDIT_REPORT) request = &message.as.audit_report.request;
-  else if (message.kind == HG_COMMAND_DONE) request = &message.as.command_done.request;
-  else if (message.kind == HG_REPLAYED) request = &message.as.replayed.request;
-  else return;
-  struct hg_asked *asked = hg_gateway_find(gateway, HG_AUDIT, *request);
-  if (!asked) asked = hg_gateway_find(gateway, HG_REPLAY, *request);
+// To all that began together.
+static void tell_difference(struct hg_gateway *gateway, struct hg_message message) {
+  for (const struct hg_asked *asked = gateway->audits.first; asked; asked = asked->next) {
+    message.as.audit_difference.request = asked->request;
+    hg_gateway_reply(gateway, peer_of(asked), &message);
+  }
+}
+
+static void end_audits(struct hg_gateway *gateway, struct hg_message message) {
+  struct hg_asked *next = gateway->audits.first, *asked;
+  gateway->audits.first = NULL;
+  while ((asked = next)) {
+    next = asked->next;
+    if (message.kind == HG_AUDIT_REPORT) message.as.audit_report.request = asked->request;
+    else message.as.command_done.request = asked->request;
+    tell(gateway, asked, &message);
+  }
+}
+
+static void end_replay(struct hg_gateway *gateway, struct hg_message message) {
+  struct hg_asked *asked = hg_gateway_find(gateway, HG_REPLAY, message.as.command_done.request);
   if (!asked) return;
-  *request = asked->request;
-  if (message.kind == HG_REPLAYED) report_replay(gateway, asked, &message.as.replayed);
-  else if (message.kind == HG_AUDIT_DIFFERENCE) hg_gateway_reply(gateway, peer_of(asked), &message);
-  else tell(gateway, asked, &message);
+  message.as.command_done.request = asked->request;
+  tell(gateway, asked, &message);
+}
+
+void hg_gateway_from_persister(struct hg_gateway *gateway, const struct hg_message *message) {
+  struct hg_asked *asked;
+  if (message->kind == HG_AUDIT_DIFFERENCE) tell_difference(gateway, *message);
+  else if (message->kind == HG_AUDIT_REPORT) end_audits(gateway, *message);
+  else if (message->kind == HG_COMMAND_DONE && hg_gateway_find(gateway, HG_AUDIT, message->as.command_done.request))
+    end_audits(gateway, *message);
+  else if (message->kind == HG_COMMAND_DONE) end_replay(gateway, *message);
+  else if (message->kind == HG_REPLAYED && (asked = hg_gateway_find(gateway, HG_REPLAY, message->as.replayed.request)))
+    report_replay(gateway, asked, &message->as.replayed);
 }

@@ -5,6 +5,8 @@
 #include "usage/report.h"
 #include "usage/usage.h"
 
+#include <string.h>
+
 static bool find_budget(const struct hg_gateway *gateway, struct hg_text name, uint32_t *out) {
   *out = 0;
   return name.size == 0 || hg_config_find_budget(gateway->config, name.data, name.size, out);
@@ -102,7 +104,7 @@ static void cancel(struct hg_gateway *gateway, hg_peer peer, uint64_t request) {
   struct hg_asked *asked = outsider ? outsider->acquires : NULL;
   while (asked && asked->request != request)
     asked = asked->as.acquire.after;
-  if (!asked || asked->as.acquire.given_up) return;
+  if (!asked) return;
   struct hg_message message;
   hg_message_init(&message, HG_CANCEL);
   message.as.cancel.request = asked->id;
@@ -300,22 +302,39 @@ static void list_waiting(struct hg_gateway *gateway, hg_peer peer, const struct 
   hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &message);
 }
 
-static void ask_audit(struct hg_gateway *gateway, hg_peer peer, uint64_t request) {
-  const struct hg_asked *asked = hg_gateway_enter(gateway, HG_AUDIT, peer, request);
-  if (!asked) return;
-  struct hg_message ask;
-  hg_message_init(&ask, HG_AUDIT);
-  ask.as.audit.request = asked->id;
-  hg_outbox_put(gateway->out, HG_PORT_LEDGER, 0, &ask);
+static void ask_in_turn(struct hg_gateway *gateway, enum hg_kind kind, hg_peer peer, uint64_t request) {
+  struct hg_asked *asked = hg_gateway_enter(gateway, kind, peer, request);
+  if (asked) hg_gateway_wait_turn(gateway, asked);
 }
 
 static void replay(struct hg_gateway *gateway, hg_peer peer, const struct hg_replay_message *question) {
-  const struct hg_asked *asked = hg_gateway_enter(gateway, HG_REPLAY, peer, question->request);
+  struct hg_asked *asked = hg_gateway_enter(gateway, HG_REPLAY, peer, question->request);
   if (!asked) return;
+  asked->as.replay.after = question->after;
+  asked->as.replay.credit = question->credit;
+  if (question->topics.size) asked->as.replay.topics = strndup(question->topics.data, question->topics.size);
+  if (question->topics.size && !asked->as.replay.topics) hg_gateway_finish(gateway, asked, HG_ERR_NO_MEMORY);
+  else hg_gateway_wait_turn(gateway, asked);
+}
+
+void hg_gateway_begin_replay(struct hg_gateway *gateway, struct hg_asked *asked) {
   struct hg_message ask;
   hg_message_init(&ask, HG_REPLAY);
-  ask.as.replay = *question;
   ask.as.replay.request = asked->id;
+  ask.as.replay.after = asked->as.replay.after;
+  ask.as.replay.credit = asked->as.replay.credit;
+  if (asked->as.replay.topics) ask.as.replay.topics = hg_text_of(asked->as.replay.topics);
+  hg_outbox_put(gateway->out, HG_PORT_LEDGER, 0, &ask);
+}
+
+// Those that begin together are one question to the persister, under the number of the first.
+void hg_gateway_begin_audit(struct hg_gateway *gateway, struct hg_asked *asked) {
+  const bool is_first = !gateway->audits.first;
+  hg_gateway_append(&gateway->audits, asked);
+  if (!is_first) return;
+  struct hg_message ask;
+  hg_message_init(&ask, HG_AUDIT);
+  ask.as.audit.request = asked->id;
   hg_outbox_put(gateway->out, HG_PORT_LEDGER, 0, &ask);
 }
 
@@ -336,6 +355,7 @@ void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in
   const hg_peer peer = in->peer;
   if (message.kind == HG_LEAVE) {
     hg_gateway_give_up_acquires_of(gateway, peer);
+    hg_gateway_drop_turns_of(gateway, peer);
     return;
   }
   if (in->undelivered) {
@@ -357,10 +377,10 @@ void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in
   else if (message.kind == HG_SAVINGS) tell_savings(gateway, &message.as.savings);
   else if (message.kind == HG_PING) hg_gateway_answer(gateway, peer, message.as.ping.request, HG_OK);
   else if (message.kind == HG_STATUS) ask_status(gateway, peer, &message.as.status);
-  else if (message.kind == HG_SNAPSHOT) hg_gateway_ask_snapshot(gateway, peer, message.as.snapshot.request);
+  else if (message.kind == HG_SNAPSHOT) ask_in_turn(gateway, message.kind, peer, message.as.snapshot.request);
   else if (message.kind == HG_LIST_ORPHANS) list_orphans(gateway, peer, &message.as.list_orphans);
   else if (message.kind == HG_LIST_WAITING) list_waiting(gateway, peer, &message.as.list_waiting);
-  else if (message.kind == HG_AUDIT) ask_audit(gateway, peer, message.as.audit.request);
+  else if (message.kind == HG_AUDIT) ask_in_turn(gateway, message.kind, peer, message.as.audit.request);
   else if (message.kind == HG_REPLAY) replay(gateway, peer, &message.as.replay);
   else hg_gateway_answer(gateway, peer, 0, HG_ERR_PROTOCOL);
 }

@@ -1,6 +1,7 @@
 // What the files of the gateway share: gateway.c (turns), outsiders.c (who asks, and what is under way for them),
-// gateway_commands.c (what outsiders want, put to the other actors), gateway_answers.c (what those answer),
-// gateway_prices.c (what it costs), gateway_snapshot.c (the snapshot).
+// outside_shares.c (how much of it each may have), gateway_turns.c (long questions, by turns), gateway_commands.c (what
+// outsiders want, put to the other actors), gateway_answers.c (what those answer), gateway_prices.c (what it costs),
+// gateway_snapshot.c (the snapshot).
 #ifndef HG_GATEWAY_PRIVATE_H
 #define HG_GATEWAY_PRIVATE_H
 
@@ -8,12 +9,29 @@
 #include "actors/heap.h"
 #include "actors/id_map.h"
 
+// Commands have their places by what they are.
+enum hg_share { HG_SHARE_ACQUIRES, HG_SHARE_ENDS, HG_SHARE_SHORT, HG_SHARE_COUNT };
+
+// Questions that connections take turns at.
+enum hg_turn { HG_TURN_REPLAY, HG_TURN_SNAPSHOT, HG_TURN_AUDIT, HG_TURN_COUNT };
+
+struct hg_asked_line {
+  struct hg_asked *first, *last;
+};
+
 // A connection that has something under way.
 struct hg_outsider {
   hg_peer peer;
   int64_t heard_at; // monotonic
   uint32_t under_way;
-  struct hg_asked *acquires; // that are not answered
+  uint32_t taken[HG_SHARE_COUNT]; // places
+  struct hg_heap_node in_crowd;
+  struct hg_asked *acquires; // that wait and are wanted, the newest first
+  struct hg_outsider_turn {
+    struct hg_asked *under_way;
+    struct hg_asked_line waiting;
+    struct hg_outsider *next; // in line, which it is in when it waits and has none under way
+  } turns[HG_TURN_COUNT];
 };
 
 // A command under way.
@@ -22,7 +40,7 @@ struct hg_asked {
   struct hg_outsider *outsider;
   uint64_t request; // the outsider's
   uint64_t id;      // ours: of a question, a number, or a permit that ends
-  // Numbers: in their order; ends of one permit: in their order; snapshots: in line.
+  // Numbers, ends of one permit, and what waits for its turn: in their order. Audits: those that have the same answer.
   struct hg_asked *next;
   union {
     struct {                           // ACQUIRE_PERMIT
@@ -30,8 +48,14 @@ struct hg_asked {
       struct hg_heap_node in_silence;
       uint32_t lease_ms;
       bool given_up;                // its grant is not wanted any more
+      bool pushed_out;              // for the sake of another connection
       const struct hg_price *price; // of the model that it named; NULL: none
     } acquire;
+    struct { // REPLAY
+      uint64_t after;
+      uint32_t credit;
+      char *topics; // NULL: all
+    } replay;
     struct { // STATUS, SNAPSHOT
       bool has_usage, has_queue;
       struct hg_usage_message usage;
@@ -47,10 +71,6 @@ struct hg_asked {
   } as;
 };
 
-struct hg_asked_line {
-  struct hg_asked *first, *last;
-};
-
 struct hg_gateway {
   const struct hg_config *config;
   char ledger_id[37];
@@ -63,11 +83,19 @@ struct hg_gateway {
   struct hg_id_map questions;   // by id
   struct hg_id_map ends;        // by permit: the first of a line
   struct hg_asked_line numbers; // in their order
-  struct hg_asked_line snapshots;
+  struct hg_turns {
+    struct hg_outsider *first, *last; // in line
+    uint32_t under_way;
+    bool changed;
+    int64_t look_at; // again, at those who were passed over
+  } turns[HG_TURN_COUNT];
+  struct hg_asked_line audits; // those under way
+  struct hg_gateway_readers readers;
   struct hg_heap silences;               // acquires, by the moment at which their outsiders must have been heard
+  struct hg_heap crowd;                  // who has acquires that wait, the one with the most first
   struct hg_id_map prices, older_prices; // by permit: of the models that their acquires named; the younger, the older
   uint32_t acquires;
-  uint32_t under_way;
+  uint32_t taken[HG_SHARE_COUNT]; // places
   bool stopping;
   struct hg_now now;     // of this turn
   struct hg_outbox *out; // of this turn
@@ -95,7 +123,21 @@ int64_t hg_gateway_give_up_silent(struct hg_gateway *gateway);
 void hg_gateway_close(struct hg_gateway *gateway);      // all that are unanswered hear HG_ERR_CLOSED
 void hg_gateway_forget_all(struct hg_gateway *gateway); // and frees what is theirs
 
+// outside_shares.c
+// Finds a place for one more, if need be by pushing out an acquire of somebody who has more. False: there is none.
+bool hg_gateway_take_place(struct hg_gateway *gateway, struct hg_outsider *outsider, enum hg_share share);
+void hg_gateway_give_back_place(struct hg_gateway *gateway, struct hg_outsider *outsider, enum hg_share share);
+enum hg_share hg_gateway_share_of(enum hg_kind kind);
+
+// gateway_turns.c
+void hg_gateway_wait_turn(struct hg_gateway *gateway, struct hg_asked *asked);
+void hg_gateway_end_turn(struct hg_gateway *gateway, struct hg_asked *asked); // nothing when it has none
+int64_t hg_gateway_take_turns(struct hg_gateway *gateway);                    // returns when to come again
+void hg_gateway_drop_turns_of(struct hg_gateway *gateway, hg_peer peer); // what it waits for is not wanted any more
+
 // gateway_commands.c
+void hg_gateway_begin_replay(struct hg_gateway *gateway, struct hg_asked *asked);
+void hg_gateway_begin_audit(struct hg_gateway *gateway, struct hg_asked *asked);
 void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in);
 
 // gateway_prices.c
@@ -113,14 +155,14 @@ hg_err hg_gateway_price_answer(const struct hg_gateway *gateway, struct hg_text 
 // gateway_answers.c
 void hg_gateway_from_tracker(struct hg_gateway *gateway, const struct hg_message *message);
 void hg_gateway_from_scheduler(struct hg_gateway *gateway, const struct hg_message *message);
-void hg_gateway_from_persister(struct hg_gateway *gateway, struct hg_message message);
+void hg_gateway_from_persister(struct hg_gateway *gateway, const struct hg_message *message);
 void hg_gateway_name_wait(const struct hg_gateway *gateway, const struct hg_queue_message *queue,
                           struct hg_text *budget,
                           bool *throttle); // what the first in line waits for
 
 // gateway_snapshot.c
-void hg_gateway_ask_snapshot(struct hg_gateway *gateway, hg_peer peer, uint64_t request);
-// Parts of the answer to the first in line.
+void hg_gateway_begin_snapshot(struct hg_gateway *gateway, struct hg_asked *asked);
+// Parts of the answer.
 void hg_gateway_snapshot_queue(struct hg_gateway *gateway, struct hg_asked *asked,
                                const struct hg_queue_message *queue);
 void hg_gateway_snapshot_figures(struct hg_gateway *gateway, struct hg_asked *asked,

@@ -1,36 +1,23 @@
 // The snapshot: how everything stands at one committed moment. The scheduler is asked for its queue first, then the
-// tracker for all budgets. One snapshot at a time: it costs the tracker a turn as long as there are budgets.
+// tracker for all budgets. One snapshot at a time (gateway_turns.c): it costs the tracker a turn as long as there are
+// budgets.
 #include "actors/gateway_private.h"
 
 #include "bus/frames.h"
 #include "bus/topics.h"
 #include "usage/money.h"
 
-static void begin(struct hg_gateway *gateway, const struct hg_asked *asked) {
+void hg_gateway_begin_snapshot(struct hg_gateway *gateway, struct hg_asked *asked) {
   struct hg_message ask;
   hg_message_init(&ask, HG_GET_QUEUE);
   ask.as.get_queue.request = asked->id;
   hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &ask);
 }
 
-void hg_gateway_ask_snapshot(struct hg_gateway *gateway, hg_peer peer, uint64_t request) {
-  struct hg_asked *asked = hg_gateway_enter(gateway, HG_SNAPSHOT, peer, request);
-  if (!asked) return;
-  hg_gateway_append(&gateway->snapshots, asked);
-  if (gateway->snapshots.first == asked) begin(gateway, asked);
-}
-
-static void end(struct hg_gateway *gateway, struct hg_asked *asked, hg_err err) {
-  assert(gateway->snapshots.first == asked);
-  if (err == HG_OK) hg_gateway_forget(gateway, asked);
-  else hg_gateway_finish(gateway, asked, err);
-  if (gateway->snapshots.first) begin(gateway, gateway->snapshots.first);
-}
-
 void hg_gateway_snapshot_queue(struct hg_gateway *gateway, struct hg_asked *asked,
                                const struct hg_queue_message *queue) {
   if (queue->error) {
-    end(gateway, asked, (hg_err)queue->error);
+    hg_gateway_finish(gateway, asked, (hg_err)queue->error);
     return;
   }
   asked->as.figures.queue = *queue;
@@ -109,7 +96,7 @@ void hg_gateway_snapshot_figures(struct hg_gateway *gateway, struct hg_asked *as
   struct hg_message budget;
   size_t taken = 0;
   if (figures->error) {
-    end(gateway, asked, (hg_err)figures->error);
+    hg_gateway_finish(gateway, asked, (hg_err)figures->error);
     return;
   }
   for (; budgets.size && hg_frame_decode_next(budgets.data, budgets.size, &budget, &taken) == HG_OK;
@@ -120,5 +107,5 @@ void hg_gateway_snapshot_figures(struct hg_gateway *gateway, struct hg_asked *as
   }
   if (!figures->last) return;
   tell_report(gateway, asked, figures);
-  end(gateway, asked, HG_OK);
+  hg_gateway_forget(gateway, asked);
 }

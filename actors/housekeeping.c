@@ -1,12 +1,15 @@
-// Audits and retention, a portion a turn. An audit that somebody waits for goes on while facts come in, all else
-// happens only between them.
+// Audits and retention, a portion a turn. An audit that somebody waits for goes on while facts come in, but slowly; all
+// else happens only between them.
 #include "actors/housekeeping.h"
 
 #include <string.h>
 
 #define AUDIT_AFTER_US 1000000 // of life: a short one has better to do
 #define FOLD_EVERY_US INT64_C(3600000000)
-#define PORTION_ROWS 1024 // one or two milliseconds
+#define PORTION_ROWS 1024      // one or two milliseconds
+#define BUSY_US 20000          // so long after the newest facts
+#define PORTION_EVERY_US 10000 // while they come, of an audit that somebody waits for
+#define REST_LEAST_US 1000000  // each of them is a row of the journal too
 
 void hg_housekeeping_init(struct hg_housekeeping *house, const struct hg_store *store) {
   *house = (struct hg_housekeeping){.store = store, .audit_at = store->audit ? 0 : HG_NEVER, .fold_at = HG_NEVER};
@@ -75,9 +78,15 @@ static void tell_tracker(const struct hg_housekeeping *house, const char *reason
   hg_outbox_put(out, HG_PORT_FACTS, 0, &message);
 }
 
+static void rest(struct hg_housekeeping *house, struct hg_now now) {
+  const int64_t lasted = now.monotonic_us - house->began_at;
+  house->portion_at = now.monotonic_us + (lasted > REST_LEAST_US ? lasted : REST_LEAST_US);
+}
+
 static void end(struct hg_housekeeping *house, hg_err err, hg_error *why, struct hg_now now, struct hg_outbox *out) {
   const char *reason = "";
   house->auditing = false;
+  if (house->asked) rest(house, now);
   if (err != HG_OK) {
     memset(&house->report, 0, sizeof house->report);
     hg_text_clean(why->text);
@@ -101,6 +110,7 @@ static void audit(struct hg_housekeeping *house, struct hg_now now, struct hg_ou
   if (house->anew) house->began_at = now.monotonic_us;
   const hg_err err = house->store->audit(house->store->self, house->anew, PORTION_ROWS, &house->report, &done, &why);
   house->anew = false;
+  if (now.monotonic_us < house->busy_until) house->portion_at = now.monotonic_us + PORTION_EVERY_US;
   if (done || err != HG_OK) end(house, err, &why, now, out);
 }
 
@@ -120,9 +130,11 @@ hg_err hg_housekeeping_turn(struct hg_housekeeping *house, bool idle, struct hg_
   house->wrote = false;
   if (house->audit_at == 0) house->audit_at = now.monotonic_us + AUDIT_AFTER_US;
   if (now.monotonic_us >= house->audit_at) begin(house, 0);
-  if (house->auditing && (idle || house->asked)) audit(house, now, out);
+  if (!idle) house->busy_until = now.monotonic_us + BUSY_US;
+  const bool audits = house->auditing && (house->asked ? now.monotonic_us >= house->portion_at : idle);
+  if (audits) audit(house, now, out);
   else if (!house->auditing && idle && now.monotonic_us >= house->fold_at) err = fold(house, now, why, out);
-  if (house->auditing) *wake = now.monotonic_us;
+  if (house->auditing) *wake = house->asked ? house->portion_at : now.monotonic_us;
   else *wake = house->audit_at < house->fold_at ? house->audit_at : house->fold_at;
   return err;
 }

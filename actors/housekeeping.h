@@ -1,6 +1,9 @@
 // What the persister does when it has time: the audit of the ledger, a second after the start and when somebody asks;
 // and retention, which folds old rows after that audit and then every hour. A ledger that an audit found wrong keeps
 // its rows. A portion a turn, so that a commit waits for one portion at most.
+//
+// Whoever asks for audits without end gets a bounded share of the time: a portion now and then while facts come, and
+// between two audits a rest as long as the first was.
 #ifndef HG_HOUSEKEEPING_H
 #define HG_HOUSEKEEPING_H
 
@@ -10,6 +13,8 @@ struct hg_housekeeping {
   const struct hg_store *store;
   bool auditing, anew; // an audit is under way; its first portion is still to come
   uint64_t asked;      // whose it is: the number of a question; 0: nobody asked
+  int64_t portion_at;  // the next of an audit that was asked for, at the earliest
+  int64_t busy_until;  // facts came lately
   int64_t audit_at;    // the next one of our own; 0: not known before the first turn
   int64_t fold_at;     // the next portion of retention
   bool wrote;          // in this turn

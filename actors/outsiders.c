@@ -43,31 +43,21 @@ static void leave(struct hg_gateway *gateway, struct hg_outsider *outsider) {
   free(outsider);
 }
 
-// Whoever has filled all places with acquires must still be able to end and renew what it holds: for these there are as
-// many places again.
-static uint32_t places(enum hg_kind kind, uint32_t most) {
-  const bool ends = kind == HG_SETTLE_PERMIT || kind == HG_RELEASE_PERMIT || kind == HG_RENEW_PERMIT;
-  return ends ? 2 * most : most;
-}
-
 struct hg_asked *hg_gateway_enter(struct hg_gateway *gateway, enum hg_kind kind, hg_peer peer, uint64_t request) {
-  const bool full = gateway->under_way >= places(kind, HG_OUTSIDE_COMMANDS_MAX);
-  struct hg_outsider *outsider = full ? NULL : find_outsider(gateway, peer);
-  if (full || (outsider && outsider->under_way >= places(kind, HG_OUTSIDER_COMMANDS_MAX))) {
-    hg_gateway_answer(gateway, peer, request, HG_ERR_BUSY);
-    return NULL;
-  }
-  struct hg_asked *asked = outsider ? calloc(1, sizeof *asked) : NULL;
-  const uint64_t id = ++gateway->next_id;
+  const enum hg_share share = hg_gateway_share_of(kind);
+  struct hg_outsider *outsider = find_outsider(gateway, peer);
+  const bool has_place = outsider && hg_gateway_take_place(gateway, outsider, share);
+  struct hg_asked *asked = has_place ? calloc(1, sizeof *asked) : NULL;
+  const uint64_t id = has_place ? ++gateway->next_id : 0;
   if (!asked || !hg_id_map_put(&gateway->questions, id, asked)) {
     free(asked);
+    if (has_place) hg_gateway_give_back_place(gateway, outsider, share);
     if (outsider) leave(gateway, outsider);
-    hg_gateway_answer(gateway, peer, request, HG_ERR_NO_MEMORY);
+    hg_gateway_answer(gateway, peer, request, outsider && !has_place ? HG_ERR_BUSY : HG_ERR_NO_MEMORY);
     return NULL;
   }
   *asked = (struct hg_asked){.kind = kind, .outsider = outsider, .request = request, .id = id};
   outsider->under_way++;
-  gateway->under_way++;
   return asked;
 }
 
@@ -123,6 +113,7 @@ struct hg_asked *hg_gateway_find(const struct hg_gateway *gateway, enum hg_kind 
 
 // ---------------------------------------------------------------------------------------------------- leaving
 
+// It waits no more, or is not wanted any more.
 static void leave_acquires(struct hg_gateway *gateway, struct hg_asked *asked) {
   struct hg_asked *before = asked->as.acquire.before, *after = asked->as.acquire.after;
   if (asked->as.acquire.lease_ms == 0) return; // it never got among them
@@ -133,11 +124,15 @@ static void leave_acquires(struct hg_gateway *gateway, struct hg_asked *asked) {
   gateway->acquires--;
 }
 
+static void destroy(struct hg_asked *asked) {
+  if (asked->kind == HG_REPLAY) free(asked->as.replay.topics);
+  free(asked);
+}
+
 // Out of where it is found: among the questions, or in front of a line.
 static void take_out(struct hg_gateway *gateway, struct hg_asked *asked) {
   if (hg_id_map_get(&gateway->questions, asked->id) == asked) {
     hg_id_map_remove(&gateway->questions, asked->id);
-    if (gateway->snapshots.first == asked) gateway->snapshots.first = asked->next;
   } else if (gateway->numbers.first == asked) {
     gateway->numbers.first = asked->next;
   } else {
@@ -149,10 +144,12 @@ static void take_out(struct hg_gateway *gateway, struct hg_asked *asked) {
 
 void hg_gateway_forget(struct hg_gateway *gateway, struct hg_asked *asked) {
   struct hg_outsider *outsider = asked->outsider;
-  if (asked->kind == HG_ACQUIRE_PERMIT) leave_acquires(gateway, asked);
+  const bool is_acquire = asked->kind == HG_ACQUIRE_PERMIT, had_place = !is_acquire || !asked->as.acquire.given_up;
+  if (had_place) hg_gateway_give_back_place(gateway, outsider, hg_gateway_share_of(asked->kind));
+  if (is_acquire && had_place) leave_acquires(gateway, asked);
+  hg_gateway_end_turn(gateway, asked);
   take_out(gateway, asked);
-  free(asked);
-  gateway->under_way--;
+  destroy(asked);
   outsider->under_way--;
   leave(gateway, outsider);
 }
@@ -181,7 +178,8 @@ void hg_gateway_give_up_acquire(struct hg_gateway *gateway, struct hg_asked *ask
   struct hg_message cancel;
   if (asked->as.acquire.given_up) return;
   asked->as.acquire.given_up = true;
-  hg_heap_remove(&gateway->silences, &asked->as.acquire.in_silence);
+  leave_acquires(gateway, asked);
+  hg_gateway_give_back_place(gateway, asked->outsider, HG_SHARE_ACQUIRES);
   hg_message_init(&cancel, HG_CANCEL);
   cancel.as.cancel.request = asked->id;
   cancel.as.cancel.give_back = true;
@@ -190,8 +188,8 @@ void hg_gateway_give_up_acquire(struct hg_gateway *gateway, struct hg_asked *ask
 
 void hg_gateway_give_up_acquires_of(struct hg_gateway *gateway, hg_peer peer) {
   const struct hg_outsider *outsider = hg_id_map_get(&gateway->outsiders, peer);
-  for (struct hg_asked *asked = outsider ? outsider->acquires : NULL; asked; asked = asked->as.acquire.after)
-    hg_gateway_give_up_acquire(gateway, asked);
+  while (outsider && outsider->acquires)
+    hg_gateway_give_up_acquire(gateway, outsider->acquires);
 }
 
 // Outsiders are heard more often than leases end: a place in the heap is brought up to date only when its time comes.
@@ -229,7 +227,7 @@ static void answer_closed(void *self, struct hg_asked *asked) {
 
 static void free_asked(void *self, struct hg_asked *asked) {
   (void)self;
-  free(asked);
+  destroy(asked);
 }
 
 void hg_gateway_close(struct hg_gateway *gateway) {
@@ -247,4 +245,5 @@ void hg_gateway_forget_all(struct hg_gateway *gateway) {
   hg_id_map_destroy(&gateway->prices);
   hg_id_map_destroy(&gateway->older_prices);
   hg_heap_destroy(&gateway->silences);
+  hg_heap_destroy(&gateway->crowd);
 }

@@ -11,7 +11,9 @@
 
 #define HG_REMOTE_WINDOW 4096 // commands under way that are no acquires; behind it clients are not heard
 #define HG_REMOTE_ACQUIRES 4096
-static_assert(HG_REMOTE_WINDOW + HG_BURST * 2 + HG_REMOTE_ACQUIRES < HG_OUTSIDE_COMMANDS_MAX, "the gateway takes them");
+static_assert(HG_REMOTE_WINDOW + HG_BURST * 2 < HG_OUTSIDER_SHORT_MAX, "the gateway takes them");
+static_assert(HG_REMOTE_WINDOW + HG_BURST * 2 < HG_OUTSIDER_ENDS_MAX, "and those that end permits");
+static_assert(HG_REMOTE_ACQUIRES < HG_OUTSIDER_ACQUIRES_MAX, "and acquires");
 
 struct hg_remote_reporter;
 

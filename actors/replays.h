@@ -5,8 +5,6 @@
 
 #include "actors/persister.h"
 
-#define HG_REPLAYS_MAX 64 // that wait at once
-
 struct hg_replays {
   const struct hg_store *store;
   struct hg_replay {

@@ -14,6 +14,7 @@
 #include "actors/wiring.h"
 #include "actors/worker.h"
 #include "actors/worker_pool.h"
+#include "bus/unread.h"
 #include "schemas/fail.h"
 #include "usage/report.h"
 
@@ -54,14 +55,18 @@ const struct hg_config *hg_runtime_config(const hg_runtime *runtime) {
 
 static hg_err build(struct hg_runtime *runtime, const struct hg_ledger_state *state) {
   const struct hg_config *config = runtime->core->config;
+  struct hg_unread *unread = hg_unread_new(HG_UNREAD_LEAST + HG_UNREAD_LEAST_A_BUDGET * (uint64_t)config->budget_count);
+  const struct hg_gateway_readers readers = {unread, hg_unread_keeps_up};
   const struct hg_store store = hg_ledger_store(runtime->ledger, config->keep_days > 0);
+  runtime->core->unread = unread;
+  if (!unread) return HG_ERR_NO_MEMORY;
   hg_err err = hg_tracker_new(config, state, &runtime->shells[HG_TRACKER_ACTOR].actor);
   if (err == HG_OK) err = hg_scheduler_new(config, &runtime->shells[HG_SCHEDULER_ACTOR].actor);
   if (err == HG_OK) err = hg_persister_new(store, state->last_seq, &runtime->shells[HG_PERSISTER_ACTOR].actor);
   if (err == HG_OK) err = hg_event_bus_new(config, state, &runtime->shells[HG_EVENT_BUS_ACTOR].actor);
   if (err == HG_OK)
-    err =
-        hg_gateway_new(config, runtime->core->places.events_endpoint, state, &runtime->shells[HG_GATEWAY_ACTOR].actor);
+    err = hg_gateway_new(config, runtime->core->places.events_endpoint, state, readers,
+                         &runtime->shells[HG_GATEWAY_ACTOR].actor);
   return err;
 }
 

@@ -119,6 +119,7 @@ hg_err hg_wire(struct hg_shell *shells, struct hg_core *core, struct hg_outward_
   for (size_t i = 0; err == HG_OK && i < sizeof ends / sizeof *ends; i++)
     err = open_link(shells, core, &ends[i], why);
   if (err == HG_OK) err = hg_link_bind(&shells[HG_GATEWAY_ACTOR].links[HG_PORT_CONTROL], HG_CONTROL_INSIDE);
+  shells[HG_GATEWAY_ACTOR].links[HG_PORT_CONTROL].unread = core->unread;
   return err == HG_OK ? open_all_outward(shells, core, files, why) : err;
 }
 

@@ -1,6 +1,8 @@
 // What hostile subscribers cost those who work: the processor time that tracker and persister take for a record while
 // one subscriber is stuck and one floods the event bus with subscriptions, beside none of them; and durable records a
-// second while the flooder is there, beside the same flooder aimed at a bare libzmq XPUB in the same process.
+// second while the flooder is there, beside the same flooder aimed at a bare libzmq XPUB in the same process. And
+// durable records a second while a client of the control socket asks for replays, snapshots and audits without end and
+// reads none of it, beside none.
 //
 // The flooder speaks ZMTP on a socket of its own, so that no library of its side slows it down or holds it back. It has
 // 300,000 topics and begins anew behind them; when it is cut it comes back at once.
@@ -27,12 +29,15 @@
 #define FRAMES 512 // in one write of the flooder
 #define TOPIC_BYTES 30
 #define FLOOD_TOPICS 300000L
+#define TIME_MOST 1.05 // of what --check lets pass, beside the limits
+#define RATE_LEAST 0.95
 #define PATH_ROOM (HG_BENCH_FOLDER_MAX + 32)
 
 // ---------------------------------------------------------------------------------------------- the flooder
 
 struct flooder {
   char path[PATH_ROOM];
+  bool asks; // floods the control socket
   pthread_t thread;
   _Atomic bool stop;
   long connections, sent; // read when it has ended
@@ -62,10 +67,22 @@ static int connect_to(const char *path) {
   return -1;
 }
 
-static bool shake_hands(int fd) {
+static bool shake_hands(int fd, bool asks) {
   uint8_t greeting[64] = {0xff, [9] = 0x7f, 3, 0, 'N', 'U', 'L', 'L'};
-  static const uint8_t ready[] = "\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB";
-  return write_all(fd, greeting, sizeof greeting) && write_all(fd, ready, sizeof ready - 1);
+  static const uint8_t sub[] = "\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB";
+  static const uint8_t dealer[] = "\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06"
+                                  "DEALER";
+  return write_all(fd, greeting, sizeof greeting) &&
+         write_all(fd, asks ? dealer : sub, (asks ? sizeof dealer : sizeof sub) - 1);
+}
+
+// Commands that take others' time: maps of v, type and request.
+static bool ask(int fd) {
+  static const uint8_t commands[] = "\0\x19\x83\xa1v\x01\xa4type\xa6REPLAY\xa7request\x01"
+                                    "\0\x1b\x83\xa1v\x01\xa4type\xa8SNAPSHOT\xa7request\x01"
+                                    "\0\x18\x83\xa1v\x01\xa4type\xa5"
+                                    "AUDIT\xa7request\x01";
+  return write_all(fd, commands, sizeof commands - 1);
 }
 
 // A frame of one subscription: flags, length, 1, topic.
@@ -87,8 +104,13 @@ static void *flood(void *argument) {
     const int fd = connect_to(flooder->path);
     if (fd < 0) continue;
     flooder->connections++;
-    bool open = shake_hands(fd);
+    bool open = shake_hands(fd, flooder->asks);
     while (open && !flooder->stop) {
+      if (flooder->asks) {
+        open = ask(fd);
+        flooder->sent += FRAMES;
+        continue;
+      }
       fill(frames, flooder->sent);
       open = write_all(fd, frames[0], sizeof frames);
       if (open) flooder->sent += FRAMES;
@@ -98,8 +120,8 @@ static void *flood(void *argument) {
   return NULL;
 }
 
-static void start_flooder(struct flooder *flooder, const char *path) {
-  *flooder = (struct flooder){0};
+static void start_flooder(struct flooder *flooder, const char *path, bool asks) {
+  *flooder = (struct flooder){.asks = asks};
   snprintf(flooder->path, sizeof flooder->path, "%s", path);
   hg_bench_must(hg_shell_thread(&flooder->thread, flood, flooder), "no thread");
 }
@@ -198,18 +220,19 @@ static double working_ns(void) {
 struct figures {
   double rate, ns; // records a second; of tracker and persister for one
 };
-enum company { NOBODY, STUCK_AND_FLOOD, FLOOD, FLOOD_ON_BARE };
+enum company { NOBODY, STUCK_AND_FLOOD, FLOOD, FLOOD_ON_BARE, FLOOD_OF_COMMANDS };
 
 static long floods, connections, topics; // of all flooders that met the event bus, for the note
 
 static struct figures run_in(enum company company, long records) {
-  char folder[HG_BENCH_FOLDER_MAX], config[1024], path[PATH_ROOM], other[PATH_ROOM];
+  char folder[HG_BENCH_FOLDER_MAX], config[1024], path[PATH_ROOM], other[PATH_ROOM], control[PATH_ROOM];
   struct flooder flooder;
   struct bare bare;
   struct stuck stuck;
   hg_bench_make_place(folder);
   snprintf(path, sizeof path, "%s/events.ipc", folder);
   snprintf(other, sizeof other, "%s/bare.ipc", folder);
+  snprintf(control, sizeof control, "%s/headgate.db.d/control.ipc", folder);
   snprintf(config, sizeof config,
            "{\"tokenBudget\":{\"hardLimitTokens\":9007199254740991},\"eventBus\":{\"bind\":[\"ipc://%s\"]},"
            "\"ledger\":{\"path\":\"%s/headgate.db\"}}",
@@ -218,7 +241,8 @@ static struct figures run_in(enum company company, long records) {
   hg_client *client = hg_bench_new_client(runtime);
   if (company == STUCK_AND_FLOOD) start_stuck(&stuck, path);
   if (company == FLOOD_ON_BARE) start_bare(&bare, other);
-  if (company != NOBODY) start_flooder(&flooder, company == FLOOD_ON_BARE ? other : path);
+  const bool asks = company == FLOOD_OF_COMMANDS;
+  if (company != NOBODY) start_flooder(&flooder, company == FLOOD_ON_BARE ? other : asks ? control : path, asks);
   const double began = hg_bench_now_s(), began_ns = working_ns();
   const long long tokens = hg_bench_record_all(client, records);
   const struct figures figures = {(double)records / (hg_bench_now_s() - began),
@@ -226,7 +250,7 @@ static struct figures run_in(enum company company, long records) {
   if (company != NOBODY) end_flooder(&flooder);
   if (company != NOBODY && flooder.sent < FRAMES) hg_bench_die("the flooder did not flood");
   if (company == FLOOD_ON_BARE) end_bare(&bare);
-  else if (company != NOBODY) floods++, connections += flooder.connections, topics += flooder.sent;
+  else if (company != NOBODY && !asks) floods++, connections += flooder.connections, topics += flooder.sent;
   if (company == STUCK_AND_FLOOD) end_stuck(&stuck);
   hg_client_destroy(&client);
   hg_bench_close_runtime(&runtime, folder, "USAGE_RECORDED", records, tokens);
@@ -236,43 +260,56 @@ static struct figures run_in(enum company company, long records) {
 
 static int help(FILE *to, int code) {
   fputs(
-      "usage: headgate-bench hostile [--records N] [--rounds N] [--json]\n"
+      "usage: headgate-bench hostile [--records N] [--check] [--rounds N] [--json]\n"
       "Processor time of tracker and persister for a record, with a stuck subscriber and one that floods "
       "subscriptions;\n"
       "the limit is without them. Then durable records a second with the flooder; the limit is the same flooder aimed "
       "at a\n"
-      "bare libzmq XPUB beside Headgate.\n"
-      "  --records N       of a run (200,000)\n",
+      "bare libzmq XPUB beside Headgate. Then the rate with a client that floods commands; the limit is without.\n"
+      "  --records N       of a run (200,000)\n"
+      "  --check           exit 1 when subscribers cost more than 5 % of the time or of the rate\n",
       to);
   return code;
 }
 
 int hg_bench_hostile(int argc, char **argv) {
-  static const struct option options[] = {{"records", required_argument, NULL, 'n'}, HG_BENCH_OPTIONS};
+  static const struct option options[] = {
+      {"records", required_argument, NULL, 'n'}, {"check", no_argument, NULL, 'c'}, HG_BENCH_OPTIONS};
   struct hg_bench_flags flags = {.rounds = 5};
+  bool check = false;
   long records = 200000;
   for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (option == 'n') records = hg_bench_whole("--records", optarg, 1, 100000000);
+    else if (option == 'c') check = true;
     else if (!hg_bench_take(option, &flags)) return option == 'h' ? help(stdout, 0) : help(stderr, 2);
   }
   hg_bench_open_workplace();
   struct hg_bench_row *time = hg_bench_claim(sizeof *time), *rate = hg_bench_claim(sizeof *rate);
+  struct hg_bench_row *commands = hg_bench_claim(sizeof *commands);
   snprintf(time->bench, sizeof time->bench, "hostile time");
   snprintf(rate->bench, sizeof rate->bench, "hostile rate");
   time->unit = "ns/record";
-  rate->unit = "records/s";
+  snprintf(commands->bench, sizeof commands->bench, "hostile commands");
+  rate->unit = commands->unit = "records/s";
   (void)run_in(NOBODY, records); // the disk and the heap are warm from here on
   for (int round = 0; round < flags.rounds; round++) {
-    hg_series_add(&time->limit, run_in(NOBODY, records).ns);
+    const struct figures quiet = run_in(NOBODY, records);
+    hg_series_add(&time->limit, quiet.ns);
+    hg_series_add(&commands->limit, quiet.rate);
     hg_series_add(&time->value, run_in(STUCK_AND_FLOOD, records).ns);
     hg_series_add(&rate->limit, run_in(FLOOD_ON_BARE, records).rate);
     hg_series_add(&rate->value, run_in(FLOOD, records).rate);
+    hg_series_add(&commands->value, run_in(FLOOD_OF_COMMANDS, records).rate);
   }
   hg_bench_note("hostile: in each run a flooder connected %ld times and sent %ld topics", connections / floods,
                 topics / floods);
   hg_bench_print(&flags, time);
   hg_bench_print(&flags, rate);
+  hg_bench_print(&flags, commands);
+  const bool good = hg_series_median(&time->value) <= TIME_MOST * hg_series_median(&time->limit) &&
+                    hg_series_median(&rate->value) >= RATE_LEAST * hg_series_median(&rate->limit);
   free(time);
   free(rate);
-  return 0;
+  free(commands);
+  return check && !good;
 }

@@ -36,11 +36,13 @@ enum hg_side { HG_BIND, HG_CONNECT };
 // ZeroMQ takes in what a subscriber sends for as long as there is more of it: so there is never much.
 #define HG_OUTSIDE_EVENTS                                                                                              \
   { HG_SUBSCRIBER_HWM, 8, HG_SUBSCRIPTION_FRAME_MAX }
-// Answers: all that one connection may have unanswered, and as much again of portions of replays or a snapshot.
+// Answers: all that one connection may have unanswered, a snapshot, and some portions of replays.
+#define HG_ANSWERS_HWM                                                                                                 \
+  (HG_OUTSIDER_ACQUIRES_MAX + HG_OUTSIDER_ENDS_MAX + HG_OUTSIDER_SHORT_MAX + HG_BUDGETS_MAX + 8 * HG_REPLAY_EVENTS)
 #define HG_OUTSIDE_COMMANDS                                                                                            \
-  { 2 * (HG_OUTSIDER_COMMANDS_MAX + HG_BUDGETS_MAX), 1024, HG_COMMAND_FRAME_MAX }
+  { HG_ANSWERS_HWM, 1024, HG_COMMAND_FRAME_MAX }
 #define HG_OUTSIDE_ANSWERS                                                                                             \
-  { HG_COMMANDS_HWM, 2 * (HG_OUTSIDER_COMMANDS_MAX + HG_BUDGETS_MAX), HG_COMMAND_FRAME_MAX }
+  { HG_COMMANDS_HWM, HG_ANSWERS_HWM, HG_COMMAND_FRAME_MAX }
 #define HG_COMMITTED_HWM 4096 // FACTS frames that the event bus has not read
 
 //      owner         port       type    side     address                 limits

@@ -2,6 +2,7 @@
 #include "bus/links.h"
 
 #include "bus/outward.h"
+#include "bus/unread.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -104,7 +105,7 @@ hg_err hg_link_open(void *context, enum hg_link_type type, struct hg_link_limits
     zmq_close(socket);
     return HG_ERR_SYSTEM;
   }
-  *out = (struct hg_link){socket, type, -1, true, NULL};
+  *out = (struct hg_link){socket, type, -1, true, NULL, NULL};
   out->fd = hg_link_fd(out);
   return HG_OK;
 }
@@ -207,6 +208,29 @@ static hg_err publish(void *socket, struct hg_bytes topic, struct hg_bytes frame
   return err;
 }
 
+static int send_marked(void *socket, uint8_t *bytes, struct hg_bytes frame, void *mark) {
+  zmq_msg_t message;
+  int sent = -1;
+  memcpy(bytes, frame.data, frame.size);
+  if (zmq_msg_init_data(&message, bytes, frame.size, hg_unread_let_go, mark) != 0) {
+    hg_unread_let_go(bytes, mark);
+    return -1;
+  }
+  do
+    sent = zmq_msg_send(&message, socket, ZMQ_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  if (sent < 0) zmq_msg_close(&message);
+  return sent;
+}
+
+// Behind the routing id of a peer whose unread answers are counted.
+static int send_counted(struct hg_link *link, hg_peer peer, struct hg_bytes frame) {
+  void *mark;
+  uint8_t *bytes = hg_unread_mark(link->unread, peer, frame.size, &mark);
+  if (bytes) return send_marked(link->socket, bytes, frame, mark);
+  return send_part(link->socket, frame.data, frame.size, 0);
+}
+
 hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, struct hg_bytes frame) {
   link->unsure = true;
   if (link->type == HG_XPUB && peer)
@@ -214,10 +238,12 @@ hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, s
   if (link->type == HG_XPUB) return publish(link->socket, topic, frame);
   if (link->type == HG_ROUTER) {
     uint8_t id[7];
+    if (link->unread && !hg_unread_may_send(link->unread, peer)) return HG_ERR_BUSY;
     if (send_part(link->socket, id, unpack_peer(peer, id), ZMQ_SNDMORE) < 0) return send_failure();
   }
   if (topic.data && send_part(link->socket, topic.data, topic.size, ZMQ_SNDMORE) < 0) return send_failure();
-  return send_part(link->socket, frame.data, frame.size, 0) < 0 ? send_failure() : HG_OK;
+  const int sent = link->unread ? send_counted(link, peer, frame) : send_part(link->socket, frame.data, frame.size, 0);
+  return sent < 0 ? send_failure() : HG_OK;
 }
 
 static hg_err receive_part(void *socket, zmq_msg_t *part) {

@@ -13,6 +13,7 @@ struct hg_link {
   int fd;                                       // readable: ZeroMQ has something to do for the socket, perhaps input
   bool unsure;                                  // there may be input of which `fd` shows nothing
   const struct hg_outward_endpoints *endpoints; // XPUB: where it is bound outside; NULL: nowhere
+  struct hg_unread *unread;                     // ROUTER: what its peers leave unread; NULL: nobody counts
 };
 
 // How many frames may wait in each direction.
@@ -49,9 +50,10 @@ void hg_link_close(struct hg_link *link);
 
 // Never block. HG_ERR_BUSY: the pipe is full; HG_ERR_EMPTY: the peer is gone, or nothing waits; HG_ERR_CLOSED: the
 // context ends; HG_ERR_PROTOCOL: a message of the wrong number of frames, or a routing id over 7 bytes; it was dropped.
-// `peer` is for ROUTER links. A topic goes out as a frame of its own. On an XPUB link the peer of what comes in says
-// over which connection it came (0: inproc, or an end of it); to send to such a peer is to cut its connection. There
-// HG_ERR_BUSY says that a subscriber had no room and loses what is sent until it has read some; all others got it.
+// HG_ERR_BUSY on a link with `unread`, too: the peer left too much. `peer` is for ROUTER links. A topic goes out as a
+// frame of its own. On an XPUB link the peer of what comes in says over which connection it came (0: inproc, or an end
+// of it); to send to such a peer is to cut its connection. There HG_ERR_BUSY says that a subscriber had no room and
+// loses what is sent until it has read some; all others got it.
 hg_err hg_link_send(struct hg_link *link, hg_peer peer, struct hg_bytes topic, struct hg_bytes frame);
 hg_err hg_link_receive(struct hg_link *link, hg_peer *peer, struct hg_received *frame);
 

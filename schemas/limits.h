@@ -31,13 +31,31 @@
 #define HG_FACTS_BYTES (64 * 1024)        // events in one FACTS frame
 #define HG_FACTS_WINDOW 16                // FACTS frames that the persister has not acknowledged
 #define HG_FACTS_BACKLOG_BYTES                                                                                         \
-  (4 * 1024 * 1024)                   // events waiting for a place in the window before the tracker stops listening
-#define HG_OUTSIDE_COMMANDS_MAX 65536 // commands from outside that are unanswered
-#define HG_OUTSIDER_COMMANDS_MAX 8192 // those of one connection
-#define HG_REPLAY_ROWS 1024           // that one portion of a replay looks at
-#define HG_REPLAY_EVENTS 256          // that it tells at most
+  (4 * 1024 * 1024) // events waiting for a place in the window before the tracker stops listening
+// Commands from outside that are unanswered, by what they are: acquires that wait, what ends or renews a permit, and
+// the short ones; and how many of each one connection may have (actors/outsiders.c).
+#define HG_OUTSIDE_ACQUIRES_MAX 32768
+#define HG_OUTSIDE_ENDS_MAX 65536
+#define HG_OUTSIDE_SHORT_MAX 32768
+#define HG_OUTSIDER_ACQUIRES_MAX 8192
+#define HG_OUTSIDER_ENDS_MAX 8192
+#define HG_OUTSIDER_SHORT_MAX 8192
+#define HG_OUTSIDER_LEAST 16                  // that it may have whatever others do
+#define HG_REPLAYS_MAX 64                     // portions that the persister is asked for at once
+#define HG_REPLAY_ROWS 1024                   // that one portion of a replay looks at
+#define HG_REPLAY_EVENTS 256                  // that it tells at most
 #define HG_LINK_HWM (HG_CLIENT_WINDOW + 1024) // high-water mark of links whose sender keeps a window
 #define HG_EVENTS_HWM 100000 // events that wait for one slow subscriber in the process before it loses some
+
+// Bytes of answers that are sent and not read (bus/unread.h). Above the second three a connection gets no portion of a
+// replay, no snapshot and no audit until it has read; above the first it loses its answers.
+#define HG_UNREAD_MAX (256 << 20)    // of all together, and the least of each
+#define HG_UNREAD_ONE_MAX (16 << 20) // of one connection
+#define HG_UNREAD_LEAST (1 << 20)    // of one whatever others do;
+#define HG_UNREAD_LEAST_A_BUDGET 512 // with room for a snapshot
+#define HG_UNREAD_LONG_MAX (128 << 20)
+#define HG_UNREAD_ONE_LONG_MAX (4 << 20)
+#define HG_UNREAD_LONG_LEAST (64 << 10)
 
 // Connections from outside.
 #define HG_CONNECTIONS_MAX 4096        // that eventBus.maxSubscribers and serve.maxClients can allow

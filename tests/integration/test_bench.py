@@ -117,7 +117,7 @@ def test_events():
 def test_hostile():
     found = rows("hostile", "--records", 5000)
     equal([(name, row["unit"]) for name, row in found.items()],
-          [("hostile time", "ns/record"), ("hostile rate", "records/s")])
+          [("hostile time", "ns/record"), ("hostile rate", "records/s"), ("hostile commands", "records/s")])
     assert all(row["limit"] and not row["peer"] for row in found.values()), found
 
 

@@ -252,8 +252,8 @@ def test_one_connection_has_only_so_much_under_way():
         equal([(each["request"], each["error"]) for each in refused],
               [(request, ERRORS["BUSY"]) for request in requests[8192:]])
         other.done("RECORD", tokens=5)  # others are served
-        asker.done("RECORD", "BUSY", tokens=5)
-        asker.done("RENEW_PERMIT", permit=held)  # what it holds it can end
+        asker.done("RECORD", tokens=5)  # and itself, with all that is no acquire
+        asker.done("RENEW_PERMIT", permit=held)
         settle = asker.send("SETTLE_PERMIT", permit=held, tokens=1)
         equal({asker.receive()["request"], asker.receive()["request"]}, {settle, requests[0]})
 

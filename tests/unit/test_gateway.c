@@ -13,6 +13,7 @@
 struct scene {
   struct hg_test_setup setup;
   struct hg_test_actor gateway;
+  struct hg_gateway_readers readers;
   struct hg_message answer; // the one taken last, by COMMAND_DONE or PERMIT_GRANTED
 };
 
@@ -20,7 +21,9 @@ static void begin(struct scene *scene) {
   *scene = (struct scene){0};
   hg_test_setup_init(&scene->setup, 1000, 4);
   scene->setup.state.opening = 3;
-  CHECK_EQ(hg_gateway_new(&scene->setup.config, "ipc:///events", &scene->setup.state, &scene->gateway.actor), HG_OK);
+  CHECK_EQ(
+      hg_gateway_new(&scene->setup.config, "ipc:///events", &scene->setup.state, scene->readers, &scene->gateway.actor),
+      HG_OK);
 }
 
 static void end(struct scene *scene) {
@@ -368,5 +371,244 @@ TEST(gateway, counts_are_tokens_where_the_ledger_counts_tokens) {
   begin(&scene);
   const uint64_t permit = acquire_for(&scene, "nobody", 120);
   CHECK_EQ(settle_answer(&scene, permit, "nobody").as.settle.tokens, 110);
+  end(&scene);
+}
+
+// ------------------------------------------------------------------------------------------------ shares of places
+
+#define FIRST_HOG 1000
+
+static void ask(struct scene *scene, hg_peer peer, enum hg_kind kind, uint64_t request) {
+  struct hg_message wish;
+  hg_message_init(&wish, kind);
+  if (kind == HG_ACQUIRE_PERMIT) wish.as.acquire_permit = (struct hg_acquire_permit_message){.request = request};
+  else if (kind == HG_RENEW_PERMIT) wish.as.renew_permit.request = request;
+  else if (kind == HG_STATUS) wish.as.status.request = request;
+  else wish.as.replay.request = request;
+  if (kind == HG_ACQUIRE_PERMIT) wish.as.acquire_permit.max_tokens = 10;
+  if (kind == HG_RENEW_PERMIT) wish.as.renew_permit.permit = 9;
+  send(scene, peer, &wish, false);
+}
+
+// Asks until it is refused; how often it was not.
+static uint32_t hog(struct scene *scene, hg_peer peer, enum hg_kind kind) {
+  uint32_t taken = 0;
+  for (; hg_test_is_silent(&scene->gateway, HG_PORT_CONTROL); taken++)
+    ask(scene, peer, kind, 1 + taken);
+  check_done(scene, peer, taken, HG_ERR_BUSY);
+  return taken - 1;
+}
+
+static void forget_sent(struct scene *scene, enum hg_port port) {
+  while (scene->gateway.sent[port].count)
+    free(hg_test_pipe_pop(&scene->gateway.sent[port]).bytes);
+}
+
+TEST(gateway, acquires_of_many_leave_the_short_commands_and_the_ends_their_places) {
+  struct scene scene;
+  begin(&scene);
+  uint32_t all = 0;
+  for (hg_peer peer = FIRST_HOG; peer < FIRST_HOG + 9; peer++)
+    all += hog(&scene, peer, HG_ACQUIRE_PERMIT);
+  CHECK(all <= HG_OUTSIDE_ACQUIRES_MAX);
+  CHECK_EQ(hog(&scene, FIRST_HOG, HG_STATUS), HG_OUTSIDER_SHORT_MAX);
+  CHECK_EQ(hog(&scene, FIRST_HOG, HG_RENEW_PERMIT), HG_OUTSIDER_ENDS_MAX);
+  CHECK_EQ(hog(&scene, OTHER, HG_STATUS), HG_OUTSIDER_SHORT_MAX);
+  CHECK(hog(&scene, OTHER, HG_ACQUIRE_PERMIT) >= HG_OUTSIDER_LEAST);
+  end(&scene);
+}
+
+// The threshold of half of what is free, for connections that ask by turns.
+TEST(gateway, acquires_are_shared_and_something_is_left) {
+  struct scene scene;
+  begin(&scene);
+  enum { HOGS = 9 };
+  uint32_t taken[HOGS] = {0}, full = 0, all = 0;
+  while (full < HOGS)
+    for (uint32_t i = full = 0; i < HOGS; i++) {
+      ask(&scene, FIRST_HOG + i, HG_ACQUIRE_PERMIT, 1);
+      if (hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL)) taken[i]++;
+      else check_done(&scene, FIRST_HOG + i, 1, HG_ERR_BUSY), full++;
+    }
+  for (uint32_t i = 0; i < HOGS; all += taken[i++])
+    CHECK(taken[i] >= taken[0] - 1 && taken[i] <= taken[0]);
+  CHECK(taken[0] == HG_OUTSIDE_ACQUIRES_MAX / (HOGS + 2) || taken[0] == HG_OUTSIDE_ACQUIRES_MAX / (HOGS + 2) + 1);
+  CHECK(HG_OUTSIDE_ACQUIRES_MAX - all >= 2 * HG_OUTSIDE_ACQUIRES_MAX / (HOGS + 2) - HOGS);
+  end(&scene);
+}
+
+// One after another they fill all places. Who comes then pushes out who has the most, and is not pushed out itself.
+TEST(gateway, a_newcomer_pushes_out_the_newest_acquire_of_who_has_the_most) {
+  struct scene scene;
+  begin(&scene);
+  uint32_t all = 0, most = 0;
+  for (hg_peer peer = FIRST_HOG; all < HG_OUTSIDE_ACQUIRES_MAX; peer++) {
+    const uint32_t taken = hog(&scene, peer, HG_ACQUIRE_PERMIT);
+    all += taken;
+    if (peer == FIRST_HOG) most = taken;
+  }
+  CHECK_EQ(most, HG_OUTSIDER_ACQUIRES_MAX);
+  forget_sent(&scene, HG_PORT_SCHEDULER);
+  ask(&scene, OTHER, HG_ACQUIRE_PERMIT, 1);
+  const uint64_t pushed = hg_test_expect(&scene.gateway, HG_PORT_SCHEDULER, 0, HG_CANCEL).as.cancel.request;
+  (void)hg_test_expect(&scene.gateway, HG_PORT_SCHEDULER, 0, HG_ACQUIRE);
+  struct hg_message refused;
+  hg_message_init(&refused, HG_REFUSED);
+  refused.as.refused.request = pushed;
+  refused.as.refused.error = HG_ERR_CANCELLED;
+  hg_test_send(&scene.gateway, HG_PORT_SCHEDULER, 0, &refused);
+  const struct hg_message *done = answer(&scene, FIRST_HOG);
+  CHECK_EQ(done->as.command_done.error, HG_ERR_BUSY);
+  CHECK(done->as.command_done.request > most - 2 * HG_OUTSIDER_LEAST && done->as.command_done.request <= most);
+  CHECK_EQ(hog(&scene, OTHER, HG_ACQUIRE_PERMIT), HG_OUTSIDER_LEAST - 1);
+  end(&scene);
+}
+
+// They are answered soon, so they have places beyond the share.
+TEST(gateway, short_commands_of_a_newcomer_always_find_a_place) {
+  struct scene scene;
+  begin(&scene);
+  for (uint32_t i = 0; i < 40; i++)
+    CHECK(hog(&scene, FIRST_HOG + i, HG_STATUS) >= HG_OUTSIDER_LEAST);
+  forget_sent(&scene, HG_PORT_TRACKER);
+  forget_sent(&scene, HG_PORT_SCHEDULER);
+  CHECK_EQ(hog(&scene, OTHER, HG_STATUS), HG_OUTSIDER_LEAST);
+  end(&scene);
+}
+
+// ------------------------------------------------------------------------------------------------ turns
+
+// What the persister is asked for; 0: nothing.
+static uint64_t asked_for(struct scene *scene, enum hg_kind kind) {
+  if (hg_test_is_silent(&scene->gateway, HG_PORT_LEDGER)) return 0;
+  const struct hg_message message = hg_test_expect(&scene->gateway, HG_PORT_LEDGER, 0, kind);
+  return kind == HG_REPLAY ? message.as.replay.request : message.as.audit.request;
+}
+
+static void tell_done(struct scene *scene, uint64_t id) {
+  struct hg_message done;
+  hg_message_done(&done, id, HG_ERR_STORE, "");
+  hg_test_send(&scene->gateway, HG_PORT_LEDGER, 0, &done);
+  hg_test_flush(&scene->gateway);
+}
+
+TEST(gateway, replays_of_connections_take_turns) {
+  struct scene scene;
+  begin(&scene);
+  for (uint64_t request = 1; request <= 3; request++)
+    ask(&scene, OUTSIDER, HG_REPLAY, request);
+  ask(&scene, OTHER, HG_REPLAY, 1);
+  uint64_t first = asked_for(&scene, HG_REPLAY), second = asked_for(&scene, HG_REPLAY);
+  CHECK(first && second);
+  CHECK_EQ(asked_for(&scene, HG_REPLAY), 0); // one of each
+  ask(&scene, OTHER, HG_REPLAY, 2);
+  for (uint64_t request = 1; request <= 2; request++) {
+    tell_done(&scene, first);
+    check_done(&scene, OUTSIDER, request, HG_ERR_STORE);
+    first = asked_for(&scene, HG_REPLAY);
+    tell_done(&scene, second);
+    check_done(&scene, OTHER, request, HG_ERR_STORE);
+    second = asked_for(&scene, HG_REPLAY);
+    CHECK(first && (second || request == 2));
+  }
+  end(&scene);
+}
+
+TEST(gateway, a_replay_waits_for_one_of_every_other_connection) {
+  struct scene scene;
+  begin(&scene);
+  uint64_t ids[HG_REPLAYS_MAX];
+  for (uint32_t i = 0; i < HG_REPLAYS_MAX; i++) {
+    for (uint64_t request = 1; request <= 10; request++)
+      ask(&scene, FIRST_HOG + i, HG_REPLAY, request);
+    ids[i] = asked_for(&scene, HG_REPLAY);
+  }
+  ask(&scene, OTHER, HG_REPLAY, 77);
+  CHECK_EQ(asked_for(&scene, HG_REPLAY), 0); // the persister has enough
+  tell_done(&scene, ids[0]);
+  check_done(&scene, FIRST_HOG, 1, HG_ERR_STORE);
+  tell_done(&scene, asked_for(&scene, HG_REPLAY)); // before the second one of the first hog
+  check_done(&scene, OTHER, 77, HG_ERR_STORE);
+  end(&scene);
+}
+
+TEST(gateway, what_a_gone_outsider_waits_to_be_told_is_dropped) {
+  struct scene scene;
+  struct hg_message leave;
+  begin(&scene);
+  for (uint64_t request = 1; request <= 3; request++)
+    ask(&scene, OUTSIDER, HG_REPLAY, request);
+  const uint64_t id = asked_for(&scene, HG_REPLAY);
+  hg_message_init(&leave, HG_LEAVE);
+  send(&scene, OUTSIDER, &leave, false);
+  tell_done(&scene, id);
+  check_done(&scene, OUTSIDER, 1, HG_ERR_STORE);
+  CHECK_EQ(asked_for(&scene, HG_REPLAY), 0);
+  end(&scene);
+}
+
+static struct hg_message audit_of(uint64_t request) {
+  struct hg_message message;
+  hg_message_init(&message, HG_AUDIT);
+  message.as.audit.request = request;
+  return message;
+}
+
+static void check_report(struct scene *scene, hg_peer peer, uint64_t request) {
+  const struct hg_message *report = answer(scene, peer);
+  CHECK_EQ(report->kind, HG_AUDIT_REPORT);
+  CHECK_EQ(report->as.audit_report.request, request);
+}
+
+// One audit answers all that were asked for before it began, one of each connection.
+TEST(gateway, audits_that_wait_are_one) {
+  struct scene scene;
+  begin(&scene);
+  struct hg_message first = audit_of(1), again = audit_of(2), report;
+  send(&scene, OUTSIDER, &first, false);
+  send(&scene, OUTSIDER, &again, false);
+  for (hg_peer peer = FIRST_HOG; peer < FIRST_HOG + 5; peer++)
+    send(&scene, peer, &first, false);
+  hg_message_init(&report, HG_AUDIT_REPORT);
+  report.as.audit_report.request = asked_for(&scene, HG_AUDIT);
+  CHECK_EQ(asked_for(&scene, HG_AUDIT), 0);
+  hg_test_send(&scene.gateway, HG_PORT_LEDGER, 0, &report);
+  hg_test_flush(&scene.gateway);
+  check_report(&scene, OUTSIDER, 1); // the others came when it had begun
+  CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL));
+  report.as.audit_report.request = asked_for(&scene, HG_AUDIT);
+  CHECK_EQ(asked_for(&scene, HG_AUDIT), 0);
+  hg_test_send(&scene.gateway, HG_PORT_LEDGER, 0, &report);
+  hg_test_flush(&scene.gateway);
+  for (hg_peer peer = FIRST_HOG; peer < FIRST_HOG + 5; peer++)
+    check_report(&scene, peer, 1);
+  check_report(&scene, OUTSIDER, 2);
+  CHECK_EQ(asked_for(&scene, HG_AUDIT), 0);
+  end(&scene);
+}
+
+static bool slow_reader(void *self, hg_peer peer) {
+  return peer != *(const hg_peer *)self;
+}
+
+TEST(gateway, who_does_not_read_is_passed_over_until_it_does) {
+  struct scene scene;
+  begin(&scene);
+  hg_peer slow = OUTSIDER;
+  hg_test_actor_destroy(&scene.gateway);
+  scene.gateway = (struct hg_test_actor){0};
+  scene.readers = (struct hg_gateway_readers){&slow, slow_reader};
+  CHECK_EQ(hg_gateway_new(&scene.setup.config, "", &scene.setup.state, scene.readers, &scene.gateway.actor), HG_OK);
+  ask(&scene, OUTSIDER, HG_REPLAY, 1);
+  CHECK_EQ(asked_for(&scene, HG_REPLAY), 0);
+  CHECK(scene.gateway.wake != HG_NEVER);
+  ask(&scene, OTHER, HG_REPLAY, 1);
+  tell_done(&scene, asked_for(&scene, HG_REPLAY));
+  check_done(&scene, OTHER, 1, HG_ERR_STORE);
+  slow = 0;
+  at_ms(&scene, scene.gateway.wake / 1000);
+  tell_done(&scene, asked_for(&scene, HG_REPLAY));
+  check_done(&scene, OUTSIDER, 1, HG_ERR_STORE);
+  CHECK_EQ(scene.gateway.wake, HG_NEVER);
   end(&scene);
 }

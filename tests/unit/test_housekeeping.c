@@ -187,7 +187,7 @@ TEST(housekeeping, old_rows_are_folded_between_commits_every_hour) {
   turn(&scene, 0);
   ask(&scene, 5); // goes first
   for (int i = 0; i < PORTIONS; i++)
-    turn(&scene, 0);
+    turn(&scene, 10000);
   turn(&scene, 0);
   CALLS(&scene, "fwfappf");
   const int64_t ended = scene.persister.now.monotonic_us;
@@ -243,10 +243,12 @@ TEST(housekeeping, whoever_asks_is_answered_under_load) {
   for (int i = 0; i < PORTIONS; i++) {
     ask(&scene, 43);
     expect_refused(&scene, 43, HG_ERR_BUSY);
-    send_fact(&scene);
-    turn(&scene, 10);
+    for (int fact = 0; fact < 2; fact++) {
+      send_fact(&scene);
+      turn(&scene, 5000);
+    }
   }
-  CALLS(&scene, "wawpwp"); // the commit first, and one portion
+  CALLS(&scene, "wawwpwwpw"); // the commit first, and one portion each hundredth of a second
   struct hg_message told = hg_test_expect(&scene.persister, HG_PORT_LEDGER, 0, HG_AUDIT_DIFFERENCE);
   const struct hg_audit_difference_message *difference = &told.as.audit_difference;
   CHECK_EQ(difference->request, 42);
@@ -269,6 +271,30 @@ TEST(housekeeping, whoever_asks_is_answered_under_load) {
   CHECK(hg_text_equal(told.as.audited.reason, hg_text_of("budget \"papers\" is wrong")));
   turn(&scene, 2000000); // it was as good as the one after the start
   CALLS(&scene, "");
+  end(&scene);
+}
+
+TEST(housekeeping, audits_that_are_asked_for_leave_as_much_time_as_they_take) {
+  struct scene scene;
+  begin(&scene);
+  for (int64_t portion_us = 10000; portion_us <= 2000000; portion_us += 1990000) {
+    const int64_t lasts = portion_us * (PORTIONS - 1), rests = lasts > 1000000 ? lasts : 1000000;
+    ask(&scene, 1);
+    turn(&scene, 0);
+    for (int i = 1; i < PORTIONS; i++)
+      turn(&scene, portion_us);
+    CALLS(&scene, "app");
+    ask(&scene, 2);
+    turn(&scene, rests - 1);
+    CALLS(&scene, "");
+    CHECK_EQ(scene.persister.wake, scene.persister.now.monotonic_us + 1);
+    for (int i = 0; i < PORTIONS; i++)
+      turn(&scene, 1);
+    CALLS(&scene, "app");
+    turn(&scene, 5000000);
+    memset(scene.store.calls, 0, sizeof scene.store.calls);
+    scene.store.count = 0;
+  }
   end(&scene);
 }
 
@@ -300,7 +326,7 @@ TEST(housekeeping, what_cannot_be_read_is_told) {
   CHECK_EQ(told.as.audited.differences, 0);
   CHECK(hg_text_equal(told.as.audited.reason, hg_text_of("cannot? read")));
   ask(&scene, 8); // the store itself is taken to be well
-  turn(&scene, 0);
+  turn(&scene, 1000000);
   CHECK_EQ(scene.store.begun, 2);
   end(&scene);
 }
