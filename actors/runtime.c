@@ -16,7 +16,6 @@
 #include "actors/worker_pool.h"
 #include "bus/unread.h"
 #include "schemas/fail.h"
-#include "usage/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,41 +222,6 @@ hg_err hg_read_counter(hg_runtime *rt, unsigned index, hg_counter *out, int time
   *out = (hg_counter){(uint32_t)sizeof *out, info->name, info->unit, info->doc,
                       hg_counter_value(&sum, (enum hg_counter_id)index)};
   return HG_OK;
-}
-
-// ---------------------------------------------------------------------------------------------------- prices
-
-static hg_err find_price(const hg_runtime *rt, const char *model, const struct hg_price **out) {
-  *out = NULL;
-  if (rt->core->config->unit == HG_UNIT_TOKENS) return HG_OK;
-  *out = hg_prices_find(&rt->core->config->llm.prices, model ? model : "");
-  return *out ? HG_OK : HG_ERR_CONFIG;
-}
-
-hg_err hg_price_request(hg_runtime *rt, const char *model, int64_t input_tokens, int64_t output_tokens, int64_t *out) {
-  const struct hg_price *price;
-  if (!rt || !out) return HG_ERR_INVALID;
-  const hg_err err = find_price(rt, model, &price);
-  return err == HG_OK ? hg_price_amount(price, input_tokens, output_tokens, out) : err;
-}
-
-hg_err hg_price_usage(hg_runtime *rt, const char *model, hg_usage_report *used) {
-  if (!rt || !used || used->size < sizeof *used) return HG_ERR_INVALID;
-  const struct hg_price *price = NULL;
-  hg_usage_report checked;
-  if (used->source == HG_SOURCE_MISSING) return HG_ERR_NO_USAGE;
-  if (used->unit != HG_UNIT_TOKENS) return used->unit == rt->core->config->unit ? HG_OK : HG_ERR_INVALID;
-  hg_err err = hg_report_read(used, HG_UNIT_TOKENS, &checked);
-  if (err == HG_OK) err = find_price(rt, model, &price);
-  if (err == HG_OK && !price) return HG_OK;
-  if (err == HG_OK) err = hg_price_usage_of(price, used, &used->tokens);
-  if (err == HG_OK) {
-    used->unit = HG_UNIT_NANODOLLARS;
-    return HG_OK;
-  }
-  used->tokens = 0;
-  used->source = HG_SOURCE_MISSING;
-  return err;
 }
 
 // ---------------------------------------------------------------------------------------------------- opening

@@ -17,7 +17,7 @@ OPERATIONS = (SOURCE / "docs" / "operations.md").read_text()
 WRONG = [-1, 0, 10**9, 2**53, 10**30, 1.5, "", "zz zz", "a/", "x" * 600, True, None, [], ["zz"], {}, {"zz zz": "a"}, {"a": "\u20ac"},
          {"default": {"hardLimitTokens": 1}}, {"zz zz": {"hardLimitTokens": 1}}]
 # Where it is said that the words of another row hold, or they need a file that is wrong (test_doors.py).
-ELSEWHERE = {"tokenBudget.hardLimitTokens", "eventBus.curve", "serve.curve", "serve.bind", "tokenBudget.budgets"}
+ELSEWHERE = {"tokenBudget.hardLimitTokens", "tokenBudget.hardLimitUsd", "llm.prices", "eventBus.curve", "serve.curve", "serve.bind", "tokenBudget.budgets"}
 UNSUPPORTED = {"eventBus.replay"}  # known, to say that there is none
 
 
