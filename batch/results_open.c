@@ -19,7 +19,7 @@
 // One try: opens and locks what the name means now. *moved: the name came to mean another file meanwhile.
 static hg_err open_once(struct hg_results_file *file, bool *moved, hg_error *why) {
   *moved = false;
-  file->fd = open(file->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+  file->fd = open(file->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
   if (file->fd < 0) return hg_results_fail(file, "it can't be opened", why);
   struct stat opened, named;
   if (fstat(file->fd, &opened) != 0) return hg_results_fail(file, "it can't be read", why);

@@ -81,7 +81,7 @@ static const char start[] =
     "}\n";
 
 static int write_start(const char *path) {
-  const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0 && errno == EEXIST) {
     fprintf(stderr, "headgate init: \"%s\" is there already and was left as it is: name another file\n", path);
     return HG_EXIT_USAGE;

@@ -4,6 +4,7 @@
 #include "schemas/fail.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,12 @@ static json_t *steps_of(const struct model *model) {
   return steps;
 }
 
+static bool dump(const json_t *json, const char *path) {
+  const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  const bool dumped = fd >= 0 && json && json_dumpfd(json, fd, JSON_COMPACT) == 0;
+  return (fd < 0 || close(fd) == 0) && dumped;
+}
+
 hg_err hg_learned_save(const struct hg_learned *learned, const char *path, hg_error *why) {
   char temporary[HG_PATH_MAX + 32];
   snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid());
@@ -149,7 +156,7 @@ hg_err hg_learned_save(const struct hg_learned *learned, const char *path, hg_er
   for (size_t i = 0; i < learned->count; i++)
     json_object_set_new(models, learned->models[i]->name, steps_of(learned->models[i]));
   json_t *file = json_pack("{s:i, s:o}", "format", FORMAT, "models", models);
-  const bool saved = file && json_dump_file(file, temporary, JSON_COMPACT) == 0 && rename(temporary, path) == 0;
+  const bool saved = dump(file, temporary) && rename(temporary, path) == 0;
   json_decref(file);
   if (saved) return HG_OK;
   (void)unlink(temporary);

@@ -6,10 +6,11 @@ Standard library only.
 import contextlib
 import os
 import sqlite3
+import subprocess
 import sys
 
 import cli_harness
-from cli_harness import equal, main
+from cli_harness import HEADGATE, equal, main
 from run_harness import WAIT_S, chat_line, dry_run, place, set_limit, sim, wait_until
 
 
@@ -119,6 +120,25 @@ def test_results_never_replace_the_ledger_of_another_runtime():
 
 
 # ------------------------------------------------------------------------------------------------ --dry-run
+
+
+def test_what_is_made_is_for_its_owner_alone():
+    """Prompts, answers and what they cost, whatever the umask says."""
+    with sim() as server, place(5) as here:
+        made = here.folder / "made"
+        made.mkdir()
+        options = here.options()
+        lines = [HEADGATE, "init", made / "devs.config.json"], here.command("--config", made / "devs.config.json", "--base-url",
+                                                                            server.url, "--limit", "1M")
+        for command in lines:
+            subprocess.run([str(part) for part in command], umask=0, check=True, capture_output=True, **options)
+        found = {path.name: path.stat().st_mode & 0o777 for path in [*here.folder.iterdir(), *made.iterdir()] if path.is_file()}
+        wanted = {name: 0o600 for name in found}
+        wanted["batch.jsonl"] = found["batch.jsonl"]
+        assert {"results.jsonl", "devs.config.json"} < set(found), found
+        equal(found, wanted)
+        equal({path.name: path.stat().st_mode & 0o777 for path in [*made.iterdir()] if path.is_dir()},
+              {"headgate.db.d": 0o700})
 
 
 def test_dry_run_says_what_it_may_cost():
