@@ -1,5 +1,7 @@
 // The decoder of what comes from outside, under libFuzzer (scripts/fuzz). Whatever the bytes are, it must read none
 // beyond them, say the same each time, and what it takes must come out of the encoder and in again as the same message.
+#include "fuzz/fuzz.h"
+
 #include "bus/frames.h"
 #include "schemas/message.h"
 
@@ -10,13 +12,6 @@
 
 #define ROOM (4 * HG_COMMAND_FRAME_MAX)
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static bool is_in(const void *at, size_t bytes, const uint8_t *data, size_t size) {
-  const uint8_t *first = at;
-  return bytes == 0 || (first >= data && bytes <= size && first - data <= (ptrdiff_t)(size - bytes));
-}
-
 static void decode(const uint8_t *data, size_t size) {
   static uint8_t frame[ROOM];
   const struct hg_names no_names = {"", NULL, 0};
@@ -25,15 +20,14 @@ static void decode(const uint8_t *data, size_t size) {
   assert(hg_is_control(message.kind));
   const size_t used = hg_outside_encode(&message, &no_names, frame, sizeof frame);
   if (used == 0 || used > HG_COMMAND_FRAME_MAX) return; // names and defaults make it longer than it came
-  if (hg_outside_decode(frame, used, &again) != HG_OK || !hg_message_equal(&message, &again)) __builtin_trap();
+  need(hg_outside_decode(frame, used, &again) == HG_OK && hg_message_equal(&message, &again));
 }
 
 static void read_envelope(const uint8_t *data, size_t size) {
   struct hg_event_envelope envelope;
   if (hg_outside_read_envelope(data, size, &envelope) != HG_OK) return;
-  if (!is_in(envelope.type.data, envelope.type.size, data, size) ||
-      !is_in(envelope.budget.data, envelope.budget.size, data, size))
-    __builtin_trap();
+  need(is_in(envelope.type.data, envelope.type.size, data, size));
+  need(is_in(envelope.budget.data, envelope.budget.size, data, size));
 }
 
 // Into a little room and into enough of it: never more than there is, and JSON as another library reads it.
@@ -42,9 +36,9 @@ static void print(const uint8_t *data, size_t size) {
   char little[64];
   const size_t short_one = hg_outside_to_json(data, size, little, 1 + size % sizeof little);
   const size_t length = hg_outside_to_json(data, size, text, sizeof text);
-  if (short_one && short_one != length) __builtin_trap();
+  need(!short_one || short_one == length);
   if (length == 0) return;
-  if (strlen(text) != length || strchr(text, '\n')) __builtin_trap();
+  need(strlen(text) == length && !strchr(text, '\n'));
   json_error_t why;
   json_t *json = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
   if (!json && json_error_code(&why) != json_error_numeric_overflow) {

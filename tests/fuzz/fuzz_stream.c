@@ -1,11 +1,11 @@
-// A streamed answer under libFuzzer (scripts/fuzz_usage). The first byte says how it is sent. Whatever the pieces, it
+// A streamed answer under libFuzzer (scripts/fuzz). The first byte says how it is sent. Whatever the pieces, it
 // says the same; cut off anywhere it never says another figure than the whole one; what is made of it is JSON.
+#include "fuzz/fuzz.h"
+
 #include "usage/assemble.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -14,10 +14,6 @@ struct outcome {
   struct hg_streamed streamed;
   struct hg_text_buffer answer;
 };
-
-static void need(bool holds) {
-  if (!holds) __builtin_trap();
-}
 
 static void play(uint8_t how, const uint8_t *data, size_t size, size_t step, bool whole, struct outcome *out) {
   static const char *const types[] = {NULL,         "text/event-stream", "application/x-ndjson",

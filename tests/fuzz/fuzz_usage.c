@@ -1,16 +1,12 @@
-// What an answer used, under libFuzzer (scripts/fuzz_usage). Whatever the bytes are: what is exact is a count that no
+// What an answer used, under libFuzzer (scripts/fuzz). Whatever the bytes are: what is exact is a count that no
 // message refuses, and what is missing has no figure and a reason.
+#include "fuzz/fuzz.h"
+
 #include "usage/report.h"
 #include "usage/usage.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void need(bool holds) {
-  if (!holds) __builtin_trap();
-}
 
 static bool within(int64_t part, int64_t whole) {
   return part == HG_UNKNOWN || whole == HG_UNKNOWN || part <= whole;

@@ -3,9 +3,9 @@
 #define HG_CODEC_TEST_H
 
 #include "bus/frames.h"
+#include "support/frame_oracle.h"
 #include "support/test.h"
 
-#include <msgpack.h>
 #include <unistd.h>
 
 #define CODEC_SCRATCH 8192
@@ -33,33 +33,9 @@ static inline hg_err codec_decode_exact(hg_err decode(const uint8_t *, size_t, s
   return err;
 }
 
-static inline bool codec_oracle_accepts(const uint8_t *frame, size_t size) {
-  msgpack_unpacked unpacked;
-  msgpack_unpacked_init(&unpacked);
-  size_t taken = 0;
-  const bool accepted = msgpack_unpack_next(&unpacked, (const char *)frame, size, &taken) == MSGPACK_UNPACK_SUCCESS;
-  msgpack_unpacked_destroy(&unpacked);
-  return accepted && taken == size;
-}
-
 static inline bool codec_object_is(const msgpack_object *object, const char *text) {
   return object->type == MSGPACK_OBJECT_STR && object->via.str.size == strlen(text) &&
          memcmp(object->via.str.ptr, text, strlen(text)) == 0;
-}
-
-static inline bool codec_object_is_int(const msgpack_object *object, int64_t value) {
-  if (object->type == MSGPACK_OBJECT_POSITIVE_INTEGER) return value >= 0 && object->via.u64 == (uint64_t)value;
-  return object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER && object->via.i64 == value;
-}
-
-static inline bool codec_object_is_number(const msgpack_object *object, uint64_t value) {
-  return object->type == MSGPACK_OBJECT_POSITIVE_INTEGER && object->via.u64 == value;
-}
-
-static inline bool codec_object_is_bytes(const msgpack_object *object, msgpack_object_type type, const void *data,
-                                         uint32_t size) {
-  return object->type == type && object->via.bin.size == size &&
-         (size == 0 || memcmp(object->via.bin.ptr, data, size) == 0);
 }
 
 // Walks the kinds of the control socket: the first after 0, 0 after the last.

@@ -56,7 +56,7 @@ static bool is_topics(const msgpack_object *object, struct hg_bytes topics) {
   for (uint32_t i = 0; same && i < object->via.map.size; i++) {
     const msgpack_object *pair = &flat.data.via.array.ptr[(size_t)2 * i];
     same = codec_object_is(&object->via.map.ptr[i].key, hg_kind_info((unsigned)pair[0].via.u64)->name) &&
-           codec_object_is_number(&object->via.map.ptr[i].val, pair[1].via.u64);
+           oracle_is_number(&object->via.map.ptr[i].val, pair[1].via.u64);
   }
   msgpack_unpacked_destroy(&flat);
   return same;
@@ -67,14 +67,14 @@ static bool shows(const msgpack_object *object, const struct hg_field *field, co
   char text[32];
   switch (field->type) {
   case HG_FIELD_flag: return object->type == MSGPACK_OBJECT_BOOLEAN && object->via.boolean == *(const bool *)value;
-  case HG_FIELD_u32: return codec_object_is_number(object, *(const uint32_t *)value);
-  case HG_FIELD_u64: return codec_object_is_number(object, *(const uint64_t *)value);
+  case HG_FIELD_u32: return oracle_is_number(object, *(const uint32_t *)value);
+  case HG_FIELD_u64: return oracle_is_number(object, *(const uint64_t *)value);
   case HG_FIELD_num:
   case HG_FIELD_tokens:
-  case HG_FIELD_time: return codec_object_is_int(object, *(const int64_t *)value);
+  case HG_FIELD_time: return oracle_is_int(object, *(const int64_t *)value);
   case HG_FIELD_opt:
     if (*(const int64_t *)value == HG_UNKNOWN) return object->type == MSGPACK_OBJECT_NIL;
-    return codec_object_is_int(object, *(const int64_t *)value);
+    return oracle_is_int(object, *(const int64_t *)value);
   case HG_FIELD_percent:
     snprintf(text, sizeof text, "%u.%02u", *(const uint32_t *)value / 100, *(const uint32_t *)value % 100);
     return object->type == MSGPACK_OBJECT_FLOAT64 && object->via.f64 == strtod(text, NULL);
@@ -84,11 +84,11 @@ static bool shows(const msgpack_object *object, const struct hg_field *field, co
   case HG_FIELD_budget: return codec_object_is(object, names_of_all()->budgets[*(const uint32_t *)value].name);
   case HG_FIELD_source: return codec_object_is(object, hg_source_name(*(const uint32_t *)value));
   case HG_FIELD_text:
-    return codec_object_is_bytes(object, MSGPACK_OBJECT_STR, ((const struct hg_text *)value)->data,
-                                 ((const struct hg_text *)value)->size);
+    return oracle_is_bytes(object, MSGPACK_OBJECT_STR, ((const struct hg_text *)value)->data,
+                           ((const struct hg_text *)value)->size);
   case HG_FIELD_body: {
     const struct hg_bytes *body = value;
-    return codec_object_is_bytes(object, MSGPACK_OBJECT_STR, body->data, body->size);
+    return oracle_is_bytes(object, MSGPACK_OBJECT_STR, body->data, body->size);
   }
   case HG_FIELD_bytes: return is_topics(object, *(const struct hg_bytes *)value);
   }
@@ -97,7 +97,7 @@ static bool shows(const msgpack_object *object, const struct hg_field *field, co
 
 static void check_row(const msgpack_object *object, const struct hg_message *event, uint64_t row) {
   if (HG_IS_NEVER_A_ROW(event->kind) || event->as.head.seq == 0) CHECK_EQ(object->type, MSGPACK_OBJECT_NIL);
-  else CHECK(codec_object_is_number(object, row));
+  else CHECK(oracle_is_number(object, row));
 }
 
 static void check_event(const struct hg_message *event, size_t size) {
@@ -106,12 +106,12 @@ static void check_event(const struct hg_message *event, size_t size) {
   unpack(&unpacked, size);
   const msgpack_object *map = &unpacked.data;
   CHECK_EQ(map->via.map.size, 8);
-  CHECK(codec_object_is_number(at(map, 0, "v"), 1));
+  CHECK(oracle_is_number(at(map, 0, "v"), 1));
   CHECK(codec_object_is(at(map, 1, "type"), info->name));
   CHECK(codec_object_is(at(map, 2, "ledgerId"), LEDGER));
   check_row(at(map, 3, "seq"), event, event->as.head.seq);
   check_row(at(map, 4, "prev"), event, event->as.head.prev);
-  CHECK(codec_object_is_int(at(map, 5, "at"), event->as.head.at));
+  CHECK(oracle_is_int(at(map, 5, "at"), event->as.head.at));
   CHECK(codec_object_is(at(map, 6, "budget"), names_of_all()->budgets[event->as.head.budget].name));
   const msgpack_object *payload = at(map, 7, "payload");
   CHECK_EQ(payload->via.map.size, info->field_count);
@@ -142,7 +142,7 @@ TEST(outside, every_answer_is_a_flat_map) {
       msgpack_unpacked unpacked;
       unpack(&unpacked, encode(&message));
       CHECK_EQ(unpacked.data.via.map.size, info->field_count + 2);
-      CHECK(codec_object_is_number(at(&unpacked.data, 0, "v"), 1));
+      CHECK(oracle_is_number(at(&unpacked.data, 0, "v"), 1));
       CHECK(codec_object_is(at(&unpacked.data, 1, "type"), info->name));
       for (uint32_t i = 0; i < info->field_count; i++)
         CHECK(shows(at(&unpacked.data, i + 2, info->fields[i].outside_name), &info->fields[i], &message));

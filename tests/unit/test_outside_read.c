@@ -318,7 +318,7 @@ TEST(outside_read, what_we_accept_of_mutated_frames_msgpack_c_accepts) {
     uint8_t *exact = codec_exact(frame, size);
     if (hg_outside_decode(exact, size, &message) == HG_OK) {
       accepted++;
-      CHECK(codec_oracle_accepts(exact, size));
+      CHECK(oracle_accepts(exact, size));
       const size_t again = hg_outside_encode(&message, &no_names, frame, sizeof frame);
       CHECK_EQ(hg_outside_decode(frame, again, &back), HG_OK);
       CHECK(hg_message_equal(&message, &back));
@@ -326,7 +326,7 @@ TEST(outside_read, what_we_accept_of_mutated_frames_msgpack_c_accepts) {
       refused++;
     }
     if (hg_outside_to_json(exact, size, json, sizeof json)) {
-      CHECK(codec_oracle_accepts(exact, size));
+      CHECK(oracle_accepts(exact, size));
       json_t *root = json_loads(json, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
       CHECK(root != NULL);
       json_decref(root);
