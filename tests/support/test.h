@@ -76,6 +76,13 @@ static inline uint64_t hg_test_seed(const char *test) {
   return seed;
 }
 
+// As many rounds as a test wants; under valgrind a part of them, but at least `least` (HG_TEST_SHARE=25: a 25th).
+static inline unsigned hg_test_rounds(unsigned rounds, unsigned least) {
+  const char *share = getenv("HG_TEST_SHARE");
+  const unsigned part = share && atoi(share) > 0 ? rounds / (unsigned)atoi(share) : rounds;
+  return part > least ? part : least;
+}
+
 // A number below `below`, and the next state of the seed, which must not be 0 (xorshift64, Marsaglia 2003).
 static inline uint64_t hg_test_draw(uint64_t *seed, uint64_t below) {
   *seed ^= *seed << 13;

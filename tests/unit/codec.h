@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define CODEC_SCRATCH 8192
-#define CODEC_ROUNDS 2000
+#define CODEC_ROUNDS hg_test_rounds(2000, 20)
 
 static inline uint64_t codec_random(uint64_t *state) {
   *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);

@@ -239,7 +239,8 @@ static uint64_t kill_a_writer(const struct bed *bed, unsigned batches) {
 TEST(ledger_faults, killed_writer_loses_nothing_acknowledged) {
   struct bed bed;
   bed_make(&bed);
-  for (unsigned round = 0; round < 12; round++) {
+  const unsigned rounds = hg_test_rounds(12, 3);
+  for (unsigned round = 0; round < rounds; round++) {
     const uint64_t acknowledged = kill_a_writer(&bed, 1 + round * 17);
     struct hg_ledger_state state;
     struct hg_ledger *ledger = bed_open(&bed, &state);

@@ -181,11 +181,12 @@ TEST(ledger_rows, a_hundred_thousand_events_read_back_equal) {
   struct hg_ledger *ledger = story_open(&bed, &story);
   struct permit open[64];
   unsigned open_count = 0;
-  for (size_t written = 0; story.seq < 100000;) {
+  const unsigned events = hg_test_rounds(100000, 4000);
+  for (size_t written = 0; story.seq < events;) {
     const uint64_t batch = 1 + hg_test_draw(&seed, 3000);
     const size_t first = written;
     size_t middle = written;
-    for (uint64_t i = 0; i < batch && story.seq < 100000; i++) {
+    for (uint64_t i = 0; i < batch && story.seq < events; i++) {
       tell_something(&story, &seed, open, &open_count);
       if (i == batch / 2) middle = story.size;
     }
@@ -201,7 +202,7 @@ TEST(ledger_rows, a_hundred_thousand_events_read_back_equal) {
   }
   check_replay(ledger, &story, &seed);
   CHECK_EQ(hg_ledger_close(&ledger), HG_OK);
-  check_journal(&bed, story.bytes, story.size, 100000);
+  check_journal(&bed, story.bytes, story.size, events);
   check_totals(&bed, &story);
   story_end(&story);
   bed_remove(&bed);
