@@ -95,6 +95,7 @@ static void check_caps(const json_t *body, const struct hg_prepared *prepared, c
   else if (prepared->endpoint != HG_ENDPOINT_OTHER) need(largest == (double)prepared->output_cap && largest >= 1);
   need(!own || number(body, setting->cap_field) >= 1);
   need(!(chat || completions) || number(body, "n") <= (double)prepared->choices);
+  need(!completions || number(body, "best_of") <= (double)prepared->choices);
 }
 
 // All that the line said and nobody has a say in is in the body that is sent.

@@ -66,11 +66,12 @@ URLS = ("chat/completions", "responses", "completions", "embeddings", "messages"
 
 def batch_lines():
     """Behind two bytes that say how calls are made: the lines of the example and of the tests, and each body of the
-    tests of requests, for each endpoint in turn."""
+    tests of requests for each endpoint, among them one whose caps and choices contradict each other."""
     lines = read("examples/batch.jsonl").strip().split("\n")
     lines += [text for text in c_texts(unit_tests("test_batch_line.c")) if text.startswith("{")]
     bodies = [text for text in c_texts(unit_tests("test_request.c")) if text.lstrip().startswith("{")]
-    for body, url in zip(bodies, itertools.cycle(URLS)):
+    bodies.append('{"max_tokens":9,"max_completion_tokens":7,"n":3,"best_of":2,"prompt":["a","b"]}')
+    for body, url in itertools.product(bodies, URLS):
         lines.append('{"custom_id":"c","method":"POST","url":"/v1/%s","body":%s}' % (url, body))
     return [bytes([number * 37 % 256, 255]) + line.encode("latin-1", "replace") for number, line in enumerate(lines)]
 
