@@ -2,10 +2,13 @@
 #include "cli/run_flags.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void access_hint(const struct hg_target *target, const struct hg_runner_counts *counts, char *out, size_t room) {
   const bool anthropic = counts->refused_endpoint == HG_ENDPOINT_MESSAGES;
-  const char *base = anthropic ? target->anthropic_base : target->openai_base;
+  char base[HG_PATH_MAX + 1]; // without its query, which may have a key in it
+  snprintf(base, sizeof base, "%s", anthropic ? target->anthropic_base : target->openai_base);
+  base[strcspn(base, "?")] = '\0';
   const char *variable = anthropic ? target->anthropic_key_env : target->openai_key_env;
   const bool has_key = anthropic ? target->anthropic_has_key : target->openai_has_key;
   const long status = counts->refused_status;

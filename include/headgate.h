@@ -14,7 +14,7 @@
  *     if (hg_acquire(client, &want, &grant, 60000) == HG_OK) {
  *       hg_usage_report used = HG_USAGE_REPORT_INIT;
  *       used.tokens = call_the_model();              // your work
- *       hg_settle(client, grant.permit, &used, 5000);
+ *       if (hg_settle(client, grant.permit, &used, 5000) != HG_OK) return 1;
  *     }
  *     hg_client_destroy(&client);
  *     hg_close(&rt, 5000);

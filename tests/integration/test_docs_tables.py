@@ -57,7 +57,7 @@ def test_every_field_of_the_configuration_is_documented():
         equal(documented, known, f"fields of {name}")
     for name in UNSUPPORTED:
         assert f"`{name}` is `not supported" in CONFIGURATION, name
-    equal(set(rows(section(CONFIGURATION, "`tokenBudget.budgets`"))), {"hardLimitTokens", "parent"}, "fields of a budget")
+    equal(set(rows(section(CONFIGURATION, "`tokenBudget.budgets`"))), {"hardLimitTokens", "hardLimitUsd", "parent"}, "fields of a budget")
     equal(set(rows(section(CONFIGURATION, "Keys"))), {"serverSecretKeyFile", "allowedClientKeys"}, "fields of curve")
     sections = re.findall(r"^## (.*)$", CONFIGURATION, re.M)
     assert sections[0].startswith("`tokenBudget.hardLimitTokens` (required)"), sections

@@ -114,13 +114,17 @@ TEST(ledger_opening, other_files_are_refused_and_left_alone) {
   CHECK_EQ(try_open(&bed, &why), HG_ERR_LEDGER_FOREIGN);
   unlink(bed.path);
   CHECK_EQ(try_open(&bed, &why), HG_OK);
-  sql_do(bed.path, "PRAGMA user_version = 4");
+  char sql[128];
+  snprintf(sql, sizeof sql, "PRAGMA user_version = %d", HG_LEDGER_VERSION + 1);
+  sql_do(bed.path, sql);
   CHECK_EQ(try_open(&bed, &why), HG_ERR_LEDGER_FOREIGN);
   CHECK(strstr(why.text, "newer Headgate") != NULL);
   sql_do(bed.path, "PRAGMA user_version = 1");
   CHECK_EQ(try_open(&bed, &why), HG_ERR_LEDGER_FOREIGN);
   CHECK(strstr(why.text, "older Headgate") != NULL);
-  sql_do(bed.path, "PRAGMA user_version = 3; ALTER TABLE journal_detail DROP COLUMN policy");
+  snprintf(sql, sizeof sql, "PRAGMA user_version = %d; ALTER TABLE journal_detail DROP COLUMN policy",
+           HG_LEDGER_VERSION);
+  sql_do(bed.path, sql);
   CHECK_EQ(try_open(&bed, &why), HG_ERR_STORE);
   CHECK(strstr(why.text, "has no column for policy of RESERVATION_ORPHANED") != NULL);
   bed_remove(&bed);

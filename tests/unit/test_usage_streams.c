@@ -66,7 +66,7 @@ static void add_hex(struct stream_case *to, const char *line) {
 
 static void add_number(struct stream_case *to, size_t number, unsigned bytes) {
   while (bytes-- > 0)
-    add_bytes(to, &(char){(char)(number >> 8 * bytes)}, 1);
+    add_bytes(to, &(char){(char)(bytes < sizeof number ? number >> 8 * bytes : 0)}, 1);
 }
 
 static void add_header(struct stream_case *to, const char *name, const char *value, size_t len) {
