@@ -246,6 +246,7 @@ hg_err hg_control_ask(struct hg_control *control, struct hg_message *question, e
 hg_err hg_control_unit(struct hg_control *control, int64_t deadline_us, hg_unit *out, hg_error *why) {
   struct hg_message question, answer;
   hg_message_init(&question, HG_HELLO);
+  hg_message_init(&answer, HG_WELCOME);
   const hg_err err = hg_control_ask(control, &question, HG_WELCOME, deadline_us, &answer, why);
   if (err != HG_OK) return err;
   *out = HG_UNIT_TOKENS; // of one that does not say it

@@ -1,6 +1,7 @@
 // llm.prices: what models cost.
 #include "config/sections.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define A_TOKEN "nano-dollars a token (2500 is 2.50 dollars a million tokens)"
@@ -43,6 +44,7 @@ static void read_row(struct hg_object *row, struct hg_prices *prices) {
   read_nanodollars(row, "cached", &price.cached);
   read_nanodollars(row, "cacheWrite", &price.cache_write);
   hg_object_close(row);
+  assert(prices->list);
   if (price.model) prices->list[prices->count++] = price;
 }
 

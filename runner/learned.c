@@ -3,6 +3,7 @@
 
 #include "schemas/fail.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -105,6 +106,7 @@ static uint64_t sum_of(const json_t *steps) {
 
 // What is cut down is rounded up: the few calls that used much are the ones that count.
 static void take_over(struct model *model, const json_t *steps, uint64_t sum) {
+  assert(sum > 0);
   const uint64_t part = (sum + HG_LEARNED_KEPT_CALLS - 1) / HG_LEARNED_KEPT_CALLS;
   for (size_t i = 0; i < json_array_size(steps); i++) {
     const json_t *pair = json_array_get(steps, i);
