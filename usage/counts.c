@@ -48,6 +48,7 @@ static const struct row rows[] = {
     {USAGE, "input_tokens_details", 0, INPUT_DETAILS},
     {INPUT_DETAILS, "cached_tokens", HG_COUNT_CACHED_DETAIL, NOWHERE},
     {INPUT_DETAILS, "cache_write_tokens", HG_COUNT_WRITTEN_DETAIL, NOWHERE},
+    {INPUT_DETAILS, "cache_creation_tokens", HG_COUNT_WRITTEN_DETAIL, NOWHERE},
     {USAGE, "completion_tokens_details", 0, OUTPUT_DETAILS},
     {USAGE, "output_tokens_details", 0, OUTPUT_DETAILS},
     {OUTPUT_DETAILS, "reasoning_tokens", HG_COUNT_REASONING, NOWHERE},
