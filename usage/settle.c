@@ -94,6 +94,8 @@ static void settle_openai(struct settling *s, bool chat) {
     const int64_t hit = part(s, HG_COUNT_CACHE_HIT), miss = part(s, HG_COUNT_CACHE_MISS);
     if (hit != HG_UNKNOWN && miss != HG_UNKNOWN) report->input_tokens = hit + miss;
   }
+  if (s->counts->embeds && report->input_tokens == HG_UNKNOWN && report->output_tokens == HG_UNKNOWN)
+    report->input_tokens = stated; // Voyage and Jina count no more than that
   settle_cache(s, chat);
   report->reasoning_tokens = part(s, HG_COUNT_REASONING);
   const bool whole = report->input_tokens != HG_UNKNOWN && report->output_tokens != HG_UNKNOWN;
