@@ -176,7 +176,7 @@ void hg_batch_line_clear(struct hg_batch_line *line) {
 
 // --- result lines
 
-enum { R_ID, R_CUSTOM_ID, R_RESPONSE, R_ERROR, R_COST, RESULT_MEMBERS };
+enum { R_ID, R_CUSTOM_ID, R_RESPONSE, R_ERROR, R_COST, R_USED, R_ESTIMATED, RESULT_MEMBERS };
 enum { STATUS_CODE, RESPONSE_BODY, RESPONSE_MEMBERS };
 
 static bool hex16(const char *at, uint64_t *out) {
@@ -248,7 +248,9 @@ hg_err hg_result_line_parse(const char *text, size_t len, struct hg_result_line 
                                                 [R_CUSTOM_ID] = {.name = "custom_id"},
                                                 [R_RESPONSE] = {.name = "response"},
                                                 [R_ERROR] = {.name = "error"},
-                                                [R_COST] = {.name = "cost_nanodollars"}};
+                                                [R_COST] = {.name = "cost_nanodollars"},
+                                                [R_USED] = {.name = "used_tokens"},
+                                                [R_ESTIMATED] = {.name = "estimated"}};
   hg_json_pick(&root, found, RESULT_MEMBERS);
   const struct hg_json *custom_id = &found[R_CUSTOM_ID].value, *response = &found[R_RESPONSE].value,
                        *error = &found[R_ERROR].value;
@@ -261,6 +263,8 @@ hg_err hg_result_line_parse(const char *text, size_t len, struct hg_result_line 
   if (!hg_json_is_absent(error)) read_error_code(error, out);
   out->succeeded = out->status >= 200 && out->status <= 299 && hg_json_is_absent(error);
   if (hg_json_tokens(&found[R_COST].value, &out->cost)) out->cost = HG_UNKNOWN;
+  if (hg_json_tokens(&found[R_USED].value, &out->used_tokens)) out->used_tokens = HG_UNKNOWN;
+  out->estimated = found[R_ESTIMATED].value.type == HG_JSON_TRUE;
   read_id(&found[R_ID].value, out);
   return HG_OK;
 }

@@ -46,7 +46,9 @@ struct hg_result_line {
   long status;                  // response.status_code; 0: there was no HTTP answer
   char error_code[48];          // error.code; "": none, or a longer one
   bool succeeded;               // response.status_code is 2xx and error is null
-  int64_t cost;                 // nano-dollars; HG_UNKNOWN: not said
+  int64_t cost;                 // what was charged, in nano-dollars; HG_UNKNOWN: not said
+  int64_t used_tokens;          // the same where the ledger counts tokens
+  bool estimated;               // it was the whole reservation
   const char *body;             // the exact bytes of response.body in the text, NULL when null
   size_t body_len;
   void *storage;
@@ -68,7 +70,9 @@ struct hg_result {
   const char *error_code; // NULL: none
   const char *error_message; // cut after HG_ERROR_TEXT_MAX bytes, as request_id is after HG_LABEL_MAX
   uint64_t line_number;      // in the batch file, printed inside the error; 0: none
-  bool has_cost;             // where the ledger counts money: what was charged for the call that the line tells of
+  bool has_cost;             // something was charged for the call that the line tells of
+  bool estimated;            // the whole reservation
+  hg_unit unit;
   int64_t cost;
 };
 // Appends the line and its '\n'; on an error nothing. HG_ERR_INVALID: the body is too long; HG_ERR_NO_MEMORY.

@@ -108,6 +108,15 @@ static hg_err add_error(struct hg_text_buffer *out, const struct hg_result *resu
   return err ? err : hg_text_buffer_add_text(out, "}");
 }
 
+static hg_err add_cost(struct hg_text_buffer *out, const struct hg_result *result) {
+  if (!result->has_cost) return HG_OK;
+  char text[80];
+  snprintf(text, sizeof text, ",\"%s\":%lld%s",
+           result->unit == HG_UNIT_NANODOLLARS ? "cost_nanodollars" : "used_tokens", (long long)result->cost,
+           result->estimated ? ",\"estimated\":true" : "");
+  return hg_text_buffer_add_text(out, text);
+}
+
 hg_err hg_result_line_print(struct hg_text_buffer *out, const struct hg_result *result) {
   if (result->body_len > HG_BODY_MAX) return HG_ERR_INVALID;
   const size_t before = out->len;
@@ -119,9 +128,7 @@ hg_err hg_result_line_print(struct hg_text_buffer *out, const struct hg_result *
   if (!err) err = add_text_or_null(out, result->custom_id, HG_CUSTOM_ID_MAX);
   if (!err) err = add_response(out, result);
   if (!err) err = add_error(out, result);
-  char cost[48] = "";
-  if (result->has_cost) snprintf(cost, sizeof cost, ",\"cost_nanodollars\":%lld", (long long)result->cost);
-  if (!err) err = hg_text_buffer_add_text(out, cost);
+  if (!err) err = add_cost(out, result);
   if (!err) err = hg_text_buffer_add_text(out, "}\n");
   if (err) out->len = before;
   return err;

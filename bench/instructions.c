@@ -231,7 +231,7 @@ static void answer(struct world *world) {
   struct hg_answer_fault fault;
   struct hg_usage_found found;
   hg_answer_read(completion, sizeof completion - 1, &read);
-  const enum hg_answer_kind kind = hg_answer_kind_of(&read, HG_ENDPOINT_CHAT, &fault);
+  const enum hg_answer_kind kind = hg_answer_kind_of(&read, NULL, HG_ENDPOINT_CHAT, &fault);
   const hg_err err = hg_usage_find(&read, &found);
   assert(kind == HG_ANSWER_RESULT && err == HG_OK);
   world->used += found.report.tokens;

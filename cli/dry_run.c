@@ -172,17 +172,22 @@ static uint32_t first_short(const struct costs *costs, uint32_t from) {
   return UNKNOWN;
 }
 
+// Of nothing it can't be said.
+static json_t *fits_as_json(const struct costs *costs, bool fits) {
+  return costs->requests > 0 ? json_boolean(fits) : json_null();
+}
+
 static bool print_json(const struct costs *costs, const struct hg_batch_counts *counts, bool fits) {
   const uint32_t short_one = first_short(costs, 0);
   json_t *json = json_pack(
-      "{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:s s:b s:s}", "requests", (json_int_t)costs->requests,
+      "{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:s s:o s:s}", "requests", (json_int_t)costs->requests,
       "doneBefore", (json_int_t)counts->done_before, "changed", (json_int_t)counts->changed, "invalid",
       (json_int_t)costs->bad + (json_int_t)counts->bad, "duplicates", (json_int_t)counts->duplicates, "unbounded",
       (json_int_t)costs->unbounded, "tooLarge", (json_int_t)costs->too_large, "mostTokens", (json_int_t)costs->needs[0],
       "smallestRequest", (json_int_t)costs->smallest, "largestRequest", (json_int_t)costs->largest, "hardLimit",
       (json_int_t)limit_of(costs, 0), "totalUsed", (json_int_t)costs->held[0].used, "reserved",
       (json_int_t)costs->held[0].reserved, "available", (json_int_t)available_of(costs, 0), "shortBudget",
-      short_one == UNKNOWN ? "" : costs->config->budgets[short_one].name, "fits", fits, "unit",
+      short_one == UNKNOWN ? "" : costs->config->budgets[short_one].name, "fits", fits_as_json(costs, fits), "unit",
       hg_unit_name(costs->config->unit));
   const bool printed = json && json_dumpf(json, stdout, JSON_COMPACT) == 0 && putchar('\n') != EOF;
   json_decref(json);
@@ -210,14 +215,16 @@ static bool print_text(const struct costs *costs, const struct hg_batch_counts *
   if (counts->changed > 0) printf("changed    %s\n", hg_figure_count((int64_t)counts->changed).text);
   if (costs->unbounded > 0)
     printf("unbounded  %s, whose bound can't be proven\n", hg_figure_count((int64_t)costs->unbounded).text);
-  printf("at most    %s%s for these, %s to %s a request\n", costs->overflow ? "over " : "",
-         hg_figure_tokens(unit, costs->needs[0]).text, hg_figure_amount(unit, costs->smallest).text,
-         hg_figure_amount(unit, costs->largest).text);
+  if (costs->requests > 0)
+    printf("at most    %s%s for these, %s to %s a request\n", costs->overflow ? "over " : "",
+           hg_figure_tokens(unit, costs->needs[0]).text, hg_figure_amount(unit, costs->smallest).text,
+           hg_figure_amount(unit, costs->largest).text);
   print_budget(costs, 0);
   unsigned told = 0;
   for (uint32_t i = first_short(costs, 1); i != UNKNOWN && told++ < TOLD_MAX; i = first_short(costs, i + 1))
     print_budget(costs, i);
-  if (costs->too_large > 0)
+  if (costs->requests == 0) printf("fits       nothing is to run\n");
+  else if (costs->too_large > 0)
     printf("fits       no: %s requests alone need more than is available\n",
            hg_figure_count((int64_t)costs->too_large).text);
   else

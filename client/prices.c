@@ -4,6 +4,8 @@
 #include "usage/prices.h"
 #include "usage/report.h"
 
+#include <stddef.h>
+
 static hg_err find_price(const hg_runtime *rt, const char *model, const struct hg_price **out) {
   *out = NULL;
   if (hg_runtime_config(rt)->unit == HG_UNIT_TOKENS) return HG_OK;
@@ -19,7 +21,7 @@ hg_err hg_price_request(hg_runtime *rt, const char *model, int64_t input_tokens,
 }
 
 hg_err hg_price_usage(hg_runtime *rt, const char *model, hg_usage_report *used) {
-  if (!rt || !used || used->size < sizeof *used) return HG_ERR_INVALID;
+  if (!rt || !used || used->size < offsetof(hg_usage_report, cache_doubtful)) return HG_ERR_INVALID;
   const struct hg_price *price = NULL;
   hg_usage_report checked;
   if (used->source == HG_SOURCE_MISSING) return HG_ERR_NO_USAGE;
@@ -27,7 +29,7 @@ hg_err hg_price_usage(hg_runtime *rt, const char *model, hg_usage_report *used) 
   hg_err err = hg_report_read(used, HG_UNIT_TOKENS, &checked);
   if (err == HG_OK) err = find_price(rt, model, &price);
   if (err == HG_OK && !price) return HG_OK;
-  if (err == HG_OK) err = hg_price_usage_of(price, used, &used->tokens);
+  if (err == HG_OK) err = hg_price_usage_of(price, &checked, &used->tokens);
   if (err == HG_OK) {
     used->unit = HG_UNIT_NANODOLLARS;
     return HG_OK;

@@ -232,10 +232,12 @@ typedef struct hg_usage_report {
                               as the first time; with other content it is HG_ERR_CONFLICT. Costs one look into the ledger */
   hg_unit unit;            /* of `tokens`, and no other than the ledger's: HG_ERR_INVALID, so that a count of tokens is never
                               taken for money. Not looked at where the source is missing */
+  bool cache_doubtful;     /* what is said of the cache can't be (negative, or more than the input): those parts are unknown,
+                              and all input is priced at the dearest that it can be */
 } hg_usage_report;
 #define HG_USAGE_REPORT_INIT                                                                                           \
   {(uint32_t)sizeof(hg_usage_report), 0, NULL, NULL, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN,       \
-   HG_SOURCE_EXACT, 0, NULL, NULL, HG_OUTCOME_DONE, NULL, NULL, HG_UNIT_TOKENS}
+   HG_SOURCE_EXACT, 0, NULL, NULL, HG_OUTCOME_DONE, NULL, NULL, HG_UNIT_TOKENS, false}
 
 /* A wish for a permit. Granted as soon as a slot is free and `min_tokens` are available; the grant is at most
  * `max_tokens`. Requests of one budget are granted in the order of their arrival. */

@@ -11,15 +11,19 @@ static const struct {
   const char *word;
   long status;
 } words[] = {
+    {"invalid_request_error", 400},
+    {"validationException", 400},
     {"rate_limit_exceeded", 429},
     {"rate_limit_error", 429},
     {"rate_limited", 429},
     {"too_many_requests", 429},
+    {"throttlingException", 429},
     {"overloaded_error", 503},
     {"overloaded", 503},
     {"engine_overloaded", 503},
     {"engine_overloaded_error", 503},
     {"service_unavailable", 503},
+    {"serviceUnavailableException", 503},
     {"server_error", 500},
     {"internal_server_error", 500},
     {"internal_error", 500},
@@ -29,6 +33,7 @@ static const struct {
     {"authentication_error", 401},
     {"billing_error", 402},
     {"permission_error", 403},
+    {"accessDeniedException", 403},
     {"model_not_found", 404},
     {"not_found_error", 404},
 };
@@ -45,8 +50,8 @@ static bool is_quota(const struct hg_json *code_or_type) {
   return hg_json_is(code_or_type, "insufficient_quota");
 }
 
-// `error` is an object with a code, a type and a message, or just a text.
-static void read_error(const struct hg_json *error, struct hg_answer_fault *out) {
+// `error` is an object with a code, a type and a message, or just a text. `status`: of one whose words are unknown.
+static void read_error(const struct hg_json *error, long status, struct hg_answer_fault *out) {
   struct hg_json_field fields[] = {{.name = "code"}, {.name = "type"}, {.name = "message"}};
   char code[48], message[HG_FAULT_TEXT_MAX];
   hg_json_pick(error, fields, COUNT(fields));
@@ -55,7 +60,7 @@ static void read_error(const struct hg_json *error, struct hg_answer_fault *out)
     if (!out->status) out->status = status_of_word(&fields[i].value);
   }
   if (out->quota) out->status = 429;
-  if (!out->status) out->status = 400;
+  if (!out->status) out->status = status;
   hg_json_show(&fields[0].value, code, sizeof code);
   if (!code[0]) hg_json_show(&fields[1].value, code, sizeof code);
   hg_json_show(error->type == HG_JSON_STRING ? error : &fields[2].value, message, sizeof message);
@@ -82,13 +87,22 @@ static bool read_status(const struct hg_answer *answer, struct hg_answer_fault *
   return true;
 }
 
-static bool read_fault(const struct hg_answer *answer, struct hg_answer_fault *out) {
+// What broke a stream did so when the request had been taken: it is no fault of the request unless it says so.
+static bool read_fault(const struct hg_answer *answer, const struct hg_streamed *streamed,
+                       struct hg_answer_fault *out) {
+  const bool broken = streamed && streamed->broken;
+  const long unknown = broken ? 500 : 400;
   const struct hg_json *error = hg_answer_member(answer, HG_ANSWER_ERROR);
   const bool is_error = hg_json_is(hg_answer_member(answer, HG_ANSWER_OBJECT), "error") ||
                         hg_json_is(hg_answer_member(answer, HG_ANSWER_TYPE), "error");
-  if (hg_json_says_something(error)) read_error(error, out);
-  else if (is_error) read_error(&answer->root, out);
-  else if (!read_status(answer, out)) return false;
+  if (hg_json_says_something(error)) read_error(error, unknown, out);
+  else if (is_error) read_error(&answer->root, unknown, out);
+  else if (!read_status(answer, out) && !broken) return false;
+  if (!out->status) {
+    out->status = unknown;
+    snprintf(out->text, sizeof out->text, "%.119s", streamed->text);
+  }
+  out->worked |= broken && streamed->worked;
   for (enum hg_answer_member i = HG_ANSWER_OUTPUT; i <= HG_ANSWER_USAGE; i++)
     out->worked |= hg_json_says_something(hg_answer_member(answer, i));
   return true;
@@ -109,7 +123,7 @@ static enum hg_answer_kind kind_of_choice(const struct hg_json *choice, struct h
   hg_json_pick(choice, fields, COUNT(fields));
   if (hg_json_says_something(&fields[0].value)) {
     *out = (struct hg_answer_fault){.worked = true};
-    read_error(&fields[0].value, out);
+    read_error(&fields[0].value, 400, out);
     return HG_ANSWER_FAULT;
   }
   if (hg_json_is(&fields[1].value, "error")) return fail_of(out, 500, "the finish_reason is error");
@@ -158,11 +172,11 @@ static enum hg_answer_kind kind_of_payload(const struct hg_answer *answer, enum 
   return HG_ANSWER_RESULT;
 }
 
-enum hg_answer_kind hg_answer_kind_of(const struct hg_answer *answer, enum hg_endpoint endpoint,
-                                      struct hg_answer_fault *out) {
+enum hg_answer_kind hg_answer_kind_of(const struct hg_answer *answer, const struct hg_streamed *streamed,
+                                      enum hg_endpoint endpoint, struct hg_answer_fault *out) {
   *out = (struct hg_answer_fault){.status = 0};
   if (answer->fault) return none(out, answer->fault, "");
-  return read_fault(answer, out) ? HG_ANSWER_FAULT : kind_of_payload(answer, endpoint, out);
+  return read_fault(answer, streamed, out) ? HG_ANSWER_FAULT : kind_of_payload(answer, endpoint, out);
 }
 
 // ---------------------------------------------------------------------------------------------- bad statuses

@@ -5,6 +5,7 @@
 
 #include "providers/request.h"
 #include "usage/answer.h"
+#include "usage/stream.h"
 
 #define HG_FAULT_TEXT_MAX 120
 
@@ -15,16 +16,17 @@ enum hg_answer_kind {
 };
 
 struct hg_answer_fault {
-  long status;                  // the HTTP status that would say the same; 400 where the answer's words are unknown
-  bool quota;                   // the account is empty
-  bool worked;                  // there are parts of a result, or figures of usage, in it: it may have been billed
+  long status; // the HTTP status that would say the same; where the words are unknown 400, of a broken stream 500
+  bool quota;  // the account is empty
+  bool worked; // there are parts of a result, or figures of usage, in it: it may have been billed
   char text[HG_FAULT_TEXT_MAX]; // what it says, for a person
 };
 
 // A result of the five known endpoints holds an array: `choices`, `output`, `data` or `content`. Of choices one must be
 // good. Any other endpoint may answer with any object or array (HG_ENDPOINT_OTHER): that asks for the least.
-enum hg_answer_kind hg_answer_kind_of(const struct hg_answer *answer, enum hg_endpoint endpoint,
-                                      struct hg_answer_fault *out);
+// `streamed`: how the stream ended that the answer is made of; NULL: it was none. A broken one is always a fault.
+enum hg_answer_kind hg_answer_kind_of(const struct hg_answer *answer, const struct hg_streamed *streamed,
+                                      enum hg_endpoint endpoint, struct hg_answer_fault *out);
 
 // Of an answer with a bad status: whether its code or type says that the account is empty.
 bool hg_answer_is_quota(const struct hg_answer *answer);

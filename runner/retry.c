@@ -54,7 +54,7 @@ static void judge_none(const struct hg_http_end *end, const char *what, const ch
 static void judge_success(const struct hg_http_end *end, const struct hg_answer *answer, enum hg_endpoint endpoint,
                           struct hg_judgement *out) {
   struct hg_answer_fault fault;
-  switch (hg_answer_kind_of(answer, endpoint, &fault)) {
+  switch (hg_answer_kind_of(answer, end->streamed, endpoint, &fault)) {
   case HG_ANSWER_RESULT: out->success = out->served = true; break;
   case HG_ANSWER_FAULT: judge_fault(end, &fault, out); break;
   case HG_ANSWER_NONE:

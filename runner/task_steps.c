@@ -160,8 +160,10 @@ static void describe_result(const struct hg_runner *runner, struct hg_run_task *
   task->result.error_code = task->error_code;
   task->result.error_message = task->error_code ? task->message : NULL;
   task->result.line_number = task->error_code ? task->line_number : 0;
-  // So that a later run, which does not know the request, can settle what this one did not.
-  task->result.has_cost = runner->options.unit == HG_UNIT_NANODOLLARS && task->settles;
+  // So that a later run, which knows neither the request nor the events of a stream, can settle what this one did not.
+  task->result.has_cost = task->settles;
+  task->result.estimated = task->found.report.source == HG_SOURCE_ESTIMATED;
+  task->result.unit = runner->options.unit;
   task->result.cost = task->found.report.tokens;
 }
 

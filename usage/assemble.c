@@ -95,22 +95,41 @@ static void take_as_it_is(struct hg_assembly *assembly, const struct hg_answer *
   hg_merge_add_element(merge, hg_merge_member(merge, &merge->root, "events"), &event->root);
 }
 
-void hg_assembly_take(void *context, enum hg_stream_kind kind, const struct hg_answer *event) {
+static void put_error(struct hg_assembly *assembly, const struct hg_stream_error *error) {
+  struct hg_merge *merge = &assembly->merge;
+  put(assembly, "error", &error->value);
+  if (error->name.type == HG_JSON_NONE || error->value.type != HG_JSON_OBJECT) return;
+  struct hg_merge_node *node = hg_merge_member(merge, &merge->root, "error");
+  hg_merge_value(merge, node, &error->value, HG_MERGE_REPLACE); // an object, so that it takes one more member
+  hg_merge_set(merge, hg_merge_member(merge, node, "type"), &error->name);
+}
+
+void hg_assembly_take(void *context, enum hg_stream_kind kind, const struct hg_answer *event,
+                      const struct hg_stream_error *error) {
   struct hg_assembly *assembly = context;
   struct hg_merge *merge = &assembly->merge;
-  const struct hg_json *error = hg_answer_member(event, HG_ANSWER_ERROR);
   const struct hg_json *response = hg_answer_member(event, HG_ANSWER_RESPONSE);
   if (kind != assembly->kind && !merge->err) { // what came before it was known says nothing of the answer
     hg_merge_clear(merge);
     hg_merge_init(merge);
     assembly->kind = kind;
   }
-  if (kind == HG_STREAM_CHAT) hg_merge_value(merge, &merge->root, &event->root, HG_MERGE_REPLACE);
-  else if (kind == HG_STREAM_ANTHROPIC) take_anthropic(assembly, event);
-  else if (kind != HG_STREAM_RESPONSES) take_as_it_is(assembly, event);
-  else if (response->type == HG_JSON_OBJECT) hg_merge_set(merge, &merge->root, response);
-  if (hg_json_says_something(error)) put(assembly, "error", error);
-  else if (hg_json_is(hg_answer_member(event, HG_ANSWER_TYPE), "error")) put(assembly, "error", &event->root);
+  const bool is_error = error && error->value.at == event->root.at;
+  switch (kind) {
+  case HG_STREAM_CHAT:
+    if (!is_error) hg_merge_value(merge, &merge->root, &event->root, HG_MERGE_REPLACE);
+    break;
+  case HG_STREAM_ANTHROPIC: take_anthropic(assembly, event); break;
+  case HG_STREAM_RESPONSES:
+    if (response->type == HG_JSON_OBJECT) hg_merge_set(merge, &merge->root, response);
+    break;
+  case HG_STREAM_GEMINI:
+  case HG_STREAM_BEDROCK:
+  case HG_STREAM_OLLAMA:
+  case HG_STREAM_COHERE:
+  case HG_STREAM_OTHER: take_as_it_is(assembly, event); break;
+  }
+  if (error) put_error(assembly, error);
 }
 
 void hg_assembly_forget_usage(struct hg_assembly *assembly) {

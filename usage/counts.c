@@ -48,6 +48,7 @@ static const struct row rows[] = {
     {USAGE, "input_tokens_details", 0, INPUT_DETAILS},
     {INPUT_DETAILS, "cached_tokens", HG_COUNT_CACHED_DETAIL, NOWHERE},
     {INPUT_DETAILS, "cache_write_tokens", HG_COUNT_WRITTEN_DETAIL, NOWHERE},
+    {INPUT_DETAILS, "cache_creation_tokens", HG_COUNT_WRITTEN_DETAIL, NOWHERE},
     {USAGE, "completion_tokens_details", 0, OUTPUT_DETAILS},
     {USAGE, "output_tokens_details", 0, OUTPUT_DETAILS},
     {OUTPUT_DETAILS, "reasoning_tokens", HG_COUNT_REASONING, NOWHERE},
@@ -173,6 +174,16 @@ static void take_labels(struct hg_token_counts *counts, const struct hg_answer *
   take_label(hg_answer_member(answer, HG_ANSWER_MODEL), counts->model);
 }
 
+// A list of embeddings, which OpenAI calls its data.
+static bool lists_embeddings(const struct hg_json *data) {
+  struct hg_json_field fields[] = {{.name = "embedding"}, {.name = "embeddings"}};
+  struct hg_json first;
+  const char *cursor = NULL;
+  if (data->type != HG_JSON_ARRAY || !hg_json_next(data, &cursor, NULL, &first)) return false;
+  hg_json_pick(&first, fields, COUNT(fields));
+  return !hg_json_is_absent(&fields[0].value) || !hg_json_is_absent(&fields[1].value);
+}
+
 // What the object says itself. False: nothing, and where it wraps another one that may say more.
 static bool take_own(struct hg_token_counts *counts, const struct hg_answer *answer) {
   const struct hg_json *usage = hg_answer_member(answer, HG_ANSWER_USAGE);
@@ -183,7 +194,8 @@ static bool take_own(struct hg_token_counts *counts, const struct hg_answer *ans
   const struct hg_json *type = hg_answer_member(answer, HG_ANSWER_TYPE);
   const struct hg_json *done = hg_answer_member(answer, HG_ANSWER_DONE);
   counts->error |= !hg_json_is_absent(hg_answer_member(answer, HG_ANSWER_ERROR));
-  counts->embeds |= !hg_json_is_absent(first_of(answer, HG_ANSWER_EMBEDDINGS, HG_ANSWER_EMBEDDING));
+  counts->embeds |= !hg_json_is_absent(first_of(answer, HG_ANSWER_EMBEDDINGS, HG_ANSWER_EMBEDDING)) ||
+                    lists_embeddings(hg_answer_member(answer, HG_ANSWER_DATA));
   counts->anthropic |= hg_json_is(type, "message") || hg_json_is(type, "message_start");
   counts->unended = done->type != HG_JSON_TRUE;
   if (usage->type > counts->usage) counts->usage = usage->type; // an object says more than null, null than nothing

@@ -14,7 +14,7 @@ enum hg_count_name {
   HG_COUNT_INPUT,
   HG_COUNT_OUTPUT,
   HG_COUNT_TOTAL,
-  HG_COUNT_CACHE_WRITE, // beside the input
+  HG_COUNT_CACHE_WRITE, // beside the input, inside a prompt
   HG_COUNT_CACHE_READ,
   HG_COUNT_CACHE_WRITE_5M, // parts of CACHE_WRITE
   HG_COUNT_CACHE_WRITE_1H,

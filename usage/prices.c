@@ -72,14 +72,22 @@ static int64_t known(int64_t count) {
   return count == HG_UNKNOWN ? 0 : count;
 }
 
-hg_err hg_price_usage_of(const struct hg_price *price, const hg_usage_report *used, int64_t *out) {
+// Of the parts the sum may be more than the whole, where somebody else counted.
+static wide input_cost(const struct hg_price *price, const hg_usage_report *used) {
   const int64_t input = used->input_tokens, cached = known(used->cached_tokens);
   const int64_t written = known(used->cache_write_tokens);
+  if (used->cache_doubtful || cached + written > input) return (wide)input * dearest_input(price);
+  return (wide)(input - cached - written) * price->input + (wide)cached * price->cached +
+         (wide)written * price->cache_write;
+}
+
+hg_err hg_price_usage_of(const struct hg_price *price, const hg_usage_report *used, int64_t *out) {
+  const int64_t input = used->input_tokens;
   // Embeddings have no output, and most say nothing of it.
   const int64_t output = used->output_tokens == HG_UNKNOWN && used->tokens == input ? 0 : used->output_tokens;
   if (input == HG_UNKNOWN || output == HG_UNKNOWN) return HG_ERR_NO_USAGE;
-  const int64_t fresh = larger(input - cached - written, 0), rest = larger(used->tokens - input - output, 0);
-  const wide cost = (wide)fresh * price->input + (wide)cached * price->cached + (wide)written * price->cache_write +
-                    (wide)output * price->output + (wide)rest * larger(dearest_input(price), price->output);
+  const int64_t rest = larger(used->tokens - input - output, 0);
+  const wide cost =
+      input_cost(price, used) + (wide)output * price->output + (wide)rest * larger(dearest_input(price), price->output);
   return fit(cost, out) ? HG_OK : HG_ERR_RANGE;
 }

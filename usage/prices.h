@@ -31,8 +31,9 @@ hg_err hg_price_amount(const struct hg_price *price, int64_t input, int64_t outp
 int64_t hg_price_output_for(const struct hg_price *price, int64_t input, int64_t amount, int64_t most);
 
 // What was used costs: input that is neither cached nor written to a cache, cached input, cache writes, and output, the
-// reasoning in it included. What a stated total has beyond input and output is priced at the dearest of the four.
-// HG_ERR_NO_USAGE: input or output are not known. HG_ERR_RANGE: over HG_TOKENS_MAX.
+// reasoning in it included. Where the parts of the input can't be, all of it is priced at its dearest. What a stated
+// total has beyond input and output is priced at the dearest of the four. HG_ERR_NO_USAGE: input or output are not
+// known. HG_ERR_RANGE: over HG_TOKENS_MAX.
 hg_err hg_price_usage_of(const struct hg_price *price, const hg_usage_report *used, int64_t *out);
 
 #endif

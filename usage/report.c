@@ -4,6 +4,15 @@
 #include <stddef.h>
 #include <string.h>
 
+void hg_report_drop_impossible(hg_usage_report *report) {
+  const int64_t input = report->input_tokens, cached = report->cached_tokens, written = report->cache_write_tokens;
+  if (report->output_tokens != HG_UNKNOWN && report->reasoning_tokens > report->output_tokens)
+    report->reasoning_tokens = HG_UNKNOWN;
+  if (input == HG_UNKNOWN || (cached > 0 ? cached : 0) + (written > 0 ? written : 0) <= input) return;
+  report->cached_tokens = report->cache_write_tokens = HG_UNKNOWN;
+  report->cache_doubtful = true;
+}
+
 hg_err hg_report_read(const hg_usage_report *from, hg_unit unit, hg_usage_report *to) {
   const hg_usage_report defaults = HG_USAGE_REPORT_INIT;
   *to = defaults;
@@ -16,5 +25,6 @@ hg_err hg_report_read(const hg_usage_report *from, hg_unit unit, hg_usage_report
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
     if (parts[i] < HG_UNKNOWN || parts[i] > HG_TOKENS_MAX) return HG_ERR_RANGE;
   if ((unsigned)to->source > HG_SOURCE_MISSING || (unsigned)to->outcome > HG_OUTCOME_RETRY) return HG_ERR_INVALID;
+  hg_report_drop_impossible(to);
   return to->unit == unit || to->source == HG_SOURCE_MISSING ? HG_OK : HG_ERR_INVALID;
 }

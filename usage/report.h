@@ -8,6 +8,9 @@
 // that no message may carry, or one that is not in the ledger's unit. The texts are not looked at.
 hg_err hg_report_read(const hg_usage_report *from, hg_unit unit, hg_usage_report *to);
 
+// Parts that are more than what they are parts of become unknown. HG_UNKNOWN is in no sum.
+void hg_report_drop_impossible(hg_usage_report *report);
+
 // The parts of a report that a record and a settle have in common, but for the texts.
 #define HG_REPORT_DETAILS(to, from)                                                                                    \
   do {                                                                                                                 \

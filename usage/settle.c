@@ -1,6 +1,7 @@
 // From counts to the one normal form. What a count is a part of is a matter of the shape: OpenAI's cached tokens are
 // inside the prompt's, Anthropic's are beside the input's, Gemini's thoughts are beside the candidates'.
 #include "usage/counts.h"
+#include "usage/report.h"
 
 struct settling {
   const struct hg_token_counts *counts;
@@ -17,7 +18,7 @@ static int64_t need(struct settling *s, enum hg_count_name name) {
 }
 
 // A part that only informs: whatever is wrong with it, the total stays good.
-static int64_t part(const struct settling *s, enum hg_count_name name) {
+static int64_t part(struct settling *s, enum hg_count_name name) {
   return s->counts->of[name].count;
 }
 
@@ -40,22 +41,47 @@ static void settle_total(struct settling *s, int64_t stated) {
   else s->reason = "the usage has neither a total nor both of its parts";
 }
 
+// A count, or the sum of those by how long the cache lives.
+static int64_t cache_writes(struct settling *s, int64_t (*take)(struct settling *s, enum hg_count_name name)) {
+  const int64_t all = take(s, HG_COUNT_CACHE_WRITE);
+  if (all != HG_UNKNOWN) return all;
+  const int64_t short_lived = take(s, HG_COUNT_CACHE_WRITE_5M), long_lived = take(s, HG_COUNT_CACHE_WRITE_1H);
+  return short_lived == HG_UNKNOWN && long_lived == HG_UNKNOWN ? HG_UNKNOWN : known(short_lived) + known(long_lived);
+}
+
 // Anthropic: the input excludes what was written to and read from the cache.
 static void settle_anthropic(struct settling *s) {
   hg_usage_report *report = s->report;
   const int64_t input = need(s, HG_COUNT_INPUT), stated = need(s, HG_COUNT_TOTAL);
   report->output_tokens = need(s, HG_COUNT_OUTPUT);
   report->cached_tokens = need(s, HG_COUNT_CACHE_READ);
-  report->cache_write_tokens = need(s, HG_COUNT_CACHE_WRITE);
-  if (report->cache_write_tokens == HG_UNKNOWN) {
-    const int64_t short_lived = need(s, HG_COUNT_CACHE_WRITE_5M), long_lived = need(s, HG_COUNT_CACHE_WRITE_1H);
-    if (short_lived != HG_UNKNOWN || long_lived != HG_UNKNOWN)
-      report->cache_write_tokens = known(short_lived) + known(long_lived);
-  }
+  report->cache_write_tokens = cache_writes(s, need);
   if (input != HG_UNKNOWN)
     report->input_tokens = input + known(report->cached_tokens) + known(report->cache_write_tokens);
   report->reasoning_tokens = part(s, HG_COUNT_REASONING);
   settle_total(s, stated);
+}
+
+static int64_t first_known(struct settling *s, const enum hg_count_name *names, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (part(s, names[i]) != HG_UNKNOWN) return part(s, names[i]);
+  return HG_UNKNOWN;
+}
+
+// Where the details are silent, proxies of Claude say it in Anthropic's words. Most of them mean parts of the prompt;
+// some leave the writes out of it, or both: these are told by numbers that could not be inside.
+static void settle_cache(struct settling *s, bool chat) {
+  static const enum hg_count_name reads[] = {HG_COUNT_CACHED_DETAIL, HG_COUNT_CACHE_HIT, HG_COUNT_CACHED,
+                                             HG_COUNT_CACHE_READ};
+  hg_usage_report *report = s->report;
+  report->cached_tokens = first_known(s, reads, sizeof reads / sizeof *reads);
+  report->cache_write_tokens = part(s, HG_COUNT_WRITTEN_DETAIL);
+  if (report->cache_write_tokens == HG_UNKNOWN) report->cache_write_tokens = cache_writes(s, part);
+  const int64_t read = known(part(s, HG_COUNT_CACHE_READ)), written = known(cache_writes(s, part));
+  if (!chat || report->input_tokens == HG_UNKNOWN || s->reason) return;
+  const int64_t prompt = report->input_tokens;
+  if (read + written > prompt) report->input_tokens += written;
+  if (read + written > report->input_tokens) report->input_tokens += read;
 }
 
 // OpenAI and compatible: prompt and completion (chat, completions, embeddings) or input and output (responses).
@@ -68,10 +94,9 @@ static void settle_openai(struct settling *s, bool chat) {
     const int64_t hit = part(s, HG_COUNT_CACHE_HIT), miss = part(s, HG_COUNT_CACHE_MISS);
     if (hit != HG_UNKNOWN && miss != HG_UNKNOWN) report->input_tokens = hit + miss;
   }
-  report->cached_tokens = part(s, HG_COUNT_CACHED_DETAIL);
-  if (report->cached_tokens == HG_UNKNOWN) report->cached_tokens = part(s, HG_COUNT_CACHE_HIT);
-  if (report->cached_tokens == HG_UNKNOWN) report->cached_tokens = part(s, HG_COUNT_CACHED);
-  report->cache_write_tokens = part(s, HG_COUNT_WRITTEN_DETAIL);
+  if (s->counts->embeds && report->input_tokens == HG_UNKNOWN && report->output_tokens == HG_UNKNOWN)
+    report->input_tokens = stated; // Voyage and Jina count no more than that
+  settle_cache(s, chat);
   report->reasoning_tokens = part(s, HG_COUNT_REASONING);
   const bool whole = report->input_tokens != HG_UNKNOWN && report->output_tokens != HG_UNKNOWN;
   const int64_t rest = stated - known(report->input_tokens) - known(report->output_tokens);
@@ -165,11 +190,13 @@ static void settle_otel(struct settling *s) {
   settle_total(s, HG_UNKNOWN);
 }
 
-static void drop_impossible_parts(hg_usage_report *report) {
-  const int64_t input = report->input_tokens, output = report->output_tokens;
-  if (input != HG_UNKNOWN && report->cached_tokens > input) report->cached_tokens = HG_UNKNOWN;
-  if (input != HG_UNKNOWN && report->cache_write_tokens > input) report->cache_write_tokens = HG_UNKNOWN;
-  if (output != HG_UNKNOWN && report->reasoning_tokens > output) report->reasoning_tokens = HG_UNKNOWN;
+// Figures of the cache that are none may stand for the dearest input of all.
+static bool cache_is_spoilt(const struct hg_token_counts *counts) {
+  static const enum hg_count_name writes[] = {HG_COUNT_WRITTEN_DETAIL, HG_COUNT_CACHE_WRITE, HG_COUNT_CACHE_WRITE_5M,
+                                              HG_COUNT_CACHE_WRITE_1H, HG_COUNT_OTEL_CACHE_WRITE};
+  for (size_t i = 0; i < sizeof writes / sizeof *writes; i++)
+    if (counts->of[writes[i]].fault) return true;
+  return false;
 }
 
 static const char *why_nothing(const struct hg_token_counts *counts) {
@@ -202,7 +229,8 @@ const char *hg_counts_settle(const struct hg_token_counts *counts, hg_usage_repo
     families[i].settle(&s);
     break;
   }
-  drop_impossible_parts(report);
+  report->cache_doubtful = cache_is_spoilt(counts);
+  hg_report_drop_impossible(report);
   *remark = s.remark;
   return s.reason;
 }

@@ -92,18 +92,38 @@ static void fail(struct hg_stream *stream, const struct hg_json *error) {
   stream->failed = true;
 }
 
-static void look_for_error(struct hg_stream *stream, const struct hg_answer *event, const char *type, bool named) {
+// False: the event is none.
+static bool find_error(const struct hg_stream *stream, const struct hg_answer *event, const char *type, bool named,
+                       struct hg_stream_error *out) {
   const struct hg_json *error = hg_answer_member(event, HG_ANSWER_ERROR);
+  const char *cursor = NULL;
   char name[TYPE_MAX];
-  if (hg_json_says_something(error)) {
-    fail(stream, error);
-  } else if (stream->kind == HG_STREAM_BEDROCK && first_name(event, name) && ends_with(name, "Exception")) {
-    struct hg_json_field exception = {.name = name};
-    hg_json_pick(&event->root, &exception, 1);
-    fail(stream, &exception.value);
-  } else if (named || strcmp(type, "error") == 0) {
-    fail(stream, &event->root);
-  }
+  *out = (struct hg_stream_error){.value = *error};
+  if (hg_json_says_something(error)) return true;
+  if (stream->kind == HG_STREAM_BEDROCK && first_name(event, name) && ends_with(name, "Exception"))
+    return hg_json_next(&event->root, &cursor, &out->name, &out->value);
+  out->value = event->root;
+  return named || strcmp(type, "error") == 0;
+}
+
+static bool says_part(const struct hg_answer *event) {
+  static const enum hg_answer_member parts[] = {
+      HG_ANSWER_OUTPUT, HG_ANSWER_CHOICES, HG_ANSWER_CONTENT,        HG_ANSWER_CANDIDATES,
+      HG_ANSWER_USAGE,  HG_ANSWER_DATA,    HG_ANSWER_USAGE_METADATA, HG_ANSWER_USAGE_METADATA_SNAKE};
+  for (size_t i = 0; i < COUNT(parts); i++)
+    if (hg_json_says_something(hg_answer_member(event, parts[i]))) return true;
+  return false;
+}
+
+// Whether somebody worked for the event: it may be billed then, whatever comes behind it. Some streams are begun before
+// anybody works, and in a chat only choices and figures say something.
+static bool shows_work(const struct hg_stream *stream, const struct hg_answer *event, const char *type, bool error) {
+  static const char *const beginnings_only[] = {"response.created", "response.queued", "response.in_progress",
+                                                "message-start",    "stream-start",    "ping"};
+  if (says_part(event)) return true;
+  for (size_t i = 0; i < COUNT(beginnings_only); i++)
+    if (strcmp(type, beginnings_only[i]) == 0) return false;
+  return !error && stream->kind != HG_STREAM_CHAT;
 }
 
 // ---------------------------------------------------------------------------------------------- choices
@@ -183,20 +203,27 @@ static void take_object(struct hg_stream *stream, const struct hg_answer *event,
   const bool typed = has(event, HG_ANSWER_TYPE);
   hg_json_copy(hg_answer_member(event, typed ? HG_ANSWER_TYPE : HG_ANSWER_EVENT_TYPE), type, sizeof type);
   if (stream->kind == HG_STREAM_OTHER) stream->kind = recognise(event, type);
-  look_for_error(stream, event, type, named_error);
+  struct hg_stream_error error;
+  bool failed_end = false;
+  const bool erred = find_error(stream, event, type, named_error, &error);
+  if (erred) fail(stream, &error.value);
   take_kind(stream, event);
   for (size_t i = 0; i < COUNT(ends); i++) {
     if (strcmp(type, ends[i].type) != 0) continue;
-    struct hg_json_field error = {.name = "error"};
-    hg_json_pick(hg_answer_member(event, HG_ANSWER_RESPONSE), &error, 1);
     stream->ended = true;
-    if (ends[i].failed) fail(stream, &error.value);
+    if (!ends[i].failed) continue;
+    struct hg_json_field inner = {.name = "error"};
+    hg_json_pick(hg_answer_member(event, HG_ANSWER_RESPONSE), &inner, 1);
+    fail(stream, &inner.value);
+    stream->erred = failed_end = true;
   }
+  stream->erred |= erred;
+  stream->worked |= shows_work(stream, event, type, erred || failed_end);
   hg_counts_take(&stream->counts, event);
   // The output of Anthropic's first event is no count: the request has not been worked on.
   if (stream->kind == HG_STREAM_ANTHROPIC && strcmp(type, "message_start") == 0)
     stream->counts.of[HG_COUNT_OUTPUT] = (struct hg_token_count){.count = HG_UNKNOWN};
-  if (stream->on_event) stream->on_event(stream->context, stream->kind, event);
+  if (stream->on_event) stream->on_event(stream->context, stream->kind, event, erred ? &error : NULL);
 }
 
 static size_t without_space_behind(const char *data, size_t len) {
@@ -270,6 +297,8 @@ hg_err hg_stream_end(struct hg_stream *stream, bool whole, struct hg_streamed *o
     stream->ended = marked || (whole && all_finished(stream) && !hg_events_are_open(&stream->events));
   *out = (struct hg_streamed){.kind = stream->kind, .failed = stream->failed};
   out->ended = stream->ended && !stream->malformed && !stream->events.fault;
+  out->broken = stream->failed && (stream->erred || !out->ended);
+  out->worked = stream->worked;
   hg_usage_settle(&stream->counts, &out->found);
   const char *reason = doubt(stream, marked);
   if (!reason && stream->kind == HG_STREAM_CHAT && !hg_counts_say_any(&stream->counts))

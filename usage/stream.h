@@ -20,8 +20,16 @@ enum hg_stream_kind {
   HG_STREAM_COHERE     // ends with message-end (v2) or stream-end (v1)
 };
 
-// Called for each event that is a JSON object, up to the one that ends the stream; the event is valid during the call.
-typedef void hg_stream_event_fn(void *context, enum hg_stream_kind kind, const struct hg_answer *event);
+// An error of the stream itself, not of one choice.
+struct hg_stream_error {
+  struct hg_json value; // an object with its words, or a text
+  struct hg_json name;  // what it is called where the value does not say so; HG_JSON_NONE
+};
+
+// Called for each event that is a JSON object, up to the one that ends the stream; all of it is valid during the call.
+// `error` is NULL for most.
+typedef void hg_stream_event_fn(void *context, enum hg_stream_kind kind, const struct hg_answer *event,
+                                const struct hg_stream_error *error);
 
 // Its members are its own. It must stay where it is.
 struct hg_stream {
@@ -31,6 +39,8 @@ struct hg_stream {
   hg_stream_event_fn *on_event;
   void *context;
   bool ended, failed, malformed;
+  bool erred;             // with an error of its own, not one of a choice
+  bool worked;            // an event came that is more than a beginning or an error
   bool crowded;           // more choices than are kept apart
   bool counted;           // the newest counts came with the end of the last choice, or after it
   bool counted_too_early; // counts came before that
@@ -48,6 +58,8 @@ struct hg_streamed {
   enum hg_stream_kind kind;
   bool ended;                    // as its kind ends; false: it broke off
   bool failed;                   // an error came inside
+  bool broken;                   // so that none of it stands: not one choice of several that ended
+  bool worked;                   // something of an answer came, with the error or before it
   char text[HG_STREAM_TEXT_MAX]; // for a person: the error's words, or what is wrong with the stream; "": nothing
 };
 

@@ -85,7 +85,14 @@ static const struct shape message = {
 /* The same as streams. An item's text comes in pieces, each of them `piece` with a part of it as $T. */
 struct stream_shape {
   const char *head, *before_item, *piece, *after_item, *usage, *end;
+  const char *errors[2]; /* ways to end with an error */
 };
+
+#define DIED "'The upstream died.'"
+#define OPENAI_ERRORS                                                                                                  \
+  "data: {'error':{'message':" DIED ",'type':'server_error','code':500}}$L$L",                                         \
+      "event: error$Ldata: {'message':" DIED ",'code':500}$L$L"
+#define ANTHROPIC_ERROR(type) "event: error$Ldata: {'type':'error','error':{'type':'" type "','message':" DIED "}}$L$L"
 
 #define CHUNK(kind, object)                                                                                            \
   "data: {'id':'" kind "-$I','object':'" object "','created':$C,'model':'$M','system_fingerprint':'fp_$I',"
@@ -99,6 +106,7 @@ static const struct stream_shape chat_stream = {
     .after_item = CHAT_CHUNK "'choices':[{'index':$N,'delta':{},'logprobs':null,'finish_reason':'$F'}]}$L$L",
     .usage = CHAT_CHUNK "'choices':[]" OPENAI_USAGE "}$L$L",
     .end = "data: [DONE]$L$L",
+    .errors = {OPENAI_ERRORS},
 };
 
 static const struct stream_shape completion_stream = {
@@ -106,6 +114,7 @@ static const struct stream_shape completion_stream = {
     .after_item = TEXT_CHUNK "'choices':[{'text':'','index':$N,'logprobs':null,'finish_reason':'$F'}]}$L$L",
     .usage = TEXT_CHUNK "'choices':[]" OPENAI_USAGE "}$L$L",
     .end = "data: [DONE]$L$L",
+    .errors = {OPENAI_ERRORS},
 };
 
 static const struct stream_shape response_stream = {
@@ -114,6 +123,10 @@ static const struct stream_shape response_stream = {
     .piece = "event: response.output_text.delta$Ldata: {'type':'response.output_text.delta','item_id':'msg_$I',"
              "'output_index':$N,'content_index':0,'delta':'$T'}$L$L",
     .end = "event: response.$Q$Ldata: {'type':'response.$Q','response':$A}$L$L",
+    .errors = {"event: error$Ldata: {'type':'error','code':'server_error','message':" DIED ",'param':null}$L$L",
+               "event: response.failed$Ldata: {'type':'response.failed','response':{'id':'resp_$I',"
+               "'object':'response','status':'failed','error':{'code':'server_error','message':" DIED "},"
+               "'model':'$M','output':[],'usage':null}}$L$L"},
 };
 
 static const struct stream_shape message_stream = {
@@ -129,6 +142,7 @@ static const struct stream_shape message_stream = {
     .usage = "event: message_delta$Ldata: {'type':'message_delta','delta':{'stop_reason':'$F','stop_sequence':null},"
              "'usage':{'output_tokens':$O}}$L$L",
     .end = "event: message_stop$Ldata: {'type':'message_stop'}$L$L",
+    .errors = {ANTHROPIC_ERROR("api_error"), ANTHROPIC_ERROR("overloaded_error")},
 };
 
 static const struct stream_shape *const stream_shapes[ENDPOINT_NONE] = {
@@ -274,7 +288,9 @@ static void expand_if(struct text *out, const char *template, const struct facts
 static void put_stream(struct text *out, struct facts facts) {
   const struct stream_shape *const shape = stream_shapes[facts.call->endpoint];
   const bool silent = facts.call->endpoint == ENDPOINT_CHAT || facts.call->endpoint == ENDPOINT_COMPLETIONS;
+  const bool fails = facts.plan->outcome == OUTCOME_STREAM_ERROR;
   const uint64_t items = items_of(facts.call);
+  if (fails && facts.text_bytes == 0) facts.text_bytes = 1; /* what is billed shows */
   expand_if(out, shape->head, &facts);
   for (facts.index = 0; facts.index < items; facts.index++) {
     expand_if(out, shape->before_item, &facts);
@@ -283,7 +299,11 @@ static void put_stream(struct text *out, struct facts facts) {
       facts.text_to = facts.text_from + (left < PIECE_BYTES ? left : PIECE_BYTES);
       expand(out, shape->piece, &facts);
     }
-    expand_if(out, shape->after_item, &facts);
+    if (!fails) expand_if(out, shape->after_item, &facts);
+  }
+  if (fails) {
+    expand(out, shape->errors[facts.plan->hash % 2], &facts);
+    return;
   }
   if (facts.plan->outcome != OUTCOME_NO_USAGE && (!silent || facts.call->include_usage))
     expand_if(out, shape->usage, &facts);

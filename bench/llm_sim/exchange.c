@@ -100,6 +100,7 @@ static void count(const struct exchange *exchange, struct simulation *sim) {
   case OUTCOME_NO_USAGE: count_whole(exchange, sim); break;
   case OUTCOME_CUT: stats->cut_off++; break;
   case OUTCOME_MALFORMED: stats->malformed++; break;
+  case OUTCOME_STREAM_ERROR: stats->stream_errors++; break;
   case OUTCOME_429: stats->rejected_429++; break;
   case OUTCOME_500: stats->failed_500++; break;
   case OUTCOME_4XX:

@@ -43,6 +43,8 @@ static const struct flag flags[] = {
     {"rate-cut", "PERCENT", KIND_DECIMAL, AT(rate_cut), 0, 100, "close the connection in the middle of the body"},
     {"rate-malformed", "PERCENT", KIND_DECIMAL, AT(rate_malformed), 0, 100, "answer 200 with what is not JSON"},
     {"rate-no-usage", "PERCENT", KIND_DECIMAL, AT(rate_no_usage), 0, 100, "answer 200 without usage"},
+    {"rate-stream-error", "PERCENT", KIND_DECIMAL, AT(rate_stream_error), 0, 100,
+     "end a stream with an error after half of the answer; what is no stream is answered"},
     {"rate-count-500", "PERCENT", KIND_DECIMAL, AT(rate_count_500), 0, 100, "answer 500 to questions for a count"},
     {"count-percent", "PERCENT", KIND_WHOLE, AT(count_percent), 1, 1000,
      "counts say this part of what is billed (default 100)"},
@@ -138,8 +140,8 @@ static bool take(struct options *options, int argc, char **argv, int *i) {
 }
 
 static bool check(const struct options *options) {
-  const double rates =
-      options->rate_429 + options->rate_500 + options->rate_cut + options->rate_malformed + options->rate_no_usage;
+  const double rates = options->rate_429 + options->rate_500 + options->rate_cut + options->rate_malformed +
+                       options->rate_no_usage + options->rate_stream_error;
   const size_t base_length = strlen(options->base_path);
   if (rates > 100.0 + 1e-9) return bad("rate-...", "add up to more than 100");
   if (options->lognormal && options->latency_ms + options->latency_jitter_ms > 0)

@@ -23,8 +23,8 @@ struct options {
   bool lognormal;
   double lognormal_median_ms, lognormal_sigma;
 
-  double rate_429, rate_500, rate_cut, rate_malformed, rate_no_usage; /* percent */
-  double rate_count_500;                                              /* of questions for a count */
+  double rate_429, rate_500, rate_cut, rate_malformed, rate_no_usage, rate_stream_error; /* percent */
+  double rate_count_500;                                                                 /* of questions for a count */
   uint64_t count_percent;
   bool no_counts;
   uint64_t retry_after_s;

@@ -24,7 +24,7 @@ static enum outcome draw_outcome(const struct options *options, uint64_t hash, u
   } rates[] = {
       {options->rate_429, OUTCOME_429},           {options->rate_500, OUTCOME_500},
       {options->rate_cut, OUTCOME_CUT},           {options->rate_malformed, OUTCOME_MALFORMED},
-      {options->rate_no_usage, OUTCOME_NO_USAGE},
+      {options->rate_no_usage, OUTCOME_NO_USAGE}, {options->rate_stream_error, OUTCOME_STREAM_ERROR},
   };
   double left = 100.0 * hash_fraction(hash, options->seed, DRAW_FAULT, attempt);
   for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
@@ -95,7 +95,8 @@ struct plan plan_count(const struct call *call, uint64_t hash, const struct opti
 }
 
 struct plan plan_call(const struct call *call, uint64_t hash, uint32_t attempt, const struct options *options) {
-  const enum outcome outcome = draw_outcome(options, hash, attempt);
+  enum outcome outcome = draw_outcome(options, hash, attempt);
+  if (outcome == OUTCOME_STREAM_ERROR && !call->stream) outcome = OUTCOME_OK;
   if (outcome == OUTCOME_429) return plan_refusal((struct refusal){.status = 429}, hash, attempt);
   if (outcome == OUTCOME_500) {
     struct plan failing = plan_refusal((struct refusal){.status = 500}, hash, attempt);
@@ -110,7 +111,8 @@ struct plan plan_call(const struct call *call, uint64_t hash, uint32_t attempt, 
                       .latency_us = draw_latency(options, hash)};
   draw_cache(&plan, call->endpoint);
   if (call->endpoint == ENDPOINT_EMBEDDINGS) return plan;
-  const uint64_t output = draw_output(options, call, hash);
+  uint64_t output = draw_output(options, call, hash);
+  if (outcome == OUTCOME_STREAM_ERROR) output = (output + 1) / 2; /* no more was generated */
   plan.output_tokens = output * call->best_of * (call->items ? call->items : 1);
   plan.at_cap = call->cap && output >= call->cap;
   if (model_reasons(call)) plan.reasoning_tokens = plan.output_tokens / 2;

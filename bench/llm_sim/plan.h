@@ -12,6 +12,7 @@
   X(OUTCOME_OK, "ok")                                                                                                  \
   X(OUTCOME_NO_USAGE, "no_usage")                                                                                      \
   X(OUTCOME_CUT, "cut")                                                                                                \
+  X(OUTCOME_STREAM_ERROR, "stream_error")                                                                              \
   X(OUTCOME_MALFORMED, "malformed")                                                                                    \
   X(OUTCOME_429, "429")                                                                                                \
   X(OUTCOME_500, "500")                                                                                                \

@@ -6,8 +6,8 @@
 
 #include <stdint.h>
 
-/* Every request ends in exactly one of: answered, rejected_429, failed_500, cut_off, malformed, unauthorized,
- * bad_requests, abandoned, counted. */
+/* Every request ends in exactly one of: answered, rejected_429, failed_500, cut_off, malformed, stream_errors,
+ * unauthorized, bad_requests, abandoned, counted. */
 #define STATS_TABLE(X)                                                                                                 \
   X(requests, "requests to anything but /healthz, /stats and /reset")                                                  \
   X(answered, "whole 200 answers that were sent")                                                                      \
@@ -17,6 +17,7 @@
   X(failed_500, "answers with status 500 or more")                                                                     \
   X(cut_off, "answers whose connection was closed in the middle of the body")                                          \
   X(malformed, "answers with status 200 that are not JSON")                                                            \
+  X(stream_errors, "streams that ended with an error")                                                                 \
   X(no_usage, "whole 200 answers without usage")                                                                       \
   X(unauthorized, "answers with status 401")                                                                           \
   X(bad_requests, "answers with any other status from 400 to 499")                                                     \

@@ -393,6 +393,28 @@ def test_malformed_has_the_right_length():
         assert [fate(sim, chat_body(str(i))) for i in range(20)] == ["malformed"] * 20
 
 
+def test_stream_errors():
+    """Half of the answer, then an error in one of the ways of the endpoint; what is no stream is answered."""
+    ways = set()
+    with running("--rate-stream-error", "100", "--output-fill", "100", "--text-bytes", "0") as sim:
+        for i in range(12):
+            for path, body, headers in ((CHAT, chat_body(str(i), stream=True), {}),
+                                        ("/v1/responses", {"model": "m", "input": str(i), "stream": True}, {}),
+                                        ("/v1/completions", {"model": "m", "prompt": str(i), "stream": True}, {}),
+                                        (MESSAGES, chat_body(str(i), stream=True), ANTHROPIC)):
+                status, _, answer = sim.post(path, body, headers)
+                said, error = events_of(answer)[:-1], json.loads(events_of(answer)[-1])
+                assert status == 200 and len(said) > 0, answer
+                assert "The upstream died." in json.dumps(error), error
+                ways.add((path, answer[:answer.rindex(b"data: ")].endswith(b"event: error\n"), error.get("type", "-")))
+        assert len(ways) == 7, ways  # Anthropic's has one
+        assert sim.stats()["stream_errors"] == 48 and sim.stats()["answered"] == 0
+        assert sim.post(CHAT, chat_body("abcd"))[0] == 200 and sim.stats()["answered"] == 1
+        before = sim.stats()["tokens"]
+        sim.post(CHAT, chat_body("abcd", stream=True))
+        assert sim.stats()["tokens"] - before == 57 and sim.stats()["tokens_delivered"] == 107
+
+
 # ------------------------------------------------------------------------------------------ counters, log
 
 

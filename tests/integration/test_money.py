@@ -268,6 +268,8 @@ def test_the_gateway_prices_answers():
             equal(asker.ask("STATUS")["totalUsed"], own + 1070 + 3000 + own)
             done = asker.done("RECORD", model="dear", inputTokens=30, outputTokens=4)
             equal(done["tokens"], 340)
+            done = asker.done("RECORD", model="dear", inputTokens=30, outputTokens=4, cachedTokens=20, cacheWriteTokens=11)
+            equal(done["tokens"], 30 * 20 + 4 * 10, "more parts than there is input")
             asker.send("SNAPSHOT")
             equal(asker.receive()["unit"], "nanodollars")
 

@@ -9,6 +9,9 @@
 #define MONEY                                                                                                          \
   "\"tokenBudget\":{\"hardLimitUsd\":\"0.01\"},\"llm\":{\"prices\":[{\"model\":\"gpt-4o*\",\"input\":2500,"            \
   "\"cached\":1250,\"cacheWrite\":2500,\"output\":10000}]}"
+#define DEAR_WRITES                                                                                                    \
+  "\"tokenBudget\":{\"hardLimitUsd\":\"0.01\"},\"llm\":{\"prices\":[{\"model\":\"m\",\"input\":2500,"                  \
+  "\"cached\":1250,\"cacheWrite\":5000,\"output\":10000}]}"
 #define ANSWER                                                                                                         \
   "{\"choices\":[],\"model\":\"another\",\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":10,"                   \
   "\"total_tokens\":110,\"prompt_tokens_details\":{\"cached_tokens\":40}}}"
@@ -41,6 +44,32 @@ TEST(prices_api, a_call_reserves_what_it_may_cost_and_settles_what_it_did) {
   CHECK_EQ(usage.used, COST);
   CHECK_EQ(usage.hard_limit, 10000000);
   CHECK_EQ(usage.unit, HG_UNIT_NANODOLLARS);
+  fixture_close(&f);
+}
+
+// Whoever sends them: figures that can't be never make a call cheaper.
+TEST(prices_api, parts_that_can_not_be_cost_the_dearest) {
+  static const char body[] = "{\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":10,\"prompt_tokens_details\":"
+                             "{\"cached_tokens\":60,\"cache_write_tokens\":-1}}}";
+  struct fixture f;
+  fixture_open(&f, DEAR_WRITES);
+  hg_usage_report used = HG_USAGE_REPORT_INIT;
+  CHECK_EQ(hg_usage_from_response(body, strlen(body), &used), HG_OK);
+  CHECK(used.cache_doubtful && used.cached_tokens == 60);
+  CHECK_EQ(hg_price_usage(f.runtime, "m", &used), HG_OK);
+  CHECK_EQ(used.tokens, 100 * 5000 + 10 * 10000);
+  used = answered();
+  used.size = offsetof(hg_usage_report, cache_doubtful); // an older header
+  used.cache_doubtful = true;
+  used.cached_tokens = 60;
+  used.cache_write_tokens = 40;
+  CHECK_EQ(hg_price_usage(f.runtime, "m", &used), HG_OK);
+  CHECK_EQ(used.tokens, 60 * 1250 + 40 * 5000 + 10 * 10000);
+  used = answered();
+  used.cached_tokens = 60;
+  used.cache_write_tokens = 41;
+  CHECK_EQ(hg_price_usage(f.runtime, "m", &used), HG_OK);
+  CHECK_EQ(used.tokens, 100 * 5000 + 10 * 10000);
   fixture_close(&f);
 }
 

@@ -157,6 +157,16 @@ def test_dry_run_says_what_it_may_cost():
         equal((summary["requests"], summary["doneBefore"], summary["mostTokens"]), (0, 10, 0))
 
 
+def test_dry_run_of_nothing_does_not_fit():
+    for lines, code in (([], 0), ([dict(chat_line(0), budget="none")], 1)):
+        with place(lines) as here:
+            summary, _ = dry_run(here, "10M", code=code)
+            equal((summary["requests"], summary["mostTokens"], summary["fits"]), (0, 0, None))
+            process = here.start("--dry-run", "--limit", "10M")
+            said, _ = process.communicate(timeout=WAIT_S)
+            assert "fits       nothing is to run\n" in said and "yes" not in said and "at most" not in said, said
+
+
 def test_dry_run_of_the_rest():
     with sim("--output-fill", 100) as server, place(20) as here:
         one, _ = dry_run(here, "10M", code=0)

@@ -19,7 +19,9 @@ from run_harness import CHAT, Sim, answered, audit, place, wait_until
 CALLS = int(os.environ.get("CALLS", "2000"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
 # Few 429, because each of them halves the calls at once.
-FAULTS = ("--rate-429", 2, "--rate-500", 6, "--rate-cut", 6, "--rate-malformed", 6)
+FAULTS = ("--rate-429", 2, "--rate-500", 6, "--rate-cut", 6, "--rate-malformed", 6, "--rate-stream-error", 10)
+# Answers that say nothing of what they used.
+UNTOLD = ("cut", "malformed", "stream_error")
 RUN_S = 600
 # A line is called until it is answered, so that every one of them has a result.
 PATIENT = {"maxAttempts": 100, "retryUnknownOutcome": 100}
@@ -96,7 +98,7 @@ def check_one(charge, call):
         equal(charge.counted, call["tokens"], "counted of what was generated")
     assert call["tokens"] <= charge.reserved
     if not charge.orphaned:
-        equal(bool(charge.estimated), call["outcome"] in ("cut", "malformed"), "whether it is an estimate")
+        equal(bool(charge.estimated), call["outcome"] in UNTOLD, "whether it is an estimate")
 
 
 def check(here, server, log, limit):
@@ -143,10 +145,10 @@ def test_each_call_is_counted_once():
     with world(CALLS, limit) as (here, server, log, flags):
         summary, _ = here.run(*flags, wait=RUN_S)
         outcomes = check(here, server, log, limit)
-        for outcome in ("ok", "429", "500", "cut", "malformed"):
+        for outcome in ("ok", "429", "500", *UNTOLD):
             assert outcomes[outcome] >= CALLS / 100, outcomes
         equal(summary["requests"]["doneNow"], CALLS, "lines done")
-        equal(summary["run"]["estimated"], outcomes["cut"] + outcomes["malformed"], "estimated")
+        equal(summary["run"]["estimated"], sum(outcomes[untold] for untold in UNTOLD), "estimated")
 
 
 def test_each_call_is_counted_once_although_runs_are_killed():

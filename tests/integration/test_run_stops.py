@@ -228,38 +228,47 @@ def test_fresh_keeps_the_old_results_aside():
 
 
 def test_failures_written_before_a_crash_settle_their_calls():
-    with sim("--latency-ms", 30000) as slow, sim() as server, place(10) as here:
-        process = here.start("--limit", "10M", "--max-concurrency", 7, "--base-url", slow.url)
-        wait_until(lambda: slow.stats()["in_flight"] >= 7, "seven calls in flight")
+    with sim("--latency-ms", 30000) as slow, sim() as server, place(13) as here:
+        process = here.start("--limit", "10M", "--max-concurrency", 10, "--base-url", slow.url)
+        wait_until(lambda: slow.stats()["in_flight"] >= 10, "ten calls in flight")
         process.kill()
         process.communicate()
         with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
             permits = ledger.execute("SELECT id, tokens, task_id FROM reservation WHERE state = 'open'").fetchall()
             [(ledger_id,)] = ledger.execute("SELECT value FROM meta WHERE key = 'ledger_id'")
-        equal(len(permits), 7, "open permits")
+        equal(len(permits), 10, "open permits")
         mark = ledger_id.replace("-", "")[:16]
 
-        def failure(place, status, code, body=None, custom_id=None, mark=mark):
+        def failure(place, status, code, body=None, custom_id=None, mark=mark, **more):
             answer = {"status_code": status, "request_id": None, "body": body} if status else None
             return json.dumps({"id": f"batch_req_{permits[place][0]:016x}{7:016x}{mark}",
                                "custom_id": custom_id or permits[place][2].removeprefix("results/"),
-                               "response": answer, "error": {"code": code, "message": "", "line": 1} if code else None})
+                               "response": answer, "error": {"code": code, "message": "", "line": 1} if code else None,
+                               **more})
         # What the run would have written had it come to the end of these calls, but not to their settlement.
         here.errors.write_text("\n".join([
             failure(0, 400, None, {"error": {"message": "no"}}), # cost nothing
             failure(1, 502, "http_error", "bad gateway"),        # nobody knows: all of it
             failure(2, 0, "request_timeout"),                    # the same, and stays open
             failure(3, 0, "invalid_request"),                    # never left
-            failure(4, 400, None, custom_id="r-9"),              # of another call
+            failure(4, 400, None, custom_id="r-12"),             # of another call
             failure(4, 400, None, mark="0123456789abcdef"),      # of another ledger, which gave the same number
             failure(5, 200, "error_in_answer", {"error": "no", "usage": {"total_tokens": 7, "prompt_tokens": 7,
                                                                          "completion_tokens": 0}}),
             failure(6, 500, None, {"error": "no", "usage": {"total_tokens": 9}}), # what it tells of
+            # what the line says was charged: of a stream, of which no figure is left, and of nobody knows how much
+            failure(7, 200, "error_in_answer", {"object": "stream", "events": [], "error": "no"}, used_tokens=11),
+            failure(8, 0, "connection_failed", used_tokens=permits[8][1], estimated=True),
+            failure(9, 0, "connection_failed", cost_nanodollars=5), # of another unit
             failure(0, 400, None)[:60]]))                        # torn
         summary, said = here.run("--limit", "10M", "--base-url", server.url)
-        equal(summary["orphans"], orphans(settled=5, charged=(2, permits[2][1] + permits[4][1])), said)
-        stats = here.check(server, summary, done=10)
-        equal(summary["budget"]["totalUsed"], stats["tokens"] + 7 + 9 + sum(permits[place][1] for place in (1, 2, 4)))
+        left = sum(permits[place][1] for place in (2, 4, 9))
+        equal(summary["orphans"], orphans(settled=7, charged=(3, left)), said)
+        stats = here.check(server, summary, done=13)
+        equal(summary["budget"]["totalUsed"], stats["tokens"] + 7 + 9 + 11 + left + sum(permits[i][1] for i in (1, 8)))
+        with contextlib.closing(sqlite3.connect(here.folder / "results.db")) as ledger:
+            sources = dict(ledger.execute("SELECT permit, source FROM event WHERE event = 'TOKENS_SETTLED' AND late = 1"))
+        equal([sources[permits[place][0]] for place in (7, 8, 1, 6)], [None, "estimated", "estimated", None], "sources")
         assert not here.errors.exists()
 
 

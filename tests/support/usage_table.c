@@ -38,6 +38,7 @@ void usage_expected_read(const char *line, struct usage_expected *out) {
     if (id) snprintf(out->id, sizeof out->id, "%s", id);
     else if (model) snprintf(out->model, sizeof out->model, "%s", model);
     else if (remark) snprintf(out->words, sizeof out->words, "%s", remark);
+    else if (strcmp(word, "doubtful") == 0) out->doubtful = true;
     else if (exact && figure < 6)
       out->figures[figure++] = strcmp(word, "-") == 0 ? HG_UNKNOWN : strtoll(word, NULL, 10);
     else
@@ -57,14 +58,15 @@ bool usage_is_as_expected(const struct hg_usage_found *found, const struct usage
                              report->cached_tokens, report->cache_write_tokens, report->reasoning_tokens};
   bool same = report->source == (exact ? HG_SOURCE_EXACT : HG_SOURCE_MISSING) &&
               same_label(report->response_id, expected->id) && same_label(report->model, expected->model);
+  same &= !exact || report->cache_doubtful == expected->doubtful;
   for (size_t i = 0; i < 6; i++)
     same &= exact ? figures[i] == expected->figures[i] : figures[i] == (i == 0 ? 0 : HG_UNKNOWN);
   if (exact && !expected->words[0]) same &= found->reason == NULL;
   else same &= found->reason != NULL && strstr(found->reason, expected->words) != NULL;
   if (same) return true;
-  fprintf(stderr, "source %d, id %s, model %s, reason %s; figures", (int)report->source,
-          report->response_id ? report->response_id : "-", report->model ? report->model : "-",
-          found->reason ? found->reason : "-");
+  fprintf(stderr, "source %d,%s id %s, model %s, reason %s; figures", (int)report->source,
+          report->cache_doubtful ? " doubtful," : "", report->response_id ? report->response_id : "-",
+          report->model ? report->model : "-", found->reason ? found->reason : "-");
   for (size_t i = 0; i < 6; i++)
     fprintf(stderr, " %" PRId64, figures[i]);
   fprintf(stderr, "\n");

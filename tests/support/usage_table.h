@@ -7,6 +7,7 @@
 struct usage_expected {
   char how[16];                                       // exact, missing, unreadable
   int64_t figures[6];                                 // total, input, output, cached, written, reasoning
+  bool doubtful;                                      // of the cache
   char id[HG_LABEL_MAX + 1], model[HG_LABEL_MAX + 1]; // "": not said
   char words[128];                                    // of the reason; "": not said
 };

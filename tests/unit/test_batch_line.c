@@ -176,6 +176,29 @@ TEST(batch_line, printed_results) {
       "\"error\":{\"code\":\"invalid_line\",\"message\":\"line 3: \\\"x\\\"\",\"line\":3}}\n");
 }
 
+// What was charged, in the unit of the ledger, and whether it was known.
+TEST(batch_line, charges_are_read_as_they_were_printed) {
+  for (int i = 0; i < 8; i++) {
+    const struct hg_result result = {.custom_id = "a",
+                                     .status = 200,
+                                     .body = "{}",
+                                     .body_len = 2,
+                                     .has_cost = i & 1,
+                                     .estimated = i & 2,
+                                     .unit = i & 4 ? HG_UNIT_NANODOLLARS : HG_UNIT_TOKENS,
+                                     .cost = 10 + i};
+    struct hg_text_buffer out = {0};
+    struct hg_result_line line;
+    CHECK_EQ(hg_result_line_print(&out, &result), HG_OK);
+    CHECK_EQ(hg_result_line_parse(out.data, out.len - 1, &line), HG_OK);
+    CHECK_EQ(line.used_tokens, (i & 5) == 1 ? 10 + i : HG_UNKNOWN);
+    CHECK_EQ(line.cost, (i & 5) == 5 ? 10 + i : HG_UNKNOWN);
+    CHECK_EQ(line.estimated, (i & 3) == 3);
+    hg_result_line_clear(&line);
+    hg_text_buffer_clear(&out);
+  }
+}
+
 TEST(batch_line, too_long_an_answer_prints_nothing) {
   struct hg_text_buffer out = {0};
   CHECK_EQ(hg_text_buffer_add_text(&out, "before"), HG_OK);

@@ -6,7 +6,7 @@
 static enum hg_answer_kind kind_of(const char *body, enum hg_endpoint endpoint, struct hg_answer_fault *fault) {
   struct hg_answer answer;
   hg_answer_read(body, strlen(body), &answer);
-  return hg_answer_kind_of(&answer, endpoint, fault);
+  return hg_answer_kind_of(&answer, NULL, endpoint, fault);
 }
 
 static void check_kind(const char *body, enum hg_endpoint endpoint, enum hg_answer_kind kind) {
@@ -68,7 +68,7 @@ TEST(fault, what_no_endpoint_answers) {
   struct hg_answer answer;
   struct hg_answer_fault fault;
   hg_answer_read(NULL, 0, &answer);
-  CHECK_EQ(hg_answer_kind_of(&answer, HG_ENDPOINT_CHAT, &fault), HG_ANSWER_NONE);
+  CHECK_EQ(hg_answer_kind_of(&answer, NULL, HG_ENDPOINT_CHAT, &fault), HG_ANSWER_NONE);
   CHECK_EQ(kind_of("5", HG_ENDPOINT_OTHER, &fault), HG_ANSWER_NONE);
   CHECK_STR(fault.text, "it is neither an object nor an array");
 }

@@ -133,9 +133,13 @@ TEST(prices, tell_what_usage_costs) {
   used = usage_of(1000, 0, 0, 50, 1060); // ten that nobody explains
   CHECK_EQ(hg_price_usage_of(&price, &used, &cost), HG_OK);
   CHECK_EQ(cost, 1000 * 2500 + 60 * 10000);
-  used = usage_of(100, 100, 100, 0, 100); // more parts than there is input
+  used = usage_of(100, 60, 41, 0, 100); // more parts than there is input
   CHECK_EQ(hg_price_usage_of(&price, &used, &cost), HG_OK);
-  CHECK_EQ(cost, 100 * 1250 + 100 * 5000);
+  CHECK_EQ(cost, 100 * 5000);
+  used = usage_of(100, HG_UNKNOWN, HG_UNKNOWN, 2, 103);
+  used.cache_doubtful = true;
+  CHECK_EQ(hg_price_usage_of(&price, &used, &cost), HG_OK);
+  CHECK_EQ(cost, 100 * 5000 + 3 * 10000);
 }
 
 TEST(prices, need_input_and_output) {

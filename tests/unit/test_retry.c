@@ -3,6 +3,7 @@
 // What the end of an attempt costs, whether it is tried again, and after how long.
 #include "runner/retry.h"
 #include "support/test.h"
+#include "usage/assemble.h"
 
 #define USAGE "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}"
 
@@ -65,6 +66,81 @@ TEST(retry, streams) {
   hg_usage_settle(&counts, &streamed.found);
   hg_judge(&end, HG_ENDPOINT_CHAT, &found, &judgement);
   CHECK(!judgement.success && judgement.retry && judgement.unknown && judgement.cost == HG_COST_WHOLE);
+}
+
+// As a call's end has it.
+static struct hg_judgement judge_stream(enum hg_endpoint endpoint, const char *bytes) {
+  struct hg_stream stream;
+  struct hg_streamed streamed;
+  struct hg_assembly assembly;
+  struct hg_judgement judgement;
+  struct hg_text_buffer body = {NULL, 0, 0};
+  hg_assembly_init(&assembly);
+  hg_stream_init(&stream, NULL, hg_assembly_take, &assembly);
+  CHECK_EQ(hg_stream_feed(&stream, bytes, strlen(bytes)), HG_OK);
+  CHECK(hg_stream_end(&stream, true, &streamed) != HG_OK && streamed.failed);
+  CHECK_EQ(hg_assembly_print(&assembly, &body), HG_OK);
+  const struct hg_http_end end = {.kind = HG_HTTP_ANSWERED,
+                                  .left = true,
+                                  .status = 200,
+                                  .body = body.data,
+                                  .body_len = body.len,
+                                  .streamed = &streamed,
+                                  .retry_after_ms = -1};
+  hg_judge(&end, endpoint, &found, &judgement);
+  hg_text_buffer_clear(&body);
+  hg_assembly_clear(&assembly);
+  hg_stream_clear(&stream);
+  return judgement;
+}
+
+#define SAID(json) "data: " json "\n\n"
+#define HALF_A_CHAT SAID("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half\"}}]}")
+#define HALF_OF_BEDROCK "{\"messageStart\":{}}\n{\"contentBlockDelta\":{\"delta\":{\"text\":\"hi\"}}}\n"
+#define BEGUN_RESPONSE SAID("{\"type\":\"response.created\",\"response\":{\"object\":\"response\",\"output\":[]}}")
+
+// Half an answer was probably billed, whatever the events are called; and an error is one by whatever it is told.
+TEST(retry, streams_that_die_in_mid_answer) {
+  static const struct {
+    enum hg_endpoint endpoint;
+    bool pushed, worked;
+    const char *words, *bytes;
+  } streams[] = {
+      {HG_ENDPOINT_CHAT, false, true, "boom",
+       HALF_A_CHAT "event: error\ndata: {\"message\":\"boom\",\"code\":500}\n\n"},
+      {HG_ENDPOINT_CHAT, false, true, "an error came", HALF_A_CHAT "event: error\ndata: {}\n\n"},
+      {HG_ENDPOINT_CHAT, true, false, "slow", "event: error\ndata: {\"message\":\"slow\",\"code\":429}\n\n"},
+      {HG_ENDPOINT_OTHER, false, true, "boom",
+       SAID("{\"candidates\":[{\"content\":{},\"index\":0}]}") SAID("{\"error\":{\"code\":503,\"message\":\"boom\"}}")},
+      {HG_ENDPOINT_OTHER, false, true, "boom",
+       "{\"message\":{\"content\":\"hi\"},\"done\":false}\n{\"error\":\"boom\"}\n"},
+      {HG_ENDPOINT_OTHER, false, true, "boom",
+       SAID("{\"type\":\"content-delta\",\"delta\":{}}") "event: error\ndata: {\"message\":\"boom\"}\n\n"},
+      {HG_ENDPOINT_OTHER, false, true, "modelStreamErrorException: boom",
+       HALF_OF_BEDROCK "{\"modelStreamErrorException\":{\"message\":\"boom\"}}\n"},
+      {HG_ENDPOINT_OTHER, true, true, "throttlingException: boom",
+       HALF_OF_BEDROCK "{\"throttlingException\":{\"message\":\"boom\"}}\n"},
+      {HG_ENDPOINT_OTHER, true, false, "throttlingException: boom",
+       "{\"throttlingException\":{\"message\":\"boom\"}}\n"},
+      {HG_ENDPOINT_RESPONSES, false, false, "boom", BEGUN_RESPONSE SAID("{\"type\":\"error\",\"message\":\"boom\"}")},
+      {HG_ENDPOINT_RESPONSES, false, true, "boom",
+       BEGUN_RESPONSE SAID("{\"type\":\"response.output_text.delta\",\"delta\":\"x\"}")
+           SAID("{\"type\":\"error\",\"message\":\"boom\"}")},
+      {HG_ENDPOINT_RESPONSES, false, true, "boom",
+       BEGUN_RESPONSE SAID("{\"type\":\"response.output_text.delta\",\"delta\":\"x\"}")
+           SAID("{\"type\":\"response.failed\",\"response\":{\"object\":\"response\",\"status\":\"failed\","
+                "\"error\":{\"code\":\"server_error\",\"message\":\"boom\"},\"output\":[],\"usage\":null}}")},
+  };
+  for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+    const struct hg_judgement judgement = judge_stream(streams[i].endpoint, streams[i].bytes);
+    const bool same = !judgement.success && judgement.retry && judgement.unknown == streams[i].worked &&
+                      judgement.cost == (streams[i].worked ? HG_COST_WHOLE : HG_COST_NOTHING) &&
+                      judgement.pushed == streams[i].pushed && strstr(judgement.message, streams[i].words);
+    if (!same) fprintf(stderr, "%s%s\n", streams[i].bytes, judgement.message);
+    CHECK(same);
+    CHECK_STR(judgement.code, "error_in_answer");
+  }
+  CHECK(!judge_stream(HG_ENDPOINT_CHAT, SAID("{\"error\":{\"type\":\"invalid_request_error\"}}")).retry); // as it says
 }
 
 TEST(retry, answer_that_is_none_is_an_unknown_outcome) {

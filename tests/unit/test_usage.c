@@ -65,7 +65,7 @@ static const struct row exact[] = {
     {"{\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":5,\"output_tokens\":7}}", 22, 15, 7, 5, U, U},
     // a proxy's chat usage with Anthropic's members beside: the prompt has them already
     {"{\"usage\":{\"prompt_tokens\":15,\"completion_tokens\":7,\"total_tokens\":22,\"cache_read_input_tokens\":5}}", 22,
-     15, 7, U, U, U},
+     15, 7, 5, U, U},
     // a 200 with an error may carry usage
     {"{\"error\":{\"message\":\"x\"},\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":0,\"total_tokens\":3}}", 3, 3,
      0, U, U, U},

@@ -13,7 +13,7 @@ struct stream_case {
   char name[128];
   struct usage_expected expected;
   char kind[16], type[64], answer[TEXT_MAX], words[128];
-  bool ended, failed, cut;
+  bool ended, failed, broken, worked, cut;
   char bytes[TEXT_MAX];
   size_t len;
 };
@@ -37,6 +37,8 @@ static void read_words(char *rest, struct stream_case *to, struct sending *sendi
   for (char *word; (word = strtok_r(rest, " ", &rest));) {
     if (strcmp(word, "ended") == 0) to->ended = true;
     else if (strcmp(word, "failed") == 0) to->failed = true;
+    else if (strcmp(word, "broken") == 0) to->broken = true;
+    else if (strcmp(word, "worked") == 0) to->worked = true;
     else if (strcmp(word, "cut") == 0) to->cut = true;
     else if (strcmp(word, "crlf") == 0) sending->crlf = true;
     else if (strcmp(word, "cr") == 0) sending->cr = true;
@@ -187,7 +189,8 @@ static void check_same(const struct stream_case *of, const struct outcome *a, co
   const hg_usage_report *x = &a->streamed.found.report, *y = &b->streamed.found.report;
   const bool same = a->err == b->err && same_figures(x, y) && same_label(x->response_id, y->response_id) &&
                     same_label(x->model, y->model) && a->streamed.ended == b->streamed.ended &&
-                    a->streamed.failed == b->streamed.failed && a->streamed.kind == b->streamed.kind &&
+                    a->streamed.failed == b->streamed.failed && a->streamed.broken == b->streamed.broken &&
+                    a->streamed.worked == b->streamed.worked && a->streamed.kind == b->streamed.kind &&
                     strcmp(a->streamed.text, b->streamed.text) == 0 && strcmp(a->answer, b->answer) == 0 &&
                     a->streamed.found.reason == b->streamed.found.reason;
   if (!same) fprintf(stderr, "%s: cut at byte %zu it says something else\n", of->name, split);
@@ -200,14 +203,15 @@ static void check_whole(const struct stream_case *of) {
   play(of, of->len, of->len, 1, true, &outcome);
   const struct hg_streamed *s = &outcome.streamed;
   const bool as_said =
-      s->ended == of->ended && s->failed == of->failed && strcmp(kinds[s->kind], of->kind) == 0 &&
+      s->ended == of->ended && s->failed == of->failed && s->broken == of->broken &&
+      (!s->failed || s->worked == of->worked) && strcmp(kinds[s->kind], of->kind) == 0 &&
       (!of->words[0] || strstr(s->found.reason ? s->found.reason : "", of->words) || strstr(s->text, of->words)) &&
       (!of->answer[0] || strcmp(of->answer, outcome.answer) == 0);
   const bool same = usage_is_as_expected(&s->found, &of->expected);
   if (!as_said || !same)
-    fprintf(stderr, "%s: kind %s%s%s, reason %s, text %s\n  %s\n  %s\n", of->name, kinds[s->kind],
-            s->ended ? " ended" : "", s->failed ? " failed" : "", s->found.reason ? s->found.reason : "-", s->text,
-            outcome.answer, of->answer);
+    fprintf(stderr, "%s: kind %s%s%s%s%s, reason %s, text %s\n  %s\n  %s\n", of->name, kinds[s->kind],
+            s->ended ? " ended" : "", s->failed ? " failed" : "", s->broken ? " broken" : "",
+            s->worked ? " worked" : "", s->found.reason ? s->found.reason : "-", s->text, outcome.answer, of->answer);
   CHECK(as_said && same);
   CHECK(s->ended || s->text[0]);
   CHECK(s->ended || s->found.report.source == HG_SOURCE_MISSING);
