@@ -117,6 +117,8 @@ struct world {
   // What becomes of the call of a line; `attempt` counts from 1.
   enum fate (*fate)(struct world *world, unsigned line, unsigned attempt);
 
+  void (*rates)(struct world *world, unsigned line, struct hg_rate_limits *out); // what answers say of them; NULL: none
+
   int64_t input_tokens;  // of every call
   int64_t input_counted; // what counts say that it is
   unsigned counting, counting_most, counts_total;

@@ -161,6 +161,8 @@ void world_end_call(struct world *world, unsigned place) {
   struct world_line *line = &world->lines[ended.line];
   const enum fate fate = world->fate(world, ended.line, line->calls);
   describe_end(world, fate, &world->permits[line->permit - 1], body, sizeof body, &end);
+  end.rates = (struct hg_rate_limits){{0, -1, 0}, {0, -1, 0}};
+  if (world->rates && end.kind == HG_HTTP_ANSWERED) world->rates(world, ended.line, &end.rates);
   forget_call(world, place);
   line->answer = world_checksum(body, end.body_len);
   line->unserved = fate == FATE_KEY || fate == FATE_ROUTE || fate >= FATE_REFUSED;
