@@ -51,6 +51,50 @@ TEST(request, endpoints) {
   CHECK_EQ(hg_endpoint_of(""), HG_ENDPOINT_OTHER);
 }
 
+TEST(request, models_of_urls) {
+  static const struct {
+    const char *url, *model;
+  } urls[] = {
+      {CHAT, ""},
+      {"/v1beta/models/gemini-2.5-flash:generateContent", "gemini-2.5-flash"},
+      {"/v1/projects/p/locations/l/publishers/google/models/g:streamGenerateContent?alt=sse", "g"},
+      {"/v1/models/m", ""}, // no call
+      {"/v1/models/m:x/operations", ""},
+      {"/model/anthropic.claude-v1:0/converse", "anthropic.claude-v1:0"},
+      {"/model/anthropic.claude-v1%3A0/converse-stream", "anthropic.claude-v1:0"},
+      {"/model/arn%3aaws%3Abedrock%2Fx/invoke", "arn:aws:bedrock/x"},
+      {"/model/m", ""},
+      {"/model//converse", ""},
+      {"/model/a%00b/converse", ""},
+      {"/model/a%2/converse", "a%2"},
+      {"/openai/deployments/d-1/chat/completions?api-version=/model/x/converse", "d-1"},
+      {"/deployments/d", "d"},
+      {"/submodels/m:x", ""},
+      {"", ""},
+  };
+  for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+    char model[HG_LABEL_MAX + 1];
+    hg_endpoint_model(urls[i].url, model);
+    CHECK_STR(model, urls[i].model);
+  }
+  char url[HG_LABEL_MAX + 32], model[HG_LABEL_MAX + 1];
+  snprintf(url, sizeof url, "/model/%0*d/converse", HG_LABEL_MAX, 7);
+  hg_endpoint_model(url, model);
+  CHECK_EQ(strlen(model), HG_LABEL_MAX);
+  snprintf(url, sizeof url, "/model/%0*d/converse", HG_LABEL_MAX + 1, 7);
+  hg_endpoint_model(url, model);
+  CHECK_STR(model, "");
+}
+
+// What a server obeys: the model of the url, whatever body or command line say.
+TEST(request, the_model_of_the_url_comes_first) {
+  struct hg_prepared out =
+      prepare("/openai/deployments/d/chat/completions", "{\"model\":\"m\",\"max_tokens\":9}", &plain, "x");
+  CHECK_STR(out.model, "d");
+  CHECK_STR(out.body, "{\"model\":\"m\",\"max_tokens\":9}");
+  hg_prepared_clear(&out);
+}
+
 static const struct {
   const char *url, *own_field, *model, *body, *sent;
   int64_t cap;
