@@ -65,7 +65,25 @@ static unsigned cap_fields(const struct draft *d, enum field *usual) {
   return 0;
 }
 
+static hg_err take_default(struct draft *d, int64_t *cap) {
+  *cap = d->llm->default_max_tokens;
+  if (*cap >= 1 && *cap <= HG_TOKENS_MAX) return HG_OK;
+  return fail(d->why, HG_ERR_CONFIG, "llm.defaultMaxTokens is %" PRId64 "; 1 to 2^53 - 1 is needed", *cap);
+}
+
+static hg_err native_cap(struct draft *d, const struct hg_native_form *form) {
+  hg_err err = hg_native_read(form, &d->root, &d->native, d->why);
+  d->cap_field = FIELDS;
+  d->out.output_cap = d->native.output_cap;
+  d->out.choices = d->native.choices;
+  if (!err && d->out.output_cap == 0) err = take_default(d, &d->out.output_cap);
+  return err;
+}
+
 hg_err hg_draft_cap(struct draft *d) {
+  const struct hg_native_form *form = hg_native_form_of(d->url);
+  d->out.choices = 1;
+  if (form) return native_cap(d, form);
   enum field usual;
   unsigned set = cap_fields(d, &usual);
   // Where servers differ, the configured field is the only one known to be obeyed: it is written beside any other.
@@ -82,11 +100,8 @@ hg_err hg_draft_cap(struct draft *d) {
   }
   d->cap_field = FIELDS;
   if (usual != FIELDS && (cap == 0 || (own && hg_json_is_absent(&d->fields[usual].value)))) d->cap_field = usual;
-  if (cap == 0 && usual != FIELDS) {
-    cap = d->llm->default_max_tokens;
-    if (cap < 1 || cap > HG_TOKENS_MAX)
-      return fail(d->why, HG_ERR_CONFIG, "llm.defaultMaxTokens is %" PRId64 "; 1 to 2^53 - 1 is needed", cap);
-  }
+  const hg_err err = cap == 0 && usual != FIELDS ? take_default(d, &cap) : HG_OK;
+  if (err) return err;
   d->out.output_cap = cap;
   return HG_OK;
 }

@@ -2,6 +2,7 @@
 #ifndef HG_DRAFT_H
 #define HG_DRAFT_H
 
+#include "providers/native.h"
 #include "providers/request.h"
 #include "usage/json_scan.h"
 
@@ -45,8 +46,9 @@ struct draft {
   size_t body_len;
   struct hg_json root;
   struct hg_json_field fields[FIELDS];
-  const char *model;    // what to write, NULL: leave it
-  enum field cap_field; // where the cap is written; FIELDS: nowhere
+  struct hg_native native; // form NULL: the members above say it all
+  const char *model;       // what to write, NULL: leave it
+  enum field cap_field;    // where the cap is written; FIELDS: nowhere
   struct hg_prepared out;
   hg_error *why;
 };

@@ -109,9 +109,13 @@ static int64_t count_input(const struct draft *d, struct hg_bound *bound, int64_
     hg_bound_prompts(bound, &f[INPUT].value);
     hg_bound_messages(bound, &f[MESSAGES].value); // multimodal embeddings of compatible servers
     break;
-  case HG_ENDPOINT_OTHER: hg_bound_other(bound, &d->root); break;
+  case HG_ENDPOINT_OTHER:
+    chat = d->native.form != NULL;
+    if (chat) hg_native_count(&d->native, bound);
+    else hg_bound_other(bound, &d->root);
+    break;
   }
-  hg_bound_tools(bound, &f[TOOLS].value);
+  if (!d->native.form) hg_bound_tools(bound, &f[TOOLS].value);
   if (!chat) return HG_BOUND_ITEM;
   const bool own_system = bound->system || f[SYSTEM].value.type == HG_JSON_STRING;
   return own_system ? HG_BOUND_CHAT : HG_BOUND_CHAT_DEFAULT_SYSTEM;
@@ -153,7 +157,8 @@ static hg_err sum_up(struct draft *d, const struct hg_bound *bound, int64_t over
         d->why, HG_ERR_INVALID,
         "the request may use more than 2^53 - 1 tokens: lower its output cap, its \"n\" or llm.maxTokensPerMedia");
   out->predicted = predicted;
-  const int64_t least = d->llm->may_cap_output ? hg_output_least(&d->root, out->output_cap) : out->output_cap;
+  const bool may_cap = d->llm->may_cap_output && !d->native.form;
+  const int64_t least = may_cap ? hg_output_least(&d->root, out->output_cap) : out->output_cap;
   out->least = out->min_tokens = out->max_tokens - out->choices * (out->output_cap - least);
   out->most = out->max_tokens;
   return HG_OK;
@@ -218,6 +223,8 @@ static hg_err write_body(struct draft *d) {
   const char *cursor = NULL;
   struct hg_json name, first;
   const bool empty = !hg_json_next(&d->root, &cursor, &name, &first);
+  if (d->native.form && d->native.output_cap == 0)
+    hg_native_write(&d->native, d->out.output_cap, !d->model, &edits[count++]);
   if (d->cap_field != FIELDS) {
     char value[24];
     snprintf(value, sizeof value, "%" PRId64, d->out.output_cap);
@@ -237,9 +244,8 @@ static hg_err write_body(struct draft *d) {
 static hg_err prepare(struct draft *d) {
   hg_err err = read_body(d);
   if (!err) err = hg_draft_cap(d);
-  d->out.choices = 1;
-  const bool has_choices =
-      d->out.output_cap > 0 && d->out.endpoint != HG_ENDPOINT_RESPONSES && d->out.endpoint != HG_ENDPOINT_MESSAGES;
+  const bool has_choices = d->out.output_cap > 0 && !d->native.form && d->out.endpoint != HG_ENDPOINT_RESPONSES &&
+                           d->out.endpoint != HG_ENDPOINT_MESSAGES;
   if (!err && has_choices) err = hg_draft_count(d, N, &d->out.choices);
   if (!err && has_choices) err = hg_draft_count(d, BEST_OF, &d->out.choices);
   if (!err) err = write_body(d);
