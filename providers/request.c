@@ -3,6 +3,7 @@
 #include "providers/request.h"
 
 #include "providers/bound.h"
+#include "providers/draft.h"
 #include "providers/edit.h"
 #include "providers/fail.h"
 #include "providers/output_cap.h"
@@ -11,38 +12,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum field {
-  MODEL,
-  STREAM,
-  STREAM_OPTIONS,
-  N,
-  BEST_OF,
-  MAX_TOKENS,
-  MAX_COMPLETION_TOKENS,
-  MAX_OUTPUT_TOKENS,
-  OWN_CAP, // llm.outputCapField, where it is none of the three above
-  MESSAGES,
-  INPUT,
-  PROMPT,
-  SYSTEM,
-  INSTRUCTIONS,
-  TOOLS,
-  FUNCTIONS,
-  PREDICTION,
-  FIRST_OUTSIDE, // from here on: members that bring in text, or start work, that the body does not show
-  PREVIOUS_RESPONSE_ID = FIRST_OUTSIDE,
-  CONVERSATION,
-  BACKGROUND,
-  MCP_SERVERS,
-  CONTAINER,
-  WEB_SEARCH_OPTIONS,
-  SEARCH_PARAMETERS,
-  DATA_SOURCES,
-  PLUGINS,
-  CHAT_TEMPLATE,
-  FIELDS
-};
 
 static const char *const field_names[FIELDS] = {
     [MODEL] = "model",
@@ -73,32 +42,7 @@ static const char *const field_names[FIELDS] = {
     [CHAT_TEMPLATE] = "chat_template",
 };
 
-// A call on its way from the line to hg_prepared.
-struct draft {
-  const char *url;
-  const struct hg_llm_config *llm;
-  const char *body;
-  size_t body_len;
-  struct hg_json root;
-  struct hg_json_field fields[FIELDS];
-  const char *model;    // what to write, NULL: leave it
-  enum field cap_field; // where the cap is written; FIELDS: nowhere
-  struct hg_prepared out;
-  hg_error *why;
-};
-
 // ---------------------------------------------------------------------------------------------- reading
-
-static bool has_own_cap(const struct draft *d) {
-  return d->llm->output_cap_field && strcmp(d->llm->output_cap_field, "auto") != 0;
-}
-
-// The field of llm.outputCapField, whether it is a usual name or another one.
-static enum field own_cap_field(const struct draft *d) {
-  for (enum field f = MAX_TOKENS; f <= MAX_OUTPUT_TOKENS; f++)
-    if (strcmp(d->llm->output_cap_field, field_names[f]) == 0) return f;
-  return OWN_CAP;
-}
 
 static hg_err read_body(struct draft *d) {
   if (d->body_len > HG_BODY_MAX)
@@ -109,11 +53,10 @@ static hg_err read_body(struct draft *d) {
   if (d->root.type != HG_JSON_OBJECT) return fail(d->why, HG_ERR_INVALID, "the body is not a JSON object");
   for (enum field f = 0; f < FIELDS; f++)
     d->fields[f].name = field_names[f];
-  if (has_own_cap(d)) {
-    if (strlen(d->llm->output_cap_field) > HG_LABEL_MAX)
-      return fail(d->why, HG_ERR_CONFIG, "llm.outputCapField is longer than %d bytes", HG_LABEL_MAX);
-    if (own_cap_field(d) == OWN_CAP) d->fields[OWN_CAP].name = d->llm->output_cap_field;
-  }
+  const char *own_cap = hg_draft_own_cap(d);
+  if (own_cap && strlen(own_cap) > HG_LABEL_MAX)
+    return fail(d->why, HG_ERR_CONFIG, "llm.outputCapField is longer than %d bytes", HG_LABEL_MAX);
+  d->fields[OWN_CAP].name = own_cap;
   hg_json_pick(&d->root, d->fields, FIELDS);
   for (enum field f = 0; f < FIELDS; f++)
     if (d->fields[f].repeated)
@@ -123,80 +66,6 @@ static hg_err read_body(struct draft *d) {
   d->out.streams = stream == HG_JSON_TRUE || hg_endpoint_streams(d->url);
   if (stream != HG_JSON_NONE && stream != HG_JSON_NULL && stream != HG_JSON_FALSE && stream != HG_JSON_TRUE)
     return fail(d->why, HG_ERR_INVALID, "\"stream\" is neither true nor false");
-  return HG_OK;
-}
-
-// A count from 1 up; absent or null leaves *out as it is.
-static hg_err read_count(struct draft *d, enum field f, int64_t *out) {
-  const struct hg_json *value = &d->fields[f].value;
-  if (hg_json_is_absent(value)) return HG_OK;
-  int64_t count;
-  const char *fault = hg_json_tokens(value, &count);
-  if (!fault && count == 0) fault = "is 0";
-  if (fault)
-    return fail(d->why, HG_ERR_INVALID, "\"%s\" %s; a whole number from 1 to 2^53 - 1 is needed", d->fields[f].name,
-                fault);
-  if (count > *out) *out = count;
-  return HG_OK;
-}
-
-// ---------------------------------------------------------------------------------------------- the output cap
-
-// OpenAI's reasoning models refuse max_tokens; most other servers know nothing else.
-static bool wants_max_completion_tokens(const char *model) {
-  static const char *const families[] = {"o1", "o3", "o4", "gpt-5"};
-  const char *slash = strrchr(model, '/');
-  const char *name = slash ? slash + 1 : model;
-  for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
-    if (strncmp(name, families[i], strlen(families[i])) == 0) return true;
-  return false;
-}
-
-static enum field usual_chat_field(const struct draft *d) {
-  char model[HG_LABEL_MAX + 1];
-  if (d->model) return wants_max_completion_tokens(d->model) ? MAX_COMPLETION_TOKENS : MAX_TOKENS;
-  hg_json_copy(&d->fields[MODEL].value, model, sizeof model);
-  return wants_max_completion_tokens(model) ? MAX_COMPLETION_TOKENS : MAX_TOKENS;
-}
-
-// Which caps the endpoint may obey, as a set of fields, and the one to write when there is none.
-static unsigned cap_fields(const struct draft *d, enum field *usual) {
-  const unsigned own = 1u << OWN_CAP;
-  *usual = FIELDS;
-  switch (d->out.endpoint) {
-  case HG_ENDPOINT_CHAT: *usual = usual_chat_field(d); return own | 1u << MAX_TOKENS | 1u << MAX_COMPLETION_TOKENS;
-  case HG_ENDPOINT_RESPONSES: *usual = MAX_OUTPUT_TOKENS; return 1u << MAX_OUTPUT_TOKENS;
-  case HG_ENDPOINT_COMPLETIONS: *usual = MAX_TOKENS; return own | 1u << MAX_TOKENS;
-  case HG_ENDPOINT_MESSAGES: *usual = MAX_TOKENS; return 1u << MAX_TOKENS;
-  case HG_ENDPOINT_EMBEDDINGS: return 0;
-  case HG_ENDPOINT_OTHER: return own | 1u << MAX_TOKENS | 1u << MAX_COMPLETION_TOKENS | 1u << MAX_OUTPUT_TOKENS;
-  }
-  return 0;
-}
-
-static hg_err read_cap(struct draft *d) {
-  enum field usual;
-  unsigned set = cap_fields(d, &usual);
-  // Where servers differ, the configured field is the only one known to be obeyed: it is written beside any other.
-  const bool differs = d->out.endpoint == HG_ENDPOINT_CHAT || d->out.endpoint == HG_ENDPOINT_COMPLETIONS;
-  const bool own = differs && has_own_cap(d);
-  if (own) {
-    usual = own_cap_field(d);
-    set |= 1u << usual;
-  }
-  int64_t cap = 0;
-  for (enum field f = MAX_TOKENS; f <= OWN_CAP; f++) {
-    const hg_err err = set & 1u << f ? read_count(d, f, &cap) : HG_OK;
-    if (err) return err;
-  }
-  d->cap_field = FIELDS;
-  if (usual != FIELDS && (cap == 0 || (own && hg_json_is_absent(&d->fields[usual].value)))) d->cap_field = usual;
-  if (cap == 0 && usual != FIELDS) {
-    cap = d->llm->default_max_tokens;
-    if (cap < 1 || cap > HG_TOKENS_MAX)
-      return fail(d->why, HG_ERR_CONFIG, "llm.defaultMaxTokens is %" PRId64 "; 1 to 2^53 - 1 is needed", cap);
-  }
-  d->out.output_cap = cap;
   return HG_OK;
 }
 
@@ -240,9 +109,13 @@ static int64_t count_input(const struct draft *d, struct hg_bound *bound, int64_
     hg_bound_prompts(bound, &f[INPUT].value);
     hg_bound_messages(bound, &f[MESSAGES].value); // multimodal embeddings of compatible servers
     break;
-  case HG_ENDPOINT_OTHER: hg_bound_other(bound, &d->root); break;
+  case HG_ENDPOINT_OTHER:
+    chat = d->native.form != NULL;
+    if (chat) hg_native_count(&d->native, bound);
+    else hg_bound_other(bound, &d->root);
+    break;
   }
-  hg_bound_tools(bound, &f[TOOLS].value);
+  if (!d->native.form) hg_bound_tools(bound, &f[TOOLS].value);
   if (!chat) return HG_BOUND_ITEM;
   const bool own_system = bound->system || f[SYSTEM].value.type == HG_JSON_STRING;
   return own_system ? HG_BOUND_CHAT : HG_BOUND_CHAT_DEFAULT_SYSTEM;
@@ -284,7 +157,8 @@ static hg_err sum_up(struct draft *d, const struct hg_bound *bound, int64_t over
         d->why, HG_ERR_INVALID,
         "the request may use more than 2^53 - 1 tokens: lower its output cap, its \"n\" or llm.maxTokensPerMedia");
   out->predicted = predicted;
-  const int64_t least = d->llm->may_cap_output ? hg_output_least(&d->root, out->output_cap) : out->output_cap;
+  const bool may_cap = d->llm->may_cap_output && !d->native.form;
+  const int64_t least = may_cap ? hg_output_least(&d->root, out->output_cap) : out->output_cap;
   out->least = out->min_tokens = out->max_tokens - out->choices * (out->output_cap - least);
   out->most = out->max_tokens;
   return HG_OK;
@@ -349,6 +223,8 @@ static hg_err write_body(struct draft *d) {
   const char *cursor = NULL;
   struct hg_json name, first;
   const bool empty = !hg_json_next(&d->root, &cursor, &name, &first);
+  if (d->native.form && d->native.output_cap == 0)
+    hg_native_write(&d->native, d->out.output_cap, !d->model, &edits[count++]);
   if (d->cap_field != FIELDS) {
     char value[24];
     snprintf(value, sizeof value, "%" PRId64, d->out.output_cap);
@@ -367,12 +243,11 @@ static hg_err write_body(struct draft *d) {
 
 static hg_err prepare(struct draft *d) {
   hg_err err = read_body(d);
-  if (!err) err = read_cap(d);
-  d->out.choices = 1;
-  const bool has_choices =
-      d->out.output_cap > 0 && d->out.endpoint != HG_ENDPOINT_RESPONSES && d->out.endpoint != HG_ENDPOINT_MESSAGES;
-  if (!err && has_choices) err = read_count(d, N, &d->out.choices);
-  if (!err && has_choices) err = read_count(d, BEST_OF, &d->out.choices);
+  if (!err) err = hg_draft_cap(d);
+  const bool has_choices = d->out.output_cap > 0 && !d->native.form && d->out.endpoint != HG_ENDPOINT_RESPONSES &&
+                           d->out.endpoint != HG_ENDPOINT_MESSAGES;
+  if (!err && has_choices) err = hg_draft_count(d, N, &d->out.choices);
+  if (!err && has_choices) err = hg_draft_count(d, BEST_OF, &d->out.choices);
   if (!err) err = write_body(d);
   if (err) return err;
   int64_t prompts;
@@ -386,9 +261,12 @@ hg_err hg_request_prepare(const char *url, const char *body, size_t body_len, co
                           const char *model, struct hg_prepared *out, hg_error *why) {
   struct draft d = {.url = url, .llm = llm, .body = body, .body_len = body_len, .model = model, .why = why};
   d.out.endpoint = hg_endpoint_of(url);
+  hg_endpoint_model(url, d.out.model);
+  const bool by_url = d.out.model[0] != '\0';
+  if (by_url) d.model = NULL;
   const hg_err err = prepare(&d);
-  if (!err && model) snprintf(d.out.model, sizeof d.out.model, "%s", model);
-  else if (!err) hg_json_copy(&d.fields[MODEL].value, d.out.model, sizeof d.out.model);
+  if (!err && d.model) snprintf(d.out.model, sizeof d.out.model, "%s", model);
+  else if (!err && !by_url) hg_json_copy(&d.fields[MODEL].value, d.out.model, sizeof d.out.model);
   if (err) hg_prepared_clear(&d.out);
   *out = d.out;
   return err;

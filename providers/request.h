@@ -27,7 +27,7 @@ struct hg_prepared {
   int64_t min_tokens;  // llm.mayCapOutput: what the call can be cut down to (hg_output_lower); else max_tokens
   int64_t most, least; // what the call asks the budget for: max_tokens and min_tokens, or what these cost
   const struct hg_price *price; // of a token, where the ledger counts money; NULL: it counts tokens
-  char model[HG_LABEL_MAX + 1]; // "": none, or a name that is longer
+  char model[HG_LABEL_MAX + 1]; // that of the url, or else the body's; "": none, or a name that is longer
   bool streams; // "stream": true, or the url says so; chat and completions then ask for usage, unless the body says no
   bool unbounded; // llm.unbounded is "allow" and the bound cannot be proven
 };
@@ -39,7 +39,12 @@ bool hg_endpoint_only_reads(const char *url);
 // Endpoints that answer with a stream whatever the body says: Gemini's and Bedrock's own.
 bool hg_endpoint_streams(const char *url);
 
-// `body` is the JSON text of the line's "body" object; `model` (NULL: as the body says) replaces its model.
+// The model that a url names, percent-decoded: Gemini's /models/NAME:method, Bedrock's /model/NAME/converse, Azure's
+// /deployments/NAME/. "": none.
+void hg_endpoint_model(const char *url, char out[HG_LABEL_MAX + 1]);
+
+// `body` is the JSON text of the line's "body" object; `model` (NULL: as the body says) replaces its model, unless the
+// url names one, which is the one that servers obey.
 // Nothing else of the body changes: order, numbers and spaces are sent as they were written.
 // HG_OK; HG_ERR_INVALID: not a JSON object, a hostile value or a member that is there twice (`why` says
 // which), or tokens that add up to more than HG_TOKENS_MAX;

@@ -193,6 +193,9 @@ static void print_end(const struct table *table, const struct hg_summary *summar
     fprintf(table->to, "left       %s requests need more than budget \"%s\"%s has left: the smallest %s, all %s\n",
             count(&number, run->left_for_budget), run->short_budget, run->several_short ? " or another one" : "",
             hg_figure_tokens(unit, run->smallest_need).text, hg_figure_amount(unit, run->left_need).text);
+  if (run->left_for_rate > 0)
+    fprintf(table->to, "left       %s requests are of models that take no calls for longer than 10 minutes\n",
+            count(&number, run->left_for_rate));
   if (summary->stop != HG_STOP_NONE) fprintf(table->to, "stopped    %s\n", summary->stop_text);
   if (summary->not_durable) fputs("ledger     not everything could be made durable\n", table->to);
   if (summary->hint[0]) fprintf(table->to, "hint       %s\n", summary->hint);
@@ -235,11 +238,12 @@ static json_t *requests_json(const struct hg_run_figures *figures) {
   json_t *failures = json_object();
   for (size_t i = 0; i < HG_FAILURE_KINDS_MAX && run->failures[i].count > 0; i++)
     json_object_set_new(failures, run->failures[i].code, json_of(run->failures[i].count));
-  return json_pack("{s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o}", "lines", json_of(figures->lines), "doneNow",
+  return json_pack("{s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o s:o}", "lines", json_of(figures->lines), "doneNow",
                    json_of(run->done), "doneBefore", json_of(figures->batch.done_before), "failed",
                    json_of(run->failed), "failures", failures, "invalid", json_of(figures->batch.bad), "duplicates",
                    json_of(figures->batch.duplicates), "changed", json_of(figures->batch.changed), "left",
-                   json_of(hg_lines_left(figures)), "leftForBudget", json_of(run->left_for_budget));
+                   json_of(hg_lines_left(figures)), "leftForBudget", json_of(run->left_for_budget), "leftForRate",
+                   json_of(run->left_for_rate));
 }
 
 static json_t *budget_json(const struct hg_run_figures *figures) {

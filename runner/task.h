@@ -64,7 +64,8 @@ struct hg_run_task {
   hg_ticket ticket;      // of the command that is under way; 0: none
   hg_permit permit;      // 0: none
   int64_t need, granted; // asked for, got
-  int64_t paced_tokens;  // what its call counts as in the tokens of a minute
+  int64_t paced_tokens;  // what its call counts as in the tokens of a minute …
+  int64_t paced_us;      // … and the time of the rate that these took
   void *call;
 
   // The end of the last attempt.

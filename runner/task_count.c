@@ -47,19 +47,13 @@ static void give_up(struct hg_runner *runner, struct hg_run_task *task) {
   ask_again(runner, task);
 }
 
-static void back_off(struct hg_runner *runner, struct hg_run_task *task, int64_t due_ms) {
-  task->due_ms = due_ms;
-  hg_runner_move(runner, task, HG_TASK_BACKING_OFF);
-  hg_task_heap_push(&runner->timers, task);
-}
-
 // Counts are requests of the minute as well. It asks for a permit once more when its turn comes: by then it may fit.
 static bool wait_for_minute(struct hg_runner *runner, struct hg_run_task *task) {
-  const int64_t now = runner->now_ms, due = task->count_paced ? now : hg_pace_take(&runner->requests, 1, now);
+  const int64_t now = runner->now_ms, due = task->count_paced ? now : hg_runner_take_request(runner, task);
   task->count_paced = true;
   if (due <= now) return false;
   runner->counts.paced_ms += (uint64_t)(due - now);
-  back_off(runner, task, due);
+  hg_runner_back_off(runner, task, due);
   return true;
 }
 
@@ -92,7 +86,7 @@ void hg_runner_ask_for_count(struct hg_runner *runner, struct hg_run_task *task)
     hg_task_list_push(&runner->counts_waiting, task);
     return;
   }
-  if (wait_for_minute(runner, task)) return;
+  if (hg_runner_is_shut_out(runner, task) || wait_for_minute(runner, task)) return;
   hg_error why = HG_ERROR_INIT;
   if (send(runner, task, &why) != HG_OK) {
     give_up(runner, task);
@@ -143,8 +137,8 @@ void hg_runner_counted(struct hg_runner *runner, struct hg_run_task *task, const
   if (runner->stop != HG_STOP_NONE) {
     hg_runner_drop(runner, task, true);
   } else if (!good && !is_unknown_there(end) && may_try_again(task, end)) {
-    back_off(runner, task,
-             runner->now_ms + hg_backoff_ms(1, end->retry_after_ms, runner->io.random(runner->io.context)));
+    hg_runner_back_off(runner, task,
+                       runner->now_ms + hg_backoff_ms(1, end->retry_after_ms, runner->io.random(runner->io.context)));
   } else {
     free(task->question);
     task->question = NULL;

@@ -3,6 +3,9 @@
 #include "runner/task_private.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#define LONG_WAIT_MS (60 * 1000) // nobody keeps a permit for longer only to wait
 
 void hg_runner_init_pacing(struct hg_runner *runner) {
   runner->requests.per_minute = runner->options.llm->requests_per_minute;
@@ -64,16 +67,86 @@ static int64_t tokens_of(const struct hg_runner *runner, const struct hg_run_tas
   return runner->options.learned ? hg_learned_reserve(runner->options.learned, prepared->model, bound) : bound;
 }
 
-// In its turn, with its permit: the queue of the minute is short, or the rate is what bounds the run anyway.
-static bool wait_for_minute(struct hg_runner *runner, struct hg_run_task *task) {
-  const int64_t now = runner->now_ms;
-  int64_t due = hg_pace_take(&runner->requests, 1, now);
+static struct hg_model_pace *pace_of(struct hg_runner *runner, const struct hg_run_task *task, bool add) {
+  for (size_t i = 0; i < runner->paced_models; i++)
+    if (strcmp(runner->paces[i].model, task->prepared.model) == 0) return &runner->paces[i];
+  if (!add || runner->paced_models == HG_PACED_MODELS_MAX) return NULL;
+  struct hg_model_pace *pace = &runner->paces[runner->paced_models++];
+  hg_copy_text(pace->model, sizeof pace->model, task->prepared.model);
+  return pace;
+}
+
+static int64_t later(int64_t left, int64_t right) {
+  return left > right ? left : right;
+}
+
+static int64_t shut_until(const struct hg_model_pace *pace) {
+  return pace ? later(pace->requests.shut_ms, pace->tokens.shut_ms) : 0;
+}
+
+static void tell_shut(struct hg_runner *runner, struct hg_model_pace *pace, int64_t wait_ms) {
+  if (pace->told) return;
+  pace->told = true;
+  const bool leaves = wait_ms > HG_RETRY_AFTER_MAX_MS;
+  char text[320];
+  snprintf(text, sizeof text, "the provider takes no calls of model \"%s\" for %lld s (its rate limit headers): %s",
+           pace->model, (long long)(wait_ms / 1000),
+           leaves ? "its lines are left to a later run" : "its lines wait for that");
+  runner->io.note(runner->io.context, text);
+}
+
+// Nobody else has to wait for a permit that waits. As with Retry-After, what takes longer than a run waits is left.
+bool hg_runner_is_shut_out(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_model_pace *pace = pace_of(runner, task, false);
+  const int64_t wait_ms = shut_until(pace) - runner->now_ms;
+  if (wait_ms <= HG_SHORT_PAUSE_MS) return false;
+  if (wait_ms > LONG_WAIT_MS) tell_shut(runner, pace, wait_ms);
+  if (wait_ms > HG_RETRY_AFTER_MAX_MS) {
+    runner->counts.left_for_rate++;
+    hg_runner_drop(runner, task, true);
+  } else {
+    runner->counts.paced_ms += (uint64_t)wait_ms;
+    hg_runner_back_off(runner, task, shut_until(pace));
+  }
+  return true;
+}
+
+// Of a rate that was learnt no call takes more than a minute: the provider would have to refuse it.
+static int64_t take(struct hg_pace *pace, int64_t units, int64_t now_ms, int64_t *took_us) {
+  const int64_t most = pace->per_minute > 0 && units > pace->per_minute ? pace->per_minute : units;
+  return hg_pace_take(pace, most, now_ms, took_us);
+}
+
+int64_t hg_runner_take_request(struct hg_runner *runner, const struct hg_run_task *task) {
+  struct hg_model_pace *pace = pace_of(runner, task, false);
+  int64_t us;
+  const int64_t due = hg_pace_take(&runner->requests, 1, runner->now_ms, &us);
+  return pace ? later(due, take(&pace->requests, 1, runner->now_ms, &us)) : due;
+}
+
+// Only one of the two has a rate.
+static int64_t take_tokens(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_model_pace *pace = pace_of(runner, task, false);
   task->paced_tokens = tokens_of(runner, task);
-  const int64_t tokens_due = hg_pace_take(&runner->tokens, task->paced_tokens, now);
+  int64_t learnt_us = 0;
+  int64_t due = hg_pace_take(&runner->tokens, task->paced_tokens, runner->now_ms, &task->paced_us);
+  if (pace) due = later(due, take(&pace->tokens, task->paced_tokens, runner->now_ms, &learnt_us));
+  task->paced_us += learnt_us;
+  return due;
+}
+
+// In its turn, with its permit: the queue of the minute is short, or the rate is what bounds the run anyway. A permit
+// that would wait for long is given back, the turn is kept.
+static bool wait_for_minute(struct hg_runner *runner, struct hg_run_task *task) {
+  const int64_t now = runner->now_ms, due = later(hg_runner_take_request(runner, task), take_tokens(runner, task));
   task->paced = true;
-  if (tokens_due > due) due = tokens_due;
   if (due <= now) return false;
   runner->counts.paced_ms += (uint64_t)(due - now);
+  if (due - now > LONG_WAIT_MS) {
+    task->pause_ms = due - now;
+    hg_runner_release_unused(runner, task, HG_NEXT_RETRY);
+    return true;
+  }
   task->settles = false;
   task->outcome = HG_OUTCOME_RETRY;
   task->due_ms = due;
@@ -83,8 +156,9 @@ static bool wait_for_minute(struct hg_runner *runner, struct hg_run_task *task) 
 }
 
 bool hg_runner_has_turn(struct hg_runner *runner, struct hg_run_task *task) {
-  if (hg_pushback_lasts(&runner->pushback) &&
-      runner->in_state[HG_TASK_CALLING] >= hg_pushback_allowed(&runner->pushback)) {
+  const bool pushed_back = hg_pushback_lasts(&runner->pushback) &&
+                           runner->in_state[HG_TASK_CALLING] >= hg_pushback_allowed(&runner->pushback);
+  if (pushed_back || shut_until(pace_of(runner, task, false)) - runner->now_ms > HG_SHORT_PAUSE_MS) {
     hg_runner_release_unused(runner, task, HG_NEXT_WAIT);
     return false;
   }
@@ -93,26 +167,29 @@ bool hg_runner_has_turn(struct hg_runner *runner, struct hg_run_task *task) {
 
 // ---------------------------------------------------------------------------------------------- what answers tell
 
-// The configuration's word counts before the headers'.
-static void take_rate(struct hg_pace *pace, int64_t configured, int64_t told) {
-  if (configured == 0 && told > 0) pace->per_minute = told;
+// Nothing is left of the minute: whoever starts before it is over is refused.
+static void learn(struct hg_pace *pace, int64_t configured, const struct hg_rate_limit *told, int64_t now_ms) {
+  if (told->limit == 0) return;
+  if (configured == 0) pace->per_minute = told->limit;
+  if (told->remaining == 0 && told->reset_ms > 0) pace->shut_ms = later(pace->shut_ms, now_ms + told->reset_ms);
 }
 
-// Nothing is left of the minute: whoever starts before it is over is refused.
-static void wait_out(struct hg_pace *pace, const struct hg_rate_limit *limit, int64_t now_ms) {
-  if (limit->remaining != 0 || limit->reset_ms <= 0 || pace->per_minute == 0) return;
-  const int64_t until_us = (now_ms + limit->reset_ms + HG_PACE_BURST_MS) * 1000;
-  if (pace->taken_us < until_us) pace->taken_us = until_us;
+static void give_back(struct hg_runner *runner, const struct hg_run_task *task) {
+  struct hg_model_pace *pace = pace_of(runner, task, false);
+  const int64_t unused = task->paced_tokens - task->used_tokens;
+  if (unused <= 0 || task->paced_us == 0) return;
+  const int64_t us = (int64_t)((double)task->paced_us * ((double)unused / (double)task->paced_tokens));
+  hg_pace_give_back(runner->tokens.per_minute > 0 ? &runner->tokens : &pace->tokens, us);
 }
 
 void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
                           const struct hg_judgement *judgement) {
   const struct hg_llm_config *llm = runner->options.llm;
-  hg_pace_give_back(&runner->tokens, task->paced_tokens - task->used_tokens);
-  take_rate(&runner->requests, llm->requests_per_minute, end->rates.requests.limit);
-  take_rate(&runner->tokens, llm->tokens_per_minute, end->rates.tokens.limit);
-  wait_out(&runner->requests, &end->rates.requests, runner->now_ms);
-  wait_out(&runner->tokens, &end->rates.tokens, runner->now_ms);
+  const struct hg_rate_limits *rates = &end->rates;
+  struct hg_model_pace *pace = pace_of(runner, task, rates->requests.limit > 0 || rates->tokens.limit > 0);
+  give_back(runner, task);
+  if (pace) learn(&pace->requests, llm->requests_per_minute, &rates->requests, runner->now_ms);
+  if (pace) learn(&pace->tokens, llm->tokens_per_minute, &rates->tokens, runner->now_ms);
   if (judgement->pushed) push_back(runner, task);
   else if (judgement->served) serve(runner);
 }

@@ -15,6 +15,14 @@ struct hg_uncounted_model {
   char model[HG_LABEL_MAX + 1];
 };
 
+// What the headers of answers say of the rate of one model, as limits are a model's.
+#define HG_PACED_MODELS_MAX 32 // of more nothing is learnt
+struct hg_model_pace {
+  char model[HG_LABEL_MAX + 1];
+  struct hg_pace requests, tokens; // no rate where the configuration has one
+  bool told;                       // that nothing of it starts for long
+};
+
 struct hg_runner {
   struct hg_runner_options options;
   struct hg_retry_limits limits;
@@ -32,7 +40,9 @@ struct hg_runner {
   struct hg_task_list counts_waiting; // WANTS_COUNT: as many counts run as may
   struct hg_task_heap timers;
 
-  struct hg_pace requests, tokens; // a minute
+  struct hg_pace requests, tokens; // a minute, as configured
+  struct hg_model_pace paces[HG_PACED_MODELS_MAX];
+  size_t paced_models;
   struct hg_pushback pushback;
 
   struct hg_uncounted_model uncounted[HG_UNCOUNTED_MODELS_MAX];
@@ -101,6 +111,7 @@ void hg_runner_write(struct hg_runner *runner, struct hg_run_task *task);
 void hg_runner_fail_line(struct hg_runner *runner, struct hg_run_task *task, const char *code, const char *message);
 void hg_runner_release_unused(struct hg_runner *runner, struct hg_run_task *task, enum hg_task_next after);
 void hg_runner_close_permit(struct hg_runner *runner, struct hg_run_task *task, enum hg_task_next after);
+void hg_runner_back_off(struct hg_runner *runner, struct hg_run_task *task, int64_t due_ms); // without a permit
 
 // task_count.c
 // Whether its input may still be counted; without waiting for what it asks for it is then found out whether it has to
@@ -116,6 +127,11 @@ void hg_runner_init_pacing(struct hg_runner *runner);
 // Whether a task may ask for a permit now; it waits among the crowded otherwise.
 bool hg_runner_has_room_for(struct hg_runner *runner, struct hg_run_task *task);
 void hg_runner_let_crowded_in(struct hg_runner *runner);
+// Whether its provider has said that it takes no calls of the task's model for now. Then the task has been sent to wait
+// for that, or is left to the next run where that is too long. It holds no permit.
+bool hg_runner_is_shut_out(struct hg_runner *runner, struct hg_run_task *task);
+// The moment from which on one more request to the task's model may start; it is taken.
+int64_t hg_runner_take_request(struct hg_runner *runner, const struct hg_run_task *task);
 // Whether a task that has a permit may call now. Otherwise it has been sent to wait, with its permit or without.
 bool hg_runner_has_turn(struct hg_runner *runner, struct hg_run_task *task);
 void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,

@@ -84,9 +84,10 @@ enum hg_stop {
 #define HG_LEFT_BUDGETS_MAX 16
 struct hg_runner_counts {
   uint64_t done, failed, left;
-  uint64_t left_for_budget;                  // of `left`: what can never fit any more
-  int64_t smallest_need;                     // the least reservation among these; 0: none
-  int64_t left_need;                         // what these would reserve in all
+  uint64_t left_for_budget; // of `left`: what can never fit any more
+  uint64_t left_for_rate;   // of `left`: of models that take no calls for longer than a run waits, as headers say
+  int64_t smallest_need;    // the least reservation among these; 0: none
+  int64_t left_need;        // what these would reserve in all
   char short_budget[HG_BUDGET_NAME_MAX + 1]; // the budget that has too little left for that one
   bool several_short;                        // others were short of another budget
   struct hg_left_budget {

@@ -64,7 +64,7 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
     count_or_leave(runner, task, runner->exhausted_left);
     return;
   }
-  if (!hg_runner_has_room_for(runner, task)) return;
+  if (hg_runner_is_shut_out(runner, task) || !hg_runner_has_room_for(runner, task)) return;
   char task_id[HG_TASK_ID_MAX + 1];
   hg_run_task_id(runner->options.run_name, task->custom_id, task_id);
   hg_request request = HG_REQUEST_INIT;
@@ -271,6 +271,12 @@ void hg_runner_release_unused(struct hg_runner *runner, struct hg_run_task *task
   hg_runner_close_permit(runner, task, after);
 }
 
+void hg_runner_back_off(struct hg_runner *runner, struct hg_run_task *task, int64_t due_ms) {
+  task->due_ms = due_ms;
+  hg_runner_move(runner, task, HG_TASK_BACKING_OFF);
+  hg_task_heap_push(&runner->timers, task);
+}
+
 static void go_on(struct hg_runner *runner, struct hg_run_task *task) {
   task->permit.id = 0;
   task->granted = 0;
@@ -289,9 +295,7 @@ static void go_on(struct hg_runner *runner, struct hg_run_task *task) {
     hg_runner_move(runner, task, HG_TASK_PARKED);
     hg_task_list_push(&runner->parked, task);
   } else {
-    task->due_ms = runner->now_ms + task->pause_ms;
-    hg_runner_move(runner, task, HG_TASK_BACKING_OFF);
-    hg_task_heap_push(&runner->timers, task);
+    hg_runner_back_off(runner, task, runner->now_ms + task->pause_ms);
   }
 }
 

@@ -63,6 +63,7 @@ struct world_permit {
   unsigned line;
   int64_t tokens;
   bool open, closing, charged, answered; // answered: an attempt under it ended, and costs `cost` when charged
+  int64_t most;                          // what the body that was sent under it can mean
   int64_t cost;
   hg_outcome outcome; // how it was closed
   bool settled;
@@ -116,6 +117,8 @@ struct world {
   int64_t retry_after_ms;
   // What becomes of the call of a line; `attempt` counts from 1.
   enum fate (*fate)(struct world *world, unsigned line, unsigned attempt);
+
+  void (*rates)(struct world *world, unsigned line, struct hg_rate_limits *out); // what answers say of them; NULL: none
 
   int64_t input_tokens;  // of every call
   int64_t input_counted; // what counts say that it is

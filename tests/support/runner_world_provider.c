@@ -18,6 +18,7 @@ hg_err world_call_start(void *context, const char *path, const struct hg_prepare
   CHECK(line->permit != 0 && !line->calling && !line->succeeded && !line->left && !line->failed);
   if (world->price.model) CHECK_EQ(hg_prepared_price(&sent, &world->llm.prices, why), HG_OK);
   CHECK(sent.most - hg_prepared_input_cost(&sent, line->less) <= world->permits[line->permit - 1].tokens);
+  world->permits[line->permit - 1].most = sent.most;
   world->calls_capped += sent.most < world_need(world, number);
   hg_prepared_clear(&sent);
   line->calling = true;
@@ -60,6 +61,11 @@ static void forget_call(struct world *world, unsigned place) {
   world->calls[place] = world->calls[--world->call_count];
 }
 
+// Nobody knows what it used: its bound, whatever was reserved.
+static int64_t unknown_cost(const struct world_permit *permit) {
+  return permit->most > permit->tokens ? permit->most : permit->tokens;
+}
+
 bool world_call_cut(void *context, void *handle) {
   struct world *world = context;
   const unsigned number = (unsigned)((struct world_line *)handle - world->lines);
@@ -74,7 +80,7 @@ bool world_call_cut(void *context, void *handle) {
   struct world_permit *permit = &world->permits[world->lines[number].permit - 1];
   const bool left = number % 2 == 0;
   permit->charged = left;
-  permit->cost = permit->tokens;
+  permit->cost = unknown_cost(permit);
   return left;
 }
 
@@ -119,7 +125,7 @@ static void describe_end(struct world *world, enum fate fate, struct world_permi
   const struct hg_price *price = &world->price;
   const int64_t input = world->input_tokens;
   const int64_t cost = price->model ? input * price->input + output * price->output : input + output;
-  permit->cost = told ? cost : permit->tokens;
+  permit->cost = told ? cost : unknown_cost(permit);
 }
 
 static void end_count(struct world *world, unsigned place) {
@@ -161,6 +167,8 @@ void world_end_call(struct world *world, unsigned place) {
   struct world_line *line = &world->lines[ended.line];
   const enum fate fate = world->fate(world, ended.line, line->calls);
   describe_end(world, fate, &world->permits[line->permit - 1], body, sizeof body, &end);
+  end.rates = (struct hg_rate_limits){{0, -1, 0}, {0, -1, 0}};
+  if (world->rates && end.kind == HG_HTTP_ANSWERED) world->rates(world, ended.line, &end.rates);
   forget_call(world, place);
   line->answer = world_checksum(body, end.body_len);
   line->unserved = fate == FATE_KEY || fate == FATE_ROUTE || fate >= FATE_REFUSED;

@@ -7,39 +7,72 @@
 #define MINUTE_MS 60000
 #define STARTS 20000
 
+static int64_t take(struct hg_pace *pace, int64_t units, int64_t now_ms) {
+  int64_t us;
+  return hg_pace_take(pace, units, now_ms, &us);
+}
+
 TEST(pace, without_a_bound_all_start_at_once) {
   struct hg_pace pace = {0};
   for (int i = 0; i < 1000; i++)
-    CHECK_EQ(hg_pace_take(&pace, 1000000, 5), 5);
+    CHECK_EQ(take(&pace, 1000000, 5), 5);
 }
 
 TEST(pace, one_a_second_comes_one_a_second) {
   struct hg_pace pace = {.per_minute = 60};
   // What the last second left over, then one a second.
-  CHECK_EQ(hg_pace_take(&pace, 1, 100000), 100000);
-  CHECK_EQ(hg_pace_take(&pace, 1, 100000), 100000);
+  CHECK_EQ(take(&pace, 1, 100000), 100000);
+  CHECK_EQ(take(&pace, 1, 100000), 100000);
   for (int64_t i = 1; i < 100; i++)
-    CHECK_EQ(hg_pace_take(&pace, 1, 100000), 100000 + i * 1000);
+    CHECK_EQ(take(&pace, 1, 100000), 100000 + i * 1000);
 }
 
 TEST(pace, what_was_not_needed_is_given_back) {
   struct hg_pace pace = {.per_minute = 60000}; // a unit a millisecond
-  CHECK_EQ(hg_pace_take(&pace, 5000, 100000), 100000);
-  CHECK_EQ(hg_pace_take(&pace, 1, 100000), 104000);
-  hg_pace_give_back(&pace, 4000);
-  CHECK_EQ(hg_pace_take(&pace, 1, 100000), 100001);
+  int64_t us;
+  CHECK_EQ(hg_pace_take(&pace, 5000, 100000, &us), 100000);
+  CHECK_EQ(us, 5000000);
+  CHECK_EQ(take(&pace, 1, 100000), 104000);
+  hg_pace_give_back(&pace, us / 5 * 4);
+  CHECK_EQ(take(&pace, 1, 100000), 100001);
   hg_pace_give_back(&pace, 0);
   hg_pace_give_back(&pace, -5);
-  CHECK_EQ(hg_pace_take(&pace, 1, 100000), 100002);
+  CHECK_EQ(take(&pace, 1, 100000), 100002);
+}
+
+// What was taken without a rate took nothing, and what was taken at another rate took what it took.
+TEST(pace, only_what_was_taken_is_given_back) {
+  struct hg_pace pace = {.per_minute = 0};
+  int64_t us;
+  CHECK_EQ(hg_pace_take(&pace, 1000000, 100000, &us), 100000);
+  CHECK_EQ(us, 0);
+  pace.per_minute = 60000;
+  CHECK_EQ(hg_pace_take(&pace, 5000, 100000, &us), 100000);
+  pace.per_minute = 600;
+  hg_pace_give_back(&pace, us);
+  CHECK_EQ(take(&pace, 1, 100000), 100000);
+  CHECK_EQ(take(&pace, 100, 100000), 100000);
+  CHECK_EQ(take(&pace, 1, 100000), 109100);
+}
+
+TEST(pace, nothing_starts_while_it_is_shut) {
+  struct hg_pace pace = {.per_minute = 60000, .shut_ms = 150000};
+  int64_t us;
+  CHECK_EQ(hg_pace_take(&pace, 5000, 100000, &us), 150000);
+  hg_pace_give_back(&pace, us);
+  CHECK_EQ(take(&pace, 1, 100000), 150000);
+  pace.per_minute = 0;
+  CHECK_EQ(take(&pace, 1, 100000), 150000);
+  CHECK_EQ(take(&pace, 1, 200000), 200000);
 }
 
 TEST(pace, a_giant_starts_in_its_turn) {
   struct hg_pace pace = {.per_minute = 600};
-  CHECK_EQ(hg_pace_take(&pace, 1200, 100000), 100000); // two minutes' worth
-  CHECK_EQ(hg_pace_take(&pace, 1, 100000), 100000 + 2 * MINUTE_MS - HG_PACE_BURST_MS);
+  CHECK_EQ(take(&pace, 1200, 100000), 100000); // two minutes' worth
+  CHECK_EQ(take(&pace, 1, 100000), 100000 + 2 * MINUTE_MS - HG_PACE_BURST_MS);
   struct hg_pace slow = {.per_minute = 1};
-  CHECK_EQ(hg_pace_take(&slow, INT64_MAX, 100000), 100000);
-  CHECK(hg_pace_take(&slow, 1, 100000) > 100000 && hg_pace_take(&slow, INT64_MAX, 100000) < INT64_MAX / 2);
+  CHECK_EQ(take(&slow, INT64_MAX, 100000), 100000);
+  CHECK(take(&slow, 1, 100000) > 100000 && take(&slow, INT64_MAX, 100000) < INT64_MAX / 2);
 }
 
 // Nothing starts out of order, no minute has more than the rate, a second of it more, and one giant, and the rate is
@@ -53,7 +86,7 @@ TEST(pace, no_minute_has_more_than_its_rate) {
     int64_t now = 1000000, total = 0;
     for (int i = 0; i < STARTS; i++) {
       units[i] = 1 + (int64_t)hg_test_draw(&seed, (uint64_t)giant);
-      at[i] = hg_pace_take(&pace, units[i], now);
+      at[i] = take(&pace, units[i], now);
       total += units[i];
       CHECK(at[i] >= now && (i == 0 || at[i] >= at[i - 1]));
       if (hg_test_draw(&seed, 4) == 0) now = at[i]; // whoever starts, asks for the next

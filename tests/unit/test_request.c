@@ -15,6 +15,12 @@
 #define EMBEDDINGS "/v1/embeddings"
 #define MESSAGES "/v1/messages"
 
+#define GEMINI "/v1beta/models/g:generateContent"
+#define OLLAMA "/api/chat"
+#define CONVERSE "/model/m/converse"
+#define GEMINI_CAPPED "{\"generationConfig\":{\"maxOutputTokens\":9}}"
+#define CONVERSE_CAPPED "{\"inferenceConfig\":{\"maxTokens\":9}}"
+
 static const struct hg_llm_config plain = {.default_max_tokens = 4096};
 
 static struct hg_prepared prepare(const char *url, const char *body, const struct hg_llm_config *llm,
@@ -49,6 +55,50 @@ TEST(request, endpoints) {
   CHECK_EQ(hg_endpoint_of("/v1/messages/count_tokens"), HG_ENDPOINT_OTHER);
   CHECK_EQ(hg_endpoint_of("/score"), HG_ENDPOINT_OTHER);
   CHECK_EQ(hg_endpoint_of(""), HG_ENDPOINT_OTHER);
+}
+
+TEST(request, models_of_urls) {
+  static const struct {
+    const char *url, *model;
+  } urls[] = {
+      {CHAT, ""},
+      {"/v1beta/models/gemini-2.5-flash:generateContent", "gemini-2.5-flash"},
+      {"/v1/projects/p/locations/l/publishers/google/models/g:streamGenerateContent?alt=sse", "g"},
+      {"/v1/models/m", ""}, // no call
+      {"/v1/models/m:x/operations", ""},
+      {"/model/anthropic.claude-v1:0/converse", "anthropic.claude-v1:0"},
+      {"/model/anthropic.claude-v1%3A0/converse-stream", "anthropic.claude-v1:0"},
+      {"/model/arn%3aaws%3Abedrock%2Fx/invoke", "arn:aws:bedrock/x"},
+      {"/model/m", ""},
+      {"/model//converse", ""},
+      {"/model/a%00b/converse", ""},
+      {"/model/a%2/converse", "a%2"},
+      {"/openai/deployments/d-1/chat/completions?api-version=/model/x/converse", "d-1"},
+      {"/deployments/d", "d"},
+      {"/submodels/m:x", ""},
+      {"", ""},
+  };
+  for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+    char model[HG_LABEL_MAX + 1];
+    hg_endpoint_model(urls[i].url, model);
+    CHECK_STR(model, urls[i].model);
+  }
+  char url[HG_LABEL_MAX + 32], model[HG_LABEL_MAX + 1];
+  snprintf(url, sizeof url, "/model/%0*d/converse", HG_LABEL_MAX, 7);
+  hg_endpoint_model(url, model);
+  CHECK_EQ(strlen(model), HG_LABEL_MAX);
+  snprintf(url, sizeof url, "/model/%0*d/converse", HG_LABEL_MAX + 1, 7);
+  hg_endpoint_model(url, model);
+  CHECK_STR(model, "");
+}
+
+// What a server obeys: the model of the url, whatever body or command line say.
+TEST(request, the_model_of_the_url_comes_first) {
+  struct hg_prepared out =
+      prepare("/openai/deployments/d/chat/completions", "{\"model\":\"m\",\"max_tokens\":9}", &plain, "x");
+  CHECK_STR(out.model, "d");
+  CHECK_STR(out.body, "{\"model\":\"m\",\"max_tokens\":9}");
+  hg_prepared_clear(&out);
 }
 
 static const struct {
@@ -163,9 +213,9 @@ TEST(request, streams_are_asked_for_their_usage) {
       {CHAT, "{" STREAM ",\"stream_options\":7}", "{" STREAM ",\"stream_options\":7}"},
       {MESSAGES, "{" STREAM "}", "{" STREAM "}"},
       {"/v1/other", "{" STREAM "}", "{" STREAM "}"},
-      {"/v1beta/models/g:streamGenerateContent", "{\"max_tokens\":9}", "{\"max_tokens\":9}"},
-      {"/v1beta/models/g:streamGenerateContent?alt=sse", "{\"max_tokens\":9}", "{\"max_tokens\":9}"},
-      {"/model/m/converse-stream", "{\"max_tokens\":9}", "{\"max_tokens\":9}"},
+      {"/v1beta/models/g:streamGenerateContent", GEMINI_CAPPED, GEMINI_CAPPED},
+      {"/v1beta/models/g:streamGenerateContent?alt=sse", GEMINI_CAPPED, GEMINI_CAPPED},
+      {"/model/m/converse-stream", CONVERSE_CAPPED, CONVERSE_CAPPED},
   };
   for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
     struct hg_prepared out = prepare(streams[i].url, streams[i].body, &plain, NULL);
@@ -181,7 +231,7 @@ TEST(request, streams_are_asked_for_their_usage) {
   CHECK_STR(out.body, "{\"stream\":false,\"max_tokens\":9}");
   CHECK(!out.streams);
   hg_prepared_clear(&out);
-  out = prepare("/v1beta/models/g:generateContent", "{\"max_tokens\":9}", &plain, NULL);
+  out = prepare(GEMINI, GEMINI_CAPPED, &plain, NULL);
   CHECK(!out.streams);
   hg_prepared_clear(&out);
 }
@@ -396,4 +446,126 @@ TEST(request, a_price_makes_money_of_the_bound) {
   CHECK_EQ(hg_request_prepare(url, endless, strlen(endless), &llm, NULL, &prepared, &why), HG_OK);
   CHECK_EQ(hg_prepared_price(&prepared, &all, &why), HG_ERR_INVALID);
   hg_prepared_clear(&prepared);
+}
+
+// ---------------------------------------------------------------------------------------------- native requests
+
+TEST(request, caps_inside_of_a_member) {
+  static const struct {
+    const char *url, *body, *sent;
+    int64_t cap, choices;
+  } native[] = {
+      // there: not a byte changes
+      {GEMINI, " { \"generationConfig\" : {\"temperature\":1.0e0,\"maxOutputTokens\" : 7} }", NULL, 7, 1},
+      {GEMINI, "{\"generation_config\":{\"max_output_tokens\":7,\"candidate_count\":3}}", NULL, 7, 3},
+      {OLLAMA, "{\"options\":{\"num_predict\":7},\"stream\":false}", NULL, 7, 1},
+      {"/api/generate/", "{\"options\":{\"num_predict\":7},\"prompt\":\"x\"}", NULL, 7, 1},
+      {CONVERSE, "{\"inferenceConfig\":{\"maxTokens\":7}}", NULL, 7, 1},
+      // written where it is missing, all other bytes kept
+      {GEMINI, "{}", "{\"generationConfig\":{\"maxOutputTokens\":4096}}", 4096, 1},
+      {GEMINI, " { \"contents\":[ ] }", " {\"generationConfig\":{\"maxOutputTokens\":4096}, \"contents\":[ ] }", 4096,
+       1},
+      {GEMINI, "{\"generationConfig\":{ }}", "{\"generationConfig\":{\"maxOutputTokens\":4096 }}", 4096, 1},
+      {GEMINI, "{\"generation_config\":{\"topK\":1}}", "{\"generation_config\":{\"maxOutputTokens\":4096,\"topK\":1}}",
+       4096, 1},
+      {GEMINI, "{\"generationConfig\":null}", "{\"generationConfig\":{\"maxOutputTokens\":4096}}", 4096, 1},
+      {OLLAMA, "{\"options\":{\"num_predict\":null,\"seed\":1}}", "{\"options\":{\"num_predict\":4096,\"seed\":1}}",
+       4096, 1},
+      {CONVERSE, "{\"system\":[]}", "{\"inferenceConfig\":{\"maxTokens\":4096},\"system\":[]}", 4096, 1},
+      // a cap that this server does not obey is none
+      {CONVERSE, "{\"max_tokens\":9}", "{\"inferenceConfig\":{\"maxTokens\":4096},\"max_tokens\":9}", 4096, 1},
+  };
+  struct hg_llm_config lowering = plain;
+  lowering.may_cap_output = true;
+  for (size_t i = 0; i < sizeof native / sizeof *native; i++) {
+    struct hg_prepared out = prepare(native[i].url, native[i].body, &lowering, NULL);
+    CHECK_STR(out.body, native[i].sent ? native[i].sent : native[i].body);
+    CHECK(!out.unbounded);
+    CHECK_EQ(out.output_cap, native[i].cap);
+    CHECK_EQ(out.choices, native[i].choices);
+    CHECK_EQ(out.max_tokens, out.input_bound + out.output_cap * out.choices);
+    CHECK_EQ(out.least, out.most); // never sent with a lower cap
+    CHECK(out.input_bound >= (int64_t)out.body_len + HG_BOUND_CHAT);
+    hg_prepared_clear(&out);
+  }
+  struct hg_prepared out = prepare(OLLAMA, "{}", &plain, "m");
+  CHECK_STR(out.body, "{\"options\":{\"num_predict\":4096},\"model\":\"m\"}");
+  hg_prepared_clear(&out);
+  out = prepare(GEMINI, GEMINI_CAPPED, &plain, "m"); // its model is in the url
+  CHECK_STR(out.body, GEMINI_CAPPED);
+  CHECK_STR(out.model, "g");
+  hg_prepared_clear(&out);
+}
+
+TEST(request, caps_inside_of_a_member_that_are_none) {
+  static const struct {
+    const char *url, *body, *what;
+  } refused[] = {
+      {GEMINI, "{\"generationConfig\":{\"maxOutputTokens\":7,\"max_output_tokens\":8}}", "more than once"},
+      {GEMINI, "{\"generationConfig\":{},\"generation_config\":{}}", "more than once"},
+      {GEMINI, "{\"generationConfig\":{\"maxOutputTokens\":7,\"maxOutputTokens\":8}}", "more than once"},
+      {GEMINI, "{\"cachedContent\":\"c\",\"cachedContent\":null}", "more than once"},
+      {GEMINI, "{\"generationConfig\":[]}", "is no object"},
+      {GEMINI, "{\"generationConfig\":{\"maxOutputTokens\":\"7\"}}", "generationConfig.maxOutputTokens"},
+      {GEMINI, "{\"generationConfig\":{\"candidateCount\":0}}", "generationConfig.candidateCount"},
+      {OLLAMA, "{\"options\":{\"num_predict\":-1}}", "options.num_predict"},
+      {CONVERSE, "{\"inferenceConfig\":{\"maxTokens\":0}}", "inferenceConfig.maxTokens"},
+      {CONVERSE, "{\"toolConfig\":{\"tools\":[],\"tools\":[]}}", "more than once"},
+  };
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+    check_refused(refused[i].url, refused[i].body, &plain, HG_ERR_INVALID, refused[i].what);
+}
+
+TEST(request, native_requests_that_cannot_be_bounded) {
+  static const struct {
+    const char *url, *body, *what;
+  } refused[] = {
+      {GEMINI, "{\"cachedContent\":\"c\"}", "cachedContent"},
+      {GEMINI, "{\"tools\":[{\"functionDeclarations\":[]},{\"googleSearch\":{}}]}", "tool that the server runs"},
+      {GEMINI, "{\"contents\":[{\"parts\":[{\"inlineData\":{\"data\":\"AAAA\"}}]}]}", "media"},
+      {GEMINI, "{\"contents\":[{\"parts\":[{\"file_data\":{\"fileUri\":\"u\"}}]}]}", "media"},
+      {GEMINI, "{\"system_instruction\":{\"parts\":[{\"fileData\":{\"fileUri\":\"u\"}}]}}", "media"},
+      {OLLAMA, "{\"messages\":[{\"role\":\"user\",\"images\":[\"AAAA\"]}]}", "media"},
+      {"/api/generate", "{\"images\":[\"AAAA\"]}", "media"},
+      {"/api/generate", "{\"template\":\"{{.Prompt}}{{.Prompt}}\"}", "template"},
+      {CONVERSE, "{\"messages\":[{\"content\":[{\"image\":{\"source\":{\"bytes\":\"AAAA\"}}}]}]}", "media"},
+      {CONVERSE, "{\"messages\":[{\"content\":[{\"toolResult\":{\"content\":[{\"document\":{\"source\":{}}}]}}]}]}",
+       "media"},
+      {CONVERSE, "{\"toolConfig\":{\"tools\":[{\"systemTool\":{\"name\":\"nova_grounding\"}}]}}",
+       "tool that the server runs"},
+      {CONVERSE, "{\"promptVariables\":{}}", "promptVariables"},
+      {CONVERSE, "{\"additionalModelRequestFields\":{\"max_tokens\":99999}}", "additionalModelRequestFields"},
+  };
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+    check_refused(refused[i].url, refused[i].body, &plain, HG_ERR_RANGE, refused[i].what);
+}
+
+// The bound beyond the bytes as sent.
+TEST(request, overheads_of_native_requests) {
+  struct hg_llm_config media = plain;
+  media.max_tokens_per_media = 1000;
+  CHECK_EQ(bound_of(GEMINI, "{\"contents\":[{\"parts\":[{\"text\":\"x\"}]},{}]}", &plain),
+           HG_BOUND_CHAT_DEFAULT_SYSTEM + 3 * HG_BOUND_ITEM);
+  CHECK_EQ(bound_of(GEMINI, "{\"systemInstruction\":{\"parts\":[]}}", &plain), HG_BOUND_CHAT + HG_BOUND_ITEM);
+  CHECK_EQ(bound_of(GEMINI, "{\"tools\":[{\"functionDeclarations\":[{},{}]}]}", &plain),
+           HG_BOUND_CHAT_DEFAULT_SYSTEM + HG_BOUND_ITEM + HG_BOUND_TOOLS + 3 * HG_BOUND_TOOL +
+               (int64_t)strlen("[{\"functionDeclarations\":[{},{}]}]"));
+  CHECK_EQ(bound_of(CONVERSE, "{\"toolConfig\":{\"tools\":[{\"toolSpec\":{}}]}}", &plain),
+           HG_BOUND_CHAT_DEFAULT_SYSTEM + HG_BOUND_ITEM + HG_BOUND_TOOLS + HG_BOUND_TOOL +
+               (int64_t)strlen("[{\"toolSpec\":{}}]"));
+  CHECK_EQ(bound_of(OLLAMA, "{\"messages\":[{\"role\":\"system\",\"content\":\"x\"}]}", &plain),
+           HG_BOUND_CHAT + 2 * HG_BOUND_ITEM);
+  // "AAAA" is six bytes that are no text
+  CHECK_EQ(bound_of(GEMINI, "{\"contents\":[{\"parts\":[{\"inline_data\":{\"data\":\"AAAA\"}}]}]}", &media),
+           HG_BOUND_CHAT_DEFAULT_SYSTEM + 2 * HG_BOUND_ITEM + 1000 - 6);
+  CHECK_EQ(bound_of(OLLAMA, "{\"messages\":[{\"images\":[\"AAAA\",\"AAAA\"]}]}", &media),
+           HG_BOUND_CHAT_DEFAULT_SYSTEM + 2 * HG_BOUND_ITEM + 2 * (1000 - 6));
+  CHECK_EQ(bound_of(CONVERSE, "{\"messages\":[{\"content\":[{\"image\":{\"source\":{\"bytes\":\"AAAA\"}}}]}]}", &media),
+           HG_BOUND_CHAT_DEFAULT_SYSTEM + 2 * HG_BOUND_ITEM + 1000 - 6);
+  // what a tool gave back is text
+  CHECK_EQ(bound_of(GEMINI,
+                    "{\"contents\":[{\"parts\":[{\"functionResponse\":{\"response\":{\"inlineData\":{\"data\":"
+                    "\"AAAA\"}}}}]}]}",
+                    &plain),
+           HG_BOUND_CHAT_DEFAULT_SYSTEM + 2 * HG_BOUND_ITEM);
 }

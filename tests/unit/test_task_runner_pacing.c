@@ -1,7 +1,7 @@
 // How fast the task runner starts calls, and how many at once while a provider pushes back.
 // links: program
 #include "runner/pace.h"
-#include "support/runner_world.h"
+#include "support/runner_world_parts.h"
 #include "support/test.h"
 
 #include <string.h>
@@ -56,6 +56,127 @@ TEST(task_runner_pacing, tokens_that_were_not_used_are_there_again) {
   CHECK(world->used < reserved);
   world_end(world);
 }
+
+// ---------------------------------------------------------------------------------------------- what headers say
+
+static int64_t shut_for_ms; // what answers of model "a" say, once
+
+static enum fate note_order(struct world *world, unsigned line, unsigned attempt) {
+  (void)attempt;
+  sent_at[line] = world->now_ms;
+  return FATE_OK;
+}
+
+static bool is_of_a(const struct world *world, unsigned line) {
+  return strstr(world->lines[line].body, "\"model\":\"a\"") != NULL;
+}
+
+static void shut_a(struct world *world, unsigned line, struct hg_rate_limits *out) {
+  if (!is_of_a(world, line)) return;
+  out->requests = (struct hg_rate_limit){14400, 0, shut_for_ms};
+}
+
+// Every second line is of model "a", the others of "b".
+static struct world *two_models(uint64_t seed, unsigned lines, unsigned slots) {
+  struct world *world = world_new(seed, lines, 10000000, slots);
+  for (unsigned i = 0; i < lines; i++)
+    *strstr(world->lines[i].body, "m\"") = i % 2 == 0 ? 'a' : 'b';
+  world->fate = note_order;
+  world->rates = shut_a;
+  return world;
+}
+
+// One answer says that nothing of "a" starts for a day: its lines are left, and all of the others are done.
+TEST(task_runner_pacing, a_model_that_is_shut_for_long_is_left) {
+  for (uint64_t seed = 1; seed <= 10; seed++) {
+    struct world *world = two_models(seed, 100, 4);
+    shut_for_ms = (24 * 3600 - 60) * INT64_C(1000);
+    const int64_t from = world->now_ms;
+    world_play(world, 4);
+    const struct hg_runner_counts counts = world_counts(world);
+    unsigned done_of_b = 0;
+    for (unsigned i = 1; i < 100; i += 2)
+      done_of_b += world->lines[i].durable;
+    CHECK_EQ(done_of_b, 50);
+    CHECK(counts.left > 0 && counts.left == counts.left_for_rate);
+    CHECK_EQ(counts.done + counts.left, 100);
+    CHECK_EQ(world_stop(world), HG_STOP_NONE);
+    CHECK_EQ(world->notes, 1); // and it is said, once
+    CHECK(world->now_ms - from < 60000);
+    world_end(world);
+  }
+}
+
+// A pause that a run waits for is waited for, without a permit: with one slot all the lines of "b" are done meanwhile.
+TEST(task_runner_pacing, a_model_that_is_shut_waits_without_a_permit) {
+  for (uint64_t seed = 1; seed <= 10; seed++) {
+    struct world *world = two_models(seed, 10, 1);
+    shut_for_ms = 9 * 60 * INT64_C(1000);
+    world_open(world, 1);
+    world_settle_down(world);
+    CHECK_EQ(world->open_permits, 0);
+    CHECK_EQ(world_counts(world).done, 6); // one of "a" and the five of "b"
+    world_run(world);
+    world_check_end(world);
+    CHECK_EQ(world_counts(world).done, 10);
+    CHECK_EQ(world_counts(world).left, 0);
+    world_end(world);
+  }
+}
+
+static void limit_tokens_of_a(struct world *world, unsigned line, struct hg_rate_limits *out) {
+  if (is_of_a(world, line)) out->tokens = (struct hg_rate_limit){1, -1, 0};
+}
+
+// A rate is that of the model that it was said of. What is more than a minute of it takes a minute.
+TEST(task_runner_pacing, a_rate_that_was_learnt_is_its_models) {
+  struct world *world = two_models(5, 20, 20);
+  world->rates = limit_tokens_of_a;
+  const int64_t from = world->now_ms;
+  world_play(world, 20);
+  CHECK_EQ(world_counts(world).done, 20);
+  for (unsigned i = 1; i < 20; i += 2)
+    CHECK(sent_at[i] < from + 60000);
+  CHECK(world->now_ms - from < 11 * 60000);
+  world_end(world);
+}
+
+static void limit_tokens(struct world *world, unsigned line, struct hg_rate_limits *out) {
+  (void)world, (void)line;
+  out->tokens = (struct hg_rate_limit){6000, -1, 0};
+}
+
+static void start_all(struct world *world) {
+  world_turn(world);
+  while (world_grant_one(world) || world_deliver_one(world))
+    world_turn(world);
+}
+
+// The first calls start before any rate is known and take nothing of it, so that there is nothing to be given back: of
+// those behind them one starts at once, the others when the rate lets them.
+TEST(task_runner_pacing, what_took_nothing_gives_nothing_back) {
+  struct world *world = world_new(7, LINES, 10000000, 6);
+  world->rates = limit_tokens;
+  world->input_tokens = 500;
+  world_open(world, 6);
+  start_all(world);
+  CHECK_EQ(world->call_count, HG_PROBE_CALLS);
+  world_end_call(world, 0); // which says the rate
+  start_all(world);
+  CHECK_EQ(world->call_count, HG_PROBE_CALLS); // one more of them
+  for (unsigned place = HG_PROBE_CALLS - 1; place > 0; place--)
+    world_end_call(world, place - 1);
+  start_all(world);
+  world_pass(world, 5000); // a call reserves ten seconds of the rate
+  CHECK_EQ(world->calls_total, HG_PROBE_CALLS + 1);
+  CHECK_EQ(world->open_permits, 6);
+  world_run(world);
+  world_check_end(world);
+  CHECK_EQ(world_counts(world).done, LINES);
+  world_end(world);
+}
+
+// ---------------------------------------------------------------------------------------------- being pushed back
 
 // An interrupt does not wait for turns.
 TEST(task_runner_pacing, what_waits_for_its_turn_is_left_at_an_interrupt) {
