@@ -19,7 +19,7 @@
 enum hg_cost {
   HG_COST_NOTHING, // it never left, or the provider refused it before any work
   HG_COST_USAGE,   // what the answer says
-  HG_COST_WHOLE    // its bound, as an estimate: it was probably billed and nobody knows how much
+  HG_COST_WHOLE    // the whole reservation, as an estimate: it was probably billed and nobody knows how much
 };
 
 struct hg_judgement {

@@ -11,25 +11,17 @@
 
 // ---------------------------------------------------------------------------------------------- the cost
 
-static int64_t output_most(const struct hg_run_task *task) {
-  const struct hg_prepared *prepared = &task->prepared;
-  return task->lowered.body ? task->lowered.output_max : prepared->max_tokens - prepared->input_bound;
-}
-
-// What the body that was sent can mean at most, however little was reserved for it.
-static int64_t most_of(const struct hg_run_task *task) {
-  const struct hg_prepared *prepared = &task->prepared;
-  int64_t most = prepared->input_bound + output_most(task);
-  if (prepared->price && !hg_price_bound(prepared->price, prepared->input_bound, output_most(task), &most))
-    most = HG_TOKENS_MAX;
-  return most;
-}
-
-// More output than the body allowed, or more in all than it can mean.
+// More output than the body allowed, or more in all than the body can mean, however little was reserved for it.
 static bool is_over_cap(const struct hg_run_task *task) {
   const hg_usage_report *used = &task->found.report;
-  if (task->prepared.output_cap > 0 && used->output_tokens > output_most(task)) return true;
-  return !task->prepared.unbounded && used->tokens > most_of(task);
+  const struct hg_prepared *prepared = &task->prepared;
+  const int64_t output_max =
+      task->lowered.body ? task->lowered.output_max : prepared->max_tokens - prepared->input_bound;
+  int64_t most = prepared->input_bound + output_max;
+  if (prepared->price && !hg_price_bound(prepared->price, prepared->input_bound, output_max, &most))
+    most = HG_TOKENS_MAX;
+  if (prepared->output_cap > 0 && used->output_tokens > output_max) return true;
+  return !prepared->unbounded && used->tokens > most;
 }
 
 static void ignore_of_cap(struct hg_runner *runner, struct hg_run_task *task) {
@@ -45,22 +37,12 @@ static void ignore_of_cap(struct hg_runner *runner, struct hg_run_task *task) {
       hg_figure_amount(runner->options.unit, task->granted).text);
 }
 
-// What a call that was cut down used says nothing about the others, and neither does one that was ended from this side.
-static void learn(struct hg_runner *runner, const struct hg_run_task *task, bool ended_here) {
+// What a call that was cut down used says nothing about the others.
+static void learn(struct hg_runner *runner, const struct hg_run_task *task) {
   const int64_t used = task->found.report.tokens;
-  if (runner->options.learned && !task->lowered.body && !ended_here)
+  if (runner->options.learned && !task->lowered.body)
     hg_learned_add(runner->options.learned, task->prepared.model, task->prepared.most, used);
   runner->counts.overran += used > task->granted && (runner->options.learned || task->less > 0);
-}
-
-// Nobody knows what it used: as much as the body can mean, which may be more than what was reserved for it. Without a
-// bound that is proven, what was reserved.
-static void estimate(struct hg_runner *runner, struct hg_run_task *task) {
-  hg_usage_report *used = &task->found.report;
-  used->tokens = task->granted;
-  if (!task->prepared.unbounded && most_of(task) > task->granted) used->tokens = most_of(task);
-  used->source = HG_SOURCE_ESTIMATED;
-  runner->counts.estimated++;
 }
 
 // The usage in the unit of the ledger. One that does not say what its parts are can't be priced: then nothing is known.
@@ -73,17 +55,18 @@ static enum hg_cost price(const struct hg_runner *runner, struct hg_run_task *ta
   return hg_price_usage_of(of_model, used, &used->tokens) == HG_OK ? cost : HG_COST_WHOLE;
 }
 
-static void charge(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
-                   const struct hg_judgement *judgement) {
+static void charge(struct hg_runner *runner, struct hg_run_task *task, const struct hg_judgement *judgement) {
   hg_usage_report *used = &task->found.report;
   const enum hg_cost cost = price(runner, task, judgement->cost);
   used->attempt = task->attempts;
   task->settles = cost != HG_COST_NOTHING;
   task->reason[0] = '\0';
-  if (cost == HG_COST_NOTHING) return;
-  if (cost == HG_COST_WHOLE) estimate(runner, task);
   if (cost == HG_COST_USAGE && is_over_cap(task)) ignore_of_cap(runner, task);
-  else learn(runner, task, end->kind == HG_HTTP_CUT);
+  else if (cost == HG_COST_USAGE) learn(runner, task);
+  if (cost != HG_COST_WHOLE) return;
+  used->tokens = task->granted;
+  used->source = HG_SOURCE_ESTIMATED;
+  runner->counts.estimated++;
 }
 
 // ---------------------------------------------------------------------------------------------- results
@@ -236,7 +219,7 @@ static void note_served(struct hg_runner *runner, const struct hg_run_task *task
 static void go_by(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
                   const struct hg_judgement *judgement) {
   task->unknown += judgement->unknown;
-  charge(runner, task, end, judgement);
+  charge(runner, task, judgement);
   hg_runner_learn_pace(runner, task, end, judgement);
   if (end->kind == HG_HTTP_ANSWERED && !judgement->access) hg_runner_let_in(runner);
   if (judgement->served) note_served(runner, task);

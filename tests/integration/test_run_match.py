@@ -14,7 +14,7 @@ import sqlite3
 import sys
 
 from cli_harness import equal, main
-from run_harness import CHAT, Sim, answered, audit, place, set_limit, wait_until
+from run_harness import CHAT, Sim, answered, audit, place, wait_until
 
 CALLS = int(os.environ.get("CALLS", "2000"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
@@ -45,8 +45,7 @@ def batch(calls=CALLS):
     return [a_line(i, draw) for i in range(calls)]
 
 
-# estimated: nobody knows what it used, so that it is charged its bound, which is what it had reserved unless reservations
-# are tighter. orphaned: a kill came before it ended.
+# estimated: nobody knows what it used, so that it is charged what it had reserved. orphaned: a kill came before it ended.
 Charge = collections.namedtuple("Charge", "reserved counted estimated orphaned")
 
 
@@ -68,16 +67,15 @@ def charges_of(ledger):
 
 
 def calls_of(log):
-    """Of each line its calls as the provider's log has them, in order; and how many questions for counts it has."""
+    """Of each line its calls as the provider's log has them, in order."""
     lines = collections.defaultdict(list)
     with open(log, encoding="utf-8") as calls:
         for call in map(json.loads, calls):
             lines[call["user"]].append(call)
-    questions = lines.pop("", [])
     for name, calls in lines.items():
         calls.sort(key=lambda call: call["attempt"])
         equal([call["attempt"] for call in calls], list(range(1, len(calls) + 1)), f"calls of {name}")
-    return lines, len(questions)
+    return lines
 
 
 NO_CALL = {"tokens": 0, "outcome": "never sent"}
@@ -93,36 +91,34 @@ def pairs(charges, calls):
     equal(list(calls), [], "calls that nobody was charged for")
 
 
-def check_one(charge, call, tighter):
-    if not charge.estimated:
-        equal(charge.counted, call["tokens"], "counted of what was generated")
-    elif tighter:
-        assert charge.counted >= charge.reserved
-    else:
+def check_one(charge, call):
+    if charge.estimated:
         equal(charge.counted, charge.reserved, "counted of what was reserved")
-    assert call["tokens"] <= (charge.counted if tighter else charge.reserved)
+    else:
+        equal(charge.counted, call["tokens"], "counted of what was generated")
+    assert call["tokens"] <= charge.reserved
     if not charge.orphaned:
         equal(bool(charge.estimated), call["outcome"] in UNTOLD, "whether it is an estimate")
 
 
-def check(here, server, log, limit, tighter=False):
+def check(here, server, log, limit):
     """Every line in the output once, every charge with its call, and the sums; how often which outcome came."""
     stats = server.stats()  # and the log is written out
     told = [line["custom_id"] for line in here.results() + here.failures()]
     equal(sorted(told), sorted(line["custom_id"] for line in here.lines), "lines in the output")
-    charges, (calls, questions) = charges_of(here.folder / "headgate.db"), calls_of(log)
+    charges, calls = charges_of(here.folder / "headgate.db"), calls_of(log)
     equal((set(charges), set(calls)), (set(told), set(told)), "lines that were tried")
-    equal(sum(map(len, calls.values())) + questions, stats["requests"], "calls in the log")
+    equal(sum(map(len, calls.values())), stats["requests"], "calls in the log")
     outcomes = collections.Counter(call["outcome"] for each in calls.values() for call in each)
     excess = 0
     for name, charged in charges.items():
         worked = [call for call in calls[name] if call["outcome"] not in ("429", "500")]
         for charge, call in pairs(charged, worked):
             try:
-                check_one(charge, call, tighter)
+                check_one(charge, call)
             except AssertionError as wrong:
                 raise AssertionError(f"{name}: {charge}, {call}: {wrong}") from wrong
-            excess += charge.counted - call["tokens"] if charge.estimated else 0
+            excess += charge.reserved - call["tokens"] if charge.estimated else 0
     handed_out, counted = stats["tokens"], audit(here.folder / "headgate.db")
     equal(counted - handed_out, excess, "counted - handed out")
     assert handed_out <= counted <= limit, (handed_out, counted, limit)
@@ -132,12 +128,12 @@ def check(here, server, log, limit, tighter=False):
 
 
 @contextlib.contextmanager
-def world(calls, limit, *flags, **llm):
+def world(calls, limit, *flags):
     """A batch, a provider with its log, and the flags of a run of it."""
     with place(batch(calls)) as here:
         log = here.folder / "provider.jsonl"
         server = Sim("--seed", SEED, "--retry-after", 0, "--log", log, *FAULTS, *flags)
-        config = here.config(limit, llm={**PATIENT, **llm}, eventBus={"bind": []})
+        config = here.config(limit, llm=PATIENT, eventBus={"bind": []})
         try:
             yield here, server, log, ["--config", config, "--base-url", server.url, "--max-concurrency", 16]
         finally:
@@ -153,38 +149,6 @@ def test_each_call_is_counted_once():
             assert outcomes[outcome] >= CALLS / 100, outcomes
         equal(summary["requests"]["doneNow"], CALLS, "lines done")
         equal(summary["run"]["estimated"], sum(outcomes[untold] for untold in UNTOLD), "estimated")
-
-
-def check_tighter(here, server, log, limit):
-    outcomes = check(here, server, log, limit, tighter=True)
-    past = [charge for charges in charges_of(here.folder / "headgate.db").values() for charge in charges
-            if charge.estimated and charge.counted > charge.reserved]
-    assert past, "no call of an unknown outcome had reserved less than its bound"
-    return outcomes
-
-
-def test_what_is_counted_is_never_less_with_learnt_reservations():
-    limit, calls = 10_000_000, max(CALLS // 5, 100)
-    with world(calls, limit, reservation="learned") as (here, server, log, flags):
-        # As if calls had used a fifth of their bounds so far.
-        kept = here.folder / "headgate.db.learned"
-        kept.write_text(json.dumps({"format": 1, "models": {"m": [[200, 100_000]]}}))
-        summary, _ = here.run(*flags, wait=RUN_S)
-        outcomes = check_tighter(here, server, log, limit)
-        whole_bound = dict(json.loads(kept.read_text())["models"]["m"])[1023]
-        equal(whole_bound, outcomes["cut"] + outcomes["malformed"], "calls of an unknown outcome that were learnt")
-        assert summary["run"]["overran"] > 0 and summary["run"]["savedTokens"] > 0, summary["run"]
-
-
-def test_what_is_counted_is_never_less_with_counted_reservations():
-    calls = max(CALLS // 5, 100)
-    limit = 100 * calls  # too little for all of them, so that counts are asked for
-    with world(calls, limit, reservation="counted", counter="vllm") as (here, server, log, flags):
-        summary, _ = here.run(*flags, wait=RUN_S, code=3)
-        assert summary["run"]["counted"] > 0 and summary["run"]["savedTokens"] > 0, summary["run"]
-        set_limit(here, "default", 10_000_000)
-        here.run(*flags, wait=RUN_S)
-        check_tighter(here, server, log, 10_000_000)
 
 
 def test_each_call_is_counted_once_although_runs_are_killed():

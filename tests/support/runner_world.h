@@ -63,7 +63,6 @@ struct world_permit {
   unsigned line;
   int64_t tokens;
   bool open, closing, charged, answered; // answered: an attempt under it ended, and costs `cost` when charged
-  int64_t most;                          // what the body that was sent under it can mean
   int64_t cost;
   hg_outcome outcome; // how it was closed
   bool settled;

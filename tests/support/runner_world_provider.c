@@ -18,7 +18,6 @@ hg_err world_call_start(void *context, const char *path, const struct hg_prepare
   CHECK(line->permit != 0 && !line->calling && !line->succeeded && !line->left && !line->failed);
   if (world->price.model) CHECK_EQ(hg_prepared_price(&sent, &world->llm.prices, why), HG_OK);
   CHECK(sent.most - hg_prepared_input_cost(&sent, line->less) <= world->permits[line->permit - 1].tokens);
-  world->permits[line->permit - 1].most = sent.most;
   world->calls_capped += sent.most < world_need(world, number);
   hg_prepared_clear(&sent);
   line->calling = true;
@@ -61,11 +60,6 @@ static void forget_call(struct world *world, unsigned place) {
   world->calls[place] = world->calls[--world->call_count];
 }
 
-// Nobody knows what it used: its bound, whatever was reserved.
-static int64_t unknown_cost(const struct world_permit *permit) {
-  return permit->most > permit->tokens ? permit->most : permit->tokens;
-}
-
 bool world_call_cut(void *context, void *handle) {
   struct world *world = context;
   const unsigned number = (unsigned)((struct world_line *)handle - world->lines);
@@ -80,7 +74,7 @@ bool world_call_cut(void *context, void *handle) {
   struct world_permit *permit = &world->permits[world->lines[number].permit - 1];
   const bool left = number % 2 == 0;
   permit->charged = left;
-  permit->cost = unknown_cost(permit);
+  permit->cost = permit->tokens;
   return left;
 }
 
@@ -125,7 +119,7 @@ static void describe_end(struct world *world, enum fate fate, struct world_permi
   const struct hg_price *price = &world->price;
   const int64_t input = world->input_tokens;
   const int64_t cost = price->model ? input * price->input + output * price->output : input + output;
-  permit->cost = told ? cost : unknown_cost(permit);
+  permit->cost = told ? cost : permit->tokens;
 }
 
 static void end_count(struct world *world, unsigned place) {
