@@ -46,6 +46,8 @@ void hg_budgets_count(struct hg_budgets *budgets, uint32_t leaf, int open, int s
 
 int64_t hg_budget_available(const struct hg_budget *budget); // may be negative
 uint32_t hg_budget_compared_percent(const struct hg_budgets *budgets, const struct hg_budget *budget);
+// The least `used` at which that percent meets the threshold; -1: no throttle ever closes.
+int64_t hg_budget_threshold(const struct hg_budgets *budgets, const struct hg_budget *budget);
 // What the latch of the budget should be now.
 bool hg_budget_should_close(const struct hg_budgets *budgets, const struct hg_budget *budget);
 

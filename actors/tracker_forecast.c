@@ -47,17 +47,17 @@ void hg_tracker_judge_queue(struct hg_tracker *tracker) {
 
 // Milliseconds until so many are used; HG_UNKNOWN: never at this rate.
 static int64_t until_ms(const struct hg_budget *budget, int64_t used, int64_t now_us) {
-  const int64_t us = hg_forecast_until_us(&budget->forecast, used - budget->forecast_used, now_us);
+  const int64_t us = hg_forecast_until_us(&budget->forecast, used - budget->used, now_us);
   return us < 0 || us / 1000 > HG_TOKENS_MAX ? HG_UNKNOWN : us / 1000;
 }
 
 void hg_tracker_fill_forecast(const struct hg_tracker *tracker, uint32_t index, struct hg_usage_message *usage) {
   const struct hg_budget *budget = &tracker->budgets.at[index];
-  const int64_t now = tracker->now.monotonic_us, percent = tracker->budgets.throttle_percent;
+  const int64_t now = tracker->now.monotonic_us, threshold = hg_budget_threshold(&tracker->budgets, budget);
   const int64_t per_minute = hg_forecast_per_minute(&budget->forecast, now);
   usage->per_minute = per_minute < HG_TOKENS_MAX ? per_minute : HG_TOKENS_MAX;
   usage->limit_in_ms = until_ms(budget, budget->hard_limit, now);
-  usage->threshold_in_ms = percent < 100 ? until_ms(budget, budget->hard_limit / 100 * percent, now) : HG_UNKNOWN;
+  usage->threshold_in_ms = threshold >= 0 ? until_ms(budget, threshold, now) : HG_UNKNOWN;
   usage->task_tokens = hg_forecast_task(&budget->forecast);
   usage->saved = tracker->saved;
   usage->overran = tracker->overran;

@@ -1,6 +1,9 @@
 // Where budgets are going, as the tracker tells it. [8_RISKS-REQ-031]
 // labels: budget
+#include "actors/budgets.h"
 #include "tracker_fixture.h"
+
+#include <stdlib.h>
 
 #define SECOND INT64_C(1000000)
 
@@ -96,5 +99,171 @@ TEST(tracker_forecast, tells_once_that_the_queue_will_not_fit) {
   ask_while_waiting(&f, 104, 500);
   ask_while_waiting(&f, 105, 5000);
   CHECK_EQ(forecasts(&f), 2);
+  end(&f);
+}
+
+// ------------------------------------------------------------------------------------------------ accuracy
+
+static int64_t draw_between(uint64_t *seed, int64_t least, int64_t most) {
+  return least + (int64_t)hg_test_draw(seed, (uint64_t)(most - least + 1));
+}
+
+static bool is_near(int64_t found, int64_t truth) {
+  return llabs(found - truth) * 10 <= truth;
+}
+
+#define RUNS_MAX 16
+struct run {
+  struct fixture f;
+  struct {
+    uint64_t permit; // 0: none, and its next call comes when the throttle opens
+    int64_t ends, tokens;
+  } slots[RUNS_MAX];
+  uint64_t seed, permits, heard; // heard: that somebody has to wait
+  int64_t started, length;
+};
+
+// Also said on that port: CROSSED, ROOM.
+static struct hg_message decision(struct run *run, enum hg_kind kind) {
+  struct hg_message message = {.kind = HG_NONE};
+  hg_peer peer;
+  while (message.kind != kind)
+    CHECK(hg_test_take(&run->f.tracker, HG_PORT_DECISIONS, &peer, &message));
+  return message;
+}
+
+static void call(struct run *run, int slot) {
+  const int64_t tokens = draw_between(&run->seed, 50, 150);
+  const uint64_t permit = ++run->permits;
+  reserve(&run->f, (struct wish){.permit = permit, .min = tokens, .max = tokens, .heard = run->heard});
+  const uint32_t verdict = decision(run, HG_RESERVED).as.reserved.verdict;
+  run->heard += verdict == HG_VERDICT_WAIT || verdict == HG_VERDICT_THROTTLED;
+  run->slots[slot].permit = verdict == HG_VERDICT_GRANTED ? permit : 0;
+  run->slots[slot].tokens = tokens;
+  run->slots[slot].ends =
+      run->f.tracker.now.monotonic_us + draw_between(&run->seed, run->length / 2, run->length * 3 / 2);
+}
+
+// The next call ends, and another one begins. False: there is none.
+static bool turn(struct run *run) {
+  int first = -1;
+  for (int i = 0; i < RUNS_MAX; i++)
+    if (run->slots[i].permit && (first < 0 || run->slots[i].ends < run->slots[first].ends)) first = i;
+  if (first < 0) return false;
+  pass(&run->f, run->slots[first].ends - run->f.tracker.now.monotonic_us);
+  settle(&run->f, run->slots[first].permit, run->slots[first].tokens, HG_OUTCOME_DONE, NULL);
+  CHECK_EQ(decision(run, HG_PERMIT_CLOSED).as.permit_closed.error, HG_OK);
+  call(run, first);
+  return true;
+}
+
+static void begin_run(struct run *run, uint64_t seed, uint32_t throttle_percent, int64_t limit) {
+  *run = (struct run){.seed = seed};
+  begin(&run->f, limit, RUNS_MAX);
+  run->f.setup.config.throttle_percent = throttle_percent;
+  run->f.setup.config.throttled_concurrency = RUNS_MAX / 4;
+  start(&run->f);
+  run->length = draw_between(&run->seed, 1000, 8000) * 1000;
+  run->started = run->f.tracker.now.monotonic_us;
+  for (int i = 0; i < RUNS_MAX; i++)
+    call(run, i);
+}
+
+// What was foretold of a moment, and when.
+struct foretold {
+  int64_t at, until_ms;
+};
+
+static void check_foretold(const struct run *run, const struct foretold *told, size_t count) {
+  const int64_t end = run->f.tracker.now.monotonic_us;
+  size_t checked = 0;
+  for (size_t i = 0; i < count; i++) {
+    if ((told[i].at - run->started) * 10 < end - run->started) continue;
+    CHECK(told[i].until_ms != HG_UNKNOWN);
+    CHECK(is_near(told[i].at + told[i].until_ms * 1000 - run->started, end - run->started));
+    checked++;
+  }
+  CHECK(checked > 20);
+}
+
+#define LOOKS 512
+// From a tenth of the way on, what a steady run is told of its limit is within a tenth of the truth.
+TEST(tracker_forecast, a_steady_run_meets_its_limit_when_it_says) {
+  static struct run run;
+  uint64_t seed = hg_test_seed("a_steady_run_meets_its_limit_when_it_says");
+  for (int round = 0; round < 5; round++) {
+    struct foretold told[LOOKS];
+    size_t count = 0;
+    begin_run(&run, seed + (uint64_t)round, 100, 600000);
+    for (unsigned i = 0; turn(&run); i++) {
+      if (i % 64 != 0 || usage_of(&run.f, 0).used > 580000) continue; // the last calls find little that is left
+      const struct hg_usage_message usage = usage_of(&run.f, 0);
+      CHECK_EQ(usage.threshold_in_ms, HG_UNKNOWN);
+      CHECK(count < LOOKS);
+      told[count++] = (struct foretold){run.f.tracker.now.monotonic_us, usage.limit_in_ms};
+    }
+    CHECK(run.f.tracker.now.monotonic_us - run.started > 10 * SECOND);
+    check_foretold(&run, told, count);
+    end(&run.f);
+  }
+}
+
+// With a throttle at 90 % the same holds of the moment at which it closes. Behind it fewer calls run, and the forecast
+// of the limit comes to follow them.
+TEST(tracker_forecast, a_steady_run_meets_its_throttle_when_it_says) {
+  static struct run run;
+  uint64_t seed = hg_test_seed("a_steady_run_meets_its_throttle_when_it_says");
+  for (int round = 0; round < 5; round++) {
+    struct foretold told[LOOKS];
+    size_t count = 0;
+    struct hg_usage_message usage;
+    begin_run(&run, seed + (uint64_t)round, 90, 600000);
+    for (unsigned i = 0; !(usage = usage_of(&run.f, 0)).throttled; i++) {
+      CHECK(count < LOOKS);
+      if (i % 16 == 0) told[count++] = (struct foretold){run.f.tracker.now.monotonic_us, usage.threshold_in_ms};
+      CHECK(turn(&run));
+    }
+    CHECK_EQ(usage.threshold_in_ms, 0);
+    check_foretold(&run, told, count);
+    // What it said of the limit when the throttle closed is too early: a quarter of the calls run now.
+    const int64_t at = run.f.tracker.now.monotonic_us, at_full_speed = usage.limit_in_ms;
+    const int64_t rate = usage.per_minute;
+    while (usage_of(&run.f, 0).used < 597000 && turn(&run))
+      ;
+    usage = usage_of(&run.f, 0);
+    CHECK(usage.per_minute < rate * 9 / 10);
+    CHECK((run.f.tracker.now.monotonic_us - at) / 1000 > 2 * at_full_speed);
+    end(&run.f);
+  }
+}
+
+// 90 % of 199 is 179.1: at 179 tokens the throttle is open, at 180 closed.
+TEST(tracker_forecast, the_threshold_is_that_of_the_throttle) {
+  static const struct {
+    int64_t limit;
+    uint32_t percent;
+  } cases[] = {{199, 90}, {1, 50}, {7, 99}, {100, 1}, {12345, 33}, {HG_TOKENS_MAX, 90}, {HG_TOKENS_MAX, 99}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct hg_budget budget = {.hard_limit = cases[i].limit};
+    struct hg_budgets budgets = {.throttle_percent = cases[i].percent, .basis = HG_THROTTLE_USED};
+    budget.used = hg_budget_threshold(&budgets, &budget);
+    CHECK(hg_budget_should_close(&budgets, &budget));
+    budget.used--;
+    CHECK(!hg_budget_should_close(&budgets, &budget));
+    budgets.basis = HG_THROTTLE_COMMITTED;
+    budget.reserved = budget.used / 3;
+    budget.used = hg_budget_threshold(&budgets, &budget);
+    CHECK(hg_budget_should_close(&budgets, &budget));
+  }
+  struct fixture f;
+  begin(&f, 199, 4);
+  start(&f);
+  record(&f, 0, 1);
+  for (int i = 0; i < 10; i++) {
+    pass(&f, SECOND);
+    record(&f, 0, 10);
+  }
+  // 79 of 100 tokens in ten seconds are left until 180; to 90 there would be none.
+  CHECK(usage_of(&f, 0).threshold_in_ms > 7000);
   end(&f);
 }
