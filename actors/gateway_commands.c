@@ -41,9 +41,12 @@ static hg_err price_counts(const struct hg_gateway *gateway, hg_usage_report *co
   return HG_ERR_RANGE;
 }
 
-#define TELLS_COUNTS(command)                                                                                          \
-  ((command)->tokens == 0 && (command)->source != HG_SOURCE_MISSING && (command)->input_tokens > HG_UNKNOWN &&         \
-   (command)->output_tokens > HG_UNKNOWN)
+static const char no_usage[] = "nothing tells what was used: neither tokens, nor an answer, nor both inputTokens and "
+                               "outputTokens";
+
+// Without an amount; 0 is one.
+#define TELLS_NONE(command) ((command)->tokens == HG_UNKNOWN && (command)->source != HG_SOURCE_MISSING)
+#define TELLS_COUNTS(command) ((command)->input_tokens > HG_UNKNOWN && (command)->output_tokens > HG_UNKNOWN)
 #define TAKE_COUNTS(command, gateway, permit, err, reason)                                                             \
   do {                                                                                                                 \
     hg_usage_report counts_ = HG_USAGE_REPORT_INIT;                                                                    \
@@ -130,10 +133,14 @@ static void settle(struct hg_gateway *gateway, hg_peer peer, struct hg_settle_pe
     // What has no price is missing, so that the whole reservation is charged.
     (void)read_answer(gateway, wish->answer, wish->model, wish->permit, &found, &asked->as.count.remark);
     TAKE_USAGE(wish, &found);
-  } else if (TELLS_COUNTS(wish)) {
+  } else if (TELLS_NONE(wish) && TELLS_COUNTS(wish)) {
     hg_err err;
     TAKE_COUNTS(wish, gateway, wish->permit, &err, &asked->as.count.remark);
+  } else if (TELLS_NONE(wish)) { // as an answer that does not say
+    wish->source = HG_SOURCE_MISSING;
+    asked->as.count.remark = no_usage;
   }
+  if (wish->tokens == HG_UNKNOWN) wish->tokens = 0;
   asked->as.count.tokens = wish->tokens;
   asked->as.count.source = wish->source;
   struct hg_message message;
@@ -192,13 +199,17 @@ static void record(struct hg_gateway *gateway, hg_peer peer, struct hg_record_me
   if (wish->answer.size) {
     err = read_answer(gateway, wish->answer, wish->model, 0, &found, &reason);
     TAKE_USAGE(wish, &found);
-  } else if (TELLS_COUNTS(wish)) {
+  } else if (TELLS_NONE(wish) && TELLS_COUNTS(wish)) {
     TAKE_COUNTS(wish, gateway, 0, &err, &reason);
+  } else if (TELLS_NONE(wish)) {
+    err = HG_ERR_NO_USAGE;
+    reason = no_usage;
   }
   if (err != HG_OK) {
     hg_gateway_refuse(gateway, asked, err, reason);
     return;
   }
+  if (wish->tokens == HG_UNKNOWN) wish->tokens = 0;
   hg_gateway_enter_number(gateway, asked);
   asked->as.count.tokens = wish->tokens;
   asked->as.count.source = wish->source;
