@@ -259,6 +259,7 @@ static void welcome(struct hg_gateway *gateway, hg_peer peer, uint64_t request) 
   message.as.welcome.lease_ms = HG_LEASE_MS_OUTSIDE;
   message.as.welcome.life = gateway->life;
   message.as.welcome.unit = hg_text_of(hg_unit_name(gateway->config->unit));
+  message.as.welcome.prices = hg_config_prices_mark(gateway->config);
   hg_gateway_reply(gateway, peer, &message);
 }
 
