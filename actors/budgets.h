@@ -24,6 +24,8 @@ struct hg_budget {
   bool exhausted_told;      // BUDGET_EXHAUSTED was told, and nothing changed since
   struct hg_forecast forecast;
   int64_t forecast_used; // `used` as it was when the forecast heard of it last
+  uint64_t lines;        // of runs, still to end, charged to it or below it
+  bool forecast_is_bad;  // BUDGET_FORECAST was told
 };
 struct hg_budgets {
   struct hg_budget *at; // by index; 0 is the root and its own parent

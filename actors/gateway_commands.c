@@ -294,6 +294,15 @@ static void tell_savings(struct hg_gateway *gateway, const struct hg_savings_mes
   hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
 }
 
+static void tell_lines(struct hg_gateway *gateway, hg_peer peer, const struct hg_lines_message *told) {
+  struct hg_message message;
+  hg_message_init(&message, HG_TELL_LINES);
+  message.as.tell_lines.from = peer;
+  message.as.tell_lines.lines = told->lines;
+  if (find_budget(gateway, told->budget, &message.as.tell_lines.budget))
+    hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
+}
+
 static void list_orphans(struct hg_gateway *gateway, hg_peer peer, const struct hg_list_orphans_message *question) {
   const struct hg_asked *asked = hg_gateway_enter(gateway, HG_LIST_ORPHANS, peer, question->request);
   if (!asked) return;
@@ -387,6 +396,7 @@ void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in
   else if (message.kind == HG_HELLO) welcome(gateway, peer, message.as.hello.request);
   else if (message.kind == HG_PUSHBACK) tell_pushback(gateway, &message.as.pushback);
   else if (message.kind == HG_SAVINGS) tell_savings(gateway, &message.as.savings);
+  else if (message.kind == HG_LINES) tell_lines(gateway, peer, &message.as.lines);
   else if (message.kind == HG_PING) hg_gateway_answer(gateway, peer, message.as.ping.request, HG_OK);
   else if (message.kind == HG_STATUS) ask_status(gateway, peer, &message.as.status);
   else if (message.kind == HG_SNAPSHOT) ask_in_turn(gateway, message.kind, peer, message.as.snapshot.request);

@@ -420,6 +420,25 @@ TEST(gateway, a_settle_that_does_not_say_what_was_used_is_missing_and_0_is_said)
   end(&scene);
 }
 
+TEST(gateway, lines_are_told_to_the_tracker_under_who_has_them) {
+  struct scene scene;
+  begin(&scene);
+  struct hg_message told;
+  hg_message_init(&told, HG_LINES);
+  told.as.lines.lines = 2000;
+  told.as.lines.budget = hg_text_of("nowhere");
+  send(&scene, OUTSIDER, &told, false);
+  CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_TRACKER));
+  told.as.lines.budget = hg_text_of("");
+  send(&scene, OUTSIDER, &told, false);
+  const struct hg_message passed = hg_test_expect(&scene.gateway, HG_PORT_TRACKER, 0, HG_TELL_LINES);
+  CHECK_EQ(passed.as.tell_lines.from, OUTSIDER);
+  CHECK_EQ(passed.as.tell_lines.budget, 0);
+  CHECK_EQ(passed.as.tell_lines.lines, 2000);
+  CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL)); // no answer
+  end(&scene);
+}
+
 // ------------------------------------------------------------------------------------------------ shares of places
 
 #define FIRST_HOG 1000

@@ -102,6 +102,113 @@ TEST(tracker_forecast, tells_once_that_the_queue_will_not_fit) {
   end(&f);
 }
 
+// ------------------------------------------------------------------------------------------------ lines of runs
+
+static void tell_lines(struct fixture *f, hg_peer peer, uint64_t from, uint32_t budget, uint64_t lines) {
+  struct hg_message message;
+  hg_message_init(&message, HG_TELL_LINES);
+  message.as.tell_lines.from = from;
+  message.as.tell_lines.budget = budget;
+  message.as.tell_lines.lines = lines;
+  hg_test_send(&f->tracker, HG_PORT_CLIENTS, peer, &message);
+}
+
+// The budgets of the forecasts that were told so far, a bit each.
+static unsigned told_of(struct fixture *f) {
+  unsigned budgets = 0;
+  write_facts(f);
+  for (size_t i = 0; i < f->events.count; i++)
+    if (f->events.at[i].kind == HG_BUDGET_FORECAST) budgets |= 1U << f->events.at[i].as.head.budget;
+  return budgets;
+}
+
+// A tree of three, in whose leaf ten tasks of 90 tokens have ended.
+struct tree {
+  struct fixture f;
+  uint32_t team, leaf;
+};
+
+static void begin_tree(struct tree *tree, int64_t root, int64_t team, int64_t leaf) {
+  struct fixture *f = &tree->f;
+  begin(f, root, 4);
+  tree->team = hg_test_setup_budget(&f->setup, "team", 0, team);
+  tree->leaf = hg_test_setup_budget(&f->setup, "leaf", tree->team, leaf);
+  start(f);
+  for (uint64_t permit = 1; permit <= 10; permit++) {
+    CHECK_EQ(ask(f, (struct wish){.permit = permit, .budget = tree->leaf, .min = 100, .max = 100}).verdict,
+             HG_VERDICT_GRANTED);
+    CHECK_EQ(settled(f, permit, 90), HG_OK);
+  }
+}
+
+TEST(tracker_forecast, lines_are_judged_on_every_budget_of_the_path) {
+  struct tree tree;
+  struct fixture *f = &tree.f;
+  begin_tree(&tree, 100000, 20000, 10000);
+  tell_lines(f, ALICE, 0, tree.leaf, 101); // 9,090, and 9,100 are left
+  CHECK_EQ(told_of(f), 0);
+  tell_lines(f, ALICE, 0, tree.leaf, 102);
+  CHECK_EQ(told_of(f), 1U << tree.leaf);
+  const struct hg_message *told = &f->events.at[f->events.count - 1];
+  CHECK_EQ(told->kind, HG_BUDGET_FORECAST);
+  CHECK_EQ(told->as.budget_forecast.hard_limit, 10000);
+  CHECK_EQ(told->as.budget_forecast.used, 900);
+  CHECK_EQ(told->as.budget_forecast.needed, 102 * 90);
+  CHECK_EQ(told->as.budget_forecast.over_by, 102 * 90 - 9100);
+  tell_lines(f, ALICE, 0, tree.leaf, 150); // told already
+  CHECK_EQ(forecasts(f), 1);
+  tell_lines(f, BOB, 0, tree.team, 100); // 250 in the team, of which 212 fit
+  CHECK_EQ(told_of(f), 1U << tree.leaf | 1U << tree.team);
+  CHECK_EQ(forecasts(f), 2);
+  tell_lines(f, ALICE, 0, tree.leaf, 92); // not with a tenth to spare
+  tell_lines(f, ALICE, 0, tree.leaf, 150);
+  CHECK_EQ(forecasts(f), 2);
+  tell_lines(f, ALICE, 0, tree.leaf, 90);
+  tell_lines(f, ALICE, 0, tree.leaf, 150);
+  CHECK_EQ(forecasts(f), 4); // of the leaf, and of the team, which was well for a moment too
+  end(f);
+}
+
+TEST(tracker_forecast, lines_are_forgotten_with_who_told_them) {
+  struct tree tree;
+  struct fixture *f = &tree.f;
+  begin_tree(&tree, 10000, HG_TOKENS_MAX, HG_TOKENS_MAX);
+  tell_lines(f, ALICE, 0, tree.leaf, 60);
+  struct hg_message leave;
+  hg_message_init(&leave, HG_LEAVE);
+  hg_test_send(&f->tracker, HG_PORT_CLIENTS, ALICE, &leave);
+  tell_lines(f, BOB, 1, tree.leaf, 60); // two of those outside
+  tell_lines(f, BOB, 2, tree.team, 40);
+  CHECK_EQ(forecasts(f), 0);
+  tell_lines(f, BOB, 1, tree.leaf, 0);
+  tell_lines(f, BOB, 2, tree.team, 100);
+  CHECK_EQ(forecasts(f), 0);
+  pass(f, 11 * SECOND); // that one has died
+  tell_lines(f, BOB, 3, tree.leaf, 100);
+  CHECK_EQ(forecasts(f), 0);
+  pass(f, 9 * SECOND); // this one lives
+  tell_lines(f, BOB, 3, tree.leaf, 100);
+  pass(f, 9 * SECOND);
+  tell_lines(f, BOB, 4, 0, 2);
+  CHECK_EQ(told_of(f), 1);
+  end(f);
+}
+
+TEST(tracker_forecast, lines_without_measure_do_no_harm) {
+  struct tree tree;
+  struct fixture *f = &tree.f;
+  begin_tree(&tree, 10000, 10000, 10000);
+  tell_lines(f, ALICE, 0, 77, 5); // no such budget
+  for (uint64_t from = 1; from < 5000; from++)
+    tell_lines(f, BOB, from, tree.leaf, UINT64_MAX);
+  CHECK_EQ(forecasts(f), 3);
+  for (uint64_t from = 1; from < 5000; from++)
+    tell_lines(f, BOB, from, tree.leaf, 0);
+  tell_lines(f, ALICE, 0, tree.leaf, 102);
+  CHECK_EQ(forecasts(f), 6);
+  end(f);
+}
+
 // ------------------------------------------------------------------------------------------------ accuracy
 
 static int64_t draw_between(uint64_t *seed, int64_t least, int64_t most) {
