@@ -96,6 +96,14 @@ uint32_t hg_budget_compared_percent(const struct hg_budgets *budgets, const stru
   return hg_usage_percent(counted, budget->hard_limit);
 }
 
+// The percent is rounded half up to a hundredth: half of one less than the threshold meets it.
+int64_t hg_budget_threshold(const struct hg_budgets *budgets, const struct hg_budget *budget) {
+  if (budgets->throttle_percent >= 100) return -1;
+  const wide halves = (wide)budget->hard_limit * (2 * HUNDREDTHS * (wide)budgets->throttle_percent - 1);
+  const int64_t counted = (int64_t)((halves + 2 * 100 * HUNDREDTHS - 1) / (2 * 100 * HUNDREDTHS));
+  return budgets->basis == HG_THROTTLE_COMMITTED && counted > budget->reserved ? counted - budget->reserved : counted;
+}
+
 bool hg_budget_should_close(const struct hg_budgets *budgets, const struct hg_budget *budget) {
   const uint32_t percent = hg_budget_compared_percent(budgets, budget);
   if (!budget->closed) return hg_should_throttle(percent, budgets->throttle_percent);

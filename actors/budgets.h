@@ -24,6 +24,8 @@ struct hg_budget {
   bool exhausted_told;      // BUDGET_EXHAUSTED was told, and nothing changed since
   struct hg_forecast forecast;
   int64_t forecast_used; // `used` as it was when the forecast heard of it last
+  uint64_t lines;        // of runs, still to end, charged to it or below it
+  bool forecast_is_bad;  // BUDGET_FORECAST was told
 };
 struct hg_budgets {
   struct hg_budget *at; // by index; 0 is the root and its own parent
@@ -46,6 +48,8 @@ void hg_budgets_count(struct hg_budgets *budgets, uint32_t leaf, int open, int s
 
 int64_t hg_budget_available(const struct hg_budget *budget); // may be negative
 uint32_t hg_budget_compared_percent(const struct hg_budgets *budgets, const struct hg_budget *budget);
+// The least `used` at which that percent meets the threshold; -1: no throttle ever closes.
+int64_t hg_budget_threshold(const struct hg_budgets *budgets, const struct hg_budget *budget);
 // What the latch of the budget should be now.
 bool hg_budget_should_close(const struct hg_budgets *budgets, const struct hg_budget *budget);
 

@@ -41,9 +41,12 @@ static hg_err price_counts(const struct hg_gateway *gateway, hg_usage_report *co
   return HG_ERR_RANGE;
 }
 
-#define TELLS_COUNTS(command)                                                                                          \
-  ((command)->tokens == 0 && (command)->source != HG_SOURCE_MISSING && (command)->input_tokens > HG_UNKNOWN &&         \
-   (command)->output_tokens > HG_UNKNOWN)
+static const char no_usage[] = "nothing tells what was used: neither tokens, nor an answer, nor both inputTokens and "
+                               "outputTokens";
+
+// Without an amount; 0 is one.
+#define TELLS_NONE(command) ((command)->tokens == HG_UNKNOWN && (command)->source != HG_SOURCE_MISSING)
+#define TELLS_COUNTS(command) ((command)->input_tokens > HG_UNKNOWN && (command)->output_tokens > HG_UNKNOWN)
 #define TAKE_COUNTS(command, gateway, permit, err, reason)                                                             \
   do {                                                                                                                 \
     hg_usage_report counts_ = HG_USAGE_REPORT_INIT;                                                                    \
@@ -130,10 +133,14 @@ static void settle(struct hg_gateway *gateway, hg_peer peer, struct hg_settle_pe
     // What has no price is missing, so that the whole reservation is charged.
     (void)read_answer(gateway, wish->answer, wish->model, wish->permit, &found, &asked->as.count.remark);
     TAKE_USAGE(wish, &found);
-  } else if (TELLS_COUNTS(wish)) {
+  } else if (TELLS_NONE(wish) && TELLS_COUNTS(wish)) {
     hg_err err;
     TAKE_COUNTS(wish, gateway, wish->permit, &err, &asked->as.count.remark);
+  } else if (TELLS_NONE(wish)) { // as an answer that does not say
+    wish->source = HG_SOURCE_MISSING;
+    asked->as.count.remark = no_usage;
   }
+  if (wish->tokens == HG_UNKNOWN) wish->tokens = 0;
   asked->as.count.tokens = wish->tokens;
   asked->as.count.source = wish->source;
   struct hg_message message;
@@ -192,13 +199,17 @@ static void record(struct hg_gateway *gateway, hg_peer peer, struct hg_record_me
   if (wish->answer.size) {
     err = read_answer(gateway, wish->answer, wish->model, 0, &found, &reason);
     TAKE_USAGE(wish, &found);
-  } else if (TELLS_COUNTS(wish)) {
+  } else if (TELLS_NONE(wish) && TELLS_COUNTS(wish)) {
     TAKE_COUNTS(wish, gateway, 0, &err, &reason);
+  } else if (TELLS_NONE(wish)) {
+    err = HG_ERR_NO_USAGE;
+    reason = no_usage;
   }
   if (err != HG_OK) {
     hg_gateway_refuse(gateway, asked, err, reason);
     return;
   }
+  if (wish->tokens == HG_UNKNOWN) wish->tokens = 0;
   hg_gateway_enter_number(gateway, asked);
   asked->as.count.tokens = wish->tokens;
   asked->as.count.source = wish->source;
@@ -248,6 +259,7 @@ static void welcome(struct hg_gateway *gateway, hg_peer peer, uint64_t request) 
   message.as.welcome.lease_ms = HG_LEASE_MS_OUTSIDE;
   message.as.welcome.life = gateway->life;
   message.as.welcome.unit = hg_text_of(hg_unit_name(gateway->config->unit));
+  message.as.welcome.prices = hg_config_prices_mark(gateway->config);
   hg_gateway_reply(gateway, peer, &message);
 }
 
@@ -280,6 +292,15 @@ static void tell_savings(struct hg_gateway *gateway, const struct hg_savings_mes
   message.as.tell_savings.saved = told->saved;
   message.as.tell_savings.overran = told->overran;
   hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
+}
+
+static void tell_lines(struct hg_gateway *gateway, hg_peer peer, const struct hg_lines_message *told) {
+  struct hg_message message;
+  hg_message_init(&message, HG_TELL_LINES);
+  message.as.tell_lines.from = peer;
+  message.as.tell_lines.lines = told->lines;
+  if (find_budget(gateway, told->budget, &message.as.tell_lines.budget))
+    hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
 }
 
 static void list_orphans(struct hg_gateway *gateway, hg_peer peer, const struct hg_list_orphans_message *question) {
@@ -375,6 +396,7 @@ void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in
   else if (message.kind == HG_HELLO) welcome(gateway, peer, message.as.hello.request);
   else if (message.kind == HG_PUSHBACK) tell_pushback(gateway, &message.as.pushback);
   else if (message.kind == HG_SAVINGS) tell_savings(gateway, &message.as.savings);
+  else if (message.kind == HG_LINES) tell_lines(gateway, peer, &message.as.lines);
   else if (message.kind == HG_PING) hg_gateway_answer(gateway, peer, message.as.ping.request, HG_OK);
   else if (message.kind == HG_STATUS) ask_status(gateway, peer, &message.as.status);
   else if (message.kind == HG_SNAPSHOT) ask_in_turn(gateway, message.kind, peer, message.as.snapshot.request);

@@ -19,6 +19,7 @@ struct greeting {
   uint32_t count, capacity;
   struct hg_snapshot_report_message report;
   hg_unit unit;
+  uint64_t prices;
 };
 
 static hg_err say(struct greeting *greeting, enum hg_kind kind) {
@@ -61,6 +62,7 @@ static hg_err take(struct greeting *greeting, const struct hg_message *message) 
     hg_text_copy(greeting->host->ledger_id, sizeof greeting->host->ledger_id, message->as.welcome.ledger);
     const struct hg_text unit = message->as.welcome.unit;
     if (unit.size && !hg_unit_of_name(unit.data, unit.size, &greeting->unit)) return HG_ERR_PROTOCOL;
+    greeting->prices = message->as.welcome.prices;
   } else if (message->kind == HG_SNAPSHOT_BUDGET) {
     return add_budget(greeting, &message->as.snapshot_budget);
   } else if (message->kind == HG_SNAPSHOT_REPORT) {
@@ -106,6 +108,22 @@ static hg_err greet(struct greeting *greeting, const char *endpoint) {
   return greeting->count > 0 && greeting->count == greeting->report.budgets ? HG_OK : HG_ERR_PROTOCOL;
 }
 
+// Amounts must mean the same on both sides: in what they count, and by which prices.
+static hg_err compare(const struct greeting *greeting, const struct hg_config *config, hg_error *why) {
+  if (greeting->unit != config->unit)
+    return hg_fail(why, HG_ERR_CONFIG,
+                   "ConfigurationError: %s: its limits are in %s, but the runtime that lives on the ledger counts %s",
+                   config->source, config->unit == HG_UNIT_TOKENS ? "tokens" : "dollars",
+                   greeting->unit == HG_UNIT_TOKENS ? "tokens" : "dollars");
+  if (greeting->prices != hg_config_prices_mark(config))
+    return hg_fail(
+        why, HG_ERR_CONFIG,
+        "ConfigurationError: %s: llm.prices differ from those of the runtime that lives on the ledger, which "
+        "must be the same rows in the same order: what this program counts would cost something else there",
+        config->source);
+  return HG_OK;
+}
+
 hg_err hg_guest_greet(void *context, const char *endpoint, struct hg_config *config, struct hg_host *out,
                       hg_error *why) {
   const struct hg_link_limits limits = HG_OUTSIDE_ANSWERS;
@@ -113,12 +131,9 @@ hg_err hg_guest_greet(void *context, const char *endpoint, struct hg_config *con
   hg_err err = hg_link_open(context, HG_DEALER, limits, &greeting.link);
   if (err == HG_OK) err = greet(&greeting, endpoint);
   hg_link_close(&greeting.link);
-  if (err == HG_OK && greeting.unit != config->unit) {
+  if (err == HG_OK && compare(&greeting, config, why) != HG_OK) {
     free(greeting.budgets);
-    return hg_fail(why, HG_ERR_CONFIG,
-                   "ConfigurationError: %s: its limits are in %s, but the runtime that lives on the ledger counts %s",
-                   config->source, config->unit == HG_UNIT_TOKENS ? "tokens" : "dollars",
-                   greeting.unit == HG_UNIT_TOKENS ? "tokens" : "dollars");
+    return HG_ERR_CONFIG;
   }
   if (err == HG_OK && !hg_config_take_budgets(config, greeting.budgets, greeting.count)) err = HG_ERR_NO_MEMORY;
   else if (err != HG_OK) free(greeting.budgets);

@@ -12,7 +12,7 @@ struct hg_host {
 };
 // Asks the gateway at `endpoint` who it is, and for its budgets, which take the place of those in `config`.
 // HG_ERR_NO_RUNTIME: it did not answer in time, or not as a runtime that takes guests does. HG_ERR_CONFIG: it counts
-// another unit.
+// another unit, or by other prices.
 hg_err hg_guest_greet(void *context, const char *endpoint, struct hg_config *config, struct hg_host *out,
                       hg_error *why);
 

@@ -164,6 +164,15 @@ static void tell_savings(struct hg_remote *remote, const struct hg_tell_savings_
   hg_remote_send(remote, &message);
 }
 
+static void tell_lines(struct hg_remote *remote, const struct hg_tell_lines_message *told) {
+  struct hg_message message;
+  if (remote->lost) return;
+  hg_message_init(&message, HG_LINES);
+  message.as.lines.budget = budget_name(remote, told->budget);
+  message.as.lines.lines = told->lines;
+  hg_remote_send(remote, &message);
+}
+
 // A lasting name belongs to who holds the ledger.
 static void refuse_name(struct hg_remote *remote, hg_peer peer, uint64_t request) {
   struct hg_message message;
@@ -317,6 +326,7 @@ void hg_remote_from_tracker_client(struct hg_remote *remote, const struct hg_env
   else if (message->kind == HG_GET_ORPHAN) get_orphan(remote, in->peer, &message->as.get_orphan);
   else if (message->kind == HG_TELL_PUSHBACK) tell_pushback(remote, &message->as.tell_pushback);
   else if (message->kind == HG_TELL_SAVINGS) tell_savings(remote, &message->as.tell_savings);
+  else if (message->kind == HG_TELL_LINES) tell_lines(remote, &message->as.tell_lines);
   else if (message->kind == HG_REPORT_AS) refuse_name(remote, in->peer, message->as.report_as.request);
 }
 

@@ -310,6 +310,7 @@ static void destroy(void *self) {
   hg_budgets_destroy(&tracker->budgets);
   free(tracker->stored);
   free(tracker->left_open);
+  free(tracker->lines);
   free(tracker);
 }
 

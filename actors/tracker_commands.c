@@ -72,6 +72,7 @@ void hg_tracker_answer_peers(struct hg_tracker *tracker) {
 }
 
 static void leave(struct hg_tracker *tracker, hg_peer id) {
+  hg_tracker_forget_lines(tracker, id);
   struct hg_tracker_peer *peer = hg_id_map_remove(&tracker->peers, id);
   if (!peer) return;
   hg_tracker_forget_deferred(tracker, peer);
@@ -224,6 +225,7 @@ void hg_tracker_command(struct hg_tracker *tracker, const struct hg_envelope *in
   else if (message->kind == HG_GET_ORPHAN) get_orphan(tracker, in->peer, &message->as.get_orphan);
   else if (message->kind == HG_TELL_PUSHBACK) tell_pushback(tracker, &message->as.tell_pushback);
   else if (message->kind == HG_TELL_SAVINGS) tell_savings(tracker, &message->as.tell_savings);
+  else if (message->kind == HG_TELL_LINES) hg_tracker_tell_lines(tracker, in->peer, &message->as.tell_lines);
   else if (message->kind == HG_REPORT_AS) hg_tracker_report_as(tracker, in->peer, &message->as.report_as);
   else if (message->kind == HG_LEAVE) leave(tracker, in->peer);
 }

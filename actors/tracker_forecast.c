@@ -1,8 +1,15 @@
 // Where budgets are going, kept up to date while they are used. [8_RISKS-REQ-031]
 #include "actors/tracker_private.h"
 
+#include <stdlib.h>
+
 #define NOTE_EVERY_US 100000 // so that a record pays for it seldom
 #define TASKS_LEAST 9.5      // that have ended (ten, of which the older count a little less), before they say anything
+#define FITS_AGAIN 0.9       // of what is left
+#define LINES_MAX 4096       // that are told of apart
+#define LINES_EACH_MAX (UINT64_C(1) << 50)
+#define LINES_LAST_US 10000000 // unless they are told again
+#define LINES_SWEEP_US 1000000
 
 void hg_tracker_note_use(struct hg_tracker *tracker, uint32_t index) {
   struct hg_budget *budget = &tracker->budgets.at[index];
@@ -23,41 +30,131 @@ void hg_tracker_note_task(struct hg_tracker *tracker, uint32_t leaf, int64_t tok
   while (hg_budget_up(&tracker->budgets, &leaf));
 }
 
-// Of all that runs and waits, as if each used what tasks use on average.
-void hg_tracker_judge_queue(struct hg_tracker *tracker) {
-  const struct hg_budget *root = &tracker->budgets.at[0];
-  const double tasks = (double)root->slots + tracker->waiting;
-  const double needed = tasks * (double)hg_forecast_task(&root->forecast);
-  const double left = (double)(root->hard_limit - root->used - root->kept);
-  const bool is_bad = root->forecast.task_weight >= TASKS_LEAST && needed > left;
-  if (is_bad == tracker->forecast_is_bad) return;
-  tracker->forecast_is_bad = is_bad;
-  if (!is_bad) return;
+// ------------------------------------------------------------------------------------------------ lines of runs
+
+struct hg_told_lines {
+  hg_peer peer;
+  uint64_t from; // of those that the gateway speaks for; 0: its own
+  uint64_t lines;
+  int64_t told_at; // monotonic
+  uint32_t budget;
+};
+
+// Its lines up to now, in all budgets of its path, become so many.
+static void set_lines(struct hg_tracker *tracker, struct hg_told_lines *told, uint64_t lines) {
+  uint32_t at = told->budget;
+  do
+    tracker->budgets.at[at].lines += lines - told->lines; // unsigned: may go down
+  while (hg_budget_up(&tracker->budgets, &at));
+  told->lines = lines;
+}
+
+static void forget(struct hg_tracker *tracker, struct hg_told_lines *told) {
+  set_lines(tracker, told, 0);
+  *told = tracker->lines[--tracker->line_count];
+}
+
+void hg_tracker_forget_lines(struct hg_tracker *tracker, hg_peer peer) {
+  for (size_t i = tracker->line_count; i > 0; i--)
+    if (tracker->lines[i - 1].peer == peer) forget(tracker, &tracker->lines[i - 1]);
+}
+
+// Of who can't say any more that it has left.
+static void sweep_lines(struct hg_tracker *tracker) {
+  const int64_t now = tracker->now.monotonic_us;
+  if (now - tracker->lines_swept_at < LINES_SWEEP_US) return;
+  tracker->lines_swept_at = now;
+  for (size_t i = tracker->line_count; i > 0; i--)
+    if (now - tracker->lines[i - 1].told_at > LINES_LAST_US) forget(tracker, &tracker->lines[i - 1]);
+}
+
+// NULL: there is no place for it.
+static struct hg_told_lines *find_lines(struct hg_tracker *tracker, hg_peer peer, uint64_t from, uint32_t budget) {
+  size_t its = 0;
+  for (size_t i = 0; i < tracker->line_count; i++) {
+    struct hg_told_lines *told = &tracker->lines[i];
+    if (told->peer != peer || told->from != from) continue;
+    if (told->budget == budget) return told;
+    its++;
+  }
+  if (its >= HG_LINE_BUDGETS_MAX || tracker->line_count >= LINES_MAX) return NULL;
+  if (tracker->line_count == tracker->line_capacity) {
+    const size_t capacity = tracker->line_capacity ? 2 * tracker->line_capacity : 16;
+    struct hg_told_lines *longer = realloc(tracker->lines, capacity * sizeof *longer);
+    if (!longer) return NULL;
+    tracker->lines = longer;
+    tracker->line_capacity = capacity;
+  }
+  struct hg_told_lines *told = &tracker->lines[tracker->line_count++];
+  *told = (struct hg_told_lines){.peer = peer, .from = from, .budget = budget};
+  return told;
+}
+
+void hg_tracker_tell_lines(struct hg_tracker *tracker, hg_peer peer, const struct hg_tell_lines_message *message) {
+  if (message->budget >= tracker->budgets.count) return;
+  sweep_lines(tracker);
+  struct hg_told_lines *told = find_lines(tracker, peer, message->from, message->budget);
+  if (!told) return;
+  set_lines(tracker, told, message->lines < LINES_EACH_MAX ? message->lines : LINES_EACH_MAX);
+  told->told_at = tracker->now.monotonic_us;
+  if (told->lines == 0) forget(tracker, told);
+  hg_tracker_judge_queue(tracker, message->budget);
+}
+
+// ------------------------------------------------------------------------------------------------ what will not fit
+
+static int64_t tokens_of(double tokens) {
+  return tokens < (double)HG_TOKENS_MAX ? (int64_t)tokens : HG_TOKENS_MAX;
+}
+
+// As if each task used what tasks use on average. Those of a run that run or wait are among its lines.
+static void judge(struct hg_tracker *tracker, uint32_t index) {
+  struct hg_budget *budget = &tracker->budgets.at[index];
+  const uint64_t asking = (uint64_t)budget->slots + (index == 0 ? tracker->waiting : 0);
+  const double tasks = (double)(asking > budget->lines ? asking : budget->lines);
+  const double needed = tasks * (double)hg_forecast_task(&budget->forecast);
+  const double left = (double)(budget->hard_limit - budget->used - budget->kept);
+  if (budget->forecast_is_bad) {
+    budget->forecast_is_bad = needed > left * FITS_AGAIN; // not at each change of the average
+    return;
+  }
+  if (budget->forecast.task_weight < TASKS_LEAST || needed <= left) return;
+  budget->forecast_is_bad = true;
   struct hg_message event;
   hg_message_init(&event, HG_BUDGET_FORECAST);
   struct hg_budget_forecast_message *told = &event.as.budget_forecast;
-  told->used = root->used;
-  told->reserved = root->reserved;
-  told->hard_limit = root->hard_limit;
-  told->open_permits = root->open_permits;
-  told->needed = needed < (double)HG_TOKENS_MAX ? (int64_t)needed : HG_TOKENS_MAX;
-  told->over_by = needed - left < (double)HG_TOKENS_MAX ? (int64_t)(needed - left) : HG_TOKENS_MAX;
-  hg_tracker_emit(tracker, 0, &event);
+  told->used = budget->used;
+  told->reserved = budget->reserved;
+  told->hard_limit = budget->hard_limit;
+  told->open_permits = budget->open_permits;
+  told->needed = tokens_of(needed);
+  told->over_by = tokens_of(needed - left);
+  hg_tracker_emit(tracker, index, &event);
 }
+
+void hg_tracker_judge_queue(struct hg_tracker *tracker, uint32_t leaf) {
+  if (tracker->store.given_up) return;
+  sweep_lines(tracker);
+  do
+    judge(tracker, leaf);
+  while (hg_budget_up(&tracker->budgets, &leaf));
+}
+
+// ------------------------------------------------------------------------------------------------ figures
 
 // Milliseconds until so many are used; HG_UNKNOWN: never at this rate.
 static int64_t until_ms(const struct hg_budget *budget, int64_t used, int64_t now_us) {
-  const int64_t us = hg_forecast_until_us(&budget->forecast, used - budget->forecast_used, now_us);
+  const int64_t us = hg_forecast_until_us(&budget->forecast, used - budget->used, now_us);
   return us < 0 || us / 1000 > HG_TOKENS_MAX ? HG_UNKNOWN : us / 1000;
 }
 
 void hg_tracker_fill_forecast(const struct hg_tracker *tracker, uint32_t index, struct hg_usage_message *usage) {
   const struct hg_budget *budget = &tracker->budgets.at[index];
-  const int64_t now = tracker->now.monotonic_us, percent = tracker->budgets.throttle_percent;
+  const int64_t now = tracker->now.monotonic_us, threshold = hg_budget_threshold(&tracker->budgets, budget);
   const int64_t per_minute = hg_forecast_per_minute(&budget->forecast, now);
   usage->per_minute = per_minute < HG_TOKENS_MAX ? per_minute : HG_TOKENS_MAX;
   usage->limit_in_ms = until_ms(budget, budget->hard_limit, now);
-  usage->threshold_in_ms = percent < 100 ? until_ms(budget, budget->hard_limit / 100 * percent, now) : HG_UNKNOWN;
+  usage->threshold_in_ms = threshold >= 0 ? until_ms(budget, threshold, now) : HG_UNKNOWN;
   usage->task_tokens = hg_forecast_task(&budget->forecast);
   usage->saved = tracker->saved;
   usage->overran = tracker->overran;

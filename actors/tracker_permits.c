@@ -168,7 +168,7 @@ static void reserve(struct hg_tracker *tracker, const struct hg_reserve_message 
   hg_outbox_put(tracker->out, HG_PORT_DECISIONS, 0, &answer);
   if (granted) hg_tracker_settle_path(tracker, request->budget, false);
   tracker->waiting = request->waiting;
-  hg_tracker_judge_queue(tracker);
+  if (request->budget < tracker->budgets.count) hg_tracker_judge_queue(tracker, request->budget);
 }
 
 void hg_tracker_decision(struct hg_tracker *tracker, const struct hg_message *message) {

@@ -47,8 +47,10 @@ struct hg_tracker {
   size_t reporter_count, reporter_capacity;
   uint64_t refusals; // answers that made somebody wait
   uint32_t max_concurrency;
-  uint32_t waiting;      // acquires, as the scheduler said last
-  bool forecast_is_bad;  // BUDGET_FORECAST was told
+  uint32_t waiting;            // acquires, as the scheduler said last
+  struct hg_told_lines *lines; // of runs that told how many they have left
+  size_t line_count, line_capacity;
+  int64_t lines_swept_at;
   int64_t saved;         // what clients say that they reserved less than their bounds
   uint64_t overran;      // and how many of these calls used more
   uint64_t told_durable; // to the scheduler
@@ -123,8 +125,10 @@ void hg_tracker_get_snapshot(struct hg_tracker *tracker, hg_peer peer, const str
 // tracker_forecast.c: where budgets are going
 void hg_tracker_note_use(struct hg_tracker *tracker, uint32_t budget); // it may have changed
 void hg_tracker_note_task(struct hg_tracker *tracker, uint32_t leaf, int64_t tokens);
-// Will what runs and waits fit?
-void hg_tracker_judge_queue(struct hg_tracker *tracker);
+// Will what runs and waits and the lines of runs fit, into each budget of the path?
+void hg_tracker_judge_queue(struct hg_tracker *tracker, uint32_t leaf);
+void hg_tracker_tell_lines(struct hg_tracker *tracker, hg_peer peer, const struct hg_tell_lines_message *told);
+void hg_tracker_forget_lines(struct hg_tracker *tracker, hg_peer peer); // its runs have left
 void hg_tracker_fill_forecast(const struct hg_tracker *tracker, uint32_t budget, struct hg_usage_message *usage);
 
 // tracker_store.c

@@ -27,6 +27,7 @@
 #define IS_DEFAULT_num IS_0
 #define IS_DEFAULT_tokens IS_0
 #define IS_DEFAULT_opt IS_UNKNOWN
+#define IS_DEFAULT_amount IS_0
 #define IS_DEFAULT_percent IS_0
 #define IS_DEFAULT_id IS_0
 #define IS_DEFAULT_time IS_0
@@ -80,6 +81,7 @@ static void write_opt(struct hg_writer *writer, int64_t value) {
   assert(value >= HG_UNKNOWN && value <= HG_TOKENS_MAX);
   write_num(writer, value);
 }
+#define write_amount write_opt
 
 static void write_budget(struct hg_writer *writer, uint32_t value) {
   assert(value < HG_BUDGETS_MAX);
@@ -169,6 +171,7 @@ static bool read_tokens(struct hg_reader *reader, int64_t *out) {
 static bool read_opt(struct hg_reader *reader, int64_t *out) {
   return hg_read_signed(reader, out) && *out >= HG_UNKNOWN && *out <= HG_TOKENS_MAX;
 }
+#define read_amount read_opt
 
 static bool read_text(struct hg_reader *reader, struct hg_text *out) {
   return hg_read_text(reader, HG_TEXT_MAX, out);

@@ -52,6 +52,7 @@ static void pack_value(struct hg_writer *writer, enum hg_field_type type, const 
   case HG_FIELD_tokens:
   case HG_FIELD_time: hg_pack_int64(writer, *(const int64_t *)value); return;
   case HG_FIELD_opt:
+  case HG_FIELD_amount:
     if (*(const int64_t *)value == HG_UNKNOWN) hg_pack_nil(writer);
     else hg_pack_int64(writer, *(const int64_t *)value);
     return;

@@ -118,7 +118,8 @@ static bool read_value(struct hg_reader reader, enum hg_field_type type, void *t
   case HG_FIELD_num:
   case HG_FIELD_time: return to_signed(&token, INT64_MIN, INT64_MAX, to);
   case HG_FIELD_tokens:
-  case HG_FIELD_opt: return to_signed(&token, 0, HG_TOKENS_MAX, to);
+  case HG_FIELD_opt:
+  case HG_FIELD_amount: return to_signed(&token, 0, HG_TOKENS_MAX, to);
   case HG_FIELD_percent: return to_hundredths(&token, to);
   case HG_FIELD_id: return to_id(&token, to);
   case HG_FIELD_source: return to_source(&token, to);
@@ -170,12 +171,19 @@ static bool read_pair(const struct hg_kind_info *info, struct hg_text key, struc
   return true;
 }
 
+// An amount that is not said is told from 0.
+static void unsay_amounts(const struct hg_kind_info *info, struct hg_message *out) {
+  for (uint32_t i = 0; i < info->field_count; i++)
+    if (info->fields[i].type == HG_FIELD_amount) *(int64_t *)((char *)out + info->fields[i].offset) = HG_UNKNOWN;
+}
+
 hg_err hg_outside_decode(const uint8_t *from, size_t size, struct hg_message *out) {
   struct hg_text type;
   if (size > HG_COMMAND_FRAME_MAX || !read_type(from, size, &type)) return HG_ERR_PROTOCOL;
   const struct hg_kind_info *info = hg_kind_by_name(type);
   if (!info || !hg_is_control(info->kind)) return HG_ERR_PROTOCOL;
   hg_message_init(out, info->kind);
+  unsay_amounts(info, out);
   struct pairs pairs;
   struct hg_text key;
   struct hg_reader value;

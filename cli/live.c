@@ -126,6 +126,11 @@ void hg_live_report(struct hg_live *live, const struct hg_status_report_message 
   screen->usage.reserved = report->reserved;
   screen->usage.hard_limit = report->hard_limit;
   screen->usage.available = report->available;
+  screen->usage.remaining = report->remaining;
+  screen->usage.throttled = report->throttled;
+  screen->usage.threshold_in_ms = report->threshold_in_ms;
+  screen->usage.limit_in_ms = report->limit_in_ms;
+  screen->usage.task_tokens = report->task_tokens;
   screen->usage.usage_percent_hundredths = report->usage_percent;
   screen->queue.max_concurrency = report->max_concurrency;
   screen->queue.effective_concurrency = report->effective_concurrency;
@@ -151,6 +156,7 @@ void hg_live_figures(struct hg_live *live, const char *json) {
   if (budget && strcmp(budget, "default") == 0 && read_number(payload, "limit", &usage->hard_limit) &&
       read_number(payload, "used", &usage->used) && read_number(payload, "reserved", &usage->reserved)) {
     usage->available = usage->hard_limit - usage->used - usage->reserved;
+    usage->remaining = usage->hard_limit - usage->used;
     usage->usage_percent_hundredths = hg_usage_percent(usage->used, usage->hard_limit);
     screen->has_usage = true;
   }

@@ -113,6 +113,8 @@ hg_err hg_config_minimal(int64_t hard_limit, const char *ledger_path, struct hg_
 void hg_config_destroy(struct hg_config **config);
 // Takes over another table of budgets in place of its own. False: no memory.
 bool hg_config_take_budgets(struct hg_config *config, struct hg_budget_config *budgets, uint32_t count);
+// A hash of llm.prices where amounts are money, by which two programs see that theirs are the same; 0: none.
+uint64_t hg_config_prices_mark(const struct hg_config *config);
 // The index of a budget, by the `len` bytes of its name.
 bool hg_config_find_budget(const struct hg_config *config, const char *name, size_t len, uint32_t *out);
 

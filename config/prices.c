@@ -1,8 +1,12 @@
 // llm.prices: what models cost.
 #include "config/sections.h"
+#include "schemas/siphash.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define A_TOKEN "nano-dollars a token (2500 is 2.50 dollars a million tokens)"
 
@@ -67,4 +71,19 @@ void hg_read_prices(struct hg_object *llm, struct hg_prices *prices) {
     hg_object_open(&row, reader, json_array_get(json, i), &place);
     if (reader->err == HG_OK) read_row(&row, prices);
   }
+}
+
+// Each row goes into the key of the next one's hash.
+uint64_t hg_config_prices_mark(const struct hg_config *config) {
+  uint64_t mark = 0;
+  if (config->unit == HG_UNIT_TOKENS) return 0;
+  for (size_t i = 0; i < config->llm.prices.count; i++) {
+    const struct hg_price *row = &config->llm.prices.list[i];
+    char amounts[4 * 24];
+    const int size = snprintf(amounts, sizeof amounts, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64, row->input,
+                              row->cached, row->cache_write, row->output);
+    const uint64_t model = hg_siphash((struct hg_hash_key){mark, i}, row->model, strlen(row->model));
+    mark = hg_siphash((struct hg_hash_key){model, i}, amounts, (size_t)size);
+  }
+  return mark;
 }

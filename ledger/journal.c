@@ -47,6 +47,7 @@ static int64_t number_of(const struct hg_ledger_column *column, const struct hg_
   case HG_FIELD_num:
   case HG_FIELD_tokens:
   case HG_FIELD_opt:
+  case HG_FIELD_amount:
   case HG_FIELD_time: return *(const int64_t *)value;
   case HG_FIELD_text: return ((const struct hg_text *)value)->size;
   case HG_FIELD_body:
@@ -72,6 +73,7 @@ static int bind_value(const struct hg_ledger *ledger, sqlite3_stmt *statement, i
   case HG_FIELD_num:
   case HG_FIELD_tokens:
   case HG_FIELD_opt:
+  case HG_FIELD_amount:
   case HG_FIELD_time: return sqlite3_bind_int64(statement, at, number);
   case HG_FIELD_budget: {
     const struct hg_ledger_total *budget = &ledger->totals[number];

@@ -53,6 +53,7 @@ static hg_err read_column(const struct hg_ledger *ledger, sqlite3_stmt *row, con
   case HG_FIELD_num:
   case HG_FIELD_tokens:
   case HG_FIELD_opt:
+  case HG_FIELD_amount:
   case HG_FIELD_time: *(int64_t *)to = number; return HG_OK;
   case HG_FIELD_text: *(struct hg_text *)to = text_of(row, column->place); return HG_OK;
   case HG_FIELD_source:

@@ -17,7 +17,7 @@
 #define COMPLETIONS_A_TURN 4096 // so that calls are served in between
 #define CONNECT_TIMEOUT_MS 30000
 #define LAST_FIGURES_MS 5000
-#define SAVINGS_EVERY_MS 1000
+#define TELL_EVERY_MS 1000
 
 static int64_t clock_ms(void) {
   struct timespec now;
@@ -163,7 +163,7 @@ static void show_progress(struct hg_loop *loop) {
 }
 
 static void tell_savings(struct hg_loop *loop) {
-  if (loop->now_ms - loop->told_at_ms < SAVINGS_EVERY_MS) return;
+  if (loop->now_ms - loop->told_at_ms < TELL_EVERY_MS) return;
   loop->told_at_ms = loop->now_ms;
   hg_loop_count(loop);
   hg_loop_tell_savings(loop);
@@ -177,6 +177,7 @@ static int wait_ms(const struct hg_loop *loop, int64_t next_turn_ms) {
   if (http >= 0 && http < wait) wait = http;
   if ((loop->options.wants_progress || hg_loop_watches_clock(loop)) && wait > HG_PROGRESS_EVERY_MS)
     wait = HG_PROGRESS_EVERY_MS;
+  if (wait > TELL_EVERY_MS) wait = TELL_EVERY_MS; // what is told of lines holds for a while only
   return wait < 0 ? 0 : wait > INT32_MAX ? INT32_MAX : (int)wait;
 }
 
@@ -198,6 +199,7 @@ hg_err hg_loop_run(struct hg_loop *loop, hg_error *why) {
     const int64_t next_ms = hg_runner_turn(loop->runner, loop->now_ms);
     show_progress(loop);
     tell_savings(loop);
+    hg_loop_tell_lines(loop);
     if (hg_runner_finished(loop->runner)) return HG_OK;
     // The last thing before a wait is a look that found nothing: a send may take in what the descriptor had announced.
     const bool took = take_completions(loop);
@@ -217,6 +219,7 @@ enum hg_stop hg_loop_result(struct hg_loop *loop, struct hg_run_figures *out, co
   loop->now_ms = clock_ms();
   hg_loop_count(loop);
   hg_loop_tell_savings(loop);
+  hg_loop_forget_lines(loop);
   if (stop != HG_STOP_LEDGER) hg_loop_ask(loop, LAST_FIGURES_MS);
   hg_loop_close_figures(loop);
   hg_loop_count(loop);

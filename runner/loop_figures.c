@@ -11,6 +11,7 @@
 #include <time.h>
 
 #define RATE_EVERY_MS 1000
+#define LINES_EVERY_MS 1000 // at the latest; or when one in a hundred has ended
 
 static int64_t utc_us(void) {
   struct timespec now;
@@ -95,4 +96,50 @@ void hg_loop_tell_savings(struct hg_loop *loop) {
     return;
   loop->saved_told = run->saved;
   loop->overran_told = run->overran;
+}
+
+// ------------------------------------------------------------------------------------------------ lines that are left
+
+// Lines that are not read yet and will run, as far as the start counted them.
+static uint64_t unread_lines(const struct hg_loop *loop) {
+  const struct hg_run_figures *figures = &loop->figures;
+  struct hg_batch_counts batch;
+  const char *text;
+  hg_batch_count(loop->options.batch, &batch);
+  if (hg_runner_stopped(loop->runner, &text) != HG_STOP_NONE || figures->run.input_ended) return 0;
+  const uint64_t unread = figures->lines > batch.lines ? figures->lines - batch.lines : 0;
+  const uint64_t done = batch.results > batch.done_before ? batch.results - batch.done_before : 0;
+  return unread > done ? unread - done : 0;
+}
+
+// What could not be told is told the next time.
+static void tell_of(struct hg_loop *loop, uint32_t place, const char *budget, uint64_t lines, bool again) {
+  uint64_t *told = &loop->lines_told[place];
+  const uint64_t change = lines > *told ? lines - *told : *told - lines;
+  if (again ? lines == 0 && *told == 0 : change == 0 || change < *told / 100) return;
+  if (hg_client_tell_lines(loop->options.client, budget, lines) == HG_OK) *told = lines;
+}
+
+// Which budgets unread lines name nobody knows: taken to be as those before them.
+void hg_loop_tell_lines(struct hg_loop *loop) {
+  uint32_t count;
+  uint64_t taken = 0;
+  const struct hg_line_budget *places = hg_runner_line_budgets(loop->runner, &count);
+  const bool again = loop->now_ms - loop->lines_told_at_ms >= LINES_EVERY_MS;
+  if (loop->ledger_lost) return;
+  if (again) loop->lines_told_at_ms = loop->now_ms;
+  for (uint32_t i = 0; i < count; i++)
+    taken += places[i].taken;
+  const double unread = (double)unread_lines(loop);
+  for (uint32_t i = 0; i < count && taken > 0; i++) {
+    const double share = unread * (double)places[i].taken / (double)taken;
+    tell_of(loop, i, places[i].budget, places[i].open + (uint64_t)share, again);
+  }
+}
+
+void hg_loop_forget_lines(struct hg_loop *loop) {
+  uint32_t count;
+  const struct hg_line_budget *places = hg_runner_line_budgets(loop->runner, &count);
+  for (uint32_t i = 0; i < count && !loop->ledger_lost; i++)
+    tell_of(loop, i, places[i].budget, 0, false);
 }

@@ -25,6 +25,8 @@ struct hg_loop {
   int64_t rate_tokens, rate_at_ms; // the last point of the rate
   int64_t saved_told, told_at_ms;  // what status has heard of what was saved
   uint64_t overran_told;
+  uint64_t lines_told[HG_LINE_BUDGETS_MAX];
+  int64_t lines_told_at_ms;
   uint32_t closed;      // throttles that are closed now
   int64_t closed_at_us; // UTC, as events have it
 
@@ -45,6 +47,9 @@ void hg_loop_close_figures(struct hg_loop *loop);       // at the end: a throttl
 void hg_loop_ask(struct hg_loop *loop, int timeout_ms); // the newest figures of budget and queue
 void hg_loop_count(struct hg_loop *loop);               // those of runner and batch
 void hg_loop_tell_savings(struct hg_loop *loop);        // what is new in them, for status
+
+void hg_loop_tell_lines(struct hg_loop *loop);   // how many are left, for the forecast
+void hg_loop_forget_lines(struct hg_loop *loop); // none are any more
 
 // loop_ledger.c
 void hg_loop_take_store_event(struct hg_loop *loop, const hg_event *event); // STORE_… or HEARTBEAT

@@ -11,6 +11,7 @@
 #define HEAD_ROWS 4
 #define LABEL 8 // columns before the plot
 #define CELLS_MAX 60
+#define DAY_MS 86400000
 
 enum look { PLAIN, BOLD, ALARM };
 
@@ -122,6 +123,22 @@ static void put_tokens(struct canvas *canvas) {
   put_row(canvas, PLAIN, row);
 }
 
+// Only what a person may want to act upon: the throttle or, with that closed, the limit within a day, and that what
+// runs and waits will not all fit.
+static void write_forecast(const struct hg_screen *screen, struct hg_text_line *out) {
+  const hg_usage *usage = &screen->usage;
+  const int64_t asking = (int64_t)screen->queue.running + screen->queue.waiting;
+  const int64_t fit = usage->task_tokens <= 0 ? asking
+                      : usage->remaining <= 0 ? 0
+                                              : usage->remaining / usage->task_tokens;
+  const bool closes = !usage->throttled && usage->threshold_in_ms > 0;
+  const int64_t ms = closes ? usage->threshold_in_ms : usage->limit_in_ms;
+  if (!screen->has_queue || screen->trouble) return;
+  if (ms > 0 && ms <= DAY_MS)
+    hg_text_line_add(out, "%s in ~%s", closes ? "throttle" : "limit", hg_figure_about(ms).text);
+  if (asking > fit) hg_text_line_add(out, "%s~%s more fit", out->len > 0 ? ", " : "", hg_figure_count(fit).text);
+}
+
 static void put_queue(struct canvas *canvas) {
   char row[ROW_BYTES];
   struct hg_text_line line = {row, 0, sizeof row};
@@ -139,6 +156,11 @@ static void put_queue(struct canvas *canvas) {
                      queue->waiting);
   if (queue->waiting && queue->waits_for[0])
     hg_text_line_add(&line, " for %s%s", queue->throttled ? "the throttle of " : "", queue->waits_for);
+  char forecast[128] = "";
+  struct hg_text_line more = {forecast, 0, sizeof forecast};
+  write_forecast(canvas->screen, &more);
+  const unsigned beside = hg_text_columns(row) + hg_text_columns(dot(canvas)) + hg_text_columns(forecast);
+  if (forecast[0] && beside <= canvas->columns) hg_text_line_add(&line, "%s%s", dot(canvas), forecast);
   put_row(canvas, PLAIN, row);
 }
 

@@ -71,6 +71,8 @@ struct hg_runner {
   int64_t exhausted_left, exhausted_until_ms;
 
   struct hg_runner_counts counts;
+  struct hg_line_budget line_budgets[HG_LINE_BUDGETS_MAX];
+  uint32_t line_budget_count;
 };
 
 // task_runner.c

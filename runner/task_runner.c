@@ -25,6 +25,8 @@ hg_err hg_runner_new(const struct hg_runner_options *options, const struct hg_ru
       .open_max = most + (most + 16 < HG_LINES_AHEAD_MAX ? most + 16 : HG_LINES_AHEAD_MAX),
       .probe_until_ms = INT64_MAX,
       .sync_failing_since_ms = -1,
+      .line_budgets = {{.budget = "default"}},
+      .line_budget_count = 1,
   };
   hg_runner_init_pacing(runner);
   if (runner->options.bodies_max == 0) runner->options.bodies_max = HG_BODIES_MAX;
@@ -52,6 +54,17 @@ void hg_runner_move(struct hg_runner *runner, struct hg_run_task *task, enum hg_
   task->state = to;
 }
 
+// Its place, a new one if need be.
+static struct hg_line_budget *line_budget_of(struct hg_runner *runner, const struct hg_run_task *task) {
+  const char *name = hg_runner_budget_of(runner, task);
+  struct hg_line_budget *places = runner->line_budgets;
+  for (uint32_t i = 0; i < runner->line_budget_count; i++)
+    if (strcmp(places[i].budget, name) == 0) return &places[i];
+  if (runner->line_budget_count == HG_LINE_BUDGETS_MAX || strlen(name) > HG_BUDGET_NAME_MAX) return &places[0];
+  hg_copy_text(places[runner->line_budget_count].budget, sizeof places[0].budget, name);
+  return &places[runner->line_budget_count++];
+}
+
 void hg_runner_adopt(struct hg_runner *runner, struct hg_run_task *task) {
   assert(task->state == HG_TASK_WANTS_PERMIT);
   task->older = runner->newest;
@@ -59,6 +72,9 @@ void hg_runner_adopt(struct hg_runner *runner, struct hg_run_task *task) {
   runner->newest = task;
   runner->in_state[task->state]++;
   runner->open++;
+  struct hg_line_budget *place = line_budget_of(runner, task);
+  place->taken++;
+  place->open++;
   runner->bodies += task->prepared.body_len;
 }
 
@@ -74,6 +90,7 @@ void hg_runner_drop(struct hg_runner *runner, struct hg_run_task *task, bool lef
   else runner->newest = task->older;
   if (task->older) task->older->newer = task->newer;
   runner->open--;
+  line_budget_of(runner, task)->open--;
   runner->bodies -= task->prepared.body_len;
   hg_task_destroy(task);
 }
@@ -327,6 +344,11 @@ bool hg_runner_finished(const struct hg_runner *runner) {
 enum hg_stop hg_runner_stopped(const struct hg_runner *runner, const char **text) {
   *text = runner->stop_text;
   return runner->stop;
+}
+
+const struct hg_line_budget *hg_runner_line_budgets(const struct hg_runner *runner, uint32_t *count) {
+  *count = runner->line_budget_count;
+  return runner->line_budgets;
 }
 
 void hg_runner_count(const struct hg_runner *runner, struct hg_runner_counts *out) {

@@ -127,6 +127,13 @@ struct hg_runner_counts {
   bool input_ended;
 };
 
+// The lines that name a budget, or the run's where they name none.
+struct hg_line_budget {
+  char budget[HG_BUDGET_NAME_MAX + 1];
+  uint64_t taken; // so far
+  uint32_t open;  // of them, in memory
+};
+
 struct hg_runner;
 hg_err hg_runner_new(const struct hg_runner_options *options, const struct hg_runner_io *io, struct hg_runner **out);
 // Forgets what is still open, without a side effect.
@@ -155,6 +162,8 @@ void hg_runner_lost(struct hg_runner *runner, const char *text, int64_t now_ms);
 bool hg_runner_finished(const struct hg_runner *runner);
 // Why it stopped, with a sentence for a person in *text ("" for none), valid as long as the runner.
 enum hg_stop hg_runner_stopped(const struct hg_runner *runner, const char **text);
+// Those of budgets that find no place are counted with the first, "default". Valid until the next call of this part.
+const struct hg_line_budget *hg_runner_line_budgets(const struct hg_runner *runner, uint32_t *count);
 void hg_runner_count(const struct hg_runner *runner, struct hg_runner_counts *out);
 
 // "<run>/<custom_id>" within HG_TASK_ID_MAX bytes; a longer one is cut and ends with a hash of the whole.

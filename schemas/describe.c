@@ -24,6 +24,8 @@ static const struct value_type types[] = {
          "0 to 2^53 - 1: an amount of what the ledger counts, or, where the name says input or output, tokens"},
     [HG_FIELD_opt] = {"optional", "\"type\": [\"integer\", \"null\"], \"minimum\": 0, \"maximum\": 9007199254740991",
                       "0 to 2^53 - 1, a count of tokens where nothing else is said; null: not known"},
+    [HG_FIELD_amount] = {"amount", "\"type\": [\"integer\", \"null\"], \"minimum\": 0, \"maximum\": 9007199254740991",
+                         "tokens, where 0 is not the same as nothing: missing or null, none is told"},
     [HG_FIELD_percent] = {"percent", "\"type\": \"number\", \"minimum\": 0, \"maximum\": 42949672.95",
                           "percent with at most two decimals, such as 90.5"},
     [HG_FIELD_id] = {"id", "\"type\": \"string\", \"pattern\": \"^[0-9a-f]{16}$\"", "16 hex digits; all 0: none"},
@@ -183,7 +185,8 @@ void hg_describe_commands_schema(FILE *to) {
 
 static const char *type_inside(enum hg_field_type type) {
   switch (type) {
-  case HG_FIELD_opt: return "tokens; -1: unknown";
+  case HG_FIELD_opt:
+  case HG_FIELD_amount: return "tokens; -1: unknown";
   case HG_FIELD_percent: return "hundredths";
   case HG_FIELD_id: return "64 bits";
   case HG_FIELD_budget: return "index of a budget";

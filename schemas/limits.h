@@ -16,6 +16,7 @@
 #define HG_BUDGETS_MAX 10001  // "default" and 10,000 others
 #define HG_BUDGET_DEPTH_MAX 8 // budgets on a path, the root included
 #define HG_TOKEN_SUM_MAX HG_TOKENS_MAX
+#define HG_LINE_BUDGETS_MAX 16 // that a run tells its lines of apart
 
 // Queues and windows, messages.
 #define HG_CONCURRENCY_MAX 65536

@@ -78,6 +78,7 @@ const struct hg_kind_info *hg_kind_by_name(struct hg_text name) {
 #define DEFAULT_num 0
 #define DEFAULT_tokens 0
 #define DEFAULT_opt HG_UNKNOWN
+#define DEFAULT_amount 0
 #define DEFAULT_percent 0
 #define DEFAULT_id 0
 #define DEFAULT_time 0
@@ -126,6 +127,7 @@ static bool field_equal(const struct hg_field *field, const struct hg_message *a
   case HG_FIELD_num:
   case HG_FIELD_tokens:
   case HG_FIELD_opt:
+  case HG_FIELD_amount:
   case HG_FIELD_time: return *(const int64_t *)x == *(const int64_t *)y;
   case HG_FIELD_text: return hg_text_equal(*(const struct hg_text *)x, *(const struct hg_text *)y);
   case HG_FIELD_body:
@@ -179,6 +181,7 @@ static size_t value_bound(enum hg_field_type type) {
   case HG_FIELD_num:
   case HG_FIELD_tokens:
   case HG_FIELD_opt:
+  case HG_FIELD_amount:
   case HG_FIELD_time: return 9;
   case HG_FIELD_text: return 3 + HG_TEXT_MAX;
   case HG_FIELD_body:

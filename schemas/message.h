@@ -35,6 +35,7 @@ const char *hg_text_show(char *to, size_t room, struct hg_text from);
 #define HG_C_num int64_t
 #define HG_C_tokens int64_t
 #define HG_C_opt int64_t
+#define HG_C_amount int64_t
 #define HG_C_percent uint32_t
 #define HG_C_id uint64_t
 #define HG_C_time int64_t
@@ -51,6 +52,7 @@ enum hg_field_type {
   HG_FIELD_num,
   HG_FIELD_tokens,
   HG_FIELD_opt,
+  HG_FIELD_amount,
   HG_FIELD_percent,
   HG_FIELD_id,
   HG_FIELD_time,

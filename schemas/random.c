@@ -73,7 +73,8 @@ static void random_field(const struct hg_field *field, void *to, uint64_t *seed,
   case HG_FIELD_num:
   case HG_FIELD_time: *(int64_t *)to = random_signed(seed); break;
   case HG_FIELD_tokens: *(int64_t *)to = (int64_t)random_number(seed, HG_TOKENS_MAX); break;
-  case HG_FIELD_opt: *(int64_t *)to = (int64_t)random_number(seed, HG_TOKENS_MAX + 1) - 1; break;
+  case HG_FIELD_opt:
+  case HG_FIELD_amount: *(int64_t *)to = (int64_t)random_number(seed, HG_TOKENS_MAX + 1) - 1; break;
   case HG_FIELD_text: *(struct hg_text *)to = random_text(seed, scratch); break;
   case HG_FIELD_body: {
     const struct hg_text text = random_text(seed, scratch);

@@ -36,7 +36,8 @@ static bool obeys(const msgpack_object *object, enum hg_field_type type) {
   case HG_FIELD_u64:
   case HG_FIELD_id: return is_between(object, 0, UINT64_MAX);
   case HG_FIELD_tokens: return is_between(object, 0, HG_TOKENS_MAX);
-  case HG_FIELD_opt: return is_between(object, HG_UNKNOWN, HG_TOKENS_MAX);
+  case HG_FIELD_opt:
+  case HG_FIELD_amount: return is_between(object, HG_UNKNOWN, HG_TOKENS_MAX);
   case HG_FIELD_num:
   case HG_FIELD_time: return is_between(object, INT64_MIN, INT64_MAX);
   }

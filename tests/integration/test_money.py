@@ -222,6 +222,23 @@ def test_a_guest_counts_what_its_host_counts():
         check_ledger(here.folder / "headgate.db", DOLLAR)
 
 
+def test_a_guest_with_other_prices_is_refused():
+    tables = {"dearer": [{**PRICE, "output": PRICE["output"] + 1}], "for nothing": [{**PRICE, "input": 0, "cached": 1}],
+              "another model": [{**PRICE, "model": "m"}], "two rows": [{**PRICE, "model": "m-2"}, PRICE]}
+    with sim() as server, place(3) as here:
+        with serve(money_config(here, 1)):
+            for about, prices in tables.items():
+                process = here.start("--config", money_config(here, 1, prices), "--base-url", server.url)
+                _, said = process.communicate(timeout=WAIT_S)
+                equal(process.returncode, 2, about)
+                assert "llm.prices differ from those of the runtime that lives on the ledger" in said, (about, said)
+            status = json.loads(headgate("status", "--ledger", here.folder / "headgate.db", "--json"))
+            equal((status["totalUsed"], status["live"]), (0, True))
+            summary, said = here.run("--config", money_config(here, 1), "--base-url", server.url)
+            equal(summary["requests"]["doneNow"], 3, said)
+        check_ledger(here.folder / "headgate.db", DOLLAR)
+
+
 def test_watch_shows_dollars():
     with place(0) as here:
         config = str(money_config(here, 20))

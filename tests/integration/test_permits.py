@@ -51,6 +51,26 @@ def test_an_acquire_that_does_not_wait_for_tokens():
         equal(asker.ask("STATUS")["totalUsed"], 201)
 
 
+def test_what_is_not_told_is_missing_and_0_is_told():
+    with place(limit=1000) as here, runtime(here.config), control(here) as line:
+        asker = Asker(line)
+        used = 0
+        for fields, counted, source in (({}, 100, "missing"), ({"inputTokens": 7}, 100, "missing"),
+                                        ({"outputTokens": 7}, 100, "missing"), ({"tokens": None}, 100, "missing"),
+                                        ({"tokens": 0}, 0, "exact"), ({"tokens": 0, "inputTokens": 7}, 0, "exact"),
+                                        ({"inputTokens": 7, "outputTokens": 0}, 7, "exact")):
+            done = asker.done("SETTLE_PERMIT", permit=asker.acquire(100), **fields)
+            equal((done["source"], "inputTokens" in done["reason"]), (source, source == "missing"), fields)
+            used += counted
+            equal(asker.ask("STATUS")["totalUsed"], used, fields)
+        for fields in ({}, {"inputTokens": 7}, {"outputTokens": 7}, {"usageId": "u"}, {"source": "missing"}):
+            asker.done("RECORD", "NO_USAGE", **fields)
+        assert "inputTokens" in asker.ask("RECORD", inputTokens=7)["reason"]
+        asker.done("RECORD", tokens=0)
+        asker.done("RECORD", inputTokens=7, outputTokens=0)
+        equal(asker.ask("STATUS")["totalUsed"], used + 7)
+
+
 def test_a_provider_s_answer_is_read_by_the_runtime():
     with place(limit=1000) as here, runtime(here.config), control(here) as line:
         asker = Asker(line)

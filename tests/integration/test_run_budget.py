@@ -7,6 +7,7 @@ ledger never more than the limit; no custom_id has two results; a call that has 
 import contextlib
 import json
 import shlex
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -235,6 +236,67 @@ def test_status_tells_what_is_saved():
             assert told["savedTokens"] > 300 * 1800, told
             said = cli_harness.headgate("status", "--config", config)
             assert f"{told['savedTokens']:,} tokens less were reserved than the bounds" in said, said
+
+
+# ------------------------------------------------------------------------------------------------ forecasts
+
+
+def forecasts(here):
+    """Of all rows: the budget, what it had used and its limit, and whether the throttle had closed before."""
+    with contextlib.closing(sqlite3.connect(here.folder / "headgate.db")) as ledger:
+        return ledger.execute("""SELECT budget, used, hard_limit, EXISTS (SELECT 1 FROM event AS earlier
+            WHERE earlier.seq < event.seq AND earlier.event = 'CONCURRENCY_THROTTLED')
+            FROM event WHERE event = 'BUDGET_FORECAST' ORDER BY seq""").fetchall()
+
+
+def check_early(here, budget):
+    found = [row for row in forecasts(here) if row[0] == budget]
+    assert found, forecasts(here)
+    _, used, limit, throttled = found[0]
+    assert used * 10 <= limit and not throttled, found
+
+
+def test_a_batch_that_will_not_fit_is_told_of_after_ten_calls():
+    with sim() as server, place(2000) as here:
+        config = here.config(20_000, scheduler={"maxConcurrency": 8})
+        here.run("--config", config, "--base-url", server.url, code=3)
+        check_early(here, "default")
+
+
+def test_the_budget_that_is_too_small_is_named():
+    budgets = {"budgets": {"team": {"hardLimitTokens": 30_000}, "large": {"hardLimitTokens": 1_000_000},
+                           "small": {"hardLimitTokens": 20_000, "parent": "team"}}}
+    lines = [{**chat_line(i), "budget": "large"} if i % 4 == 0 else chat_line(i) for i in range(2000)]
+    with sim() as server, place(lines) as here:
+        config = here.config(1_000_000, scheduler={"maxConcurrency": 8}, tokenBudget=budgets)
+        here.run("--config", config, "--base-url", server.url, "--budget", "small", code=3)
+        check_early(here, "small")
+        check_early(here, "team")
+        equal({row[0] for row in forecasts(here)}, {"small", "team"})
+
+
+def test_a_guest_tells_its_host_what_it_has_left():
+    with sim() as server, place(2000) as here:
+        config = here.config(1_000_000, scheduler={"maxConcurrency": 8},
+                             tokenBudget={"budgets": {"small": {"hardLimitTokens": 20_000}}})
+        with cli_harness.serving(config) as host:
+            here.run("--config", config, "--base-url", server.url, "--budget", "small", code=3)
+            equal(host.end(signal.SIGTERM), 0)
+        check_early(here, "small")
+        equal({row[0] for row in forecasts(here)}, {"small"})
+
+
+def test_nothing_is_told_of_a_batch_that_fits():
+    with sim() as server, place(1500) as here:
+        config = here.config(120_000, scheduler={"maxConcurrency": 8})
+        for _ in range(2):  # again: all lines are done already, in a budget that has little left for as many
+            here.run("--config", config, "--base-url", server.url)
+        equal(forecasts(here), [])
+        with here.batch.open("a") as batch:
+            batch.write("".join(json.dumps(chat_line(i)) + "\n" for i in range(1500, 1700)))
+        config = here.config(server.stats()["tokens"] + 30_000, scheduler={"maxConcurrency": 8})
+        here.run("--config", config, "--base-url", server.url)
+        equal(forecasts(here), [])
 
 
 # ------------------------------------------------------------------------------------------------ counted reservations

@@ -51,6 +51,7 @@ static inline bool oracle_sees(const msgpack_object *object, const struct hg_fie
   case HG_FIELD_num:
   case HG_FIELD_tokens:
   case HG_FIELD_opt:
+  case HG_FIELD_amount:
   case HG_FIELD_time: return oracle_is_int(object, *(const int64_t *)value);
   case HG_FIELD_text: {
     const struct hg_text *text = value;

@@ -151,7 +151,8 @@ static void fill(struct hg_message *message, const struct hg_field *fields, uint
     case HG_FIELD_id: *(uint64_t *)to = number; break;
     case HG_FIELD_num: *(int64_t *)to = -(int64_t)number; break;
     case HG_FIELD_tokens:
-    case HG_FIELD_opt: *(int64_t *)to = (int64_t)(number & HG_TOKENS_MAX); break;
+    case HG_FIELD_opt:
+    case HG_FIELD_amount: *(int64_t *)to = (int64_t)(number & HG_TOKENS_MAX); break;
     case HG_FIELD_time: *(int64_t *)to = INT64_C(1763894400123456); break;
     case HG_FIELD_text: *(struct hg_text *)to = hg_text_of(fields[i].outside_name); break;
     case HG_FIELD_body: {

@@ -122,7 +122,8 @@ static bool takes(enum hg_field_type type, enum sample sample) {
   case HG_FIELD_u64:
   case HG_FIELD_id: return sample >= ZERO;
   case HG_FIELD_tokens: return sample >= ZERO && sample <= TOKENS;
-  case HG_FIELD_opt: return sample == MINUS_ONE || (sample >= ZERO && sample <= TOKENS);
+  case HG_FIELD_opt:
+  case HG_FIELD_amount: return sample == MINUS_ONE || (sample >= ZERO && sample <= TOKENS);
   case HG_FIELD_num:
   case HG_FIELD_time: return sample >= MINUS_ONE && sample <= I64;
   }

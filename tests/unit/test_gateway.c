@@ -336,6 +336,7 @@ TEST(gateway, a_record_without_a_price_is_refused) {
   // Counts in place of an answer.
   hg_message_init(&wish, HG_RECORD);
   wish.as.record.model = hg_text_of("asked");
+  wish.as.record.tokens = HG_UNKNOWN;
   wish.as.record.input_tokens = 7;
   wish.as.record.output_tokens = 3;
   send(&scene, OUTSIDER, &wish, false);
@@ -371,6 +372,70 @@ TEST(gateway, counts_are_tokens_where_the_ledger_counts_tokens) {
   begin(&scene);
   const uint64_t permit = acquire_for(&scene, "nobody", 120);
   CHECK_EQ(settle_answer(&scene, permit, "nobody").as.settle.tokens, 110);
+  end(&scene);
+}
+
+// ------------------------------------------------------------------------------------------------ what is not said
+
+// Through the codec, so that what is left out is.
+static struct hg_message settle_frame(struct scene *scene, uint64_t permit, int64_t tokens, int64_t input,
+                                      int64_t output) {
+  const struct hg_names no_names = {"", NULL, 0};
+  uint8_t frame[HG_OUTSIDE_FRAME_MAX];
+  struct hg_message wish, read;
+  hg_message_init(&wish, HG_SETTLE_PERMIT);
+  wish.as.settle_permit = (struct hg_settle_permit_message){.permit = permit,
+                                                            .tokens = tokens,
+                                                            .input_tokens = input,
+                                                            .output_tokens = output,
+                                                            .cached_tokens = HG_UNKNOWN,
+                                                            .cache_write_tokens = HG_UNKNOWN,
+                                                            .reasoning_tokens = HG_UNKNOWN};
+  const size_t size = hg_outside_encode(&wish, &no_names, frame, sizeof frame);
+  CHECK_EQ(hg_outside_decode(frame, size, &read), HG_OK);
+  send(scene, OUTSIDER, &read, false);
+  return hg_test_expect(&scene->gateway, HG_PORT_SCHEDULER, 0, HG_SETTLE);
+}
+
+TEST(gateway, a_settle_that_does_not_say_what_was_used_is_missing_and_0_is_said) {
+  const struct {
+    int64_t tokens, input, output, counted;
+    uint32_t source;
+  } cases[] = {{HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, 0, HG_SOURCE_MISSING},
+               {HG_UNKNOWN, 70, HG_UNKNOWN, 0, HG_SOURCE_MISSING},
+               {HG_UNKNOWN, HG_UNKNOWN, 70, 0, HG_SOURCE_MISSING},
+               {HG_UNKNOWN, 70, 0, 70, HG_SOURCE_EXACT}, // embeddings
+               {HG_UNKNOWN, 0, 0, 0, HG_SOURCE_EXACT},
+               {0, HG_UNKNOWN, HG_UNKNOWN, 0, HG_SOURCE_EXACT},
+               {0, 70, HG_UNKNOWN, 0, HG_SOURCE_EXACT},
+               {9, 70, HG_UNKNOWN, 9, HG_SOURCE_EXACT}};
+  struct scene scene;
+  begin(&scene);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const struct hg_message told = settle_frame(&scene, i + 1, cases[i].tokens, cases[i].input, cases[i].output);
+    CHECK_EQ(told.as.settle.tokens, cases[i].counted);
+    CHECK_EQ(told.as.settle.source, cases[i].source);
+    CHECK_EQ(told.as.settle.input_tokens, cases[i].input);
+  }
+  end(&scene);
+}
+
+TEST(gateway, lines_are_told_to_the_tracker_under_who_has_them) {
+  struct scene scene;
+  begin(&scene);
+  struct hg_message told;
+  hg_message_init(&told, HG_LINES);
+  told.as.lines.lines = 2000;
+  told.as.lines.budget = hg_text_of("nowhere");
+  send(&scene, OUTSIDER, &told, false);
+  CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_TRACKER));
+  told.as.lines.budget = hg_text_of("");
+  send(&scene, OUTSIDER, &told, false);
+  const struct hg_message passed = hg_test_expect(&scene.gateway, HG_PORT_TRACKER, 0, HG_TELL_LINES);
+  CHECK_EQ(passed.as.tell_lines.from, OUTSIDER);
+  CHECK_EQ(passed.as.tell_lines.budget, 0);
+  CHECK_EQ(passed.as.tell_lines.lines, 2000);
+  CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL)); // no answer
   end(&scene);
 }
 

@@ -73,6 +73,7 @@ static bool shows(const msgpack_object *object, const struct hg_field *field, co
   case HG_FIELD_tokens:
   case HG_FIELD_time: return oracle_is_int(object, *(const int64_t *)value);
   case HG_FIELD_opt:
+  case HG_FIELD_amount:
     if (*(const int64_t *)value == HG_UNKNOWN) return object->type == MSGPACK_OBJECT_NIL;
     return oracle_is_int(object, *(const int64_t *)value);
   case HG_FIELD_percent:

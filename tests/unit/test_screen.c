@@ -79,6 +79,39 @@ TEST(screen, a_throttled_one_shows_the_drop_and_its_trouble) {
                                     "\n\n\n\n\n\n\n");
 }
 
+static const char *queue_row(const struct hg_screen *screen, unsigned columns) {
+  static char row[HG_SCREEN_BYTES];
+  const char *from = drawn(screen, columns, 12);
+  for (int i = 0; i < 3; i++)
+    from = strchr(from, '\n') + 1;
+  snprintf(row, sizeof row, "%.*s", (int)strcspn(from, "\n"), from);
+  return row;
+}
+
+// 76,000 tokens are left, and 15 tasks run and wait.
+TEST(screen, the_forecast_where_it_matters) {
+  static const char calm_row[] = "concurrency 4 of 4 · 3 running · 12 waiting";
+  struct hg_screen screen = calm();
+  screen.usage.remaining = 76000;
+  screen.usage.task_tokens = 5000;
+  screen.usage.threshold_in_ms = 25 * 3600000; // neither within a day
+  screen.usage.limit_in_ms = 30 * 3600000;
+  CHECK_STR(queue_row(&screen, 80), calm_row);
+  screen.usage.threshold_in_ms = 12 * 60000;
+  screen.usage.limit_in_ms = 40 * 60000;
+  CHECK_STR(queue_row(&screen, 80), "concurrency 4 of 4 · 3 running · 12 waiting · throttle in ~12 min");
+  screen.usage.task_tokens = 6000;
+  CHECK_STR(queue_row(&screen, 80), "concurrency 4 of 4 · 3 running · 12 waiting · throttle in ~12 min, ~12 more fit");
+  CHECK_STR(queue_row(&screen, 78), calm_row); // whole or not at all
+  screen.usage.throttled = true;
+  CHECK_STR(queue_row(&screen, 80), "concurrency 4 of 4 · 3 running · 12 waiting · limit in ~40 min, ~12 more fit");
+  screen.usage.remaining = -1;
+  screen.usage.limit_in_ms = 0;
+  CHECK_STR(queue_row(&screen, 80), "concurrency 4 of 4 · 3 running · 12 waiting · ~0 more fit");
+  screen.trouble = "nothing is heard any more";
+  CHECK_STR(queue_row(&screen, 80), calm_row);
+}
+
 TEST(screen, the_smallest_and_ascii) {
   struct hg_screen screen = calm();
   screen.utf8 = false;
