@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 
 from cli_harness import WAIT_S, equal, headgate, main, place, runtime, status
 from client_harness import (connected, ended, hg, journal, keyed, killed, lives, python_client, python_program,
@@ -127,6 +128,45 @@ def test_answers_fit_into_a_command():
     for nothing in ("no json", [1], 1.5):
         refused((TypeError, ValueError), lambda: as_json(nothing))
     equal([prompt_bytes(each) for each in ("häuser", b"abc", [{"a": "ä"}])], [7, 3, 13])
+
+
+WRONG_TEXTS = (7, b"x", uuid.uuid4(), ["x"], True, "a\0b", "\ud800", "x" * 513, "ä" * 257)
+
+
+def test_a_wrong_argument_is_refused_before_it_is_sent():
+    """In the thread of who gave it: one call fails, and the connection serves all others."""
+    with place() as here, runtime(here.config), connected(here, timeout=5) as client:
+        invalid = python_client().InvalidArgument
+        held = client.acquire(max_tokens=10, task_id="held")
+        for text in WRONG_TEXTS:
+            for act in (lambda: client.record(1, task_id=text), lambda: client.record(1, budget=text),
+                        lambda: client.record(1, usage_id=text), lambda: client.record(1, model=text),
+                        lambda: client.correct(1, why=text), lambda: client.usage(text),
+                        lambda: client.permit(max_tokens=1, task_id=text), lambda: client.settle(text, 1),
+                        lambda: client.release(text), lambda: client.events(topics=[text] if text == "\ud800" else
+                                                                            ["x" * 256, "y" * 256])):
+                refused(invalid, act)
+        for number in ("5", 1.5, [5], 2**64, -(2**63) - 1, float("inf")):
+            for act in (lambda: client.record(1, attempt=number), lambda: client.set_limit(number),
+                        lambda: client.permit(max_tokens=1, attempt=number)):
+                refused(invalid, act)
+        refused(invalid, lambda: client.permit(max_tokens=1, first_in_line=1))
+        refused(invalid, lambda: client.permit(max_tokens=1, timeout=float("nan")))
+        refused(invalid, lambda: held.settle(1, reason=7))
+        equal(client.record(3, attempt=2.0).tokens, 3)
+        client.correct(1, why="ä" * 256)
+        with client.permit(max_tokens=1, task_id="", budget=None, timeout=float("inf")) as p:
+            p.settle(1)
+        held.settle(1)  # none of its renewals was given up
+        equal((client.usage().total_used, held.lost), (6, False))
+
+
+def test_what_cannot_be_packed_fails_alone():
+    with place() as here, runtime(here.config), connected(here, timeout=5) as client:
+        from headgate._connection import Call
+        call = Call({"v": 1, "type": "STATUS", "budget": "\ud800"}, lambda parts: parts, 5)
+        refused(hg.InvalidArgument, client._connection.submit(call).result)
+        equal(client.usage().total_used, 0)
 
 
 def problem_of(module, name="Problem", bases=(Exception,), **fields):

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Type, TypeVar, Union
 from ._answers import Refused, as_json, prompt_bytes, refusal_of
 from ._connection import Call, Message
 from ._errors import InvalidArgument
+from ._fields import checked
 
 T = TypeVar("T")
 
@@ -81,14 +82,7 @@ def _read(kind: Type[T], message: Message, **more: Any) -> T:
 
 
 def _command(kind: str, **fields: Any) -> Message:
-    """Fields that are None, empty or False have their default; a 0 may be one that is known."""
-    for name, value in fields.items():
-        if isinstance(value, bool) or not isinstance(value, int):
-            continue
-        if not -(2**63) <= value < 2**64:
-            raise InvalidArgument(f"{name} is out of range: {value}")
-    given = {name: value for name, value in fields.items() if not (value is None or value is False or value == "")}
-    return {"v": 1, "type": kind, **given}
+    return {"v": 1, "type": kind, **checked(fields)}
 
 
 def usage(budget: str, timeout: Optional[float]) -> Call[Usage]:
@@ -202,4 +196,6 @@ def leave(permit: str, problem: Optional[BaseException], refused: Refused,
 
 
 def _text(text: str) -> str:
+    if not isinstance(text, str):
+        raise InvalidArgument(f"reason must be a str, not {type(text).__name__}")
     return text.replace("\0", "").encode("utf-8", "replace")[:500].decode("utf-8", "ignore")
