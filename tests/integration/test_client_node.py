@@ -143,6 +143,38 @@ def test_a_refusal_of_every_sdk_releases():
     equal(refusals, [*released, "", "", "", "", "status 429", *[""] * 6, "status 429", *[""] * 6, "status 429"])
 
 
+def test_a_wrong_argument_is_refused_before_it_is_sent():
+    with place() as here, runtime(here.config):
+        said = told(CONNECT + """
+            const invalid = async act => {
+              try { return JSON.stringify(await act()) } catch (e) { return e.name }
+            };
+            const names = new Set();
+            const texts = [7, {}, [], true, Symbol("s"), () => "x", "a\\0b", "\\ud800", "x".repeat(513), "ä".repeat(257)];
+            for (const text of texts) {
+              for (const act of [() => hg.acquire({ maxTokens: 1, taskId: text }),
+                                 () => hg.acquire({ maxTokens: 1, parent: text }), () => hg.record(1, { budget: text }),
+                                 () => hg.record(1, { usageId: text }), () => hg.record(1, { model: text }),
+                                 () => hg.correct(1, { why: text }), () => hg.usage(text), () => hg.settle(text, 1),
+                                 () => hg.release(text), () => hg.events({ topics: ["x".repeat(256), "y".repeat(256)] })])
+                names.add(await invalid(act));
+            }
+            for (const number of ["5", 1.5, {}, NaN, Infinity, 2n ** 64n]) {
+              for (const act of [() => hg.record(1, { attempt: number }), () => hg.setLimit(number),
+                                 () => hg.acquire({ maxTokens: 1, attempt: number })])
+                names.add(await invalid(act));
+            }
+            names.add(await invalid(() => hg.acquire({ maxTokens: 1, firstInLine: 1 })));
+            say([...names]);
+            say(await hg.record(3n, { inputTokens: 2n, attempt: 2n }));
+            await hg.correct(1, { why: "😀".repeat(128) });
+            const held = await hg.acquire({ maxTokens: 1, taskId: "", budget: null, timeoutMs: Infinity });
+            await held.settle(1);
+            say((await hg.usage()).totalUsed);
+            """, here.config)
+        equal(said, [["HG_ERR_INVALID"], {"tokens": 3, "source": "exact"}, 5])
+
+
 def test_refusals():
     with place(limit=1000) as here, runtime(here.config):
         equal(told(CONNECT + """
