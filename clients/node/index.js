@@ -153,6 +153,11 @@ export class Headgate {
     return this.#welcome.version;
   }
 
+  /** What amounts count: tokens, or nanodollars (10^-9 US dollars). */
+  get unit() {
+    return this.#welcome.unit ?? "tokens";
+  }
+
   /** A permit that is granted: settle or release it. */
   async acquire(options = {}) {
     const { maxOutput, prompt, budget, taskId, attempt, firstInLine, parent, fromParent, leaseMs, timeoutMs, signal } =

@@ -15,11 +15,12 @@ import signal
 import sys
 import threading
 import time
+import typing
 import uuid
 
 from cli_harness import WAIT_S, equal, headgate, main, place, runtime, status
-from client_harness import (connected, ended, hg, journal, keyed, killed, lives, python_client, python_program,
-                            wrong)
+from client_harness import (REPORTS, connected, ended, hg, journal, keyed, killed, lives, python_client, python_program,
+                            reported, wrong)
 from test_doors import counter, free_port
 
 OPENAI = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-mini", "choices": [
@@ -75,6 +76,16 @@ def test_errors_are_those_of_headgate():
     said = re.findall(r"(\d+)\D*?(HG_ERR_\w+)|(HG_ERR_\w+)\D*?(\d+)", headgate("describe", "--errors"))
     said = {name or name2: int(code or code2) for code, name, name2, code2 in said}
     equal({name: code for code, name, _, _ in client.ERRORS}, said)
+
+
+def test_reports_are_those_of_the_schema():
+    client = python_client()
+    for name, report in REPORTS.items():
+        maps = {"budgets": typing.Dict[str, client.Budget], "topics": typing.Dict[str, int]}
+        maps = maps if name == "Snapshot" else {}
+        said = {re.sub("[A-Z]", lambda found: "_" + found.group().lower(), field): kind
+                for field, kind in reported(report, typing.Optional[int], **maps).items()}
+        equal(typing.get_type_hints(getattr(client, name)), said, name)
 
 
 def test_order_under_any_loss():
@@ -333,9 +344,12 @@ def test_permits_of_money():
             refused(hg.HeadgateError, lambda: client.acquire(10, model="llama"))
             p = client.acquire(max_tokens=7)
             equal(p.settle(ANTHROPIC), hg.Counted(7, "missing"))
+            units = client.unit, client.usage().unit, client.snapshot().budgets["default"].unit
+            equal(units, ("nanodollars",) * 3)
 
             async def in_a_loop():
                 async with await hg.aio.connect(config=str(here.config)) as other:
+                    equal(other.unit, "nanodollars")
                     async with other.permit(10, model="gpt-4o") as p:
                         equal(p.tokens, 400)
                         equal(await p.settle(OPENAI), hg.Counted(1350, "exact"))

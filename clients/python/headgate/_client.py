@@ -147,6 +147,11 @@ class Headgate:
         """Of the runtime that answered first."""
         return str(self._connection.welcome.result()["version"])
 
+    @property
+    def unit(self) -> str:
+        """What amounts count: `tokens`, or `nanodollars` (10^-9 US dollars)."""
+        return str(self._connection.welcome.result().get("unit", "tokens"))
+
     def close(self) -> None:
         """Permits that are open stay so until their lease ends."""
         self._connection.close()

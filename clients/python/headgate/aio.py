@@ -192,6 +192,11 @@ class Headgate:
     def version(self) -> str:
         return self._client.version
 
+    @property
+    def unit(self) -> str:
+        """As headgate.Headgate.unit."""
+        return self._client.unit
+
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._client.close)
 
