@@ -1,6 +1,7 @@
 // What outsiders want, put to the actors whose it is.
 #include "actors/gateway_private.h"
 
+#include "bus/frames.h"
 #include "usage/money.h"
 #include "usage/report.h"
 #include "usage/usage.h"
@@ -404,5 +405,5 @@ void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in
   else if (message.kind == HG_LIST_WAITING) list_waiting(gateway, peer, &message.as.list_waiting);
   else if (message.kind == HG_AUDIT) ask_in_turn(gateway, message.kind, peer, message.as.audit.request);
   else if (message.kind == HG_REPLAY) replay(gateway, peer, &message.as.replay);
-  else hg_gateway_answer(gateway, peer, 0, HG_ERR_PROTOCOL);
+  else hg_gateway_answer(gateway, peer, hg_outside_read_request(in->frame, in->frame_size), HG_ERR_PROTOCOL);
 }

@@ -40,6 +40,9 @@ size_t hg_outside_encode(const struct hg_message *message, const struct hg_names
 // HG_COMMAND_FRAME_MAX, another version than 1, a message that is not of the control socket, a field given twice,
 // nesting over 8.
 hg_err hg_outside_decode(const uint8_t *from, size_t size, struct hg_message *out);
+// The request number of a frame that may be refused otherwise: whoever sent it waits for an answer. 0: it has none, or
+// none that can be read.
+uint64_t hg_outside_read_request(const uint8_t *from, size_t size);
 
 // Prints any bounded msgpack value (an outside frame) as one line of JSON into `to`, NUL-ended; returns its length, 0
 // when it is not whole, too deep (8), has a key that is neither text nor integer or a text that is not UTF-8, or does

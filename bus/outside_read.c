@@ -194,6 +194,21 @@ hg_err hg_outside_decode(const uint8_t *from, size_t size, struct hg_message *ou
   return good ? HG_OK : HG_ERR_PROTOCOL;
 }
 
+uint64_t hg_outside_read_request(const uint8_t *from, size_t size) {
+  struct pairs pairs;
+  struct hg_text key;
+  struct hg_reader value;
+  uint64_t request = 0;
+  bool said = false;
+  if (!open_map(&pairs, from, size)) return 0;
+  while (pairs.left && next_pair(&pairs, &key, &value)) {
+    if (!key_is(key, "request")) continue;
+    if (said || !read_value(value, HG_FIELD_u64, &request)) return 0;
+    said = true;
+  }
+  return request;
+}
+
 hg_err hg_outside_read_envelope(const uint8_t *from, size_t size, struct hg_event_envelope *out) {
   *out = (struct hg_event_envelope){.seq = 0};
   if (!read_type(from, size, &out->type)) return HG_ERR_PROTOCOL;

@@ -82,7 +82,24 @@ export interface Queue {
   needed: number;
 }
 
-export interface Usage extends Queue {
+/** Of the newest audit of the ledger. */
+export interface Audited {
+  /** The newest row; 0: no audit is known. */
+  audited: number;
+  auditDifferences: number;
+  auditFailed: boolean;
+}
+
+export interface Forecast {
+  /** In the unit of the ledger, as all amounts. */
+  tokensPerMinute: number;
+  /** Milliseconds at this rate; null: never, or it is too early to say. */
+  thresholdInMs: number | null;
+  limitInMs: number | null;
+  taskTokens: number;
+}
+
+export interface Usage extends Queue, Audited, Forecast {
   budget: string;
   hardLimit: number;
   totalUsed: number;
@@ -94,9 +111,14 @@ export interface Usage extends Queue {
   throttled: boolean;
   openPermits: number;
   seq: number;
+  live: boolean;
+  savedTokens: number;
+  overran: number;
+  /** What amounts count: tokens, or nanodollars (10^-9 US dollars). */
+  unit: string;
 }
 
-export interface Budget {
+export interface Budget extends Forecast {
   budget: string;
   parent: string;
   limit: number;
@@ -106,9 +128,11 @@ export interface Budget {
   shouldThrottle: boolean;
   throttled: boolean;
   openPermits: number;
+  /** As in Usage. */
+  unit: string;
 }
 
-export interface Snapshot extends Queue {
+export interface Snapshot extends Queue, Audited {
   seq: number;
   ledger: string;
   budgets: Record<string, Budget>;
@@ -170,6 +194,8 @@ export class Headgate {
   private constructor();
   readonly ledgerId: string;
   readonly version: string;
+  /** What amounts count: tokens, or nanodollars (10^-9 US dollars). */
+  readonly unit: string;
   permit<T>(options: PermitOptions, work: (permit: Permit) => T | Promise<T>): Promise<T>;
   acquire(options: PermitOptions): Promise<Permit>;
   settle(

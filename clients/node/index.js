@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import { asJson, promptBytes, refusalOf } from "./lib/answers.js";
 import { Cancelled, Closed, InvalidArgument, NoRuntime, errorOf } from "./lib/errors.js";
 import { EventStream } from "./lib/events.js";
+import { checked } from "./lib/fields.js";
 import { endpointsOf, find, isTcp } from "./lib/place.js";
 
 export * from "./lib/errors.js";
@@ -23,17 +24,7 @@ const DETAILS = [
   "attempt",
 ];
 
-/** Fields that are missing have their default. */
-function command(type, fields) {
-  const given = Object.entries(fields).filter(
-    ([, value]) => value !== undefined && value !== null && value !== "" && value !== false,
-  );
-  for (const [name, value] of given) {
-    if (typeof value === "number" && !Number.isSafeInteger(value))
-      throw new InvalidArgument(1, `${name} is no integer: ${value}`);
-  }
-  return { v: 1, type, ...Object.fromEntries(given) };
-}
+const command = (type, fields) => ({ v: 1, type, ...checked(fields) });
 
 /** What was used: a number, a provider's answer, or details by name. */
 function spent(answer, details) {
@@ -57,7 +48,7 @@ function spent(answer, details) {
 const counted = ([{ tokens, source }]) => ({ tokens: source === "missing" ? null : tokens, source });
 const nothing = () => undefined;
 const fit = text =>
-  Buffer.from(text.replaceAll("\0", ""))
+  Buffer.from(String(text).replaceAll("\0", ""))
     .subarray(0, 500)
     .toString()
     .replace(/\ufffd+$/, "");
@@ -160,6 +151,11 @@ export class Headgate {
   /** Of the runtime that answered first. */
   get version() {
     return this.#welcome.version;
+  }
+
+  /** What amounts count: tokens, or nanodollars (10^-9 US dollars). */
+  get unit() {
+    return this.#welcome.unit ?? "tokens";
   }
 
   /** A permit that is granted: settle or release it. */

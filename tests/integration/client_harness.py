@@ -1,5 +1,6 @@
 """What the tests of the clients share: the Python client, and where the Node client can run."""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -86,6 +87,18 @@ def keyed():
     """A runtime that can be reached over tcp by one key: its place, it, its endpoints, and the keys of all."""
     with keyed_place(host="127.0.0.1") as (here, (events, control), keys), runtime(here.config) as served:
         yield here, served, events, control, {name: public for name, (public, _) in keys.items()}
+
+
+def reported(kind, optional, **other):
+    """The fields of an answer and their types as its schema has them; `optional` is the type of what may be null."""
+    types = {"flag": bool, "text": str, "percent": float, "optional": optional}
+    fields = json.loads((SOURCE / "schemas" / "commands.schema.json").read_text())["$defs"][kind]["properties"]
+    found = {name: types.get(field["$ref"].rpartition("/")[2], int) for name, field in fields.items()
+             if name not in ("v", "type", "request")}
+    return {**found, **other}
+
+
+REPORTS = {"Usage": "STATUS_REPORT", "Budget": "SNAPSHOT_BUDGET", "Snapshot": "SNAPSHOT_REPORT"}
 
 
 def journal(where, columns="seq, event", condition="1"):

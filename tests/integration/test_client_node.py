@@ -4,12 +4,13 @@
 usage: test_client_node.py BUILD_DIR [NAME ...]    (BUILD_DIR has headgate and tests/serve_for_tests)
 """
 import json
+import re
 import signal
 import sys
 import time
 
 from cli_harness import WAIT_S, Runtime, Skipped, checked, equal, headgate, main, place, runtime, status
-from client_harness import connected, ended, journal, keyed, lives, node_program
+from client_harness import CLIENTS, REPORTS, connected, ended, journal, keyed, lives, node_program, reported
 from test_client_python import ANTHROPIC, OPENAI, heard, until
 from test_doors import counter, free_port
 
@@ -32,6 +33,22 @@ def told(code, *arguments):
 def test_errors_are_those_of_headgate():
     [errors] = told(HEAD + "say(headgate.ERRORS.map(([code, name]) => `${code} ${name}`));")
     equal(errors, [" ".join(line.split()[:2]) for line in headgate("describe", "--errors").splitlines()[1:]])
+
+
+def test_reports_are_those_of_the_schema():
+    """As index.d.ts declares them."""
+    words = {bool: "boolean", str: "string", int: "number", float: "number"}
+    text = (CLIENTS / "node" / "index.d.ts").read_text()
+    found = {name: (bases, dict(re.findall(r"^  (\w+): (.*);$", body, re.M))) for name, bases, body in
+             re.findall(r"^export interface (\w+)(?: extends ([\w, ]+))? \{\n(.*?)^\}", text, re.M | re.S)}
+
+    def fields(name):
+        bases, own = found[name]
+        return {**{key: kind for base in re.findall(r"\w+", bases) for key, kind in fields(base).items()}, **own}
+    for name, report in REPORTS.items():
+        maps = {key: f"Record<string, {kind}>" for key, kind in (("budgets", "Budget"), ("topics", "number"))}
+        said = reported(report, "number | null", **maps if name == "Snapshot" else {})
+        equal(fields(name), {field: words.get(kind, kind) for field, kind in said.items()}, name)
 
 
 def test_settle_takes_numbers_and_answers_of_providers():
@@ -76,9 +93,11 @@ def test_permits_of_money():
                 const q = await hg.acquire({{ maxOutput: 10, model: "gpt-4o" }});
                 say([q.tokens, await q.settle(null, {{ inputTokens: 5, outputTokens: 2 }})]);
                 await refused(() => hg.acquire({{ maxOutput: 10, model: "llama" }}));
+                say([hg.unit, (await hg.usage()).unit, (await hg.snapshot()).budgets.default.unit]);
                 """, here.config)
             equal(said[:2], [[800, {"tokens": 1350, "source": "exact"}], [400, {"tokens": 130, "source": "exact"}]])
             equal(said[2][2], 2)
+            equal(said[3], ["nanodollars"] * 3)
 
 
 def test_a_block_left_unsettled():
@@ -141,6 +160,40 @@ def test_a_refusal_of_every_sdk_releases():
         """)
     released = [f"status {status}" for status in (400, 429)]
     equal(refusals, [*released, "", "", "", "", "status 429", *[""] * 6, "status 429", *[""] * 6, "status 429"])
+
+
+def test_a_wrong_argument_is_refused_before_it_is_sent():
+    with place() as here, runtime(here.config):
+        said = told(CONNECT + """
+            const invalid = async act => {
+              try { return JSON.stringify(await act()) } catch (e) { return e.name }
+            };
+            const names = new Set();
+            const texts = [7, {}, [], true, Symbol("s"), () => "x", "a\\0b", "\\ud800", "x".repeat(513),
+                           "ä".repeat(257)];
+            for (const text of texts) {
+              for (const act of [() => hg.acquire({ maxTokens: 1, taskId: text }),
+                                 () => hg.acquire({ maxTokens: 1, parent: text }), () => hg.record(1, { budget: text }),
+                                 () => hg.record(1, { usageId: text }), () => hg.record(1, { model: text }),
+                                 () => hg.correct(1, { why: text }), () => hg.usage(text), () => hg.settle(text, 1),
+                                 () => hg.release(text),
+                                 () => hg.events({ topics: ["x".repeat(256), "y".repeat(256)] })])
+                names.add(await invalid(act));
+            }
+            for (const number of ["5", 1.5, {}, NaN, Infinity, 2n ** 64n]) {
+              for (const act of [() => hg.record(1, { attempt: number }), () => hg.setLimit(number),
+                                 () => hg.acquire({ maxTokens: 1, attempt: number })])
+                names.add(await invalid(act));
+            }
+            names.add(await invalid(() => hg.acquire({ maxTokens: 1, firstInLine: 1 })));
+            say([...names]);
+            say(await hg.record(3n, { inputTokens: 2n, attempt: 2n }));
+            await hg.correct(1, { why: "😀".repeat(128) });
+            const held = await hg.acquire({ maxTokens: 1, taskId: "", budget: null, timeoutMs: Infinity });
+            await held.settle(1);
+            say((await hg.usage()).totalUsed);
+            """, here.config)
+        equal(said, [["HG_ERR_INVALID"], {"tokens": 3, "source": "exact"}, 5])
 
 
 def test_refusals():

@@ -15,10 +15,12 @@ import signal
 import sys
 import threading
 import time
+import typing
+import uuid
 
 from cli_harness import WAIT_S, equal, headgate, main, place, runtime, status
-from client_harness import (connected, ended, hg, journal, keyed, killed, lives, python_client, python_program,
-                            wrong)
+from client_harness import (REPORTS, connected, ended, hg, journal, keyed, killed, lives, python_client, python_program,
+                            reported, wrong)
 from test_doors import counter, free_port
 
 OPENAI = {"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-mini", "choices": [
@@ -76,6 +78,16 @@ def test_errors_are_those_of_headgate():
     equal({name: code for code, name, _, _ in client.ERRORS}, said)
 
 
+def test_reports_are_those_of_the_schema():
+    client = python_client()
+    for name, report in REPORTS.items():
+        maps = {"budgets": typing.Dict[str, client.Budget], "topics": typing.Dict[str, int]}
+        maps = maps if name == "Snapshot" else {}
+        said = {re.sub("[A-Z]", lambda found: "_" + found.group().lower(), field): kind
+                for field, kind in reported(report, typing.Optional[int], **maps).items()}
+        equal(typing.get_type_hints(getattr(client, name)), said, name)
+
+
 def test_order_under_any_loss():
     """A subscription that loses events, and a replay: each wanted row once and in order, whatever is lost."""
     client = python_client()
@@ -127,6 +139,45 @@ def test_answers_fit_into_a_command():
     for nothing in ("no json", [1], 1.5):
         refused((TypeError, ValueError), lambda: as_json(nothing))
     equal([prompt_bytes(each) for each in ("häuser", b"abc", [{"a": "ä"}])], [7, 3, 13])
+
+
+WRONG_TEXTS = (7, b"x", uuid.uuid4(), ["x"], True, "a\0b", "\ud800", "x" * 513, "ä" * 257)
+
+
+def test_a_wrong_argument_is_refused_before_it_is_sent():
+    """In the thread of who gave it: one call fails, and the connection serves all others."""
+    with place() as here, runtime(here.config), connected(here, timeout=5) as client:
+        invalid = python_client().InvalidArgument
+        held = client.acquire(max_tokens=10, task_id="held")
+        for text in WRONG_TEXTS:
+            for act in (lambda: client.record(1, task_id=text), lambda: client.record(1, budget=text),
+                        lambda: client.record(1, usage_id=text), lambda: client.record(1, model=text),
+                        lambda: client.correct(1, why=text), lambda: client.usage(text),
+                        lambda: client.permit(max_tokens=1, task_id=text), lambda: client.settle(text, 1),
+                        lambda: client.release(text), lambda: client.events(topics=[text] if text == "\ud800" else
+                                                                            ["x" * 256, "y" * 256])):
+                refused(invalid, act)
+        for number in ("5", 1.5, [5], 2**64, -(2**63) - 1, float("inf")):
+            for act in (lambda: client.record(1, attempt=number), lambda: client.set_limit(number),
+                        lambda: client.permit(max_tokens=1, attempt=number)):
+                refused(invalid, act)
+        refused(invalid, lambda: client.permit(max_tokens=1, first_in_line=1))
+        refused(invalid, lambda: client.permit(max_tokens=1, timeout=float("nan")))
+        refused(invalid, lambda: held.settle(1, reason=7))
+        equal(client.record(3, attempt=2.0).tokens, 3)
+        client.correct(1, why="ä" * 256)
+        with client.permit(max_tokens=1, task_id="", budget=None, timeout=float("inf")) as p:
+            p.settle(1)
+        held.settle(1)  # none of its renewals was given up
+        equal((client.usage().total_used, held.lost), (6, False))
+
+
+def test_what_cannot_be_packed_fails_alone():
+    with place() as here, runtime(here.config), connected(here, timeout=5) as client:
+        from headgate._connection import Call
+        call = Call({"v": 1, "type": "STATUS", "budget": "\ud800"}, lambda parts: parts, 5)
+        refused(hg.InvalidArgument, client._connection.submit(call).result)
+        equal(client.usage().total_used, 0)
 
 
 def problem_of(module, name="Problem", bases=(Exception,), **fields):
@@ -293,9 +344,12 @@ def test_permits_of_money():
             refused(hg.HeadgateError, lambda: client.acquire(10, model="llama"))
             p = client.acquire(max_tokens=7)
             equal(p.settle(ANTHROPIC), hg.Counted(7, "missing"))
+            units = client.unit, client.usage().unit, client.snapshot().budgets["default"].unit
+            equal(units, ("nanodollars",) * 3)
 
             async def in_a_loop():
                 async with await hg.aio.connect(config=str(here.config)) as other:
+                    equal(other.unit, "nanodollars")
                     async with other.permit(10, model="gpt-4o") as p:
                         equal(p.tokens, 400)
                         equal(await p.settle(OPENAI), hg.Counted(1350, "exact"))

@@ -249,14 +249,18 @@ def test_commands_are_read_as_the_page_says():
             found = ask(msgpack.packb(good))
             equal((found["type"], found["request"]), ("STATUS_REPORT", 7), good)
         twice = b"\x83" + b"".join(map(msgpack.packb, ("type", "STATUS", "request", 7, "request", 7)))
-        for bad in (b"", b"\xc1", msgpack.packb([1]), twice, msgpack.packb({"v": 2, "type": "STATUS", "request": 7}),
-                    msgpack.packb({"request": 7}), msgpack.packb({"type": "STATU", "request": 7}),
-                    msgpack.packb({"type": "USAGE_RECORDED", "request": 7}),
-                    msgpack.packb({"type": "STATUS", "request": -1}),
-                    msgpack.packb({"type": "STATUS", "request": 7}) + b"x",
-                    msgpack.packb({"type": "LIMIT", "request": 7, "budget": "default", "tokens": 2**53})):
+        for bad, request in ((b"", 0), (b"\xc1", 0), (msgpack.packb([1]), 0), (twice, 0),
+                             (msgpack.packb({"v": 2, "type": "STATUS", "request": 7}), 7),
+                             (msgpack.packb({"request": 7}), 7), (msgpack.packb({"type": "STATU", "request": 7}), 7),
+                             (msgpack.packb({"type": "USAGE_RECORDED", "request": 7}), 7),
+                             (msgpack.packb({"type": "STATUS", "request": -1}), 0),
+                             (msgpack.packb({"type": "STATUS", "request": 7}) + b"x", 7),
+                             (msgpack.packb({"type": "RECORD", "taskId": "a\0b", "request": 7}), 7),
+                             (msgpack.packb({"type": "RECORD", "taskId": "x" * 513, "request": 7}), 7),
+                             (msgpack.packb({"type": "RECORD", "taskId": 7, "request": 7}), 7),
+                             (msgpack.packb({"type": "LIMIT", "request": 7, "budget": "default", "tokens": 2**53}), 7)):
             found = ask(bad)
-            equal((found["type"], found["request"], found["error"] > 0), ("COMMAND_DONE", 0, True), bad)
+            equal((found["type"], found["request"], found["error"] > 0), ("COMMAND_DONE", request, True), bad)
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ TEST(gateway, a_grant_that_finds_nobody_is_released_and_nobody_can_say_so) {
   grant(&scene, permit);
   const struct hg_message granted = *answer(&scene, OUTSIDER);
   send(&scene, OTHER, &granted, false);
-  check_done(&scene, OTHER, 0, HG_ERR_PROTOCOL);
+  check_done(&scene, OTHER, 1, HG_ERR_PROTOCOL);
   CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_SCHEDULER));
   send(&scene, OUTSIDER, &granted, true);
   const struct hg_message release = hg_test_expect(&scene.gateway, HG_PORT_SCHEDULER, 0, HG_RELEASE);
@@ -168,6 +168,27 @@ TEST(gateway, a_grant_that_finds_nobody_is_released_and_nobody_can_say_so) {
   settled.as.settled.permit = permit;
   hg_test_send(&scene.gateway, HG_PORT_SCHEDULER, 0, &settled);
   CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL));
+  end(&scene);
+}
+
+TEST(gateway, what_cannot_be_read_is_refused_under_its_number) {
+  static const struct {
+    const char *frame;
+    uint64_t request;
+  } frames[] = {{"\x82\xa4type\xa2NO\xa7request\x07", 7},
+                {"\x82\xa7request\x08\xa4type\x05", 8},
+                {"\x81\xa4type\xa2NO", 0},
+                {"\xc0", 0}};
+  struct scene scene;
+  begin(&scene);
+  for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+    struct hg_envelope in = {.port = HG_PORT_CONTROL, .peer = OUTSIDER}; // as the shell gives it: HG_NONE
+    in.frame = (const uint8_t *)frames[i].frame;
+    in.frame_size = strlen(frames[i].frame);
+    scene.gateway.actor.receive(scene.gateway.actor.self, scene.gateway.now, &in, &scene.gateway.out);
+    hg_test_flush(&scene.gateway);
+    check_done(&scene, OUTSIDER, frames[i].request, HG_ERR_PROTOCOL);
+  }
   end(&scene);
 }
 

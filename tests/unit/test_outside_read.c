@@ -1,4 +1,5 @@
 // The outside codec, inward: maps as other libraries write them, what must be refused of them, and msgpack as JSON.
+#include "bus/frame_reader.h"
 #include "config/config.h"
 #include "unit/codec.h"
 
@@ -155,6 +156,40 @@ TEST(outside_read, a_field_said_twice_is_refused) {
       else msgpack_pack_int(key(&draft, twice[i]), 1);
     CHECK_EQ(draft_decode(&draft, &message), strcmp(twice[i], "unknown") ? HG_ERR_PROTOCOL : HG_OK);
   }
+}
+
+// Of what is refused for another reason; 0 only where nobody could say which number was meant.
+TEST(outside_read, the_request_of_a_refused_frame) {
+  static const struct {
+    const char *what;
+    uint64_t request;
+  } cases[] = {{"wrong text", 7}, {"version", 7}, {"no type", 7}, {"cut off", 7}, {"more", 7}, {"integral", 7},
+               {"twice", 0},      {"text", 0},    {"nested", 0},  {"real", 0},    {"nil", 0},  {"none", 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const char *what = cases[i].what;
+    struct draft draft;
+    struct hg_message message;
+    const bool is_none = strcmp(what, "none") == 0, is_more = strcmp(what, "more") == 0;
+    draft_begin(&draft, is_none ? 1 : strcmp(what, "cut off") == 0 ? 4 : 3);
+    if (strcmp(what, "no type") == 0) text(&draft, "budget", "a");
+    else text(&draft, "type", is_none ? "NO" : "STATUS");
+    if (strcmp(what, "wrong text") == 0) msgpack_pack_str_with_body(key(&draft, "budget"), "\xff\0", 2);
+    else if (strcmp(what, "twice") == 0) msgpack_pack_int(key(&draft, "request"), 7);
+    else if (strcmp(what, "nested") == 0) pack_nested(key(&draft, "unknown"), HG_NESTING_MAX);
+    else if (!is_none) msgpack_pack_int(key(&draft, "v"), is_more || cases[i].request == 7 ? 2 : 1);
+    if (strcmp(what, "text") == 0) text(&draft, "request", "7");
+    else if (strcmp(what, "real") == 0) msgpack_pack_double(key(&draft, "request"), 7.5);
+    else if (strcmp(what, "integral") == 0) msgpack_pack_double(key(&draft, "request"), 7.0);
+    else if (strcmp(what, "nil") == 0) msgpack_pack_nil(key(&draft, "request"));
+    else if (!is_none) msgpack_pack_int(key(&draft, "request"), 7);
+    if (is_more) msgpack_pack_nil(&draft.packer);
+    const uint64_t request = hg_outside_read_request((const uint8_t *)draft.buffer.data, draft.buffer.size);
+    if (request != cases[i].request) printf("%s\n", what);
+    CHECK_EQ(request, cases[i].request);
+    CHECK_EQ(draft_decode(&draft, &message), strcmp(what, "nil") ? HG_ERR_PROTOCOL : HG_OK);
+  }
+  CHECK_EQ(hg_outside_read_request(NULL, 0), 0);
+  CHECK_EQ(hg_outside_read_request((const uint8_t *)"\x93\x01\x02\x03", 4), 0);
 }
 
 // LIMIT.tokens is from 0 to 2^53 - 1.

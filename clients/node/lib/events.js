@@ -1,6 +1,7 @@
 // Events, each once and in order: what a subscription misses is asked for by REPLAY, over restarts of a runtime too.
 import { Dealer, Subscriber } from "zeromq";
 import { DeadlinePassed, EventsGone, HeadgateError, InvalidArgument, errorOf } from "./errors.js";
+import { checked } from "./fields.js";
 import { Order } from "./order.js";
 import { curveOf, endpointsOf, isTcp } from "./place.js";
 import { read, write } from "./wire.js";
@@ -43,6 +44,7 @@ export class EventStream {
     this.#place = place;
     this.#welcome = welcome;
     this.#topics = topics.includes("") ? [] : topics;
+    checked({ topics: this.#topics.join(",") });
     this.#ledger = ledger ?? welcome.ledger;
     this.#ask = ask;
     this.#after = ask();

@@ -244,7 +244,7 @@ const orders = {
       parts: [],
       wanted: true,
       sent: false,
-      deadline: timeoutMs ? performance.now() + timeoutMs : 0,
+      deadline: timeoutMs && timeoutMs !== Infinity ? performance.now() + timeoutMs : 0,
     };
     calls.set(number, call);
     unsent.push(number);

@@ -86,12 +86,14 @@ class Headgate:
     def settle(self, permit: str, answer: Any = None, *, outcome: str = "done", reason: str = "",
                **details: Any) -> Counted:
         """Settles a permit by its id, such as one of another process or an orphan."""
+        call = commands.settle(permit, answer, outcome, reason, details, self._timeout)
         self._connection.forget(permit)
-        return self._ask(commands.settle(permit, answer, outcome, reason, details, self._timeout))
+        return self._ask(call)
 
     def release(self, permit: str, *, outcome: str = "done", reason: str = "") -> None:
+        call = commands.release(permit, outcome, reason, self._timeout)
         self._connection.forget(permit)
-        self._ask(commands.release(permit, outcome, reason, self._timeout))
+        self._ask(call)
 
     def record(self, answer: Any = None, *, budget: str = "default", task_id: str = "", usage_id: Optional[str] = None,
                **details: Any) -> Counted:
@@ -144,6 +146,11 @@ class Headgate:
     def version(self) -> str:
         """Of the runtime that answered first."""
         return str(self._connection.welcome.result()["version"])
+
+    @property
+    def unit(self) -> str:
+        """What amounts count: `tokens`, or `nanodollars` (10^-9 US dollars)."""
+        return str(self._connection.welcome.result().get("unit", "tokens"))
 
     def close(self) -> None:
         """Permits that are open stay so until their lease ends."""

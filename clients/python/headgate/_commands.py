@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Type, TypeVar, Union
 from ._answers import Refused, as_json, prompt_bytes, refusal_of
 from ._connection import Call, Message
 from ._errors import InvalidArgument
+from ._fields import checked
 
 T = TypeVar("T")
 
@@ -22,8 +23,15 @@ class Counted:
     source: str
 
 
+# What these hold is STATUS_REPORT, SNAPSHOT_BUDGET and SNAPSHOT_REPORT of docs/protocol.md. A runtime of an older
+# version may not say what has a default here.
+
 @dataclasses.dataclass(frozen=True)
 class Usage:
+    """How a budget stands. Amounts are in `unit`: `tokens`, or `nanodollars` (10^-9 US dollars). At the rate of
+    `tokens_per_minute` it reaches its threshold and its limit in so many milliseconds; None: never, or it is too early
+    to say."""
+
     budget: str
     hard_limit: int
     total_used: int
@@ -42,10 +50,23 @@ class Usage:
     waits_for_throttle: bool
     needed: int
     seq: int
+    live: bool = True
+    audited: int = 0
+    audit_differences: int = 0
+    audit_failed: bool = False
+    tokens_per_minute: int = 0
+    threshold_in_ms: Optional[int] = None
+    limit_in_ms: Optional[int] = None
+    task_tokens: int = 0
+    saved_tokens: int = 0
+    overran: int = 0
+    unit: str = "tokens"
 
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
+    """As Usage."""
+
     budget: str
     parent: str
     limit: int
@@ -55,6 +76,11 @@ class Budget:
     should_throttle: bool
     throttled: bool
     open_permits: int
+    tokens_per_minute: int = 0
+    threshold_in_ms: Optional[int] = None
+    limit_in_ms: Optional[int] = None
+    task_tokens: int = 0
+    unit: str = "tokens"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,23 +98,20 @@ class Snapshot:
     needed: int
     budgets: Dict[str, Budget]
     topics: Dict[str, int]
+    audited: int = 0
+    audit_differences: int = 0
+    audit_failed: bool = False
 
 
 def _read(kind: Type[T], message: Message, **more: Any) -> T:
     found = {re.sub("[A-Z]", lambda found: "_" + found.group().lower(), key): value for key, value in message.items()}
     found.update(more)
-    return kind(**{field.name: found[field.name] for field in dataclasses.fields(kind)})  # type: ignore[arg-type]
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: found[name] for name in names if name in found})
 
 
 def _command(kind: str, **fields: Any) -> Message:
-    """Fields that are None, empty or False have their default; a 0 may be one that is known."""
-    for name, value in fields.items():
-        if isinstance(value, bool) or not isinstance(value, int):
-            continue
-        if not -(2**63) <= value < 2**64:
-            raise InvalidArgument(f"{name} is out of range: {value}")
-    given = {name: value for name, value in fields.items() if not (value is None or value is False or value == "")}
-    return {"v": 1, "type": kind, **given}
+    return {"v": 1, "type": kind, **checked(fields)}
 
 
 def usage(budget: str, timeout: Optional[float]) -> Call[Usage]:
@@ -202,4 +225,6 @@ def leave(permit: str, problem: Optional[BaseException], refused: Refused,
 
 
 def _text(text: str) -> str:
+    if not isinstance(text, str):
+        raise InvalidArgument(f"reason must be a str, not {type(text).__name__}")
     return text.replace("\0", "").encode("utf-8", "replace")[:500].decode("utf-8", "ignore")

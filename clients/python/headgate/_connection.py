@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import heapq
 import itertools
+import math
 import os
 import socket
 import threading
@@ -15,7 +16,7 @@ import msgpack
 import zmq
 import zmq.utils.monitor
 
-from ._errors import Closed, DeadlinePassed, Forked, HeadgateError, LedgerChanged, error_of
+from ._errors import Closed, DeadlinePassed, Forked, HeadgateError, InvalidArgument, LedgerChanged, error_of
 from ._place import Place, context
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ RETRY_S = 0.1           # between attempts to connect
 WELCOME_S = 5.0         # for the first answer of a connection
 GRACE_S = 5.0           # that a runtime may be late with the refusal of an acquire
 RENEWALS_A_LEASE = 3
+FOREVER_S = 2.0**31     # a timeout as long is none
 CLOSED_CODE, UNKNOWN_PERMIT_CODE = 11, 16
 
 
@@ -34,7 +36,9 @@ class Call(Generic[T]):
 
     def __init__(self, command: Message, read: Callable[[List[Message]], T], timeout: Optional[float]) -> None:
         self.command, self.read = command, read
-        self.timeout = timeout
+        if timeout is not None and math.isnan(timeout):
+            raise InvalidArgument("timeout is no number")
+        self.timeout = timeout if timeout is None or timeout < FOREVER_S else None
         self.deadline: Optional[float] = None  # from when it is asked on
         self.future: "concurrent.futures.Future[T]" = concurrent.futures.Future()
         self.parts: List[Message] = []
@@ -292,9 +296,13 @@ class Connection:
             if call is not None and not call.future.done():
                 if call.acquires and call.deadline is not None:
                     call.command["timeoutMs"] = max(1, int((call.deadline - time.monotonic()) * 1000))
-                if not self._send(call.command):
-                    return
-                self._sent += 1
+                try:
+                    if not self._send(call.command):
+                        return
+                    self._sent += 1
+                except (TypeError, ValueError, OverflowError) as problem:  # it can't be packed: that is its own failure
+                    self._fail(call, InvalidArgument(repr(problem)))
+                    self._take(self._unsent[0])
             elif call is not None:  # cancelled before it was sent
                 self._take(self._unsent[0])
             self._unsent.popleft()

@@ -10,6 +10,7 @@ import zmq
 
 from ._connection import Message
 from ._errors import DeadlinePassed, EventsGone, HeadgateError, LedgerChanged, error_of
+from ._fields import checked
 from ._place import Place, context, is_tcp
 
 HELD_MAX = 10000       # events that wait for the proof that none is missing before them
@@ -151,6 +152,7 @@ class EventStream:
                                 "machines can't reach: set events_url (HEADGATE_EVENTS_URL) to an endpoint of its "
                                 "eventBus.bind", 2)
         self._topics = () if "" in chosen else chosen
+        checked({"topics": ",".join(self._topics)})
         self._ledger = ledger or welcome["ledger"]
         self._place, self._welcome, self._ask = place, welcome, ask
         self.after: "Optional[Future[int]]" = ask()

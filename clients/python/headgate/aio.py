@@ -151,12 +151,14 @@ class Headgate:
 
     async def settle(self, permit: str, answer: Any = None, *, outcome: str = "done", reason: str = "",
                      **details: Any) -> Counted:
+        call = commands.settle(permit, answer, outcome, reason, details, self._timeout)
         self._connection.forget(permit)
-        return await self._ask(commands.settle(permit, answer, outcome, reason, details, self._timeout))
+        return await self._ask(call)
 
     async def release(self, permit: str, *, outcome: str = "done", reason: str = "") -> None:
+        call = commands.release(permit, outcome, reason, self._timeout)
         self._connection.forget(permit)
-        await self._ask(commands.release(permit, outcome, reason, self._timeout))
+        await self._ask(call)
 
     async def record(self, answer: Any = None, *, budget: str = "default", task_id: str = "",
                      usage_id: Optional[str] = None, **details: Any) -> Counted:
@@ -189,6 +191,11 @@ class Headgate:
     @property
     def version(self) -> str:
         return self._client.version
+
+    @property
+    def unit(self) -> str:
+        """As headgate.Headgate.unit."""
+        return self._client.unit
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self._client.close)
