@@ -122,6 +122,35 @@ def test_the_forecast_and_the_audit_come_with_a_snapshot():
         assert told["tokensPerMinute"] > 0 and told["limitInMs"] > 0, told
 
 
+def test_a_ledger_of_dollars_is_told_in_dollars():
+    dollar, limit = 10**9, 20 * 10**9
+    amounts = ("limit", "used", "reserved", "available", "task")
+    with exported() as here:
+        said = json.loads(here.config.read_text())
+        said["tokenBudget"] = {"hardLimitUsd": 20, "budgets": {"evals": {"hardLimitUsd": 0.5}}}
+        here.config.write_text(json.dumps(said))
+        with serving(here.config) as server, control(here) as line:
+            asker = Asker(line)
+            asker.done("RECORD", tokens=1, unit="nanodollars")
+            asker.done("SETTLE_PERMIT", permit=asker.acquire(3 * dollar), tokens=2 * dollar + 500, unit="nanodollars")
+            held = asker.acquire(dollar // 10, budget="evals")
+            asker.done("RECORD", tokens=dollar // 2, unit="nanodollars", budget="evals")
+            found = scrape(here)
+            for text in ('limit_dollars{budget="default"} 20.000000000', 'limit_dollars{budget="evals"} 0.500000000',
+                         'used_dollars{budget="default"} 2.500000501', 'reserved_dollars{budget="default"} 0.100000000',
+                         'available_dollars{budget="default"} 17.399999499', 'available_dollars{budget="evals"} -0.100000000',
+                         'task_dollars{budget="default"} 2.000000500', 'usage_ratio{budget="default"} 0.1250'):
+                assert f"headgate_budget_{text}\n" in found.text, (text, found.text)
+            assert found.get("headgate_budget_dollars_per_minute", budget="default") is not None
+            equal([name for name in found.types if name.startswith("headgate_budget") and "token" in name], [])
+            equal(steady(printed("--config", here.config)), steady(scrape(here)))
+            asker.done("RELEASE_PERMIT", permit=held)
+            equal(server.end(signal.SIGTERM), 0)
+        for stored in (printed("--config", here.config), printed("--ledger", here.ledger)):
+            equal(stored.named("headgate_budget_limit_dollars"), {"default": limit / dollar, "evals": 0.5})
+            equal([name for name in stored.types if "token" in name], [])
+
+
 def test_counters_count():
     with exported() as here, serving(here.config), control(here) as line:
         before = scrape(here)
@@ -398,6 +427,8 @@ def test_flags():
 def test_the_page_names_every_metric():
     table = headgate("describe", "--metrics")
     page = (SOURCE / "docs" / "operations.md").read_text()
+    in_dollars = {name for name in (line.split("`")[1] for line in table.splitlines()[2:]) if "_dollars" in name}
+    equal(len(in_dollars), 6)
     assert table in page, "docs/operations.md does not have the table of headgate describe --metrics"
     named = {line.split("`")[1]: line.split("|")[2].strip() for line in table.splitlines()[2:]}
     with exported() as here, serving(here.config), control(here) as line:
@@ -407,7 +438,8 @@ def test_the_page_names_every_metric():
         found = scrape(here).types
         equal({name: named.get(name) for name in found}, found)
         missing = named.keys() - found.keys()
-        assert missing <= {"headgate_budget_to_threshold_seconds", "headgate_budget_to_limit_seconds"}, missing
+        assert missing - in_dollars <= {"headgate_budget_to_threshold_seconds", "headgate_budget_to_limit_seconds"}, missing
+        assert in_dollars <= missing, in_dollars - missing
 
 
 if __name__ == "__main__":
