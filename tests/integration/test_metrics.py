@@ -9,7 +9,9 @@ import signal
 import socket
 import sqlite3
 import sys
+import threading
 from http.client import HTTPConnection, HTTPException
+from types import SimpleNamespace
 
 import run_harness
 from cli_harness import SOURCE, WAIT_S, equal, headgate, main, place, runtime, serving, status
@@ -342,6 +344,39 @@ def test_connections_are_bounded_and_kept():
             each.close()
         line.close()
         until(lambda: http_works(here), "an answer once they are gone")
+
+
+def test_who_sends_byte_by_byte_keeps_nobody_out():
+    """Twelve requests that never end and are never silent for long: the oldest makes place, not who asks and is answered."""
+    with exported() as here, serving(here.config), contextlib.ExitStack() as held:
+        kept, slow = held.enter_context(contextlib.closing(http_line(here.port))), []
+        for _ in range(12):
+            slow.append(held.enter_context(trickle(here.port)))
+            kept.request("GET", "/metrics")
+            equal(kept.getresponse().read()[:6], b"# HELP")
+        equal(scrape(here).get("headgate_up"), 1)
+        equal([each.gone.wait(WAIT_S) for each in slow[:5]], [True] * 5, "13 and one more, of which 8 are kept")
+
+
+@contextlib.contextmanager
+def trickle(port):
+    """A request whose head grows by a byte a second, until `gone`."""
+    with socket.create_connection(("127.0.0.1", port), WAIT_S) as line:
+        line.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: ")
+        end, slow = threading.Event(), SimpleNamespace(gone=threading.Event())
+
+        def grow():
+            with contextlib.suppress(OSError):
+                while not end.wait(1):
+                    line.sendall(b"x")
+            slow.gone.set()
+        thread = threading.Thread(target=grow)
+        thread.start()
+        try:
+            yield slow
+        finally:
+            end.set()
+            thread.join()
 
 
 def http_works(here):
