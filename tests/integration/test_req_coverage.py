@@ -131,6 +131,46 @@ def test_tables_that_are_wrong():
         assert code == 1 and "not a database" in said, (code, said)
 
 
+def files_of(folder):
+    """What a look must not change: names, contents, times."""
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_looking_changes_nothing():
+    with place() as here:
+        with runtime(here.config):
+            pass
+        before = files_of(here.folder)
+        code, said = script("db-check", "--table", "token_budget", "--config", here.config)
+        equal(code, 0, said)
+        equal(sorted(files_of(here.folder)), sorted(before))
+        equal(files_of(here.folder), before)
+        with runtime(here.config) as served:
+            served.kill()
+        assert pathlib.Path(f"{here.ledger}-wal").exists()
+        before = files_of(here.folder)
+        code, said = script("db-check", "--table", "token_budget", "--config", here.config)
+        equal(code, 0, said)
+        equal(sorted(files_of(here.folder)), sorted(before))
+        equal(files_of(here.folder), before)
+
+
+def test_a_configuration_as_editors_write_it():
+    with place() as here:
+        with runtime(here.config):
+            pass
+        here.config.write_text(here.config.read_text(), encoding="utf-8-sig")
+        headgate("status", "--config", here.config)
+        equal(script("db-check", "--table", "token_budget", "--config", here.config)[0], 0)
+        for settings, expected in (('{"ledger": {"path": 5}}', "ledger.path must be the name of a file as text, and is 5"),
+                                   ('{"ledger": {"path": null}}', "ledger.path must be the name of a file as text, and is null"),
+                                   ('{"ledger": {"path": "a\\u0000b"}}', "ledger.path must be the name of a file as text"),
+                                   ('{"ledger": []}', "ledger must be an object"), ("[]", "the configuration must be an object")):
+            here.config.write_text(settings)
+            code, said = script("db-check", "--table", "token_budget", "--config", here.config)
+            assert code == 2 and expected in said and "Traceback" not in said, (settings, code, said)
+
+
 def test_what_is_asked_wrongly():
     with place() as here:
         for arguments in (["--table", "no_such_table", "--config", here.config],
