@@ -78,6 +78,39 @@ def test_a_function_a_file_and_a_section_that_are_gone():
     refused("item 5.1: docs/orchestrator.md has no section", ("docs/orchestrator.md", "## Intelligent Token", "## Token"))
 
 
+def test_what_only_a_comment_names():
+    gone = "item 1.3: tests/unit/test_tracker.c has no test percent_is_rounded_half_up"
+    test, head = "tests/unit/test_tracker.c", "TEST(tracker, percent_is_rounded_half_up) {"
+    for before, after in (("/*\n", "\n*/ TEST(tracker, other) {"), ("#if 0\n", "\n#endif\nTEST(tracker, other) {"),
+                          ("#if 0\n#if 1\n#else\n", "\n#endif\n#else\nTEST(tracker, other) {\n#endif"), ("// ", "\nTEST(tracker, other) {"),
+                          ("#  if 0 // for now\n", "\n#endif\nTEST(tracker, other) {")):
+        refused(gone, (test, head, before + head + after))
+    refused("item 1.3: actors/budgets.c has no hg_usage_percent",
+            ("actors/budgets.c", "hg_usage_percent", "other"), ("actors/budgets.c", "#include <stdlib.h>", "#include <stdlib.h> // hg_usage_percent"))
+    refused("item 2.1f: schemas/ledger.sql has no token_budget", ("schemas/ledger.sql", "token_budget", "other"),
+            ("schemas/ledger.sql", "CREATE TABLE meta", "-- token_budget\nCREATE TABLE meta"))
+    refused("item 5.2: tests/integration/test_docs_tables.py has no test test_every_field_of",
+            ("tests/integration/test_docs_tables.py", "def test_every_field_of_the_configuration", '"""\ndef test_every_field_of_the_configuration_is_documented():\n"""\ndef other'))
+    with copy() as root:  # a comment in a text is none, and what is behind #else is there
+        for before, after in (('static const char *at = "/* http://";\n', ""), ("#if 0\n#else\n", "\n#endif\n#if 1")):
+            replaced(root / test, head, f"{before}{head}{after}")
+            if after:
+                (root / test).write_text((root / test).read_text() + "#endif\n")
+            code, said = script("check-req-coverage", "--req", REQUIREMENT, "--root", root)
+            equal(code, 0, said)
+
+
+def test_a_test_that_is_not_run():
+    listed = "tests/CMakeLists.txt"
+    refused("item 1.3: tests/unit/test_tracker.c is no test that", (listed, "unit/test_*.c ", "# "))
+    refused("item 5.3: tests/integration/test_throttle_study.py is no test that",
+            (listed, "req_coverage throttle_study tidy)", "req_coverage tidy)"))
+    refused("item 5.3: tests/integration/test_throttle_study.py is no test that",
+            (listed, "req_coverage throttle_study tidy)", "req_coverage # throttle_study\n tidy)"))
+    refused("item 1.3: tests/unit/tracker_fixture.h is no test that", (TABLE, "`tests/unit/test_tracker.c: percent_is_rounded_half_up`",
+                                                                     "`tests/unit/tracker_fixture.h`"))
+
+
 def test_a_table_that_says_less():
     refused("it is not marked as implemented", (TABLE, "**Implemented**", "**Planned**"))
     refused("the table has 41 items, the requirement 42", (TABLE, "\n| 1.8 |", "\n| x |"))
