@@ -1,9 +1,11 @@
 """scripts/check-req-coverage and scripts/db-check: that they pass here, and that each thing they look for, once it is
-gone, makes them fail and is named.
+gone, makes them fail and is named. And what scripts/coverage holds each folder to.
 
   test_req_coverage.py BUILD [TEST ...]
 """
 import contextlib
+import importlib.machinery
+import importlib.util
 import shutil
 import sqlite3
 import subprocess
@@ -118,6 +120,29 @@ def test_a_table_that_says_less():
     refused("item 1.4 names no tests",
             (TABLE, "`tests/unit/test_tracker.c: throttles_at_the_rounded_threshold`", "none"))
     refused("no table in docs/specs", requirement="8_RISKS-REQ-032")
+
+
+def loaded(path):
+    loader = importlib.machinery.SourceFileLoader(path.name.replace("-", "_"), str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    loader.exec_module(module)
+    sys.dont_write_bytecode = before
+    return module
+
+
+def test_each_folder_is_held_to_its_coverage():
+    coverage, tidy = loaded(SOURCE / "scripts" / "coverage"), loaded(SOURCE / "tests" / "tidy")
+    equal(sorted(coverage.TOLD), sorted(set(tidy.PRODUCT) - {"include"}), "folders that are told")
+
+    def lines(covered, of):
+        return {number: [int(number <= covered), []] for number in range(1, of + 1)}
+    well = {"actors/a.c": lines(1000, 1000), "bus/b.c": lines(80, 90), "bus/c.c": lines(10, 10), "schemas/d.c": lines(9, 10)}
+    equal(coverage.too_low(well), [])
+    equal(coverage.too_low({**well, "bus/b.c": lines(79, 90)}), ["bus"])
+    equal(coverage.too_low({**well, "actors/a.c": lines(899, 1000), "schemas/d.c": lines(8, 10)}), ["actors", "schemas"])
+    equal(coverage.too_low({name: lines for name, lines in well.items() if name != "schemas/d.c"}), ["schemas"])
+    equal(coverage.too_low({**well, "cli/e.c": lines(0, 1000)}), [])
 
 
 def test_the_table_of_a_real_ledger():
