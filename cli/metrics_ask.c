@@ -2,6 +2,7 @@
 #include "cli/metrics_ask.h"
 
 #include "actors/tracker.h"
+#include "usage/money.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@ static bool take_budget(struct hg_metrics_figures *out, const struct hg_snapshot
   budget->threshold_in_ms = told->threshold_in_ms;
   budget->limit_in_ms = told->limit_in_ms;
   budget->task_tokens = told->task_tokens;
+  (void)hg_unit_of_name(told->unit.data, told->unit.size, &out->unit);
   return true;
 }
 
@@ -70,6 +72,7 @@ static hg_err take_stored(const struct hg_config *config, const struct hg_ledger
     budget->throttled = stored[i].throttled;
     if (i == 0) budget->open_permits = root->open_permits;
   }
+  out->unit = config->unit;
   out->has_state = true;
   out->seq = root->seq;
   out->audited = root->audited;

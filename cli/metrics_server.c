@@ -22,8 +22,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 8u // at a time, of each endpoint
-#define IDLE_S 5u          // a connection that says nothing is cut
+#define CONNECTIONS_MAX 8u                 // at a time, of each endpoint; one more cuts the oldest
+#define ACCEPTED_MAX (2 * CONNECTIONS_MAX) // with those that are cut and not yet closed
+#define IDLE_S 5u                          // a connection that says nothing is cut
 #define REQUEST_BYTES 8192u
 #define EVENTS_A_TURN 1000
 #define SNAPSHOT_MS 2000 // both within what a scrape takes by default
@@ -31,8 +32,16 @@
 #define LOOK_MS 1000 // at what a subscriber has to ask for again
 #define HWM (2 * HG_BUDGETS_MAX)
 
+struct visitor {
+  int fd;
+  uint64_t since; // a count of arrivals and requests; 0: nobody is here
+  bool is_cut;    // and closes soon
+};
+
 struct endpoint {
   struct hg_metrics_server *server;
+  struct visitor visitors[ACCEPTED_MAX];
+  uint64_t events;           // arrivals and requests so far
   struct MHD_Daemon *daemon; // NULL: not there
   bool asks_host;
 };
@@ -80,6 +89,45 @@ static hg_err print(struct hg_metrics_server *server, struct hg_text_buffer *out
   const hg_err err = hg_metrics_print(&figures, out);
   hg_metrics_clear(&figures);
   return err;
+}
+
+// ------------------------------------------------------------------------------------------------ connections
+
+// Who sends a request byte by byte is never silent, and would keep a place for good: the newest takes the oldest one's.
+static void make_place(struct endpoint *endpoint) {
+  struct visitor *oldest = NULL;
+  unsigned here = 0;
+  for (size_t i = 0; i < ACCEPTED_MAX; i++) {
+    struct visitor *visitor = &endpoint->visitors[i];
+    if (visitor->since == 0 || visitor->is_cut) continue;
+    here++;
+    if (!oldest || visitor->since < oldest->since) oldest = visitor;
+  }
+  if (here <= CONNECTIONS_MAX) return;
+  oldest->is_cut = true;
+  (void)shutdown(oldest->fd, SHUT_RDWR); // libmicrohttpd sees its end, and closes it
+}
+
+static void arrive(struct endpoint *endpoint, int fd, void **place) {
+  for (size_t i = 0; i < ACCEPTED_MAX && !*place; i++)
+    if (endpoint->visitors[i].since == 0) *place = &endpoint->visitors[i];
+  if (!*place) return; // there are no more than are accepted
+  *(struct visitor *)*place = (struct visitor){.fd = fd, .since = ++endpoint->events};
+  make_place(endpoint);
+}
+
+static void note_connection(void *context, struct MHD_Connection *connection, void **place,
+                            enum MHD_ConnectionNotificationCode what) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  if (what == MHD_CONNECTION_NOTIFY_STARTED && info) arrive(context, info->connect_fd, place);
+  if (what == MHD_CONNECTION_NOTIFY_CLOSED && *place) *(struct visitor *)*place = (struct visitor){0};
+}
+
+// Whose request is whole is as new as one that has just come.
+static void note_request(struct endpoint *endpoint, struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  struct visitor *visitor = info ? info->socket_context : NULL;
+  if (visitor) visitor->since = ++endpoint->events;
 }
 
 // ------------------------------------------------------------------------------------------------ HTTP
@@ -131,6 +179,7 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
     return MHD_YES;
   }
   *upload_size = 0;
+  note_request(endpoint, connection);
   if (print(endpoint->server, &text) != HG_OK) return refuse(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory\n");
   return reply(connection, MHD_HTTP_OK, MHD_create_response_from_buffer(text.len, text.data, MHD_RESPMEM_MUST_FREE),
                HG_EXPOSITION_TYPE);
@@ -199,10 +248,10 @@ static int listen_at(const struct sockaddr *address, socklen_t size) {
 
 // The daemon closes the socket.
 static hg_err answer_at(struct endpoint *endpoint, int fd) {
-  endpoint->daemon =
-      MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, answer, endpoint, MHD_OPTION_LISTEN_SOCKET, fd,
-                       MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
-                       MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES, MHD_OPTION_END);
+  endpoint->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, answer, endpoint, MHD_OPTION_LISTEN_SOCKET, fd,
+                                      MHD_OPTION_CONNECTION_LIMIT, ACCEPTED_MAX, MHD_OPTION_NOTIFY_CONNECTION,
+                                      note_connection, endpoint, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S,
+                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_BYTES, MHD_OPTION_END);
   if (!endpoint->daemon) close(fd);
   return endpoint->daemon ? HG_OK : HG_ERR_SYSTEM;
 }

@@ -2,7 +2,9 @@
 #include "metrics/figures.h"
 
 #include "schemas/message.h"
+#include "usage/money.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,34 +61,67 @@ void hg_metrics_clear(struct hg_metrics_figures *figures) {
   *figures = (struct hg_metrics_figures){0};
 }
 
-// False: nothing is known.
+#define FIRST ((int)HG_METRIC_BUDGET_LIMIT)
+#define AMOUNTS ((int)HG_METRIC_BUDGET_LIMIT_DOLLARS - FIRST)
+#define OTHERS (FIRST + 2 * AMOUNTS)
+static_assert((int)HG_METRIC_BUDGET_TASK == FIRST + AMOUNTS - 1 && (int)HG_METRIC_BUDGET_TASK_DOLLARS == OTHERS - 1 &&
+                  (int)HG_METRIC_BUDGET_USAGE == OTHERS,
+              "each unit has all amounts, in one order");
+
+static struct number amount_text(hg_unit unit, int64_t amount) {
+  struct number number = {"-"};
+  if (unit == HG_UNIT_TOKENS) return whole(amount);
+  const uint64_t size = amount < 0 ? 0 - (uint64_t)amount : (uint64_t)amount;
+  const struct number dollars = decimal(size, HG_MONEY_DECIMALS);
+  if (amount >= 0) return dollars;
+  memcpy(number.text + 1, dollars.text, sizeof dollars.text - 1);
+  return number;
+}
+
+// False: nothing is known. `id` is that of the family of tokens.
+static bool budget_amount(const struct hg_metrics_budget *budget, enum hg_metric_id id, hg_unit unit,
+                          struct number *out) {
+  int64_t amount = HG_UNKNOWN;
+  if (id == HG_METRIC_BUDGET_LIMIT) amount = budget->hard_limit;
+  else if (id == HG_METRIC_BUDGET_USED) amount = budget->used;
+  else if (id == HG_METRIC_BUDGET_RESERVED) amount = budget->reserved;
+  else if (id == HG_METRIC_BUDGET_AVAILABLE) amount = budget->hard_limit - budget->used - budget->reserved;
+  else if (id == HG_METRIC_BUDGET_RATE) amount = budget->per_minute;
+  else if (id == HG_METRIC_BUDGET_TASK) amount = budget->task_tokens;
+  *out = amount_text(unit, amount);
+  return amount != HG_UNKNOWN || id == HG_METRIC_BUDGET_AVAILABLE; // which may be any number
+}
+
 static bool budget_value(const struct hg_metrics_budget *budget, enum hg_metric_id id, struct number *out) {
   int64_t value = HG_UNKNOWN;
-  if (id == HG_METRIC_BUDGET_LIMIT) value = budget->hard_limit;
-  else if (id == HG_METRIC_BUDGET_USED) value = budget->used;
-  else if (id == HG_METRIC_BUDGET_RESERVED) value = budget->reserved;
-  else if (id == HG_METRIC_BUDGET_THROTTLED) value = budget->throttled;
+  if (id == HG_METRIC_BUDGET_THROTTLED) value = budget->throttled;
   else if (id == HG_METRIC_BUDGET_PERMITS) value = budget->open_permits;
-  else if (id == HG_METRIC_BUDGET_RATE) value = budget->per_minute;
   else if (id == HG_METRIC_BUDGET_TO_THRESHOLD) value = budget->threshold_in_ms;
   else if (id == HG_METRIC_BUDGET_TO_LIMIT) value = budget->limit_in_ms;
-  else if (id == HG_METRIC_BUDGET_TASK) value = budget->task_tokens;
-  if (id == HG_METRIC_BUDGET_AVAILABLE) *out = whole(budget->hard_limit - budget->used - budget->reserved);
-  else if (id == HG_METRIC_BUDGET_USAGE) *out = decimal(budget->usage_percent, 4);
+  if (id == HG_METRIC_BUDGET_USAGE) *out = decimal(budget->usage_percent, 4);
   else if (value == HG_UNKNOWN) return false;
   else if (id == HG_METRIC_BUDGET_TO_THRESHOLD || id == HG_METRIC_BUDGET_TO_LIMIT) *out = decimal((uint64_t)value, 3);
   else *out = whole(value);
   return true;
 }
 
+static void add_of_budget(struct hg_exposition *out, const struct hg_metrics_budget *budget, int id,
+                          struct number value) {
+  const struct hg_metric_sample sample = {.labels = {{"budget", budget->name}}, .value = value.text};
+  hg_exposition_add(out, &hg_metrics[id], &sample);
+}
+
 static void add_budgets(struct hg_exposition *out, const struct hg_metrics_figures *figures) {
-  for (int id = HG_METRIC_BUDGET_LIMIT; id <= HG_METRIC_BUDGET_TASK; id++)
-    for (size_t i = 0; i < figures->budget_count; i++) {
-      struct number value;
-      if (!budget_value(&figures->budgets[i], (enum hg_metric_id)id, &value)) continue;
-      const struct hg_metric_sample sample = {.labels = {{"budget", figures->budgets[i].name}}, .value = value.text};
-      hg_exposition_add(out, &hg_metrics[id], &sample);
-    }
+  const int shift = figures->unit == HG_UNIT_NANODOLLARS ? AMOUNTS : 0;
+  struct number value;
+  for (int id = FIRST; id < FIRST + AMOUNTS; id++)
+    for (size_t i = 0; i < figures->budget_count; i++)
+      if (budget_amount(&figures->budgets[i], (enum hg_metric_id)id, figures->unit, &value))
+        add_of_budget(out, &figures->budgets[i], id + shift, value);
+  for (int id = OTHERS; id <= HG_METRIC_BUDGET_TO_LIMIT; id++)
+    for (size_t i = 0; i < figures->budget_count; i++)
+      if (budget_value(&figures->budgets[i], (enum hg_metric_id)id, &value))
+        add_of_budget(out, &figures->budgets[i], id, value);
 }
 
 // ------------------------------------------------------------------------------------------------ histograms

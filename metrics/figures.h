@@ -8,15 +8,16 @@
 
 struct hg_metrics_budget {
   char name[HG_BUDGET_NAME_MAX + 1];
-  int64_t hard_limit, used, reserved;
-  uint32_t usage_percent; // hundredths
+  int64_t hard_limit, used, reserved; // all amounts are in the ledger's unit
+  uint32_t usage_percent;             // hundredths
   bool throttled;
   int64_t open_permits;                                          // HG_UNKNOWN: not told
   int64_t per_minute, threshold_in_ms, limit_in_ms, task_tokens; // HG_UNKNOWN: not told, or never
 };
 
 struct hg_metrics_figures {
-  bool live; // a runtime answered
+  bool live;    // a runtime answered
+  hg_unit unit; // of the ledger
   struct hg_metrics_budget *budgets;
   size_t budget_count, budget_room;
   bool has_state; // the budgets, and these:

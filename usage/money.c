@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DECIMALS 9
 #define SHOWN 10000 // the first number with more digits than are shown
 
 static const char *const unit_names[] = {[HG_UNIT_TOKENS] = "tokens", [HG_UNIT_NANODOLLARS] = "nanodollars"};
@@ -32,14 +31,14 @@ bool hg_money_parse(const char *text, size_t len, int64_t *out) {
       point = true;
       continue;
     }
-    if (text[i] < '0' || text[i] > '9' || decimals == DECIMALS) return false;
+    if (text[i] < '0' || text[i] > '9' || decimals == HG_MONEY_DECIMALS) return false;
     sum = sum * 10 + (uint64_t)(text[i] - '0');
     if (sum > (uint64_t)HG_TOKENS_MAX) return false;
     if (point) decimals++;
     else whole++;
   }
   if (whole == 0 || (point && decimals == 0)) return false;
-  for (; decimals < DECIMALS; decimals++) {
+  for (; decimals < HG_MONEY_DECIMALS; decimals++) {
     sum *= 10;
     if (sum > (uint64_t)HG_TOKENS_MAX) return false;
   }
@@ -50,7 +49,7 @@ bool hg_money_parse(const char *text, size_t len, int64_t *out) {
 static void print(uint64_t size, bool negative, char out[HG_MONEY_TEXT_MAX]) {
   const uint64_t one = (uint64_t)HG_NANODOLLARS;
   int len = snprintf(out, HG_MONEY_TEXT_MAX, "%s$%" PRIu64 ".%09" PRIu64, negative ? "-" : "", size / one, size % one);
-  for (int least = len - DECIMALS + 2; len > least && out[len - 1] == '0';)
+  for (int least = len - HG_MONEY_DECIMALS + 2; len > least && out[len - 1] == '0';)
     out[--len] = '\0';
 }
 

@@ -6,6 +6,7 @@
 #include "headgate.h"
 
 #define HG_NANODOLLARS INT64_C(1000000000) // in a dollar
+#define HG_MONEY_DECIMALS 9                // that a dollar can have
 #define HG_MONEY_TEXT_MAX 24               // "-$9007199.254740991" and a NUL fit
 
 // "tokens", "nanodollars": as configurations' ledgers and messages say them.

@@ -9,7 +9,9 @@ import signal
 import socket
 import sqlite3
 import sys
+import threading
 from http.client import HTTPConnection, HTTPException
+from types import SimpleNamespace
 
 import run_harness
 from cli_harness import SOURCE, WAIT_S, equal, headgate, main, place, runtime, serving, status
@@ -120,6 +122,35 @@ def test_the_forecast_and_the_audit_come_with_a_snapshot():
         assert 0 < to_threshold < to_limit, (to_threshold, to_limit)
         told = status("--config", here.config)
         assert told["tokensPerMinute"] > 0 and told["limitInMs"] > 0, told
+
+
+def test_a_ledger_of_dollars_is_told_in_dollars():
+    dollar, limit = 10**9, 20 * 10**9
+    amounts = ("limit", "used", "reserved", "available", "task")
+    with exported() as here:
+        said = json.loads(here.config.read_text())
+        said["tokenBudget"] = {"hardLimitUsd": 20, "budgets": {"evals": {"hardLimitUsd": 0.5}}}
+        here.config.write_text(json.dumps(said))
+        with serving(here.config) as server, control(here) as line:
+            asker = Asker(line)
+            asker.done("RECORD", tokens=1, unit="nanodollars")
+            asker.done("SETTLE_PERMIT", permit=asker.acquire(3 * dollar), tokens=2 * dollar + 500, unit="nanodollars")
+            held = asker.acquire(dollar // 10, budget="evals")
+            asker.done("RECORD", tokens=dollar // 2, unit="nanodollars", budget="evals")
+            found = scrape(here)
+            for text in ('limit_dollars{budget="default"} 20.000000000', 'limit_dollars{budget="evals"} 0.500000000',
+                         'used_dollars{budget="default"} 2.500000501', 'reserved_dollars{budget="default"} 0.100000000',
+                         'available_dollars{budget="default"} 17.399999499', 'available_dollars{budget="evals"} -0.100000000',
+                         'task_dollars{budget="default"} 2.000000500', 'usage_ratio{budget="default"} 0.1250'):
+                assert f"headgate_budget_{text}\n" in found.text, (text, found.text)
+            assert found.get("headgate_budget_dollars_per_minute", budget="default") is not None
+            equal([name for name in found.types if name.startswith("headgate_budget") and "token" in name], [])
+            equal(steady(printed("--config", here.config)), steady(scrape(here)))
+            asker.done("RELEASE_PERMIT", permit=held)
+            equal(server.end(signal.SIGTERM), 0)
+        for stored in (printed("--config", here.config), printed("--ledger", here.ledger)):
+            equal(stored.named("headgate_budget_limit_dollars"), {"default": limit / dollar, "evals": 0.5})
+            equal([name for name in stored.types if "token" in name], [])
 
 
 def test_counters_count():
@@ -315,6 +346,39 @@ def test_connections_are_bounded_and_kept():
         until(lambda: http_works(here), "an answer once they are gone")
 
 
+def test_who_sends_byte_by_byte_keeps_nobody_out():
+    """Twelve requests that never end and are never silent for long: the oldest makes place, not who asks and is answered."""
+    with exported() as here, serving(here.config), contextlib.ExitStack() as held:
+        kept, slow = held.enter_context(contextlib.closing(http_line(here.port))), []
+        for _ in range(12):
+            slow.append(held.enter_context(trickle(here.port)))
+            kept.request("GET", "/metrics")
+            equal(kept.getresponse().read()[:6], b"# HELP")
+        equal(scrape(here).get("headgate_up"), 1)
+        equal([each.gone.wait(WAIT_S) for each in slow[:5]], [True] * 5, "13 and one more, of which 8 are kept")
+
+
+@contextlib.contextmanager
+def trickle(port):
+    """A request whose head grows by a byte a second, until `gone`."""
+    with socket.create_connection(("127.0.0.1", port), WAIT_S) as line:
+        line.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: ")
+        end, slow = threading.Event(), SimpleNamespace(gone=threading.Event())
+
+        def grow():
+            with contextlib.suppress(OSError):
+                while not end.wait(1):
+                    line.sendall(b"x")
+            slow.gone.set()
+        thread = threading.Thread(target=grow)
+        thread.start()
+        try:
+            yield slow
+        finally:
+            end.set()
+            thread.join()
+
+
 def http_works(here):
     with contextlib.suppress(OSError, HTTPException):
         return fetch(here.port)[0] == 200
@@ -398,6 +462,8 @@ def test_flags():
 def test_the_page_names_every_metric():
     table = headgate("describe", "--metrics")
     page = (SOURCE / "docs" / "operations.md").read_text()
+    in_dollars = {name for name in (line.split("`")[1] for line in table.splitlines()[2:]) if "_dollars" in name}
+    equal(len(in_dollars), 6)
     assert table in page, "docs/operations.md does not have the table of headgate describe --metrics"
     named = {line.split("`")[1]: line.split("|")[2].strip() for line in table.splitlines()[2:]}
     with exported() as here, serving(here.config), control(here) as line:
@@ -407,7 +473,8 @@ def test_the_page_names_every_metric():
         found = scrape(here).types
         equal({name: named.get(name) for name in found}, found)
         missing = named.keys() - found.keys()
-        assert missing <= {"headgate_budget_to_threshold_seconds", "headgate_budget_to_limit_seconds"}, missing
+        assert missing - in_dollars <= {"headgate_budget_to_threshold_seconds", "headgate_budget_to_limit_seconds"}, missing
+        assert in_dollars <= missing, in_dollars - missing
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """scripts/check-req-coverage and scripts/db-check: that they pass here, and that each thing they look for, once it is
-gone, makes them fail and is named.
+gone, makes them fail and is named. And what scripts/coverage holds each folder to.
 
   test_req_coverage.py BUILD [TEST ...]
 """
 import contextlib
+import importlib.machinery
+import importlib.util
 import shutil
 import sqlite3
 import subprocess
@@ -78,6 +80,39 @@ def test_a_function_a_file_and_a_section_that_are_gone():
     refused("item 5.1: docs/orchestrator.md has no section", ("docs/orchestrator.md", "## Intelligent Token", "## Token"))
 
 
+def test_what_only_a_comment_names():
+    gone = "item 1.3: tests/unit/test_tracker.c has no test percent_is_rounded_half_up"
+    test, head = "tests/unit/test_tracker.c", "TEST(tracker, percent_is_rounded_half_up) {"
+    for before, after in (("/*\n", "\n*/ TEST(tracker, other) {"), ("#if 0\n", "\n#endif\nTEST(tracker, other) {"),
+                          ("#if 0\n#if 1\n#else\n", "\n#endif\n#else\nTEST(tracker, other) {\n#endif"), ("// ", "\nTEST(tracker, other) {"),
+                          ("#  if 0 // for now\n", "\n#endif\nTEST(tracker, other) {")):
+        refused(gone, (test, head, before + head + after))
+    refused("item 1.3: actors/budgets.c has no hg_usage_percent",
+            ("actors/budgets.c", "hg_usage_percent", "other"), ("actors/budgets.c", "#include <stdlib.h>", "#include <stdlib.h> // hg_usage_percent"))
+    refused("item 2.1f: schemas/ledger.sql has no token_budget", ("schemas/ledger.sql", "token_budget", "other"),
+            ("schemas/ledger.sql", "CREATE TABLE meta", "-- token_budget\nCREATE TABLE meta"))
+    refused("item 5.2: tests/integration/test_docs_tables.py has no test test_every_field_of",
+            ("tests/integration/test_docs_tables.py", "def test_every_field_of_the_configuration", '"""\ndef test_every_field_of_the_configuration_is_documented():\n"""\ndef other'))
+    with copy() as root:  # a comment in a text is none, and what is behind #else is there
+        for before, after in (('static const char *at = "/* http://";\n', ""), ("#if 0\n#else\n", "\n#endif\n#if 1")):
+            replaced(root / test, head, f"{before}{head}{after}")
+            if after:
+                (root / test).write_text((root / test).read_text() + "#endif\n")
+            code, said = script("check-req-coverage", "--req", REQUIREMENT, "--root", root)
+            equal(code, 0, said)
+
+
+def test_a_test_that_is_not_run():
+    listed = "tests/CMakeLists.txt"
+    refused("item 1.3: tests/unit/test_tracker.c is no test that", (listed, "unit/test_*.c ", "# "))
+    refused("item 5.3: tests/integration/test_throttle_study.py is no test that",
+            (listed, "req_coverage throttle_study tidy)", "req_coverage tidy)"))
+    refused("item 5.3: tests/integration/test_throttle_study.py is no test that",
+            (listed, "req_coverage throttle_study tidy)", "req_coverage # throttle_study\n tidy)"))
+    refused("item 1.3: tests/unit/tracker_fixture.h is no test that", (TABLE, "`tests/unit/test_tracker.c: percent_is_rounded_half_up`",
+                                                                     "`tests/unit/tracker_fixture.h`"))
+
+
 def test_a_table_that_says_less():
     refused("it is not marked as implemented", (TABLE, "**Implemented**", "**Planned**"))
     refused("the table has 41 items, the requirement 42", (TABLE, "\n| 1.8 |", "\n| x |"))
@@ -85,6 +120,29 @@ def test_a_table_that_says_less():
     refused("item 1.4 names no tests",
             (TABLE, "`tests/unit/test_tracker.c: throttles_at_the_rounded_threshold`", "none"))
     refused("no table in docs/specs", requirement="8_RISKS-REQ-032")
+
+
+def loaded(path):
+    loader = importlib.machinery.SourceFileLoader(path.name.replace("-", "_"), str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    loader.exec_module(module)
+    sys.dont_write_bytecode = before
+    return module
+
+
+def test_each_folder_is_held_to_its_coverage():
+    coverage, tidy = loaded(SOURCE / "scripts" / "coverage"), loaded(SOURCE / "tests" / "tidy")
+    equal(sorted(coverage.TOLD), sorted(set(tidy.PRODUCT) - {"include"}), "folders that are told")
+
+    def lines(covered, of):
+        return {number: [int(number <= covered), []] for number in range(1, of + 1)}
+    well = {"actors/a.c": lines(1000, 1000), "bus/b.c": lines(80, 90), "bus/c.c": lines(10, 10), "schemas/d.c": lines(9, 10)}
+    equal(coverage.too_low(well), [])
+    equal(coverage.too_low({**well, "bus/b.c": lines(79, 90)}), ["bus"])
+    equal(coverage.too_low({**well, "actors/a.c": lines(899, 1000), "schemas/d.c": lines(8, 10)}), ["actors", "schemas"])
+    equal(coverage.too_low({name: lines for name, lines in well.items() if name != "schemas/d.c"}), ["schemas"])
+    equal(coverage.too_low({**well, "cli/e.c": lines(0, 1000)}), [])
 
 
 def test_the_table_of_a_real_ledger():
@@ -129,6 +187,46 @@ def test_tables_that_are_wrong():
         (pathlib.Path(folder) / "devs.config.json").write_text("{}")
         code, said = script("db-check", "--table", "token_budget", cwd=folder)
         assert code == 1 and "not a database" in said, (code, said)
+
+
+def files_of(folder):
+    """What a look must not change: names, contents, times."""
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_looking_changes_nothing():
+    with place() as here:
+        with runtime(here.config):
+            pass
+        before = files_of(here.folder)
+        code, said = script("db-check", "--table", "token_budget", "--config", here.config)
+        equal(code, 0, said)
+        equal(sorted(files_of(here.folder)), sorted(before))
+        equal(files_of(here.folder), before)
+        with runtime(here.config) as served:
+            served.kill()
+        assert pathlib.Path(f"{here.ledger}-wal").exists()
+        before = files_of(here.folder)
+        code, said = script("db-check", "--table", "token_budget", "--config", here.config)
+        equal(code, 0, said)
+        equal(sorted(files_of(here.folder)), sorted(before))
+        equal(files_of(here.folder), before)
+
+
+def test_a_configuration_as_editors_write_it():
+    with place() as here:
+        with runtime(here.config):
+            pass
+        here.config.write_text(here.config.read_text(), encoding="utf-8-sig")
+        headgate("status", "--config", here.config)
+        equal(script("db-check", "--table", "token_budget", "--config", here.config)[0], 0)
+        for settings, expected in (('{"ledger": {"path": 5}}', "ledger.path must be the name of a file as text, and is 5"),
+                                   ('{"ledger": {"path": null}}', "ledger.path must be the name of a file as text, and is null"),
+                                   ('{"ledger": {"path": "a\\u0000b"}}', "ledger.path must be the name of a file as text"),
+                                   ('{"ledger": []}', "ledger must be an object"), ("[]", "the configuration must be an object")):
+            here.config.write_text(settings)
+            code, said = script("db-check", "--table", "token_budget", "--config", here.config)
+            assert code == 2 and expected in said and "Traceback" not in said, (settings, code, said)
 
 
 def test_what_is_asked_wrongly():

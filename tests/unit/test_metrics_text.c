@@ -68,6 +68,27 @@ TEST(metrics_text, a_budget_tells_what_is_known_of_it) {
   hg_metrics_clear(&figures);
 }
 
+TEST(metrics_text, a_ledger_of_dollars_tells_dollars_exactly) {
+  struct hg_metrics_figures figures = {.has_state = true, .unit = HG_UNIT_NANODOLLARS};
+  struct hg_metrics_budget *budget = hg_metrics_add_budget(&figures, "a", 1);
+  budget->hard_limit = HG_TOKENS_MAX;
+  budget->used = 1;
+  budget->per_minute = 1500000000;
+  budget = hg_metrics_add_budget(&figures, "b", 1);
+  budget->used = HG_TOKENS_MAX;
+  budget->task_tokens = 0;
+  char *text = printed(&figures);
+  CHECK(has_line(text, "headgate_budget_limit_dollars{budget=\"a\"} 9007199.254740991"));
+  CHECK(has_line(text, "headgate_budget_used_dollars{budget=\"a\"} 0.000000001"));
+  CHECK(has_line(text, "headgate_budget_available_dollars{budget=\"a\"} 9007199.254740990"));
+  CHECK(has_line(text, "headgate_budget_available_dollars{budget=\"b\"} -9007199.254740991"));
+  CHECK(has_line(text, "headgate_budget_dollars_per_minute{budget=\"a\"} 1.500000000"));
+  CHECK(has_line(text, "headgate_budget_task_dollars{budget=\"b\"} 0.000000000"));
+  CHECK(!strstr(text, "tokens") && !strstr(text, "per_minute{budget=\"b\"}"));
+  free(text);
+  hg_metrics_clear(&figures);
+}
+
 TEST(metrics_text, a_histogram_is_cumulative) {
   static struct hg_fold fold; // large
   struct hg_metrics_figures figures = {.fold = &fold, .has_histograms = true};
