@@ -339,27 +339,6 @@ static void replay(struct hg_gateway *gateway, hg_peer peer, const struct hg_rep
   else hg_gateway_wait_turn(gateway, asked);
 }
 
-void hg_gateway_begin_replay(struct hg_gateway *gateway, struct hg_asked *asked) {
-  struct hg_message ask;
-  hg_message_init(&ask, HG_REPLAY);
-  ask.as.replay.request = asked->id;
-  ask.as.replay.after = asked->as.replay.after;
-  ask.as.replay.credit = asked->as.replay.credit;
-  if (asked->as.replay.topics) ask.as.replay.topics = hg_text_of(asked->as.replay.topics);
-  hg_outbox_put(gateway->out, HG_PORT_LEDGER, 0, &ask);
-}
-
-// Those that begin together are one question to the persister, under the number of the first.
-void hg_gateway_begin_audit(struct hg_gateway *gateway, struct hg_asked *asked) {
-  const bool is_first = !gateway->audits.first;
-  hg_gateway_append(&gateway->audits, asked);
-  if (!is_first) return;
-  struct hg_message ask;
-  hg_message_init(&ask, HG_AUDIT);
-  ask.as.audit.request = asked->id;
-  hg_outbox_put(gateway->out, HG_PORT_LEDGER, 0, &ask);
-}
-
 // ------------------------------------------------------------------------------------------------ all of them
 
 // A grant that its asker never heard of.

@@ -134,10 +134,10 @@ void hg_gateway_wait_turn(struct hg_gateway *gateway, struct hg_asked *asked);
 void hg_gateway_end_turn(struct hg_gateway *gateway, struct hg_asked *asked); // nothing when it has none
 int64_t hg_gateway_take_turns(struct hg_gateway *gateway);                    // returns when to come again
 void hg_gateway_drop_turns_of(struct hg_gateway *gateway, hg_peer peer); // what it waits for is not wanted any more
-
-// gateway_commands.c
 void hg_gateway_begin_replay(struct hg_gateway *gateway, struct hg_asked *asked);
 void hg_gateway_begin_audit(struct hg_gateway *gateway, struct hg_asked *asked);
+
+// gateway_commands.c
 void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in);
 
 // gateway_prices.c
