@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-static bool find_budget(const struct hg_gateway *gateway, struct hg_text name, uint32_t *out) {
+bool hg_gateway_find_budget(const struct hg_gateway *gateway, struct hg_text name, uint32_t *out) {
   *out = 0;
   return name.size == 0 || hg_config_find_budget(gateway->config, name.data, name.size, out);
 }
@@ -16,7 +16,7 @@ static bool find_budget(const struct hg_gateway *gateway, struct hg_text name, u
 // A command about a budget takes its place. NULL: it was answered.
 static struct hg_asked *enter_for(struct hg_gateway *gateway, enum hg_kind kind, hg_peer peer, uint64_t request,
                                   struct hg_text budget, uint32_t *index) {
-  if (find_budget(gateway, budget, index)) return hg_gateway_enter(gateway, kind, peer, request);
+  if (hg_gateway_find_budget(gateway, budget, index)) return hg_gateway_enter(gateway, kind, peer, request);
   hg_gateway_answer(gateway, peer, request, HG_ERR_UNKNOWN_BUDGET);
   return NULL;
 }
@@ -278,32 +278,6 @@ static void ask_status(struct hg_gateway *gateway, hg_peer peer, const struct hg
   hg_outbox_put(gateway->out, HG_PORT_SCHEDULER, 0, &ask);
 }
 
-static void tell_pushback(struct hg_gateway *gateway, const struct hg_pushback_message *told) {
-  struct hg_message message;
-  hg_message_init(&message, HG_TELL_PUSHBACK);
-  message.as.tell_pushback.task_id = told->task_id;
-  message.as.tell_pushback.from = told->from;
-  message.as.tell_pushback.to = told->to;
-  hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
-}
-
-static void tell_savings(struct hg_gateway *gateway, const struct hg_savings_message *told) {
-  struct hg_message message;
-  hg_message_init(&message, HG_TELL_SAVINGS);
-  message.as.tell_savings.saved = told->saved;
-  message.as.tell_savings.overran = told->overran;
-  hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
-}
-
-static void tell_lines(struct hg_gateway *gateway, hg_peer peer, const struct hg_lines_message *told) {
-  struct hg_message message;
-  hg_message_init(&message, HG_TELL_LINES);
-  message.as.tell_lines.from = peer;
-  message.as.tell_lines.lines = told->lines;
-  if (find_budget(gateway, told->budget, &message.as.tell_lines.budget))
-    hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
-}
-
 static void list_orphans(struct hg_gateway *gateway, hg_peer peer, const struct hg_list_orphans_message *question) {
   const struct hg_asked *asked = hg_gateway_enter(gateway, HG_LIST_ORPHANS, peer, question->request);
   if (!asked) return;
@@ -374,9 +348,7 @@ void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in
   else if (message.kind == HG_LIMIT) set_limit(gateway, peer, &message.as.limit);
   else if (message.kind == HG_CORRECT) correct(gateway, peer, &message.as.correct);
   else if (message.kind == HG_HELLO) welcome(gateway, peer, message.as.hello.request);
-  else if (message.kind == HG_PUSHBACK) tell_pushback(gateway, &message.as.pushback);
-  else if (message.kind == HG_SAVINGS) tell_savings(gateway, &message.as.savings);
-  else if (message.kind == HG_LINES) tell_lines(gateway, peer, &message.as.lines);
+  else if (hg_gateway_tell(gateway, peer, &message)) return;
   else if (message.kind == HG_PING) hg_gateway_answer(gateway, peer, message.as.ping.request, HG_OK);
   else if (message.kind == HG_STATUS) ask_status(gateway, peer, &message.as.status);
   else if (message.kind == HG_SNAPSHOT) ask_in_turn(gateway, message.kind, peer, message.as.snapshot.request);

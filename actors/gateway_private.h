@@ -1,7 +1,7 @@
 // What the files of the gateway share: gateway.c (turns), outsiders.c (who asks, and what is under way for them),
 // outside_shares.c (how much of it each may have), gateway_turns.c (long questions, by turns), gateway_commands.c (what
-// outsiders want, put to the other actors), gateway_answers.c (what those answer), gateway_prices.c (what it costs),
-// gateway_snapshot.c (the snapshot).
+// outsiders want, put to the other actors), gateway_tells.c (what has no answer), gateway_answers.c (what those
+// answer), gateway_prices.c (what it costs), gateway_snapshot.c (the snapshot).
 #ifndef HG_GATEWAY_PRIVATE_H
 #define HG_GATEWAY_PRIVATE_H
 
@@ -139,6 +139,11 @@ void hg_gateway_begin_audit(struct hg_gateway *gateway, struct hg_asked *asked);
 
 // gateway_commands.c
 void hg_gateway_command(struct hg_gateway *gateway, const struct hg_envelope *in);
+
+bool hg_gateway_find_budget(const struct hg_gateway *gateway, struct hg_text name, uint32_t *out); // empty: the root
+
+// gateway_tells.c
+bool hg_gateway_tell(struct hg_gateway *gateway, hg_peer peer, const struct hg_message *message); // false: no such one
 
 // gateway_prices.c
 // Fills in max_tokens where tokens of input and output are told instead; *out: the price of the model that is named.
