@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NUMBER_MAX 32
+#define NUMBER_MAX 48
 
 struct number {
   char text[NUMBER_MAX];

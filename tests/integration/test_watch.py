@@ -378,7 +378,10 @@ class Terminal:
     """watch at a pseudo terminal; what it draws, as the rows of the screen."""
 
     def __init__(self, *arguments, columns=100, rows=24, locale="C.UTF-8", **environment):
-        self.master, slave = pty.openpty()
+        try:
+            self.master, slave = pty.openpty()
+        except OSError as error:
+            raise Skipped(f"there is no terminal to be had: {error}") from error
         self.resize(columns, rows)
         self.before = termios.tcgetattr(slave)
         self.slave = slave
