@@ -369,7 +369,7 @@ def test_counts_that_are_too_low_are_overruns():
 
 def test_requests_of_a_minute_are_paced():
     with sim() as server, place(12) as here:
-        config = here.config(1_000_000, scheduler={"maxConcurrency": 8}, llm={"requestsPerMinute": 600})
+        config = here.config(1_000_000, scheduler={"maxConcurrency": 8}, llm={"requestsPerMinute": 200})
         summary, _ = here.run("--config", config, "--base-url", server.url)
         here.check(server, summary, done=12)
         assert summary["run"]["pacedMs"] > 0 and summary["run"]["pushbacks"] == 0, summary
