@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from cli_harness import WAIT_S, Runtime, Skipped, checked, equal, headgate, main, place, runtime, status
+from cli_harness import WAIT_S, Runtime, Skipped, checked, equal, headgate, keygen, main, place, runtime, status
 from client_harness import CLIENTS, REPORTS, connected, ended, journal, keyed, lives, node_program, reported
 from test_client_python import ANTHROPIC, OPENAI, heard, until
 from test_doors import counter, free_port
@@ -278,7 +278,7 @@ def test_the_public_key_of_a_secret_one():
 
 def test_keys_that_are_none_are_refused():
     with place() as here:
-        headgate("keygen", here.folder / "key")
+        keygen(here.folder / "key")
         (here.folder / "two").write_text((here.folder / "key").read_text() * 2)
         keys = [[None, "key"], ["k" * 40, None], ["k" * 39, "key"], ["~" * 40, "key"], ["#" * 40, "key"],
                 ["k" * 40, "none"], ["k" * 40, "two"]]

@@ -18,7 +18,7 @@ import time
 import typing
 import uuid
 
-from cli_harness import WAIT_S, equal, headgate, main, place, runtime, status
+from cli_harness import WAIT_S, equal, headgate, keygen, main, place, runtime, status
 from client_harness import (REPORTS, connected, ended, hg, journal, keyed, killed, lives, python_client, python_program,
                             reported, wrong)
 from test_doors import counter, free_port
@@ -261,7 +261,7 @@ def test_connect_finds_the_runtime():
 def test_keys_that_are_none_are_refused():
     client = python_client()
     with place() as here:
-        headgate("keygen", here.folder / "key")
+        keygen(here.folder / "key")
         (here.folder / "two").write_text((here.folder / "key").read_text() * 2)
         (here.folder / "binary").write_bytes(bytes(range(256)))
         public, key, file = "server_key (HEADGATE_SERVER_KEY)", "key_file (HEADGATE_KEY_FILE)", here.folder / "key"
