@@ -7,12 +7,6 @@
 // the limit keeps a hostile body from costing its length times its depth.
 #define WALK_DEPTH_MAX 16
 
-static bool is_one_of(const struct hg_json *string, const char *const *names) {
-  for (; *names; names++)
-    if (hg_json_is(string, *names)) return true;
-  return false;
-}
-
 // ---------------------------------------------------------------------------------------------- content
 
 static const char *const media_types[] = {"image_url",
@@ -57,9 +51,9 @@ static bool is_media(const struct hg_json *part) {
     if (hg_json_is(&name, "source")) text_document = is_text_source(&value);
     if (hg_json_is(&name, "type")) {
       document = hg_json_is(&value, "document");
-      by_type = by_type || is_one_of(&value, media_types);
+      by_type = by_type || hg_json_is_one_of(&value, media_types);
     }
-    if (!hg_json_is_absent(&value) && is_one_of(&name, media_members)) by_member = true;
+    if (!hg_json_is_absent(&value) && hg_json_is_one_of(&name, media_members)) by_member = true;
   }
   return by_member || (by_type && !(document && text_document));
 }
@@ -68,7 +62,8 @@ static void omit_payload(struct hg_bound *bound, const struct hg_json *part, int
   const char *cursor = NULL;
   struct hg_json name, value;
   while (depth < WALK_DEPTH_MAX && hg_json_next(part, &cursor, &name, &value)) {
-    if (value.type == HG_JSON_STRING && is_one_of(&name, payload_members)) bound->text_bytes -= (int64_t)value.len;
+    if (value.type == HG_JSON_STRING && hg_json_is_one_of(&name, payload_members))
+      bound->text_bytes -= (int64_t)value.len;
     else omit_payload(bound, &value, depth + 1);
   }
 }

@@ -51,12 +51,6 @@ static const char *const *members_of(enum hg_input_counter counter) {
   return none;
 }
 
-static bool is_one_of(const struct hg_json *name, const char *const *names) {
-  for (; *names; names++)
-    if (hg_json_is(name, *names)) return true;
-  return false;
-}
-
 // /tokenize reads one text, or messages; chat templates read documents too, which it does not know.
 static bool vllm_can_count(const struct hg_json *root, enum hg_endpoint endpoint) {
   struct hg_json_field fields[] = {{.name = "messages"}, {.name = "prompt"}, {.name = "documents"}};
@@ -72,7 +66,7 @@ static hg_err copy_members(const struct hg_json *root, const char *const *member
   struct hg_json name, value;
   hg_err err = hg_text_buffer_add_text(out, "{");
   while (!err && hg_json_next(root, &cursor, &name, &value)) {
-    if (!is_one_of(&name, members)) continue;
+    if (!hg_json_is_one_of(&name, members)) continue;
     if (out->len > 1) err = hg_text_buffer_add_text(out, ",");
     if (!err) err = hg_text_buffer_add(out, name.at, name.len);
     if (!err) err = hg_text_buffer_add_text(out, ":");

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static bool ends_with(const char *url, const char *end) {
+bool hg_endpoint_ends_with(const char *url, const char *end) {
   size_t len = strcspn(url, "?#");
   while (len > 1 && url[len - 1] == '/')
     len--;
@@ -14,12 +14,12 @@ bool hg_endpoint_only_reads(const char *url) {
   static const char *const ends[] = {"/score",    "/rerank",      "/pooling",     "/classify",
                                      "/tokenize", "/moderations", "/count_tokens"};
   for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-    if (ends_with(url, ends[i])) return true;
+    if (hg_endpoint_ends_with(url, ends[i])) return true;
   return false;
 }
 
 bool hg_endpoint_streams(const char *url) {
-  return ends_with(url, ":streamGenerateContent") || ends_with(url, "/converse-stream");
+  return hg_endpoint_ends_with(url, ":streamGenerateContent") || hg_endpoint_ends_with(url, "/converse-stream");
 }
 
 enum hg_endpoint hg_endpoint_of(const char *url) {
@@ -32,7 +32,7 @@ enum hg_endpoint hg_endpoint_of(const char *url) {
                {"/embeddings", HG_ENDPOINT_EMBEDDINGS},
                {"/messages", HG_ENDPOINT_MESSAGES}};
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-    if (ends_with(url, known[i].end)) return known[i].endpoint;
+    if (hg_endpoint_ends_with(url, known[i].end)) return known[i].endpoint;
   return HG_ENDPOINT_OTHER;
 }
 

@@ -2,6 +2,7 @@
 #include "providers/native.h"
 
 #include "providers/fail.h"
+#include "providers/request.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -14,7 +15,7 @@ struct hg_native_form {
   const char *groups[2], *caps[2], *choices[2];
   const char *messages[2], *systems[2];
   const char *outside[4];   // members that bring in text that the body does not show
-  const char *payloads[4];  // members of a part that make it media
+  const char *payloads[5];  // members of a part that make it media; NULL behind the last
   bool payload_has_source;  // or else they are no such thing
   const char *tool_group;   // the member that has the tools; NULL: the body
   const char *own_tools[3]; // what a tool that the caller runs is called; NULL: tools are as in chat
@@ -46,17 +47,10 @@ static const struct hg_native_form forms[] = {{.ends = {":generateContent", ":st
                                                .tool_group = "toolConfig",
                                                .own_tools = {"toolSpec", "cachePoint"}}};
 
-static bool ends_with(const char *url, size_t len, const char *end) {
-  return len >= strlen(end) && memcmp(url + len - strlen(end), end, strlen(end)) == 0;
-}
-
 const struct hg_native_form *hg_native_form_of(const char *url) {
-  size_t len = strcspn(url, "?#");
-  while (len > 1 && url[len - 1] == '/')
-    len--;
   for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
     for (size_t k = 0; k < 2; k++)
-      if (ends_with(url, len, forms[i].ends[k])) return &forms[i];
+      if (hg_endpoint_ends_with(url, forms[i].ends[k])) return &forms[i];
   return NULL;
 }
 
@@ -142,12 +136,6 @@ void hg_native_write(const struct hg_native *native, int64_t cap, bool alone, st
 
 // ---------------------------------------------------------------------------------------------- the bound
 
-static bool is_one_of(const struct hg_json *name, const char *const *names, size_t count) {
-  for (size_t i = 0; i < count && names[i]; i++)
-    if (hg_json_is(name, names[i])) return true;
-  return false;
-}
-
 // A part's payload is media, and its base64 no text. False: it is no payload.
 static bool take_payload(const struct hg_native_form *form, struct hg_bound *bound, const struct hg_json *payload) {
   struct hg_json_field source = {.name = "source"}, data = {.name = form->payload_has_source ? "bytes" : "data"};
@@ -164,12 +152,12 @@ static bool take_payload(const struct hg_native_form *form, struct hg_bound *bou
 // What tools are given and give back is text, whatever its members are called.
 static void find_media(const struct hg_native_form *form, struct hg_bound *bound, const struct hg_json *value,
                        int depth) {
-  static const char *const texts[] = {"args", "response", "input", "json"};
+  static const char *const texts[] = {"args", "response", "input", "json", NULL};
   const char *cursor = NULL;
   struct hg_json name, inner;
   while (depth < DEPTH_MAX && hg_json_next(value, &cursor, &name, &inner)) {
-    if (is_one_of(&name, texts, 4)) continue;
-    if (is_one_of(&name, form->payloads, 4) && take_payload(form, bound, &inner)) continue;
+    if (hg_json_is_one_of(&name, texts)) continue;
+    if (hg_json_is_one_of(&name, form->payloads) && take_payload(form, bound, &inner)) continue;
     if (inner.type == HG_JSON_OBJECT || inner.type == HG_JSON_ARRAY) find_media(form, bound, &inner, depth + 1);
   }
 }
@@ -207,7 +195,7 @@ static void count_tool(const struct hg_native_form *form, struct hg_bound *bound
   const char *cursor = NULL, *inside = NULL;
   struct hg_json name, value, declared;
   while (tool->type == HG_JSON_OBJECT && hg_json_next(tool, &cursor, &name, &value)) {
-    if (!is_one_of(&name, form->own_tools, 3)) bound->unbounded = "a tool that the server runs";
+    if (!hg_json_is_one_of(&name, form->own_tools)) bound->unbounded = "a tool that the server runs";
     while (value.type == HG_JSON_ARRAY && hg_json_next(&value, &inside, NULL, &declared))
       bound->tools++;
     inside = NULL;
@@ -229,13 +217,13 @@ static void count_tools(const struct hg_native *native, struct hg_bound *bound) 
 
 // What Converse hands to a model as it is: fields of its own API, which may have tools, texts and caps of theirs.
 static const char *unknown_addition(const struct hg_json *body) {
-  static const char *const known[] = {"thinking", "reasoning_config", "top_k"};
+  static const char *const known[] = {"thinking", "reasoning_config", "top_k", NULL};
   struct hg_json_field more = {.name = ADDITIONS};
   const char *cursor = NULL;
   struct hg_json name, value;
   hg_json_pick(body, &more, 1);
   while (more.value.type == HG_JSON_OBJECT && hg_json_next(&more.value, &cursor, &name, &value))
-    if (!is_one_of(&name, known, 3)) return more.name;
+    if (!hg_json_is_one_of(&name, known)) return more.name;
   return NULL;
 }
 

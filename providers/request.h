@@ -32,6 +32,8 @@ struct hg_prepared {
   bool unbounded; // llm.unbounded is "allow" and the bound cannot be proven
 };
 
+// Whether the path of a url ends so, without its query and the slashes behind it.
+bool hg_endpoint_ends_with(const char *url, const char *end);
 // The endpoint that a line's url names, by the end of its path.
 enum hg_endpoint hg_endpoint_of(const char *url);
 // Endpoints that answer without generating: their output costs nothing.

@@ -62,6 +62,8 @@ long hg_json_status(const struct hg_json *value);
 
 // Whether the value is a string that means `text` (ASCII), escapes decoded.
 bool hg_json_is(const struct hg_json *value, const char *text);
+// Whether it means one of them; NULL behind the last.
+bool hg_json_is_one_of(const struct hg_json *value, const char *const *texts);
 
 // The decoded string with a NUL at its end. False, and an empty `out`: no string, longer than capacity - 1 bytes, or it
 // has a control character or a lone surrogate.

@@ -47,6 +47,12 @@ bool hg_json_is(const struct hg_json *value, const char *text) {
   return at == end && *text == '\0';
 }
 
+bool hg_json_is_one_of(const struct hg_json *value, const char *const *texts) {
+  for (; *texts; texts++)
+    if (hg_json_is(value, *texts)) return true;
+  return false;
+}
+
 static size_t encode_utf8(uint32_t code, char out[4]) {
   if (code < 0x80) {
     out[0] = (char)code;
