@@ -113,8 +113,7 @@ static hg_err compare(const struct greeting *greeting, const struct hg_config *c
   if (greeting->unit != config->unit)
     return hg_fail(why, HG_ERR_CONFIG,
                    "ConfigurationError: %s: its limits are in %s, but the runtime that lives on the ledger counts %s",
-                   config->source, config->unit == HG_UNIT_TOKENS ? "tokens" : "dollars",
-                   greeting->unit == HG_UNIT_TOKENS ? "tokens" : "dollars");
+                   config->source, hg_unit_words(config->unit), hg_unit_words(greeting->unit));
   if (greeting->prices != hg_config_prices_mark(config))
     return hg_fail(
         why, HG_ERR_CONFIG,

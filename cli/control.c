@@ -249,8 +249,7 @@ hg_err hg_control_unit(struct hg_control *control, int64_t deadline_us, hg_unit 
   hg_message_init(&answer, HG_WELCOME);
   const hg_err err = hg_control_ask(control, &question, HG_WELCOME, deadline_us, &answer, why);
   if (err != HG_OK) return err;
-  *out = HG_UNIT_TOKENS; // of one that does not say it
-  (void)hg_unit_of_name(answer.as.welcome.unit.data, answer.as.welcome.unit.size, out);
+  *out = hg_unit_said(answer.as.welcome.unit.data, answer.as.welcome.unit.size);
   return HG_OK;
 }
 

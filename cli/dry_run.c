@@ -68,11 +68,11 @@ static hg_err ask_runtime(struct costs *costs, uint32_t budget, hg_error *why) {
   struct hg_ledger_budget *held = &costs->held[budget];
   const struct hg_budget_config *configured = &costs->config->budgets[budget];
   hg_err err = hg_site_status(&costs->site, configured->name, &control, &report, why);
-  hg_unit unit = HG_UNIT_TOKENS;
-  if (!err) (void)hg_unit_of_name(report.as.status_report.unit.data, report.as.status_report.unit.size, &unit);
+  const struct hg_text said = err ? (struct hg_text){0} : report.as.status_report.unit;
+  const hg_unit unit = hg_unit_said(said.data, said.size);
   if (!err && unit != costs->config->unit)
     err = hg_fail(why, HG_ERR_CONFIG, "ConfigurationError: %s: the runtime that lives on its ledger counts %s",
-                  costs->config->source, unit == HG_UNIT_TOKENS ? "tokens" : "dollars");
+                  costs->config->source, hg_unit_words(unit));
   if (!err) {
     // What flag or file said last is not known here: a --limit counts as news.
     const bool flag = budget == 0 && costs->flags->limit > 0;

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/control.h"
 #include "cli/options.h"
+#include "usage/money.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -264,8 +265,7 @@ static hg_err set_limit(const struct hg_run_flags *flags, struct hg_config *conf
     return hg_fail(
         why, HG_ERR_CONFIG,
         "ConfigurationError: --limit is in %s and tokenBudget.budgets of %s are in %s: a ledger counts one unit",
-        flags->limit_unit == HG_UNIT_TOKENS ? "tokens" : "dollars", config->source,
-        config->unit == HG_UNIT_TOKENS ? "tokens" : "dollars");
+        hg_unit_words(flags->limit_unit), config->source, hg_unit_words(config->unit));
   if (flags->limit > 0) {
     config->budgets[0].hard_limit = flags->limit;
     config->unit = flags->limit_unit;

@@ -6,6 +6,7 @@
 #include "cli/service.h"
 #include "client/client.h"
 #include "runner/figures.h"
+#include "usage/money.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -179,8 +180,7 @@ void hg_serve_read_again(struct hg_serve *serve) {
     hg_serve_say("%s; all stays as it was", why.text);
   } else if (now->unit != hg_runtime_config(serve->runtime)->unit) {
     hg_serve_say("%s: its limits are in %s now, and the ledger keeps counting %s; all stays as it was", now->source,
-                 now->unit == HG_UNIT_TOKENS ? "tokens" : "dollars",
-                 now->unit == HG_UNIT_TOKENS ? "dollars" : "tokens");
+                 hg_unit_words(now->unit), hg_unit_words(hg_runtime_config(serve->runtime)->unit));
     hg_config_destroy(&now);
   } else {
     fputs(now->warnings, stderr);

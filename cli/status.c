@@ -75,9 +75,7 @@ static void print_bar(const struct hg_status_report_message *report, uint32_t th
 }
 
 static hg_unit unit_of(const struct hg_status_report_message *report) {
-  hg_unit unit = HG_UNIT_TOKENS; // of a runtime that does not say it
-  (void)hg_unit_of_name(report->unit.data, report->unit.size, &unit);
-  return unit;
+  return hg_unit_said(report->unit.data, report->unit.size);
 }
 
 static void print_amount(const char *label, hg_unit unit, int64_t amount, const char *more) {

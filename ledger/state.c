@@ -62,12 +62,11 @@ hg_err hg_state_check_unit(sqlite3 *db, const struct hg_config *config, hg_error
   hg_unit unit;
   const hg_err err = hg_state_read_unit(db, &unit, why);
   if (err != HG_OK || unit == config->unit) return err;
-  const bool money = unit == HG_UNIT_NANODOLLARS;
   return hg_fail(why, HG_ERR_CONFIG,
                  "ConfigurationError: %s: its limits are in %s, but ledger \"%s\" counts %s, and that cannot change: "
                  "give limits in %s, or set ledger.path to another file",
-                 config->source, money ? "tokens" : "dollars", sqlite3_db_filename(db, "main"),
-                 money ? "dollars" : "tokens", money ? "dollars" : "tokens");
+                 config->source, hg_unit_words(config->unit), sqlite3_db_filename(db, "main"), hg_unit_words(unit),
+                 hg_unit_words(unit));
 }
 
 // Looks the budget up: is it new, and is it where it was?

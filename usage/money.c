@@ -22,6 +22,16 @@ bool hg_unit_of_name(const char *name, size_t len, hg_unit *out) {
   return false;
 }
 
+hg_unit hg_unit_said(const char *name, size_t len) {
+  hg_unit unit = HG_UNIT_TOKENS;
+  (void)hg_unit_of_name(name, len, &unit);
+  return unit;
+}
+
+const char *hg_unit_words(hg_unit unit) {
+  return unit == HG_UNIT_TOKENS ? "tokens" : "dollars";
+}
+
 bool hg_money_parse(const char *text, size_t len, int64_t *out) {
   uint64_t sum = 0;
   unsigned whole = 0, decimals = 0;

@@ -12,6 +12,10 @@
 // "tokens", "nanodollars": as configurations' ledgers and messages say them.
 const char *hg_unit_name(hg_unit unit);
 bool hg_unit_of_name(const char *name, size_t len, hg_unit *out);
+// Of somebody who may not say it: tokens then.
+hg_unit hg_unit_said(const char *name, size_t len);
+// "tokens", "dollars": for people.
+const char *hg_unit_words(hg_unit unit);
 
 // Dollars such as 20, 12.50 or 0.000000001, exactly. False: not written so (a sign, an exponent, more than nine
 // decimals), 0, or over HG_TOKENS_MAX nano-dollars.
