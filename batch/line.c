@@ -273,3 +273,7 @@ void hg_result_line_clear(struct hg_result_line *line) {
   free(line->storage);
   *line = (struct hg_result_line){0};
 }
+
+int64_t hg_result_charged(const struct hg_result_line *line, hg_unit unit) {
+  return unit == HG_UNIT_NANODOLLARS ? line->cost : line->used_tokens;
+}

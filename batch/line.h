@@ -56,6 +56,8 @@ struct hg_result_line {
 // HG_ERR_INVALID: not a result line; HG_ERR_NO_MEMORY.
 hg_err hg_result_line_parse(const char *text, size_t len, struct hg_result_line *out);
 void hg_result_line_clear(struct hg_result_line *line);
+// What it says was charged, in the unit of the ledger; HG_UNKNOWN: nothing, or it is a line of an older version.
+int64_t hg_result_charged(const struct hg_result_line *line, hg_unit unit);
 
 struct hg_result {
   const char *custom_id;  // NULL: not known (printed as null)

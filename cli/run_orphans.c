@@ -55,11 +55,6 @@ static hg_err release(const struct hg_run_orphans *orphans, const struct hg_resu
   return hg_release(orphans->client, (hg_permit){line->permit}, HG_OUTCOME_FAILED, reason_of(line, reason), ANSWER_MS);
 }
 
-// What the line says was charged; HG_UNKNOWN: nothing, or it is a line of an older version.
-static int64_t charged(const struct hg_run_orphans *orphans, const struct hg_result_line *line) {
-  return orphans->unit == HG_UNIT_NANODOLLARS ? line->cost : line->used_tokens;
-}
-
 // As the runner settled it, or would have at the end of the call. Which endpoint answered changes no cost.
 static hg_err settle(const struct hg_run_orphans *orphans, const hg_orphan *orphan, const struct hg_result_line *line) {
   const struct hg_http_end end = {
@@ -67,7 +62,7 @@ static hg_err settle(const struct hg_run_orphans *orphans, const hg_orphan *orph
   struct hg_usage_found found;
   struct hg_judgement judgement;
   hg_judge(&end, HG_ENDPOINT_OTHER, &found, &judgement);
-  const int64_t said = charged(orphans, line);
+  const int64_t said = hg_result_charged(line, orphans->unit);
   if (said == HG_UNKNOWN && judgement.cost == HG_COST_NOTHING) return release(orphans, line);
   if (said != HG_UNKNOWN) {
     found.report.tokens = said;
@@ -105,7 +100,7 @@ hg_err hg_run_orphans_settle(struct hg_run_orphans *orphans, const struct hg_res
   hg_orphan *orphan = find(orphans, line);
   if (!orphan) return HG_OK; // of another call, or settled already: there are two lines of it
   hg_err err = HG_OK;
-  if (line->status > 0 || charged(orphans, line) != HG_UNKNOWN) err = settle(orphans, orphan, line);
+  if (line->status > 0 || hg_result_charged(line, orphans->unit) != HG_UNKNOWN) err = settle(orphans, orphan, line);
   else if (never_left(line)) err = release(orphans, line);
   else return HG_OK; // nobody knows
   const bool refused = err == HG_ERR_CONFLICT || err == HG_ERR_UNKNOWN_PERMIT || err == HG_ERR_RANGE;

@@ -7,7 +7,7 @@
 void hg_run_other_ledger_add(struct hg_other_ledger *other, hg_unit unit, const struct hg_result_line *line) {
   hg_usage_report used = HG_USAGE_REPORT_INIT;
   other->calls++;
-  const int64_t charged = unit == HG_UNIT_NANODOLLARS ? line->cost : line->used_tokens;
+  const int64_t charged = hg_result_charged(line, unit);
   if (unit == HG_UNIT_NANODOLLARS || charged > 0) used.tokens = charged > 0 ? charged : 0;
   else if (!line->body || hg_usage_from_response(line->body, line->body_len, &used) != HG_OK) return;
   other->tokens = used.tokens <= HG_TOKENS_MAX - other->tokens ? other->tokens + used.tokens : HG_TOKENS_MAX;
