@@ -213,8 +213,9 @@ hg_err hg_door_read_keys(struct hg_door *door, enum hg_gate_id id, const char *f
   pthread_mutex_lock(&door->lock);
   const struct hg_allowed_keys before = *allowed;
   *allowed = now;
-  *out = (struct hg_door_change){.is_changed = lost_one(&before, &now) || lost_one(&now, &before)};
-  if (lost_one(&before, &now)) out->cut = cut_all_keyed(&door->gates[id]);
+  const bool has_lost = lost_one(&before, &now);
+  *out = (struct hg_door_change){.is_changed = has_lost || lost_one(&now, &before)};
+  if (has_lost) out->cut = cut_all_keyed(&door->gates[id]);
   pthread_mutex_unlock(&door->lock);
   hg_keys_clear(&(struct hg_allowed_keys){before.keys, before.count});
   return HG_OK;
