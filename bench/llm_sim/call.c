@@ -171,13 +171,17 @@ static struct refusal read_user(struct json_reader *r, struct call *call) {
   return fine;
 }
 
+// False: it is none, and was passed over.
+static bool enter_object(struct json_reader *r) {
+  const bool is_object = json_peek(r) == '{';
+  if (is_object) json_enter(r, '{');
+  else json_skip(r);
+  return is_object;
+}
+
 static struct refusal read_metadata(struct json_reader *r, struct call *call) {
   struct json_string key;
-  if (json_peek(r) != '{') {
-    json_skip(r);
-    return fine;
-  }
-  json_enter(r, '{');
+  if (!enter_object(r)) return fine;
   while (json_member(r, &key)) {
     if (json_equals(&key, "user_id")) read_user_name(r, call);
     else json_skip(r);
@@ -219,11 +223,7 @@ static struct refusal read_stream(struct json_reader *r, struct call *call) {
 
 static struct refusal read_stream_options(struct json_reader *r, struct call *call) {
   struct json_string key;
-  if (json_peek(r) != '{') {
-    json_skip(r);
-    return fine;
-  }
-  json_enter(r, '{');
+  if (!enter_object(r)) return fine;
   while (json_member(r, &key)) {
     if (json_equals(&key, "include_usage")) call->include_usage = json_peek(r) == 't';
     json_skip(r);

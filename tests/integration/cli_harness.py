@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -189,6 +190,18 @@ def events_endpoint(where):
 
 def control_endpoint(where):
     return f"ipc://{where.ledger}.d/control.ipc"
+
+
+@contextlib.contextmanager
+def sources(folders, files):
+    """A copy of these of the sources, to break something in."""
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        root = pathlib.Path(folder)
+        for name in folders:
+            shutil.copytree(SOURCE / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "corpus", "node_modules"))
+        for name in files:
+            shutil.copy(SOURCE / name, root / name)
+        yield root
 
 
 def keygen(path):

@@ -6,14 +6,13 @@ gone, makes them fail and is named. And what scripts/coverage holds each folder 
 import contextlib
 import importlib.machinery
 import importlib.util
-import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import pathlib
 
-from cli_harness import SOURCE, equal, headgate, main, place, runtime
+from cli_harness import SOURCE, equal, headgate, main, place, runtime, sources
 
 REQUIREMENT = "8_RISKS-REQ-031"
 TABLE = "docs/specs/8_risks_mitigation.md"
@@ -27,16 +26,8 @@ def script(name, *arguments, cwd=None):
     return done.returncode, done.stdout + done.stderr
 
 
-@contextlib.contextmanager
 def copy():
-    """The sources, to break something in."""
-    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
-        root = pathlib.Path(folder)
-        for name in FOLDERS:
-            shutil.copytree(SOURCE / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "corpus"))
-        for name in (".clang-tidy", "CONTRIBUTING.md"):
-            shutil.copy(SOURCE / name, root / name)
-        yield root
+    return sources(FOLDERS, (".clang-tidy", "CONTRIBUTING.md"))
 
 
 def replaced(path, old, new):

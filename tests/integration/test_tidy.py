@@ -2,14 +2,10 @@
 
   test_tidy.py BUILD [TEST ...]
 """
-import contextlib
-import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 
-from cli_harness import SOURCE, equal, main
+from cli_harness import SOURCE, equal, main, sources
 
 FOLDERS = ("actors", "bus", "client", "config", "docs", "include", "ledger", "schemas", "clients", "cli")
 TOP = ("README.md", "CHANGELOG.md")
@@ -20,15 +16,8 @@ def tidy(root=SOURCE):
     return done.returncode, done.stdout.splitlines()
 
 
-@contextlib.contextmanager
 def copy():
-    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
-        root = pathlib.Path(folder)
-        for name in FOLDERS:
-            shutil.copytree(SOURCE / name, root / name, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
-        for name in TOP:
-            shutil.copy(SOURCE / name, root / name)
-        yield root
+    return sources(FOLDERS, TOP)
 
 
 def added(text):
