@@ -53,6 +53,13 @@ extern "C" {
 #define HG_CHECKED
 #endif
 
+#ifdef __cplusplus
+#define HG_CAST(type, value) static_cast<type>(value)
+#else
+#define HG_CAST(type, value) ((type)(value))
+#endif
+#define HG_SIZE(type) HG_CAST(uint32_t, sizeof(type))
+
 /* The greatest number of tokens of one command and of every total: 2^53 - 1, the greatest integer that every JSON
  * reader keeps exactly. */
 #define HG_TOKENS_MAX INT64_C(9007199254740991)
@@ -98,7 +105,7 @@ typedef struct hg_error {
   hg_err code;
   char text[HG_ERROR_TEXT_MAX + 1];
 } hg_error;
-#define HG_ERROR_INIT {(uint32_t)sizeof(hg_error), HG_OK, ""}
+#define HG_ERROR_INIT {HG_SIZE(hg_error), HG_OK, ""}
 
 /* The name ("HG_ERR_BUSY") and the sentence of a code; for an unknown code "HG_ERR_?" and "unknown error". Static. */
 HG_API const char *hg_err_name(hg_err code);
@@ -146,7 +153,7 @@ typedef struct hg_counter {
   const char *doc;  /* what one more of it means */
   uint64_t value;
 } hg_counter;
-#define HG_COUNTER_INIT {(uint32_t)sizeof(hg_counter), NULL, NULL, NULL, 0}
+#define HG_COUNTER_INIT {HG_SIZE(hg_counter), NULL, NULL, NULL, 0}
 
 /* The counter at `index`, from 0; HG_ERR_EMPTY past the last. Asks every actor, each of which answers between two turns,
  * so it is for people and monitors, not for hot paths. May be called by several threads at once; one that is under way
@@ -236,7 +243,7 @@ typedef struct hg_usage_report {
                               and all input is priced at the dearest that it can be */
 } hg_usage_report;
 #define HG_USAGE_REPORT_INIT                                                                                           \
-  {(uint32_t)sizeof(hg_usage_report), 0, NULL, NULL, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN,       \
+  {HG_SIZE(hg_usage_report), 0, NULL, NULL, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN, HG_UNKNOWN,                \
    HG_SOURCE_EXACT, 0, NULL, NULL, HG_OUTCOME_DONE, NULL, NULL, HG_UNIT_TOKENS, false}
 
 /* A wish for a permit. Granted as soon as a slot is free and `min_tokens` are available; the grant is at most
@@ -259,14 +266,14 @@ typedef struct hg_request {
   bool no_wait;         /* HG_ERR_TIMEOUT when its turn has come and its budget has too little free, instead of waiting for
                            that; a slot is waited for all the same */
 } hg_request;
-#define HG_REQUEST_INIT {(uint32_t)sizeof(hg_request), NULL, NULL, 0, 0, 0, false, {0}, false, 0, false}
+#define HG_REQUEST_INIT {HG_SIZE(hg_request), NULL, NULL, 0, 0, 0, false, {0}, false, 0, false}
 
 typedef struct hg_grant {
   uint32_t size;
   hg_permit permit;
   int64_t tokens; /* reserved: from min_tokens to max_tokens */
 } hg_grant;
-#define HG_GRANT_INIT {(uint32_t)sizeof(hg_grant), {0}, 0}
+#define HG_GRANT_INIT {HG_SIZE(hg_grant), {0}, 0}
 
 /* The figures of one budget, all of the same committed moment. */
 typedef struct hg_usage {
@@ -291,7 +298,7 @@ typedef struct hg_usage {
   hg_unit unit;                   /* of every amount */
 } hg_usage;
 #define HG_USAGE_INIT                                                                                                  \
-  {(uint32_t)sizeof(hg_usage), "", 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, HG_UNKNOWN, HG_UNKNOWN, 0, HG_UNIT_TOKENS}
+  {HG_SIZE(hg_usage), "", 0, 0, 0, 0, 0, 0, 0, false, false, 0, 0, 0, HG_UNKNOWN, HG_UNKNOWN, 0, HG_UNIT_TOKENS}
 
 /* The queue in figures. */
 typedef struct hg_queue {
@@ -304,7 +311,7 @@ typedef struct hg_queue {
   int64_t needed;                 /* what the first in line asks for at least; 0 when nobody waits */
   bool throttled;                 /* the first in line waits for a throttle, not for tokens */
 } hg_queue;
-#define HG_QUEUE_INIT {(uint32_t)sizeof(hg_queue), 0, 0, 0, 0, "", 0, false}
+#define HG_QUEUE_INIT {HG_SIZE(hg_queue), 0, 0, 0, 0, "", 0, false}
 
 /* The tasks that wait in one budget, all of them for the same thing. */
 typedef struct hg_waiting {
@@ -316,7 +323,7 @@ typedef struct hg_waiting {
   int64_t needed;                         /* what the first of them asks for at least */
   char task_id[HG_TASK_ID_MAX + 1];       /* the first of them */
 } hg_waiting;
-#define HG_WAITING_INIT {(uint32_t)sizeof(hg_waiting), "", 0, "", false, 0, ""}
+#define HG_WAITING_INIT {HG_SIZE(hg_waiting), "", 0, "", false, 0, ""}
 
 /* A reservation that was open when a process or client went away. */
 typedef struct hg_orphan {
@@ -329,7 +336,7 @@ typedef struct hg_orphan {
   bool kept;       /* still reserved */
   bool at_opening; /* became an orphan when this runtime opened the ledger: its process had died. Not one of older times */
 } hg_orphan;
-#define HG_ORPHAN_INIT {(uint32_t)sizeof(hg_orphan), {0}, "", "", 0, 0, false, false}
+#define HG_ORPHAN_INIT {HG_SIZE(hg_orphan), {0}, "", "", 0, 0, false, false}
 
 /* What became of an asynchronous command. */
 typedef enum hg_completion_kind {
@@ -350,7 +357,7 @@ typedef struct hg_completion {
   const char *budget; /* acquire, HG_ERR_BUDGET_EXHAUSTED: the budget that is short: of the one that was asked for and those
                          above it, the one with the least left. Valid as long as the client; NULL otherwise */
 } hg_completion;
-#define HG_COMPLETION_INIT {(uint32_t)sizeof(hg_completion), (hg_completion_kind)0, {0}, HG_OK, {0}, 0, NULL}
+#define HG_COMPLETION_INIT {HG_SIZE(hg_completion), HG_CAST(hg_completion_kind, 0), {0}, HG_OK, {0}, 0, NULL}
 
 /* Asynchronous first. A `_start` call never blocks: it queues the command and gives a ticket, whose completion comes out
  * of hg_client_next. HG_ERR_BUSY: too many commands are unanswered; take completions first. Commands of one client are
@@ -422,7 +429,7 @@ typedef struct hg_task {
   hg_function function;
   void *argument; /* must stay valid until the completion; see hg_run */
 } hg_task;
-#define HG_TASK_INIT {(uint32_t)sizeof(hg_task), HG_REQUEST_INIT, NULL, NULL}
+#define HG_TASK_INIT {HG_SIZE(hg_task), HG_REQUEST_INIT, NULL, NULL}
 /* Queues the task; its completion (HG_COMPLETED_RUN) comes out of hg_client_next of this client. At most 256 functions run
  * at once. HG_ERR_SYSTEM: no worker thread can be started now. When the client is destroyed, what has not begun is taken
  * back and what runs goes on: `argument` must then stay valid until hg_close returns or the function has returned. */
@@ -466,7 +473,7 @@ typedef struct hg_filter {
   size_t topic_count;        /* at most 32 */
   uint64_t from_seq;
 } hg_filter;
-#define HG_FILTER_INIT {(uint32_t)sizeof(hg_filter), NULL, 0, 0}
+#define HG_FILTER_INIT {HG_SIZE(hg_filter), NULL, 0, 0}
 
 /* A committed fact. Pointers are valid until the next call on the same subscriber. */
 typedef struct hg_event {
@@ -479,7 +486,7 @@ typedef struct hg_event {
   const char *json;    /* the whole event as one line of JSON, as the outside payload has it */
   uint64_t oldest;     /* not 0: rows before this one, that may have been for you, were missed and are no longer kept */
 } hg_event;
-#define HG_EVENT_INIT {(uint32_t)sizeof(hg_event), NULL, NULL, 0, 0, 0, NULL, 0}
+#define HG_EVENT_INIT {HG_SIZE(hg_event), NULL, NULL, 0, 0, 0, NULL, 0}
 
 /* Follows the events (`filter` NULL: all, from now on). Events committed after this call returns are seen: each event that
  * the filter lets through comes exactly once, in the order of its rows. A subscriber that is slow loses events, more than

@@ -15,7 +15,8 @@ EXAMPLES = ("embed", "event_loop")
 DOCUMENTS = ("README.md", "docs/embedding.md")
 TOPICS = ("TOKENS_SETTLED", "CONCURRENCY_THROTTLED", "USAGE_RECORDED")
 # What the header may be compiled with. CMake's own choice of a C compiler may be another one.
-STRICT = ("-Wall", "-Wextra", "-pedantic", "-Werror")
+STRICT = ("-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Werror")
+STRICT_CPP = (*STRICT, "-Wold-style-cast", "-Wsign-conversion")
 
 
 def place(name, *files):
@@ -194,9 +195,26 @@ def test_c_plus_plus():
         raise Skipped("no C++ compiler")
     for compiler in compilers:
         for standard in ("c++11", "c++20"):
-            run(compiler, f"-std={standard}", *STRICT, "from_cpp.cpp", *flags, "-o", "from_cpp", cwd=folder)
+            run(compiler, f"-std={standard}", *STRICT_CPP, "from_cpp.cpp", *flags, "-o", "from_cpp", cwd=folder)
             said = run("./from_cpp", cwd=folder, **environment())
             assert "14 sized, ticket 8000000000000007, HG_ERR_CONFIG" in said, said
+
+
+def test_the_example_of_the_header():
+    lines = [line[len(" *"):] for line in (SOURCE / "include" / "headgate.h").read_text().splitlines()
+             if line.startswith(" *")]
+    example = [line for line in lines[:lines.index(" Conventions, true of every call unless it says otherwise:")]
+               if line.startswith("     ")]
+    assert "hg_open" in example[1] and "hg_close" in example[-1], example
+    folder = place("header")
+    (folder / "devs.config.json").write_text('{"tokenBudget": {"hardLimitTokens": 2000}}')
+    (folder / "shown.c").write_text("\n".join((
+        "#include <headgate.h>", "#include <stdio.h>", "static int call_the_model(void) { return 1200; }",
+        "int main(void) {", *example, "  return 0;", "}", "")))
+    flags = run("pkg-config", "--cflags", "--libs", "headgate", **environment()).split()
+    run("gcc", *STRICT, "shown.c", *flags, "-o", "shown", cwd=folder)
+    run("./shown", cwd=folder, **environment())
+    equal(ledger_of(folder, "headgate")[1], 1200, "used")
 
 
 def test_it_stays_loaded():
