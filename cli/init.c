@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "cli/control.h"
+#include "cli/options.h"
 #include "cli/write_all.h"
 
 #include <errno.h>
@@ -13,10 +14,14 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: headgate init [FILE]\n"
-    "Writes a configuration to start from (default: " HG_CLI_CONFIG_FILE "); never over a file that is there.\n";
+    "usage: headgate init [--limit TOKENS] [FILE]\n"
+    "Writes a configuration to start from (default: " HG_CLI_CONFIG_FILE "); never over a file that is there.\n"
+    "  --limit TOKENS  its hard limit, such as 200k, 2M, 2_000_000 (default: 200k); in dollars: what the file\n"
+    "                  says of hardLimitUsd\n";
 
-// Every value but the limit is the default: a line may be left out.
+#define LIMIT_TO_START_FROM 200000
+
+// With the limit in it. Every other value is the default: a line may be left out.
 static const char start[] =
     "{\n"
     "  \"_comment\": [\n"
@@ -58,7 +63,7 @@ static const char start[] =
     "billed.\"\n"
     "  ],\n"
     "  \"tokenBudget\": {\n"
-    "    \"hardLimitTokens\": 200000,\n"
+    "    \"hardLimitTokens\": %lld,\n"
     "    \"throttlePercent\": 90,\n"
     "    \"throttleBasis\": \"used\",\n"
     "    \"restoreBelowPercent\": 90,\n"
@@ -80,7 +85,7 @@ static const char start[] =
     "  }\n"
     "}\n";
 
-static int write_start(const char *path) {
+static int write_start(const char *path, int64_t limit) {
   const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0 && errno == EEXIST) {
     fprintf(stderr, "headgate init: \"%s\" is there already and was left as it is: name another file\n", path);
@@ -90,12 +95,14 @@ static int write_start(const char *path) {
     fprintf(stderr, "headgate init: cannot create \"%s\": %s\n", path, strerror(errno));
     return HG_EXIT_USAGE;
   }
-  const bool written = hg_write_all(fd, start, sizeof start - 1);
+  char text[sizeof start + 32];
+  const int len = snprintf(text, sizeof text, start, (long long)limit);
+  const bool written = hg_write_all(fd, text, (size_t)len);
   const int reason = errno;
   if ((close(fd) == 0) & written) {
-    printf("wrote %s: set tokenBudget.hardLimitTokens in it, then\n"
+    printf("wrote %s with a hard limit (tokenBudget.hardLimitTokens) of %lld tokens; next\n"
            "  headgate run BATCH.jsonl -o RESULTS.jsonl --config %s\n",
-           path, path);
+           path, (long long)limit, path);
     return HG_EXIT_DONE;
   }
   unlink(path);
@@ -104,8 +111,17 @@ static int write_start(const char *path) {
 }
 
 int hg_cli_init(int argc, char **argv) {
-  static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-  const int option = getopt_long(argc, argv, "", options, NULL);
-  if (option != -1 || argc - optind > 1) return hg_cli_usage(usage, option == 'h');
-  return write_start(optind < argc ? argv[optind] : HG_CLI_CONFIG_FILE);
+  static const struct option options[] = {
+      {"limit", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+  int64_t limit = LIMIT_TO_START_FROM;
+  for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    if (option != 'l') return hg_cli_usage(usage, option == 'h');
+    if (!hg_cli_parse_tokens(optarg, &limit)) {
+      fprintf(stderr, "headgate init: \"%s\" is not a number of tokens from 1 to %lld, such as 200k, 2M or 2_000_000\n",
+              optarg, (long long)HG_TOKENS_MAX);
+      return HG_EXIT_USAGE;
+    }
+  }
+  if (argc - optind > 1) return hg_cli_usage(usage, false);
+  return write_start(optind < argc ? argv[optind] : HG_CLI_CONFIG_FILE, limit);
 }

@@ -18,13 +18,13 @@ _headgate() {
     *:correct) flags="--why --id --config --ledger --help" ;;
     *:audit) flags="--config --ledger --json --help" ;;
     *:keygen) flags="--public --help" files=yes ;;
-    *:init) flags="--help" files=yes ;;
+    *:init) flags="--limit --help" files=yes ;;
     *:describe) flags="--schema --commands --markdown --errors --counters --metrics --help" ;;
   esac
   case ${COMP_WORDS[1]}:$previous in
     run:-o | run:--output | run:--errors | run:--config | serve:--config | serve:--ledger | status:--config | status:--ledger | watch:--config | watch:--ledger | watch:--key | limit:--config | limit:--ledger | orphans:--config | orphans:--ledger | settle:--config | settle:--ledger | correct:--config | correct:--ledger | audit:--config | audit:--ledger)
       flags='' files=yes ;;
-    run:--limit | run:--base-url | run:--model | run:--budget | run:--max-concurrency | run:--bind | serve:--limit | serve:--drain | status:--budget | watch:--topics | watch:--from | watch:--control | watch:--server-key | correct:--why | correct:--id)
+    run:--limit | run:--base-url | run:--model | run:--budget | run:--max-concurrency | run:--bind | serve:--limit | serve:--drain | status:--budget | watch:--topics | watch:--from | watch:--control | watch:--server-key | correct:--why | correct:--id | init:--limit)
       flags='' files='' ;;
     run:--progress)
       flags='auto always never' files='' ;;

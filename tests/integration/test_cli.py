@@ -38,6 +38,19 @@ def test_init_writes_a_configuration_that_is_accepted():
             equal(status("--config", config)["hardLimit"], written["tokenBudget"]["hardLimitTokens"])
 
 
+def test_init_takes_a_limit():
+    with tempfile.TemporaryDirectory(prefix="hg-") as folder:
+        assert " 2500000 tokens" in headgate("init", "--limit", "2.5M", "mine.json", cwd=folder)
+        config = pathlib.Path(folder, "mine.json")
+        equal(json.loads(config.read_text())["tokenBudget"]["hardLimitTokens"], 2_500_000)
+        with runtime(config):
+            equal(status("--config", config)["hardLimit"], 2_500_000)
+        for limit in ("0", "-1", "$20", "1.5", "many", "9007199254740992"):
+            _, err = headgate("init", "--limit", limit, "other.json", cwd=folder, code=2)
+            assert f'"{limit}" is not a number of tokens' in err, err
+        assert not pathlib.Path(folder, "other.json").exists()
+
+
 def test_init_writes_over_nothing():
     with tempfile.TemporaryDirectory(prefix="hg-") as folder:
         mine = pathlib.Path(folder, "mine.json")
