@@ -29,6 +29,10 @@ install(TARGETS headgate_static EXPORT HeadgateStaticTargets
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libheadgate${PROJECT_VERSION_MAJOR} RENAME copyright
   COMPONENT library)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libheadgate-dev RENAME copyright COMPONENT development)
+# What README.md and embedding.md refer to stands where they say.
+install(FILES docs/embedding.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libheadgate-dev/docs COMPONENT development)
+install(FILES examples/embed.c examples/event_loop.c
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libheadgate-dev/examples COMPONENT development)
 install(FILES include/headgate.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 foreach(SET HeadgateTargets HeadgateStaticTargets)
   install(EXPORT ${SET} NAMESPACE Headgate:: DESTINATION ${PACKAGE_DIR} COMPONENT development)
@@ -74,6 +78,8 @@ if(HEADGATE_PROGRAM)
   file(GLOB MAN_PAGES CONFIGURE_DEPENDS docs/man/*.1)
   install(FILES ${MAN_PAGES} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT program)
   install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
+  install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program
+    PATTERN man EXCLUDE PATTERN specs EXCLUDE PATTERN agent-memory EXCLUDE)
   install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright COMPONENT program)
 endif()
 

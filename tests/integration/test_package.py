@@ -58,6 +58,10 @@ def test_what_is_in_them():
                  "usr/share/bash-completion/completions/headgate", "usr/share/zsh/vendor-completions/_headgate",
                  *(f"usr/share/man/man1/{page.name}" for page in (SOURCE / "docs" / "man").glob("*.1"))):
         assert path in program, path
+    for document in (SOURCE / "docs").glob("*.md"):
+        assert f"usr/share/doc/headgate/docs/{document.name}" in program, document.name
+    for path in ("docs/embedding.md", "examples/embed.c", "examples/event_loop.c"):
+        assert f"usr/share/doc/libheadgate-dev/{path}" in files_of("libheadgate-dev"), path
     assert not any("libheadgate" in path for path in program), program
     assert "usr/include/headgate.h" in files_of("libheadgate-dev")
     equal({path for path in files_of("libheadgate0") if "/doc/" not in path},
