@@ -83,6 +83,8 @@ static void rest(struct hg_housekeeping *house, struct hg_now now) {
   house->portion_at = now.monotonic_us + (lasted > REST_LEAST_US ? lasted : REST_LEAST_US);
 }
 
+// The tracker hears it first: who has the answer may end the runtime at once, and AUDIT_DONE is to be in the journal
+// then.
 static void end(struct hg_housekeeping *house, hg_err err, hg_error *why, struct hg_now now, struct hg_outbox *out) {
   const char *reason = "";
   house->auditing = false;
@@ -91,12 +93,12 @@ static void end(struct hg_housekeeping *house, hg_err err, hg_error *why, struct
     memset(&house->report, 0, sizeof house->report);
     hg_text_clean(why->text);
     reason = why->text[0] ? why->text : hg_err_text(err);
-    if (house->asked) refuse(house->asked, err, reason, out);
-  } else {
-    if (house->report.differences) reason = house->report.list[0].text;
-    if (house->asked) answer(house, out);
+  } else if (house->report.differences) {
+    reason = house->report.list[0].text;
   }
   tell_tracker(house, reason, now, out);
+  if (house->asked && err == HG_OK) answer(house, out);
+  else if (house->asked) refuse(house->asked, err, reason, out);
   const bool is_right = err == HG_OK && house->report.differences == 0;
   if (!is_right || !house->store->fold) house->fold_at = HG_NEVER;
   else if (house->fold_at == HG_NEVER) house->fold_at = now.monotonic_us;

@@ -314,6 +314,23 @@ TEST(housekeeping, a_question_takes_the_place_of_our_own_audit) {
   end(&scene);
 }
 
+// Who has the answer may end the runtime: AUDIT_DONE is to come before that.
+TEST(housekeeping, the_tracker_hears_of_it_before_who_asked) {
+  struct scene scene;
+  begin(&scene);
+  ask(&scene, 7);
+  struct hg_outbox out = {0};
+  for (int i = 0; i < PORTIONS && out.count == 0; i++)
+    (void)scene.persister.actor.flush(scene.persister.actor.self, scene.persister.now, &out);
+  size_t at = 0;
+  struct hg_outgoing first, second;
+  CHECK(hg_outbox_next(&out, &at, &first) && hg_outbox_next(&out, &at, &second));
+  CHECK_EQ(first.port, HG_PORT_FACTS);
+  CHECK_EQ(second.port, HG_PORT_LEDGER);
+  hg_outbox_destroy(&out);
+  end(&scene);
+}
+
 TEST(housekeeping, what_cannot_be_read_is_told) {
   struct scene scene;
   begin(&scene);
