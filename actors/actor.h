@@ -9,15 +9,9 @@
 #ifndef HG_ACTOR_H
 #define HG_ACTOR_H
 
+#include "base/clock.h"
 #include "schemas/counters.h"
 #include "schemas/message.h"
-
-// Both clocks of a turn, read once.
-struct hg_now {
-  int64_t monotonic_us; // for deadlines
-  int64_t utc_us;       // for people
-};
-#define HG_NEVER INT64_MAX
 
 // Who is at the other end of a ROUTER port: its routing id of at most 7 bytes, packed. 0 on other ports.
 typedef uint64_t hg_peer;

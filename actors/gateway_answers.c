@@ -2,7 +2,7 @@
 #include "actors/gateway_private.h"
 
 #include "bus/frames.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 static hg_peer peer_of(const struct hg_asked *asked) {
   return asked->outsider->peer;

@@ -2,7 +2,7 @@
 #include "actors/gateway_private.h"
 
 #include "bus/frames.h"
-#include "usage/money.h"
+#include "base/money.h"
 #include "usage/report.h"
 #include "usage/usage.h"
 

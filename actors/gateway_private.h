@@ -7,7 +7,7 @@
 
 #include "actors/gateway.h"
 #include "actors/heap.h"
-#include "actors/id_map.h"
+#include "base/id_map.h"
 
 // Commands have their places by what they are.
 enum hg_share { HG_SHARE_ACQUIRES, HG_SHARE_ENDS, HG_SHARE_SHORT, HG_SHARE_COUNT };

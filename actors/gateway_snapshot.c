@@ -5,7 +5,7 @@
 
 #include "bus/frames.h"
 #include "bus/topics.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 void hg_gateway_begin_snapshot(struct hg_gateway *gateway, struct hg_asked *asked) {
   struct hg_message ask;

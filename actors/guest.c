@@ -3,8 +3,8 @@
 
 #include "bus/endpoints.h"
 #include "bus/frames.h"
-#include "schemas/fail.h"
-#include "usage/money.h"
+#include "base/fail.h"
+#include "base/money.h"
 
 #include <stdlib.h>
 #include <string.h>

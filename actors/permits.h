@@ -4,7 +4,7 @@
 #define HG_PERMITS_H
 
 #include "actors/family.h"
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "schemas/message.h"
 
 #define HG_CLOSED_PERMITS 65536 // remembered

@@ -4,7 +4,7 @@
 #define HG_REMOTE_PRIVATE_H
 
 #include "actors/heap.h"
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "actors/remote.h"
 
 #include "bus/frames.h"

@@ -15,7 +15,7 @@
 #include "actors/worker.h"
 #include "actors/worker_pool.h"
 #include "bus/unread.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #define HG_SCHEDULER_PRIVATE_H
 
 #include "actors/blocks.h"
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "actors/scheduler.h"
 #include "actors/task_queue.h"
 

@@ -2,8 +2,8 @@
 #include "actors/shell.h"
 
 #include "bus/frames.h"
+#include "base/thread.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 #define GONE_TURNS_MAX 1024 // a port that is never empty keeps the news that a peer is gone no longer
@@ -166,17 +166,8 @@ static void *run(void *argument) {
   return NULL;
 }
 
-hg_err hg_shell_thread(pthread_t *out, void *(*body)(void *), void *argument) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int failed = pthread_create(out, NULL, body, argument);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return failed ? HG_ERR_SYSTEM : HG_OK;
-}
-
 hg_err hg_shell_start(struct hg_shell *shell) {
-  const hg_err err = hg_shell_thread(&shell->thread, run, shell);
+  const hg_err err = hg_thread_start(&shell->thread, run, shell);
   if (err != HG_OK) return err;
   (void)pthread_setname_np(shell->thread, shell->actor.name);
   shell->started = true;

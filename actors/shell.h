@@ -4,7 +4,7 @@
 #define HG_SHELL_H
 
 #include "actors/core.h"
-#include "actors/id_map.h"
+#include "base/id_map.h"
 
 struct hg_shell {
   struct hg_actor actor;
@@ -21,8 +21,6 @@ struct hg_shell {
   hg_err ended_with;
 };
 
-// Starts a thread with all signals blocked.
-hg_err hg_shell_thread(pthread_t *out, void *(*body)(void *), void *argument);
 // Starts the actor's thread.
 hg_err hg_shell_start(struct hg_shell *shell);
 // Waits for the thread to end.

@@ -7,7 +7,7 @@
 #define HG_SUBSCRIPTIONS_H
 
 #include "actors/actor.h"
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "schemas/limits.h"
 
 struct hg_subscriptions {

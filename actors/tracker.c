@@ -1,7 +1,7 @@
 // The tracker's turns: takes messages, starts and stops, and what all decisions have in common. [8_RISKS-REQ-031]
 #include "actors/tracker_private.h"
 
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 
 #include "actors/budgets.h"
 #include "actors/fact_log.h"
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "actors/permits.h"
 #include "actors/tracker.h"
 #include "actors/usage_ids.h"

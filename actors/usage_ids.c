@@ -1,7 +1,7 @@
 // The usage ids of usage_ids.h: a map by hash, and a list in the order in which they were entered.
 #include "actors/usage_ids.h"
 
-#include "schemas/siphash.h"
+#include "base/siphash.h"
 
 #include <assert.h>
 #include <stdlib.h>

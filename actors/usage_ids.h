@@ -3,7 +3,7 @@
 #ifndef HG_USAGE_IDS_H
 #define HG_USAGE_IDS_H
 
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "schemas/message.h"
 
 struct hg_usage_ids {

@@ -1,7 +1,7 @@
 // Every bind comes before any connect (bus/endpoints.h says why).
 #include "actors/wiring.h"
 
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -5,6 +5,7 @@
 #include "bus/endpoints.h"
 #include "bus/frames.h"
 #include "usage/report.h"
+#include "base/thread.h"
 
 #include <stdlib.h>
 
@@ -131,7 +132,7 @@ bool hg_workers_start(void *self) {
   worker->unit = workers->unit;
   hg_err err = hg_link_open(workers->context, HG_DEALER, limits, &worker->link);
   if (err == HG_OK) err = hg_link_connect(&worker->link, HG_WORKERS_INSIDE);
-  if (err == HG_OK) err = hg_shell_thread(&worker->thread, run, worker);
+  if (err == HG_OK) err = hg_thread_start(&worker->thread, run, worker);
   if (err != HG_OK) {
     hg_link_close(&worker->link);
     return false;

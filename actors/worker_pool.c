@@ -2,7 +2,7 @@
 // hears that it ran.
 #include "actors/worker_pool.h"
 
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "actors/worker.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "batch/line_index.h"
 #include "batch/line_reader.h"
 #include "batch/results_file.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 // Parses the lines of batch files and of result files.
 #include "batch/line.h"
 #include "batch/json_text.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <endian.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
 #ifndef HG_LINE_H
 #define HG_LINE_H
 
-#include "schemas/siphash.h"
-#include "usage/text_buffer.h"
+#include "base/siphash.h"
+#include "base/text_buffer.h"
 #include "headgate.h"
 #include "schemas/limits.h"
 

@@ -1,10 +1,10 @@
 // Where each line belongs, then a copy in that order.
 #include "batch/order.h"
 
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "batch/line.h"
 #include "batch/line_reader.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <errno.h>
 #include <fcntl.h>

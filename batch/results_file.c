@@ -2,7 +2,7 @@
 // be taken back (the file is cut to its last synced length) and tried again whole. Opening is in results_open.c.
 #include "batch/results_file.h"
 #include "batch/results_private.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,8 +1,8 @@
 // Opens a results file: takes its lock, moves an old one aside, reads what is there, repairs what a crash tore.
 #include "batch/line_reader.h"
 #include "batch/results_private.h"
-#include "schemas/fail.h"
-#include "usage/json_scan.h"
+#include "base/fail.h"
+#include "base/json_scan.h"
 
 #include <errno.h>
 #include <fcntl.h>

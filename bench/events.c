@@ -9,9 +9,9 @@
 #include "bench/runtime.h"
 #include "bench/workplace.h"
 
-#include "actors/shell.h"
 #include "bus/endpoints.h"
 #include "bus/frames.h"
+#include "base/thread.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -135,7 +135,7 @@ static void gather(struct audience *audience, const char *endpoint, long count, 
   for (long i = 0; i < count; i++) {
     audience->subscribers[i] = (struct subscriber){
         .endpoint = endpoint, .events = events, .start = &audience->start, .recording = i == 0 ? recording : NULL};
-    hg_bench_must(hg_shell_thread(&audience->subscribers[i].thread, hear, &audience->subscribers[i]), "no thread");
+    hg_bench_must(hg_thread_start(&audience->subscribers[i].thread, hear, &audience->subscribers[i]), "no thread");
   }
 }
 

@@ -14,6 +14,7 @@
 #include "actors/wiring.h"
 #include "bus/frames.h"
 #include "client/client.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -254,7 +255,7 @@ static double bare_rate(const char *folder, long records) {
   hg_bench_must(hg_link_bind(&bare.server, "inproc://bare"), "not bound");
   hg_bench_must(hg_link_open(bare.context, HG_DEALER, client_side, &bare.client), "no socket");
   hg_bench_must(hg_link_connect(&bare.client, "inproc://bare"), "not connected");
-  hg_bench_must(hg_shell_thread(&thread, serve, &bare), "no thread");
+  hg_bench_must(hg_thread_start(&thread, serve, &bare), "no thread");
   const double start = hg_bench_now_s();
   exchange_bare(&bare);
   const double seconds = hg_bench_now_s() - start;

@@ -10,8 +10,8 @@
 #include "bench/runtime.h"
 #include "bench/workplace.h"
 
-#include "actors/shell.h"
 #include "schemas/limits.h"
+#include "base/thread.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -123,7 +123,7 @@ static void *flood(void *argument) {
 static void start_flooder(struct flooder *flooder, const char *path, bool asks) {
   *flooder = (struct flooder){.asks = asks};
   snprintf(flooder->path, sizeof flooder->path, "%s", path);
-  hg_bench_must(hg_shell_thread(&flooder->thread, flood, flooder), "no thread");
+  hg_bench_must(hg_thread_start(&flooder->thread, flood, flooder), "no thread");
 }
 
 static void end_flooder(struct flooder *flooder) {
@@ -154,7 +154,7 @@ static void start_bare(struct bare *bare, const char *path) {
   bare->socket = bare->context ? zmq_socket(bare->context, ZMQ_XPUB) : NULL;
   if (bare->socket) zmq_setsockopt(bare->socket, ZMQ_LINGER, &none, sizeof none);
   if (!bare->socket || zmq_bind(bare->socket, endpoint) != 0) hg_bench_die("no bare publisher: %s", strerror(errno));
-  hg_bench_must(hg_shell_thread(&bare->thread, drain, bare), "no thread");
+  hg_bench_must(hg_thread_start(&bare->thread, drain, bare), "no thread");
 }
 
 static void end_bare(struct bare *bare) {

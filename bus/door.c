@@ -1,8 +1,8 @@
 // The door over ZeroMQ: socket monitors say who came and went, ZAP asks whose key it is.
 #include "bus/door.h"
 
-#include "actors/shell.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
+#include "base/thread.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -305,7 +305,7 @@ hg_err hg_door_watch(struct hg_door *door, enum hg_gate_id id, struct hg_link *l
 }
 
 hg_err hg_door_start(struct hg_door *door) {
-  const hg_err err = hg_shell_thread(&door->thread, run, door);
+  const hg_err err = hg_thread_start(&door->thread, run, door);
   if (err != HG_OK) return err;
   (void)pthread_setname_np(door->thread, "hg-door");
   door->started = true;

@@ -1,7 +1,7 @@
 // Reading and making keys.
 #include "bus/keys.h"
 
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <zmq.h>
 
 static_assert(sizeof(zmq_msg_t) <= sizeof(struct hg_received), "a received frame has room for a zmq_msg_t");
@@ -351,14 +350,4 @@ int hg_link_fd(const struct hg_link *link) {
 bool hg_link_has_input(struct hg_link *link) {
   bool has_input = false;
   return link->socket && look(link, &has_input) == HG_OK && has_input;
-}
-
-static int64_t clock_us(clockid_t clock) {
-  struct timespec time;
-  clock_gettime(clock, &time);
-  return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
-}
-
-struct hg_now hg_clock_now(void) {
-  return (struct hg_now){clock_us(CLOCK_MONOTONIC), clock_us(CLOCK_REALTIME)};
 }

@@ -67,6 +67,4 @@ hg_err hg_link_wait_writable(struct hg_link *link, int64_t timeout_us);
 int hg_link_fd(const struct hg_link *link);
 bool hg_link_has_input(struct hg_link *link);
 
-struct hg_now hg_clock_now(void);
-
 #endif

@@ -1,7 +1,7 @@
 // Binding outward endpoints with the checks that libzmq does not make.
 #include "bus/outward.h"
 
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <errno.h>
 #include <fcntl.h>

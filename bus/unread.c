@@ -1,7 +1,7 @@
 // What connections leave unread, counted by marks.
 #include "bus/unread.h"
 
-#include "actors/id_map.h"
+#include "base/id_map.h"
 
 #include <malloc.h>
 #include <stdatomic.h>

@@ -2,7 +2,7 @@
 // it, or found out in the ledger itself.
 #include "cli/cli.h"
 
-#include "actors/shell.h"
+#include "base/clock.h"
 #include "cli/control.h"
 #include "ledger/ledger.h"
 #include "runner/figures.h"

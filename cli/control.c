@@ -5,7 +5,7 @@
 #include "bus/frames.h"
 #include "cli/cli.h"
 #include "ledger/ledger.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <assert.h>
 #include <jansson.h>

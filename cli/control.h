@@ -6,7 +6,7 @@
 #include "bus/keys.h"
 #include "bus/links.h"
 #include "ledger/ledger.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 #include "schemas/message.h"
 
 #include <signal.h>

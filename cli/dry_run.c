@@ -6,7 +6,7 @@
 #include "cli/control.h"
 #include "cli/run_other_ledger.h"
 #include "providers/request.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <inttypes.h>
 #include <jansson.h>

@@ -3,7 +3,7 @@
 
 #include "runner/figures.h"
 #include "schemas/message.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 // Writes the command that goes on where a run ended, as a shell takes it.
 #include "cli/run_flags.h"
 
-#include "usage/money.h"
-#include "usage/text_buffer.h"
+#include "base/money.h"
+#include "base/text_buffer.h"
 
 #include <stdio.h>
 #include <stdlib.h>

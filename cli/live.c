@@ -3,7 +3,7 @@
 
 #include "actors/tracker.h"
 #include "cli/write_all.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <jansson.h>
 #include <langinfo.h>

@@ -2,7 +2,7 @@
 #include "cli/metrics_ask.h"
 
 #include "actors/tracker.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <curl/curl.h>
 #include <stdio.h>

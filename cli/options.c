@@ -1,7 +1,7 @@
 // Reads the values of flags, exactly or not at all.
 #include "cli/options.h"
 
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
 #include "cli/control.h"
 #include "ledger/ledger.h"
 #include "runner/figures.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <getopt.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 #include "cli/run_flags.h"
 
 #include "batch/results_file.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "cli/control.h"
 #include "cli/options.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <getopt.h>
 #include <jansson.h>

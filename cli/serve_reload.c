@@ -6,7 +6,7 @@
 #include "cli/service.h"
 #include "client/client.h"
 #include "runner/figures.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <inttypes.h>
 #include <stdio.h>

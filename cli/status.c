@@ -5,7 +5,7 @@
 #include "cli/control.h"
 #include "cli/metrics_ask.h"
 #include "runner/progress.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <getopt.h>
 #include <langinfo.h>

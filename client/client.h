@@ -2,7 +2,8 @@
 #ifndef HG_CLIENT_H
 #define HG_CLIENT_H
 
-#include "actors/shell.h"
+#include "actors/core.h"
+#include "base/id_map.h"
 
 // Numbers of records, corrections and limits, and ids of permits, share the ticket's 64 bits.
 #define HG_TICKET_RECORD (UINT64_C(1) << 63)

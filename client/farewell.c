@@ -1,6 +1,7 @@
 // The last word of a client whose pipes are full: nobody waits for the room that it needs, and it is said all the same.
 // A thread that lives as long as there is something to say keeps the client until then.
 #include "client/client.h"
+#include "base/thread.h"
 
 #define WITHIN_US 2000000 // where there is no such thread
 
@@ -63,7 +64,7 @@ static bool hand_over(hg_client *client) {
   if (taken && !farewells->running) {
     if (farewells->started) pthread_join(farewells->thread, NULL);
     farewells->running = farewells->started =
-        hg_shell_thread(&farewells->thread, say_those_of_others, client->core) == HG_OK;
+        hg_thread_start(&farewells->thread, say_those_of_others, client->core) == HG_OK;
     taken = farewells->started;
   }
   if (taken) {

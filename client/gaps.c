@@ -1,7 +1,7 @@
 // Gaps, held against rows, `prev` and heartbeats.
 #include "client/gaps.h"
 
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <stdlib.h>
 #include <string.h>

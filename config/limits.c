@@ -1,7 +1,7 @@
 // The hard limit of a budget: in tokens or in dollars, in one of the two throughout.
 #include "config/sections.h"
 #include "config/suggest.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // Paths: how relative ones become absolute, and where a runtime is to be found beside its ledger.
 #include "config/config.h"
 #include "config/sections.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 #include "schemas/message.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 // llm.prices: what models cost.
 #include "config/sections.h"
-#include "schemas/siphash.h"
+#include "base/siphash.h"
 
 #include <assert.h>
 #include <inttypes.h>

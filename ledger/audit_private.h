@@ -3,10 +3,10 @@
 #ifndef HG_AUDIT_PRIVATE_H
 #define HG_AUDIT_PRIVATE_H
 
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "ledger/audit.h"
 #include "ledger/internal.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 struct hg_audit_budget {
   char name[HG_BUDGET_NAME_MAX + 1];

@@ -3,7 +3,7 @@
 #include "ledger/internal.h"
 
 #include "bus/frames.h"
-#include "schemas/siphash.h"
+#include "base/siphash.h"
 
 #include <assert.h>
 #include <stdlib.h>

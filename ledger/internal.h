@@ -3,7 +3,7 @@
 #define HG_LEDGER_INTERNAL_H
 
 #include "ledger/ledger.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <sqlite3.h>
 #include <sys/types.h>

@@ -1,7 +1,7 @@
 // From the file into memory: what a runtime needs to go on, and what an opening enters. Reads a few rows however long
 // the journal is.
 #include "ledger/internal.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <stdio.h>
 #include <stdlib.h>

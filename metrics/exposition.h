@@ -3,7 +3,7 @@
 #ifndef HG_METRICS_EXPOSITION_H
 #define HG_METRICS_EXPOSITION_H
 
-#include "usage/text_buffer.h"
+#include "base/text_buffer.h"
 
 #include <stdio.h>
 

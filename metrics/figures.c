@@ -2,7 +2,7 @@
 #include "metrics/figures.h"
 
 #include "schemas/message.h"
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -2,7 +2,7 @@
 #include "metrics/fold.h"
 
 #include "schemas/message.h"
-#include "usage/json_scan.h"
+#include "base/json_scan.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #ifndef HG_METRICS_FOLD_H
 #define HG_METRICS_FOLD_H
 
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "headgate.h"
 #include "schemas/limits.h"
 

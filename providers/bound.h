@@ -7,7 +7,7 @@
 #ifndef HG_BOUND_H
 #define HG_BOUND_H
 
-#include "usage/json_scan.h"
+#include "base/json_scan.h"
 
 // What chat templates add to a request whose own system message replaces their default: dates, reasoning settings,
 // channel lists (about 100 tokens at most among the models looked at).

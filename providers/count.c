@@ -1,8 +1,8 @@
 // Copies the members that a counter knows; others it would refuse, or they are of no account.
 #include "providers/count.h"
 
-#include "usage/json_scan.h"
-#include "usage/text_buffer.h"
+#include "base/json_scan.h"
+#include "base/text_buffer.h"
 
 #include <stdlib.h>
 #include <string.h>

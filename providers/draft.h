@@ -4,7 +4,7 @@
 
 #include "providers/native.h"
 #include "providers/request.h"
-#include "usage/json_scan.h"
+#include "base/json_scan.h"
 
 // The members of a body that matter.
 enum field {

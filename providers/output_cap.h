@@ -3,7 +3,7 @@
 #define HG_OUTPUT_CAP_H
 
 #include "providers/request.h"
-#include "usage/json_scan.h"
+#include "base/json_scan.h"
 
 // No call is cut down to less output than this, for each choice: an answer of fewer words is seldom worth its input.
 #define HG_OUTPUT_FLOOR 256

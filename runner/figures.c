@@ -1,7 +1,7 @@
 // Figures for people.
 #include "runner/figures.h"
 
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <assert.h>
 #include <inttypes.h>

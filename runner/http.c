@@ -1,7 +1,7 @@
 // Drives libcurl's multi handle with one epoll descriptor, so that a thousand calls cost no more a turn than what
 // happened in it.
 #include "runner/http_private.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 // One HTTP call: a libcurl handle that is set up once and used again and again.
 #include "runner/http_private.h"
-#include "schemas/fail.h"
-#include "usage/json_scan.h"
+#include "base/fail.h"
+#include "base/json_scan.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // Histograms of used ÷ bound, in steps of 1/1024.
 #include "runner/learned.h"
 
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 // Waits for whatever comes first, and turns the task runner.
 #include "runner/loop_private.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 
 #include <assert.h>
 #include <errno.h>

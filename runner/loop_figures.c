@@ -2,7 +2,7 @@
 #include "runner/loop_private.h"
 
 #include "client/client.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 #include "schemas/message.h"
 
 #include <jansson.h>

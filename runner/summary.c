@@ -1,7 +1,7 @@
 // Prints how a run ended.
 #include "runner/summary.h"
 
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <assert.h>
 #include <inttypes.h>

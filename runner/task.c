@@ -1,7 +1,7 @@
 // Tasks, the table of their lives, and their containers.
 #include "runner/task.h"
 
-#include "schemas/siphash.h"
+#include "base/siphash.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #ifndef HG_TASK_H
 #define HG_TASK_H
 
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "providers/count.h"
 #include "providers/output_cap.h"
 #include "runner/retry.h"

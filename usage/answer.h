@@ -3,7 +3,7 @@
 #ifndef HG_ANSWER_H
 #define HG_ANSWER_H
 
-#include "usage/json_scan.h"
+#include "base/json_scan.h"
 
 enum hg_answer_member {
   HG_ANSWER_ID,

@@ -2,7 +2,7 @@
 #include "usage/aws_frame.h"
 
 #include "schemas/limits.h"
-#include "usage/json_scan.h"
+#include "base/json_scan.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #ifndef HG_AWS_FRAME_H
 #define HG_AWS_FRAME_H
 
-#include "usage/text_buffer.h"
+#include "base/text_buffer.h"
 
 #include <stdint.h>
 

@@ -5,7 +5,7 @@
 #define HG_EVENTS_H
 
 #include "schemas/limits.h"
-#include "usage/text_buffer.h"
+#include "base/text_buffer.h"
 
 // One event: the data of its lines joined by line feeds, the line, the element, or the frame as JSON. `error`: it is of
 // the type "error". Valid during the call.

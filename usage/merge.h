@@ -4,8 +4,8 @@
 #ifndef HG_MERGE_H
 #define HG_MERGE_H
 
-#include "usage/json_scan.h"
-#include "usage/text_buffer.h"
+#include "base/json_scan.h"
+#include "base/text_buffer.h"
 
 #define HG_MERGE_SIBLINGS_MAX 256
 #define HG_MERGE_NODES_MAX 16384

@@ -7,7 +7,7 @@ import sys
 
 from cli_harness import SOURCE, equal, main, sources
 
-FOLDERS = ("actors", "bus", "client", "config", "docs", "include", "ledger", "schemas", "clients", "cli")
+FOLDERS = ("actors", "base", "bus", "client", "config", "docs", "include", "ledger", "schemas", "clients", "cli")
 TOP = ("README.md", "CHANGELOG.md")
 
 
@@ -37,6 +37,8 @@ PLANTED = [
     ("actors/heap.c", added("// .\n" * 400), "is longer than 400 lines"),
     ("actors/heap.c", added("int hg_x(void) {\n" + "  ;\n" * 70 + "}\n"), "is a function of 71 lines, 60 fit a screen"),
     ("actors/heap.c", added("#include <zmq.h>\n"), "includes <zmq.h>, which only bus/ does"),
+    ("base/clock.c", added("#include \"schemas/limits.h\"\n"), "includes schemas/limits.h, and base/ is not to know of it"),
+    ("ledger/audit.c", added("#include \"actors/actor.h\"\n"), "includes actors/actor.h, and ledger/ is not to know of it"),
     ("cli/audit.c", added("#include <sqlite3.h>\n"), "includes <sqlite3.h>, which only ledger/ does"),
     ("config/llm.c", added("#include <curl/curl.h>\n"), "includes <curl/curl.h>, which only runner/ does"),
     ("cli/audit.c", added("#include \"zmq.h\"\n"), "includes <zmq.h>, which only bus/ does"),

@@ -2,7 +2,7 @@
 // What actors are built from: the outbox, held answers, the id map, the heap.
 #include "actors/actor.h"
 #include "actors/heap.h"
-#include "actors/id_map.h"
+#include "base/id_map.h"
 #include "bus/frames.h"
 #include "support/test.h"
 

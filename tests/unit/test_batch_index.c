@@ -1,7 +1,7 @@
 // links: program
 // The index of lines: what it answers, and that it keeps to 32 bytes a line while it grows.
 #include "batch/line_index.h"
-#include "schemas/siphash.h"
+#include "base/siphash.h"
 #include "unit/batch_files.h"
 
 #include <malloc.h>

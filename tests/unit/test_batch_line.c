@@ -2,7 +2,7 @@
 // Lines of batch files and of result files: what is taken, what is refused with which words, what is printed.
 #include "batch/json_text.h"
 #include "batch/line.h"
-#include "schemas/fail.h"
+#include "base/fail.h"
 #include "unit/batch_files.h"
 
 #include <jansson.h>

@@ -3,7 +3,7 @@
 // no vector is ever rewritten.
 #include "config/config.h"
 #include "schemas/describe.h"
-#include "schemas/siphash.h"
+#include "base/siphash.h"
 #include "unit/codec.h"
 
 #include <ctype.h>

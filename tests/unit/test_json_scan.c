@@ -2,7 +2,7 @@
 #include "support/test.h"
 
 #include "headgate.h"
-#include "usage/json_scan.h"
+#include "base/json_scan.h"
 
 #include <jansson.h>
 

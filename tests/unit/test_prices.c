@@ -1,6 +1,6 @@
 // Prices and money against exact arithmetic: matching, costs, bounds, what an amount pays for, and decimal text.
 #include "support/test.h"
-#include "usage/money.h"
+#include "base/money.h"
 #include "usage/prices.h"
 
 #include <inttypes.h>

@@ -5,7 +5,7 @@
 
 #include "providers/bound.h"
 #include "providers/request.h"
-#include "usage/json_scan.h"
+#include "base/json_scan.h"
 
 #include <jansson.h>
 

@@ -1,7 +1,7 @@
 // What an error says to a person.
-#include "schemas/fail.h"
+#include "base/fail.h"
 
-#include "schemas/message.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>

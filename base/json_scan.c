@@ -1,6 +1,6 @@
 // The strict check and the walk over checked text. The check is iterative and never reads past `end`; the walk relies
 // on the check and looks for no errors.
-#include "usage/json_scan.h"
+#include "base/json_scan.h"
 
 #include "headgate.h"
 

@@ -1,6 +1,7 @@
 // Texts: views of UTF-8 bytes that belong to somebody else.
-#include "schemas/message.h"
+#include "base/text.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct hg_text hg_text_of(const char *string) {

@@ -1,5 +1,5 @@
 // SipHash-2-4.
-#include "schemas/siphash.h"
+#include "base/siphash.h"
 
 #include <endian.h>
 #include <string.h>

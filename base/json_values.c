@@ -1,5 +1,5 @@
 // What the values of checked JSON mean: strings decoded, counts of tokens.
-#include "usage/json_scan.h"
+#include "base/json_scan.h"
 
 #include "headgate.h"
 

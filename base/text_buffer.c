@@ -1,5 +1,5 @@
 // A growing text buffer: doubles, so that n bytes cost O(n).
-#include "usage/text_buffer.h"
+#include "base/text_buffer.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 // Linear probing; a removal shifts back what follows, so that no marks are left and lookups stay short.
-#include "actors/id_map.h"
+#include "base/id_map.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // Dollars in decimals and nano-dollars.
-#include "usage/money.h"
+#include "base/money.h"
 
 #include <inttypes.h>
 #include <stdio.h>
