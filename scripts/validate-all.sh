@@ -1,6 +1,6 @@
 #!/bin/bash
 # Everything that must hold before a change goes in, on Debian 12, from a clean checkout. It ends with 0 when all of it
-# holds, else with 1 and the name of what does not; the logs are in build/logs.
+# holds, else with 1 and the name of what does not; the logs are in build/validate.
 #   scripts/validate-all.sh            all, in the order below
 #   scripts/validate-all.sh STEP...    some: tidy lint test coverage requirement ledger stale
 set -uo pipefail
@@ -10,6 +10,7 @@ mkdir -p "$logs"
 steps=${*:-tidy lint test coverage requirement ledger stale}
 failed=""
 
+scripts/setup test && scripts/setup lint || exit 1
 tidy() { tests/tidy; }
 # clang-format, clang-tidy, cppcheck, gcc -fanalyzer
 lint() { scripts/lint; }
