@@ -68,7 +68,8 @@ static hg_err ask_runtime(struct costs *costs, uint32_t budget, hg_error *why) {
   struct hg_ledger_budget *held = &costs->held[budget];
   const struct hg_budget_config *configured = &costs->config->budgets[budget];
   hg_err err = hg_site_status(&costs->site, configured->name, &control, &report, why);
-  const struct hg_text said = err ? (struct hg_text){0} : report.as.status_report.unit;
+  struct hg_text said = {NULL, 0};
+  if (!err) said = report.as.status_report.unit;
   const hg_unit unit = hg_unit_said(said.data, said.size);
   if (!err && unit != costs->config->unit)
     err = hg_fail(why, HG_ERR_CONFIG, "ConfigurationError: %s: the runtime that lives on its ledger counts %s",
