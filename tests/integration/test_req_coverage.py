@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import pathlib
+import re
 
 from cli_harness import SOURCE, equal, headgate, main, place, runtime, sources
 
@@ -127,13 +128,18 @@ def test_each_folder_is_held_to_its_coverage():
     equal(sorted(coverage.TOLD), sorted(set(tidy.PRODUCT) - {"include"}), "folders that are told")
 
     def lines(covered, of):
-        return {number: [int(number <= covered), []] for number in range(1, of + 1)}
-    well = {"actors/a.c": lines(1000, 1000), "bus/b.c": lines(80, 90), "bus/c.c": lines(10, 10), "schemas/d.c": lines(9, 10)}
+        return {number: [int(number <= covered), [], "f"] for number in range(1, of + 1)}
+    well = {"actors/a.c": lines(1000, 1000), "bus/b.c": lines(80, 90), "bus/c.c": lines(10, 10), "schemas/d.c": lines(9, 10),
+            "base/e.c": lines(9, 10)}
     equal(coverage.too_low(well), [])
     equal(coverage.too_low({**well, "bus/b.c": lines(79, 90)}), ["bus"])
     equal(coverage.too_low({**well, "actors/a.c": lines(899, 1000), "schemas/d.c": lines(8, 10)}), ["actors", "schemas"])
     equal(coverage.too_low({name: lines for name, lines in well.items() if name != "schemas/d.c"}), ["schemas"])
     equal(coverage.too_low({**well, "cli/e.c": lines(0, 1000)}), [])
+    equal(coverage.untested("a.c", {1: (1, [], "f"), 2: (0, [], "f"), 4: (0, [], "f"), 5: (0, [], "g"), 7: (2, [], "g"), 8: (0, [], "g")}),
+          [[2, 4, "f"], [5, 5, "g"], [8, 8, "g"]])
+    for file, function in coverage.known():
+        assert re.search(rf"\b{function}\(", (SOURCE / file).read_text()), f"{function} of {file} is gone: take it out of scripts/coverage.known"
 
 
 def test_the_table_of_a_real_ledger():
