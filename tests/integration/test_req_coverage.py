@@ -6,6 +6,7 @@ gone, makes them fail and is named. And what scripts/coverage holds each folder 
 import contextlib
 import importlib.machinery
 import importlib.util
+import re
 import sqlite3
 import subprocess
 import sys
@@ -178,12 +179,35 @@ def test_tables_that_are_wrong():
     broken("ALTER TABLE token_budget ADD COLUMN more INTEGER", "column more: INTEGER, should be absent")
     broken("ALTER TABLE token_budget RENAME TO other;"
            "CREATE TABLE token_budget AS SELECT name, parent, CAST(total_used AS TEXT) AS total_used FROM other",
-           "column total_used: TEXT, should be INTEGER NOT NULL")
+           "column total_used: TEXT, should be INTEGER NOT NULL DEFAULT 0")
     with tempfile.TemporaryDirectory(prefix="hg-") as folder:
         (pathlib.Path(folder) / "headgate.db").write_text("not a database, whatever its name says")
         (pathlib.Path(folder) / "devs.config.json").write_text("{}")
         code, said = script("db-check", "--table", "token_budget", cwd=folder)
         assert code == 1 and "not a database" in said, (code, said)
+
+
+def made_with(table, old, new):
+    """The table as ledger.sql makes it, but for this."""
+    made = re.search(rf"CREATE TABLE {table}\(.*?\n\) STRICT.*?;", (SOURCE / "schemas" / "ledger.sql").read_text(), re.S)[0]
+    assert old in made, (table, old)
+    return f"ALTER TABLE {table} RENAME TO other; {made.replace(old, new)}"
+
+
+def test_tables_that_are_made_otherwise():
+    broken(made_with("token_budget", ") STRICT", ")"), "updated_at TEXT NOT NULL ), should be CREATE TABLE token_budget (")
+    broken(made_with("token_budget", "throttled        INTEGER NOT NULL DEFAULT 0", "throttled INTEGER NOT NULL DEFAULT 1"),
+           "column throttled: INTEGER NOT NULL DEFAULT 1, should be INTEGER NOT NULL DEFAULT 0")
+    broken(made_with("reservation", "CHECK (tokens >= 0)", ""), "tokens INTEGER NOT NULL , state", "reservation")
+    with place() as here:
+        with runtime(here.config):
+            pass
+        with contextlib.closing(sqlite3.connect(here.ledger)) as db:  # as a person restores it: layout and remarks are no difference
+            db.executescript(made_with("token_budget", "-- in force", "") + "INSERT INTO token_budget SELECT * FROM other;"
+                             "DROP TABLE other; ALTER TABLE token_budget RENAME TO t; ALTER TABLE t RENAME TO token_budget")
+        equal(script("db-check", "--table", "token_budget", "--config", here.config)[0], 0)
+        for table in re.findall(r"^CREATE TABLE (\w+)", (SOURCE / "schemas" / "ledger.sql").read_text(), re.M):
+            equal(script("db-check", "--table", table, "--config", here.config)[0], 0, table)
 
 
 def files_of(folder):
@@ -220,6 +244,9 @@ def test_a_configuration_as_editors_write_it():
         for settings, expected in (('{"ledger": {"path": 5}}', "ledger.path must be the name of a file as text, and is 5"),
                                    ('{"ledger": {"path": null}}', "ledger.path must be the name of a file as text, and is null"),
                                    ('{"ledger": {"path": "a\\u0000b"}}', "ledger.path must be the name of a file as text"),
+                                   ('{"ledger": {}, "ledger": {}}', '"ledger" is there twice'),
+                                   ('{"ledger": {"path": "a", "path": "a"}}', '"path" is there twice'),
+                                   ('{"other": {"a": 1, "a": 1}}', '"a" is there twice'),
                                    ('{"ledger": []}', "ledger must be an object"), ("[]", "the configuration must be an object")):
             here.config.write_text(settings)
             code, said = script("db-check", "--table", "token_budget", "--config", here.config)
