@@ -78,6 +78,12 @@ static struct number amount_text(hg_unit unit, int64_t amount) {
   return number;
 }
 
+// As exact as a figure that is measured over minutes has to be.
+static struct number rate_text(hg_unit unit, uint64_t per_minute) {
+  if (unit == HG_UNIT_NANODOLLARS) return decimal(per_minute / 60, HG_MONEY_DECIMALS);
+  return decimal(per_minute * 1000 / 60, 3);
+}
+
 // False: nothing is known. `id` is that of the family of tokens.
 static bool budget_amount(const struct hg_metrics_budget *budget, enum hg_metric_id id, hg_unit unit,
                           struct number *out) {
@@ -88,7 +94,7 @@ static bool budget_amount(const struct hg_metrics_budget *budget, enum hg_metric
   else if (id == HG_METRIC_BUDGET_AVAILABLE) amount = budget->hard_limit - budget->used - budget->reserved;
   else if (id == HG_METRIC_BUDGET_RATE) amount = budget->per_minute;
   else if (id == HG_METRIC_BUDGET_TASK) amount = budget->task_tokens;
-  *out = amount_text(unit, amount);
+  *out = id == HG_METRIC_BUDGET_RATE ? rate_text(unit, (uint64_t)amount) : amount_text(unit, amount);
   return amount != HG_UNKNOWN || id == HG_METRIC_BUDGET_AVAILABLE; // which may be any number
 }
 
@@ -222,8 +228,7 @@ hg_err hg_metrics_print(const struct hg_metrics_figures *figures, struct hg_text
   struct hg_exposition exposition = {0};
   const struct hg_metric_sample build = {.labels = {{"version", hg_version()}}, .value = "1"};
   hg_exposition_add(&exposition, &hg_metrics[HG_METRIC_BUILD_INFO], &build);
-  if (figures->started_us)
-    add(&exposition, HG_METRIC_PROCESS_START_TIME, decimal((uint64_t)figures->started_us / 1000, 3));
+  if (figures->started_us) add(&exposition, HG_METRIC_START_TIME, decimal((uint64_t)figures->started_us / 1000, 3));
   add(&exposition, HG_METRIC_UP, whole(figures->live));
   if (figures->fold) add(&exposition, HG_METRIC_STORE_DEGRADED, whole(figures->fold->degraded));
   if (figures->has_state) add_state(&exposition, figures);

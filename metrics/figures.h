@@ -28,7 +28,7 @@ struct hg_metrics_figures {
   // Only from inside its process:
   bool has_counters;
   struct hg_counters counters;
-  int64_t started_us;         // UTC; 0: not known
+  int64_t started_us;         // UTC, when it began to serve; 0: not known
   const struct hg_fold *fold; // NULL: events are not followed; borrowed
   bool has_histograms;        // it takes more than heartbeats
 };

@@ -114,7 +114,7 @@ def test_the_forecast_and_the_audit_come_with_a_snapshot():
 
         def used_on():
             asker.done("RECORD", tokens=1000)
-            return scrape(here).get("headgate_budget_tokens_per_minute", budget="default") > 0
+            return scrape(here).get("headgate_budget_tokens_per_second", budget="default") > 0
         until(used_on, "a rate")
         found = scrape(here)
         to_threshold, to_limit = (found.get(f"headgate_budget_to_{what}_seconds", budget="default")
@@ -143,7 +143,7 @@ def test_a_ledger_of_dollars_is_told_in_dollars():
                          'available_dollars{budget="default"} 17.399999499', 'available_dollars{budget="evals"} -0.100000000',
                          'task_dollars{budget="default"} 2.000000500', 'usage_ratio{budget="default"} 0.1250'):
                 assert f"headgate_budget_{text}\n" in found.text, (text, found.text)
-            assert found.get("headgate_budget_dollars_per_minute", budget="default") is not None
+            assert found.get("headgate_budget_dollars_per_second", budget="default") is not None
             equal([name for name in found.types if name.startswith("headgate_budget") and "token" in name], [])
             equal(steady(printed("--config", here.config)), steady(scrape(here)))
             asker.done("RELEASE_PERMIT", permit=held)
@@ -167,7 +167,7 @@ def test_counters_count():
               "the refused frame")
         after = scrape(here)
         assert after.get("headgate_rows_written_total") > before.get("headgate_rows_written_total")
-        equal(after.get("process_start_time_seconds"), before.get("process_start_time_seconds"))
+        equal(after.get("headgate_start_time_seconds"), before.get("headgate_start_time_seconds"))
 
 
 def test_what_the_ledger_knows_is_told_without_a_runtime():
@@ -183,7 +183,7 @@ def test_what_the_ledger_knows_is_told_without_a_runtime():
             equal(found.get("headgate_up"), 0)
             for name in ("limit_tokens", "used_tokens", "reserved_tokens", "available_tokens", "usage_ratio", "throttled"):
                 equal(found.named("headgate_budget_" + name), last.named("headgate_budget_" + name), name)
-            for name in ("headgate_tasks_running", "headgate_commits_total", "headgate_budget_tokens_per_minute"):
+            for name in ("headgate_tasks_running", "headgate_commits_total", "headgate_budget_tokens_per_second"):
                 assert name not in found.types, name
             with contextlib.closing(sqlite3.connect(here.ledger)) as ledger:
                 equal(found.named("headgate_budget_used_tokens"),
@@ -457,6 +457,17 @@ def test_flags():
         assert "--budget" in headgate("status", "--config", here.config, "--metrics", "--budget", "default", code=2)[1]
         equal(headgate("status", "--config", here.config, "--metrics", code=1)[1],
               headgate("status", "--config", here.config, code=1)[1])  # there is no ledger
+
+
+NO_BASE_UNITS = {"minute", "minutes", "hour", "hours", "days", "ms", "us", "milliseconds", "microseconds", "percent", "nanodollars", "kib", "mib"}
+
+
+def test_names_are_as_prometheus_names_things():
+    for line in headgate("describe", "--metrics").splitlines()[2:]:
+        name, kind = line.split("`")[1], line.split("|")[2].strip()
+        assert name.startswith(("headgate_", "gen_ai_")), f"{name} may be told by others too, and mean something else"
+        equal(name.endswith("_total"), kind == "counter", name)
+        equal(NO_BASE_UNITS & set(name.split("_")), set(), f"{name} is in no base unit:")
 
 
 def test_the_page_names_every_metric():

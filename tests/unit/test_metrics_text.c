@@ -36,7 +36,7 @@ TEST(metrics_text, nothing_is_made_up) {
   char *text = printed(&figures);
   CHECK(has_line(text, "headgate_up 0"));
   CHECK(!strstr(text, "headgate_budget") && !strstr(text, "headgate_tasks") && !strstr(text, "_total"));
-  CHECK(!strstr(text, "process_start") && !strstr(text, "gen_ai") && !strstr(text, "degraded"));
+  CHECK(!strstr(text, "start_time") && !strstr(text, "gen_ai") && !strstr(text, "degraded"));
   free(text);
 }
 
@@ -49,10 +49,12 @@ TEST(metrics_text, a_budget_tells_what_is_known_of_it) {
   budget->usage_percent = 9500;
   budget->throttled = true;
   budget->limit_in_ms = 0;
+  budget->per_minute = HG_TOKENS_MAX;
   budget = hg_metrics_add_budget(&figures, "b", 1);
   budget->hard_limit = HG_TOKENS_MAX;
   budget->usage_percent = 1;
   budget->limit_in_ms = 61005;
+  budget->per_minute = 1;
   char *text = printed(&figures);
   CHECK(has_line(text, "headgate_budget_limit_tokens{budget=\"b\"} 9007199254740991"));
   CHECK(has_line(text, "headgate_budget_available_tokens{budget=\"a\"} -5"));
@@ -61,6 +63,8 @@ TEST(metrics_text, a_budget_tells_what_is_known_of_it) {
   CHECK(has_line(text, "headgate_budget_throttled{budget=\"a\"} 1"));
   CHECK(has_line(text, "headgate_budget_to_limit_seconds{budget=\"a\"} 0.000"));
   CHECK(has_line(text, "headgate_budget_to_limit_seconds{budget=\"b\"} 61.005"));
+  CHECK(has_line(text, "headgate_budget_tokens_per_second{budget=\"a\"} 150119987579016.516"));
+  CHECK(has_line(text, "headgate_budget_tokens_per_second{budget=\"b\"} 0.016"));
   CHECK(!strstr(text, "to_threshold") && !strstr(text, "open_permits"));
   CHECK(has_line(text, "headgate_tasks_running 3"));
   CHECK(has_line(text, "headgate_journal_seq 9007199254740991"));
@@ -82,9 +86,9 @@ TEST(metrics_text, a_ledger_of_dollars_tells_dollars_exactly) {
   CHECK(has_line(text, "headgate_budget_used_dollars{budget=\"a\"} 0.000000001"));
   CHECK(has_line(text, "headgate_budget_available_dollars{budget=\"a\"} 9007199.254740990"));
   CHECK(has_line(text, "headgate_budget_available_dollars{budget=\"b\"} -9007199.254740991"));
-  CHECK(has_line(text, "headgate_budget_dollars_per_minute{budget=\"a\"} 1.500000000"));
+  CHECK(has_line(text, "headgate_budget_dollars_per_second{budget=\"a\"} 0.025000000"));
   CHECK(has_line(text, "headgate_budget_task_dollars{budget=\"b\"} 0.000000000"));
-  CHECK(!strstr(text, "tokens") && !strstr(text, "per_minute{budget=\"b\"}"));
+  CHECK(!strstr(text, "tokens") && !strstr(text, "per_second{budget=\"b\"}"));
   free(text);
   hg_metrics_clear(&figures);
 }
