@@ -172,7 +172,7 @@ static bool is_too_often(struct hg_door *door, const struct zap_request *request
   const char *text = (const char *)address;
   if (inet_pton(AF_INET, text, number) != 1 && inet_pton(AF_INET6, text, number) != 1) return false;
   if (door->entries_at < now) door->entries_at = now;
-  if (door->entries_at > now + ENTRIES_AT_ONCE * each_us) return true;
+  if (door->entries_at >= now + ENTRIES_AT_ONCE * each_us) return true;
   door->entries_at += each_us;
   return false;
 }
