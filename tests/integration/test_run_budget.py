@@ -375,6 +375,24 @@ def test_requests_of_a_minute_are_paced():
         assert summary["run"]["pacedMs"] > 0 and summary["run"]["pushbacks"] == 0, summary
 
 
+def test_the_summary_says_that_a_limit_was_not_provable():
+    """Of a batch whose input cannot be bounded from its text: refused, but where the configuration allows it."""
+    picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    lines = [chat_line(i) for i in range(3)]
+    lines[1]["body"]["messages"][0]["content"] = [picture]
+    with sim() as server, place(lines) as here:
+        summary, said = here.run("--config", here.config(1_000_000), "--base-url", server.url, code=1)
+        equal((summary["requests"]["doneNow"], summary["run"]["unbounded"], "provable" in said), (2, 0, False))
+        equal([failure["error"]["code"] for failure in here.failures()], ["unbounded_request"])
+        config = here.config(1_000_000, llm={"unbounded": "allow"})
+        process = here.start("--config", config, "--base-url", server.url)
+        out, said = process.communicate(timeout=60)
+        equal(process.returncode, 0, said)
+        assert "1 requests had no provable bound: the limit was not provable\n" in out + said, (out, said)
+        summary, _ = here.run("--config", config, "--base-url", server.url, "--fresh")
+        equal((summary["requests"]["doneNow"], summary["run"]["unbounded"]), (3, 1))
+
+
 def test_a_provider_that_pushes_back_is_told_of():
     with sim("--rate-429", 40, "--retry-after", 0, "--latency-ms", 5) as server, place(200) as here:
         config = here.config(1_000_000, scheduler={"maxConcurrency": 32}, llm={"maxAttempts": 100})

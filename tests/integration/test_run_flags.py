@@ -4,6 +4,7 @@
 Standard library only.
 """
 import contextlib
+import json
 import os
 import sqlite3
 import subprocess
@@ -127,15 +128,20 @@ def test_what_is_made_is_for_its_owner_alone():
     with sim() as server, place(5) as here:
         made = here.folder / "made"
         made.mkdir()
-        options = here.options()
-        lines = [HEADGATE, "init", made / "devs.config.json"], here.command("--config", made / "devs.config.json", "--base-url",
-                                                                            server.url, "--limit", "1M")
-        for command in lines:
-            subprocess.run([str(part) for part in command], umask=0, check=True, capture_output=True, **options)
+        config = made / "devs.config.json"
+        lines = [HEADGATE, "init", config], here.command("--config", config, "--base-url", server.url)
+        with here.batch.open("a") as batch:
+            batch.write("no JSON\n")  # for the errors file
+        for command, code in zip(lines, (0, 1)):
+            done = subprocess.run([str(part) for part in command], umask=0, capture_output=True, **here.options())
+            equal(done.returncode, code, done)
+            settings = json.loads(config.read_text())
+            settings["llm"]["reservation"] = "learned"
+            config.write_text(json.dumps(settings))
         found = {path.name: path.stat().st_mode & 0o777 for path in [*here.folder.iterdir(), *made.iterdir()] if path.is_file()}
         wanted = {name: 0o600 for name in found}
         wanted["batch.jsonl"] = found["batch.jsonl"]
-        assert {"results.jsonl", "devs.config.json"} < set(found), found
+        assert {"results.jsonl", here.errors.name, "devs.config.json", "headgate.db", "headgate.db.learned"} < set(found), found
         equal(found, wanted)
         equal({path.name: path.stat().st_mode & 0o777 for path in [*made.iterdir()] if path.is_dir()},
               {"headgate.db.d": 0o700})

@@ -71,6 +71,37 @@ TEST(links, nobody_outside_gets_heartbeats) {
   hg_context_destroy(context);
 }
 
+// What a ROUTER that is open to others calls the first who comes.
+static hg_peer first_number(void *context) {
+  struct hg_link router, dealer;
+  struct hg_received frame;
+  hg_peer peer = 0;
+  uint32_t readable;
+  CHECK_EQ(hg_link_open(context, HG_ROUTER, (struct hg_link_limits){10, 10, 1000}, &router), HG_OK);
+  CHECK_EQ(hg_link_open(context, HG_DEALER, LIMITS, &dealer), HG_OK);
+  CHECK_EQ(hg_link_bind(&router, "inproc://first"), HG_OK);
+  CHECK_EQ(hg_link_connect(&dealer, "inproc://first"), HG_OK);
+  send(&dealer);
+  CHECK_EQ(hg_links_wait(&router, 1, 1, PATIENCE_US, &readable), HG_OK);
+  CHECK_EQ(hg_link_receive(&router, &peer, &frame), HG_OK);
+  hg_received_close(&frame);
+  CHECK_EQ(zmq_unbind(router.socket, "inproc://first"), 0);
+  hg_link_close(&dealer);
+  hg_link_close(&router);
+  return peer;
+}
+
+// Who calls himself by the number of one who comes later would end the process (bus/links.c).
+TEST(links, nobody_knows_the_numbers_of_those_who_will_come) {
+  void *context;
+  CHECK_EQ(hg_context_new(&context), HG_OK);
+  srand(1); // as ZeroMQ does with a moment that others know too
+  const hg_peer first = first_number(context);
+  srand(1);
+  CHECK(first_number(context) != first);
+  hg_context_destroy(context);
+}
+
 static hg_err publish(struct hg_link *link) {
   return hg_link_send(link, 0, (struct hg_bytes){(const uint8_t *)"topic", 5},
                       (struct hg_bytes){(const uint8_t *)"x", 1});
