@@ -3,7 +3,8 @@ llm-sim in the place of http://127.0.0.1:8000, the program in PATH.
 
 In front of a block a comment may stand, which shows in the source only:
     <!-- not run: WHY -->       it cannot be run here; programs and flags are looked up all the same, and Python is parsed
-    <!-- before: COMMAND -->    run first; `headgate serve ...` lives as long as the block; `an orphan` makes one
+    <!-- before: COMMAND -->    run first; `headgate serve ...` lives as long as the block; `an orphan` makes one, `a ledger of
+                                dollars` is what SQL then reads
 """
 import ast
 import contextlib
@@ -13,13 +14,19 @@ import pathlib
 import re
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 
-from cli_harness import BUILD, HEADGATE, SOURCE, Follower, Runtime, Skipped, equal
+from cli_harness import BUILD, HEADGATE, SOURCE, Follower, Runtime, Skipped, equal, headgate
 from client_harness import ended, node_program, python_client
 from run_harness import chat_line, sim
+
+try:
+    import yaml
+except ImportError:
+    yaml = None
 
 PROVIDER = "http://127.0.0.1:8000"
 ORPHAN = "00000001000002a4"  # the permit of the examples
@@ -99,7 +106,8 @@ class World:
 
     def __init__(self, folder, stack):
         self.folder, self.stack, self.server = pathlib.Path(folder), stack, None
-        self.orphan = None
+        self.orphan, self.ledger = None, self.folder / "headgate.db"
+        self.listens = set()  # where the document had its figures told
         for name in LINKED:
             (self.folder / name).symlink_to(SOURCE / name)
         self.config = self.folder / "devs.config.json"
@@ -121,6 +129,13 @@ class World:
         runtime = Runtime(self.config)
         self.orphan = runtime.acquire("acquire 900")
         runtime.kill()
+
+    def make_a_ledger_of_dollars(self):
+        self.ledger = self.folder / "dollars.db"
+        prices = [{"model": "*", "input": 150, "output": 600}]
+        (self.folder / "dollars.config.json").write_text(json.dumps(
+            {"tokenBudget": {"hardLimitUsd": 5}, "ledger": {"path": self.ledger.name}, "llm": {"prices": prices}}))
+        self.run(f"headgate run batch.jsonl -o dollars.jsonl --config dollars.config.json --base-url {PROVIDER}")
 
     @contextlib.contextmanager
     def serving(self, line):
@@ -170,6 +185,7 @@ def run_json(block, here):
     """Valid JSON; what is a configuration, or a section of one, is taken by the program."""
     text = block.text if block.text.lstrip().startswith("{") else "{" + block.text + "}"
     found = json.loads(text)
+    here.listens.add(found.get("serve", {}).get("metrics", {}).get("listen"))
     if not {"tokenBudget", "ledger", "scheduler", "eventBus", "serve", "llm"} & found.keys():
         return
     found.setdefault("tokenBudget", {"hardLimitTokens": 1000})
@@ -177,6 +193,50 @@ def run_json(block, here):
     path.write_text(json.dumps(found))
     done = subprocess.run([HEADGATE, "status", "--config", path], capture_output=True, text=True, timeout=30)
     assert "ConfigurationError" not in done.stderr, done.stderr
+
+
+def run_sql(block, here):
+    """Each statement, on the ledger; one that finds nothing shows nothing."""
+    with contextlib.closing(sqlite3.connect(f"{here.ledger.as_uri()}?mode=ro", uri=True)) as db:
+        for statement in block.text.split(";")[:-1]:
+            rows = db.execute(statement).fetchall()
+            assert rows and None not in rows[0], f"{' '.join(statement.split())} finds {rows}"
+
+
+# What stands in an expression beside metrics and their labels. `up` and its `job` are Prometheus' own.
+PROMQL = {"up", "job", "and", "or", "unless", "on", "by", "sum", "rate", "increase", "min_over_time", "max_over_time", "histogram_quantile", "le"}
+
+
+def metrics_told():
+    """name -> its labels, of every series."""
+    told = {}
+    for _, name, kind, labels, *_ in (line.split("|") for line in headgate("describe", "--metrics").splitlines()[2:]):
+        for suffix in ("_bucket", "_sum", "_count") if kind.strip() == "histogram" else ("",):
+            told[name.strip(" `") + suffix] = set(labels.replace(" ", "").split(",")) - {""}
+    return told
+
+
+def check_rule(expression, rule, told):
+    words = set(re.findall(r"(?<![\w.$])[A-Za-z_]\w*", re.sub(r'"[^"]*"|\[[^]]*\]', "", expression)))
+    labels = set().union(*(told[name] for name in words & told.keys()))
+    unknown = words - told.keys() - labels - PROMQL
+    assert not unknown, f"{' '.join(sorted(unknown))}: no metric, and no label, in {expression}"
+    for label in re.findall(r"\$labels\.(\w+)", rule):
+        assert label in labels, f"{label} is no label of {expression}"
+
+
+def run_yaml(block, here):
+    """Prometheus is not here to read it: every metric and label that it names is told, and where it looks somebody listens."""
+    if yaml:
+        yaml.safe_load(block.text)
+    told = metrics_told()
+    rules = re.split(r"^ *- alert: ", block.text, flags=re.M)[1:]
+    for rule in rules:
+        check_rule(re.search(r"^ *expr: (.*)$", rule, re.M)[1], rule, told)
+    targets = re.findall(r'^ *- targets: \["([^"]*)"\]$', block.text, re.M)
+    for target in targets:
+        assert target in here.listens, f"no configuration of this document listens at {target}"
+    assert rules or targets, "neither a rule nor a target is in it"
 
 
 C_PROGRAM = """
@@ -286,7 +346,7 @@ def follow(follower, endless):
 
 
 FOR_MACHINES = re.compile(r"\b(sudo|systemctl|apt|apt-get|dpkg|ldconfig)\b")  # never run, whoever forgot to say so
-RUNNERS = {"sh": run_sh, "json": run_json, "c": run_c, "python": run_python, "js": run_js}
+RUNNERS = {"sh": run_sh, "json": run_json, "sql": run_sql, "yaml": run_yaml, "c": run_c, "python": run_python, "js": run_js}
 
 
 def run_block(block, here):
@@ -307,6 +367,8 @@ def run_block(block, here):
         for command in block.before:
             if command == "an orphan":
                 here.make_an_orphan()
+            elif command == "a ledger of dollars":
+                here.make_a_ledger_of_dollars()
             elif command.startswith("headgate serve"):
                 stack.enter_context(here.serving(command))
             else:

@@ -1,4 +1,4 @@
-"""Every command and snippet of the README and the documents is run (docs_blocks.py says how), every link leads somewhere.
+"""Commands and snippets of the README and the documents are run, or say why not (docs_blocks.py); every link leads somewhere.
 
   test_docs.py BUILD [TEST ...]
 """
@@ -67,6 +67,7 @@ def test_every_link_leads_somewhere():
 
 # ----------------------------------------------------------------------------------------- that it sees what is wrong
 
+ALERT = "```yaml\n- alert: A\n  expr: {}\n  annotations: {{ summary: '{{{{ $labels.{} }}}}' }}\n```\n"
 WRONG = {
     "an unknown language": ("```pascal\nbegin end.\n```\n", "nothing runs pascal"),
     "no language": ("```\nheadgate status\n```\n", "a block without a language"),
@@ -76,6 +77,12 @@ WRONG = {
     "a command that fails": ("```sh\nheadgate status --no-such-flag\n```\n", "exit 2"),
     "a configuration that is wrong": ("```json\n{\"tokenBudget\": {\"hardLimit\": 5}}\n```\n", "ConfigurationError"),
     "no JSON": ("```json\n{\"custom_id\": }\n```\n", "JSONDecodeError"),
+    "SQL of a column that is gone": ("<!-- before: headgate correct default 1 --why x -->\n```sql\nSELECT total FROM token_budget;\n```\n", "no such column: total"),
+    "SQL that finds nothing": ("<!-- before: a ledger of dollars -->\n```sql\nSELECT name FROM token_budget WHERE total_used = 0;\n```\n", "finds []"),
+    "a metric that is gone": (ALERT.format("min_over_time(headgate_queue[15m]) > 0", "budget"), "headgate_queue: no metric"),
+    "a metric that is misspelled": (ALERT.format("headgte_up == 0", "budget"), "headgte_up: no metric"),
+    "a label that is gone": (ALERT.format("headgate_tasks_waiting > 0", "budget"), "budget is no label"),
+    "a target where nobody listens": ("```yaml\nstatic_configs:\n  - targets: [\"127.0.0.1:9\"]\n```\n", "listens at 127.0.0.1:9"),
     "C that does not compile": ("```c\n#include <headgate.h>\nhg_request want = HG_REQUEST;\n```\n", "HG_REQUEST"),
     "Python that fails": ("<!-- before: headgate serve -->\n```python\nhg = headgate.connect()\nhg.no_such_call()\n```\n", "no_such_call"),
 }
