@@ -195,7 +195,7 @@ static hg_err tell_bad_line(struct hg_batch *batch, const char *custom_id, const
 
 static hg_err refuse_line(struct hg_batch *batch, const char *text, hg_error *why) {
   batch->counts.bad++;
-  return tell_bad_line(batch, NULL, "invalid_line", text, why);
+  return tell_bad_line(batch, batch->line.custom_id, "invalid_line", text, why);
 }
 
 static hg_err refuse_duplicate(struct hg_batch *batch, hg_error *why) {

@@ -112,13 +112,17 @@ static hg_err check_members(const struct hg_json_field *found, const struct line
                 "give the request's JSON object as \"body\"");
 }
 
+// The custom_id comes first: a line that is refused for something else is told by it.
 static hg_err take_members(const struct hg_json_field *found, const struct line_context *line,
                            struct hg_batch_line *out) {
   char *free_at = out->storage, what[96];
-  const char *reason;
-  out->custom_id = take_text(&found[CUSTOM_ID].value, HG_CUSTOM_ID_MAX, &free_at, &reason);
+  const char *reason, *id_reason = "";
+  if (!found[CUSTOM_ID].repeated)
+    out->custom_id = take_text(&found[CUSTOM_ID].value, HG_CUSTOM_ID_MAX, &free_at, &id_reason);
+  const hg_err err = check_members(found, line);
+  if (err) return err;
   if (!out->custom_id) {
-    snprintf(what, sizeof what, "\"custom_id\" %s", reason);
+    snprintf(what, sizeof what, "\"custom_id\" %s", id_reason);
     return refuse(line, what, "give each line a unique \"custom_id\" of 1 to 512 bytes");
   }
   out->url = take_text(&found[URL].value, HG_URL_MAX, &free_at, &reason);
@@ -153,15 +157,11 @@ hg_err hg_batch_line_parse(const char *text, size_t len, uint64_t line_number, s
                                                [BODY] = {.name = "body"},
                                                [BUDGET] = {.name = "budget"}};
   hg_json_pick(&root, found, BATCH_MEMBERS);
-  hg_err err = check_members(found, &line);
-  if (err) return err;
   out->storage = malloc(found[CUSTOM_ID].value.len + found[URL].value.len + found[BUDGET].value.len + 1);
   if (!out->storage) return hg_fail(why, HG_ERR_NO_MEMORY, "line %llu: no memory", (unsigned long long)line_number);
-  err = take_members(found, &line, out);
-  if (err) {
-    hg_batch_line_clear(out);
-    return err;
-  }
+  const hg_err err = take_members(found, &line, out);
+  if (err && !out->custom_id) hg_batch_line_clear(out);
+  if (err) return err;
   out->body = found[BODY].value.at;
   out->body_len = found[BODY].value.len;
   out->id_hash = hg_id_hash(key, out->custom_id);

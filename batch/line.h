@@ -29,7 +29,8 @@ uint64_t hg_id_hash(struct hg_hash_key key, const char *custom_id);
 // The fingerprint of a request that is sent with another model than its body says.
 uint64_t hg_request_hash_with_model(uint64_t request_hash, const char *model);
 
-// HG_ERR_INVALID with `why` ("line 17: \"custom_id\" is missing; …"); HG_ERR_NO_MEMORY. `key` is random for each run.
+// HG_ERR_INVALID with `why` ("line 17: \"custom_id\" is missing; …"): then the line holds its number and, where that
+// could be read, its custom_id, and is to be cleared all the same. HG_ERR_NO_MEMORY. `key` is random for each run.
 hg_err hg_batch_line_parse(const char *text, size_t len, uint64_t line_number, struct hg_hash_key key,
                            struct hg_batch_line *out, hg_error *why);
 void hg_batch_line_clear(struct hg_batch_line *line);

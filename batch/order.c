@@ -43,21 +43,35 @@ static hg_err note_line(struct order *order, const char *text, size_t len, uint6
   struct hg_batch_line line;
   hg_error local = HG_ERROR_INIT;
   const hg_err err = hg_batch_line_parse(text, len, number, order->key, &line, &local);
-  if (err == HG_ERR_NO_MEMORY) return err;
-  if (err) return HG_OK; // has no result
   const uint64_t id = line.id_hash;
   hg_batch_line_clear(&line);
+  if (err == HG_ERR_NO_MEMORY) return err;
+  if (err) return HG_OK;                                  // has no result
   if (hg_id_map_get(&order->positions, id)) return HG_OK; // the first one counts
   return hg_id_map_put(&order->positions, id, (void *)(uintptr_t)(order->positions.count + 1)) ? HG_OK
                                                                                                : HG_ERR_NO_MEMORY;
 }
 
+// Without O_NONBLOCK a named pipe would keep the opening until somebody writes to it.
+static hg_err open_input(const char *path, int *fd, hg_error *why) {
+  struct stat found;
+  *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (*fd < 0) return fail(path, HG_ERR_SYSTEM, why);
+  hg_err err = HG_OK;
+  if (fstat(*fd, &found) != 0) err = fail(path, HG_ERR_SYSTEM, why);
+  else if (!S_ISREG(found.st_mode))
+    err =
+        hg_fail(why, HG_ERR_SYSTEM, "%s: the results can't be put into the order of the input, which is no file", path);
+  if (err) close(*fd);
+  return err;
+}
+
 static hg_err read_input(struct order *order, hg_error *why) {
   struct hg_line_reader reader;
-  const int fd = open(order->input, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (fd < 0) return fail(order->input, HG_ERR_SYSTEM, why);
+  int fd;
+  hg_err err = open_input(order->input, &fd, why);
+  if (err) return err;
   hg_line_reader_init(&reader, fd, HG_RESULT_LINE_MAX);
-  hg_err err;
   do {
     const char *text;
     size_t len;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -174,10 +175,16 @@ static bool take_file(struct hg_run_flags *flags, const char *path) {
   return true;
 }
 
+// What is not there, the opening tells.
+static bool is_read_again(const char *path) {
+  struct stat found;
+  return strcmp(path, "-") != 0 && (stat(path, &found) != 0 || S_ISREG(found.st_mode) || S_ISDIR(found.st_mode));
+}
+
 static bool check(struct hg_run_flags *flags) {
   if (!flags->input) return bad("which batch file? Name one");
-  if (flags->input_order && strcmp(flags->input, "-") == 0)
-    return bad("--order input needs a batch file that can be read again, not standard input");
+  if (flags->input_order && !is_read_again(flags->input))
+    return bad("--order input needs a batch file that can be read again, not standard input or a pipe");
   if (flags->output ? !flags->output[0] : !flags->dry_run)
     return bad("where should the results go? Name a file with -o");
   if (flags->output && hg_run_has_stream(flags)) {

@@ -196,7 +196,9 @@ static void run_line(const uint8_t *data, size_t size, const struct setting *set
   hg_error why = HG_ERROR_INIT;
   const hg_err err = hg_batch_line_parse(text, size, 17, key, &line, &why);
   if (err) {
-    need(err == HG_ERR_INVALID && why.code == err && strncmp(why.text, "line 17", 7) == 0 && !line.storage);
+    need(err == HG_ERR_INVALID && why.code == err && strncmp(why.text, "line 17", 7) == 0);
+    need(line.custom_id ? strlen(line.custom_id) - 1 < HG_CUSTOM_ID_MAX : !line.storage);
+    hg_batch_line_clear(&line);
     return;
   }
   json_t *json = read(text, size);

@@ -173,10 +173,17 @@ def test_results_in_the_order_of_the_input():
         equal([result["custom_id"] for result in here.results()], [line["custom_id"] for line in here.lines])
         _, said = here.run(*flags, "--order", "best", code=2)
         assert "--order takes completion or input" in said, said
-        done = subprocess.run(here.command(*flags, "--order", "input", batch="-"), capture_output=True, text=True,
-                              input="", timeout=WAIT_S, **here.options())
-        equal(done.returncode, 2, done.stderr)
-        assert "standard input" in done.stderr, done.stderr
+
+
+def test_the_order_of_the_input_needs_a_file_to_read_again():
+    with sim() as server, place(3) as here:
+        os.mkfifo(here.folder / "pipe")
+        for batch in ("-", here.folder / "pipe", "/dev/stdin"):  # as <(...) of a shell
+            done = subprocess.run(here.command("--limit", "10M", "--base-url", server.url, "--order", "input", batch=batch),
+                                  capture_output=True, input=here.batch.read_bytes(), timeout=WAIT_S, **here.options())
+            equal(done.returncode, 2, done.stderr)
+            assert b"a batch file that can be read again" in done.stderr, done.stderr
+        equal((server.stats()["requests"], here.output.exists()), (0, False))
 
 
 def of_stdout(here, *flags, code=0, stdin=subprocess.DEVNULL, batch=None):

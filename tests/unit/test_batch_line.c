@@ -13,7 +13,8 @@ static hg_err parse(const char *text, struct hg_batch_line *line, hg_error *why)
   return hg_batch_line_parse(text, strlen(text), 17, key, line, why);
 }
 
-static void check_refused(const char *text, const char *words) {
+// custom_id: by which the line can be told; NULL: by none.
+static void check_refused_by(const char *text, const char *words, const char *custom_id) {
   struct hg_batch_line line;
   hg_error why = HG_ERROR_INIT;
   CHECK_EQ(parse(text, &line, &why), HG_ERR_INVALID);
@@ -22,7 +23,14 @@ static void check_refused(const char *text, const char *words) {
   CHECK(strncmp(why.text, "line 17", 7) == 0);
   CHECK(strchr(why.text, ';') != NULL); // what to do
   CHECK_EQ(why.code, HG_ERR_INVALID);
-  CHECK(line.storage == NULL);
+  CHECK((line.custom_id != NULL) == (custom_id != NULL));
+  if (custom_id) CHECK_STR(line.custom_id, custom_id);
+  else CHECK(line.storage == NULL);
+  hg_batch_line_clear(&line);
+}
+
+static void check_refused(const char *text, const char *words) {
+  check_refused_by(text, words, NULL);
 }
 
 TEST(batch_line, siphash_vectors) {
@@ -68,15 +76,17 @@ TEST(batch_line, refusals) {
   check_refused("{\"custom_id\":\"a\xFF\",\"method\":\"POST\",\"url\":\"/v1\",\"body\":{}}", "UTF-8");
   check_refused("{\"custom_id\":\"a\",\"custom_id\":\"b\",\"method\":\"POST\",\"url\":\"/v1\",\"body\":{}}",
                 "appears twice");
-  check_refused("{\"custom_id\":\"a\",\"url\":\"/v1\",\"body\":{}}", "\"method\" is missing");
-  check_refused("{\"custom_id\":\"a\",\"method\":\"GET\",\"url\":\"/v1\",\"body\":{}}", "\"method\" is not \"POST\"");
-  check_refused("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1\"}", "\"body\" is missing");
-  check_refused("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1\",\"body\":\"{}\"}",
-                "\"body\" is not an object");
-  check_refused("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1\",\"body\":null}", "\"body\" is not an object");
-  check_refused("{\"custom_id\":\"a\",\"method\":\"POST\",\"body\":{}}", "\"url\" is missing");
-  check_refused("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1\",\"body\":{},\"budget\":3}",
-                "\"budget\" is not");
+  check_refused_by("{\"custom_id\":\"a\",\"url\":\"/v1\",\"body\":{}}", "\"method\" is missing", "a");
+  check_refused_by("{\"custom_id\":\"a\",\"method\":\"GET\",\"url\":\"/v1\",\"body\":{}}", "\"method\" is not \"POST\"",
+                   "a");
+  check_refused_by("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1\"}", "\"body\" is missing", "a");
+  check_refused_by("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1\",\"body\":\"{}\"}",
+                   "\"body\" is not an object", "a");
+  check_refused_by("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1\",\"body\":null}",
+                   "\"body\" is not an object", "a");
+  check_refused_by("{\"custom_id\":\"a\",\"method\":\"POST\",\"body\":{}}", "\"url\" is missing", "a");
+  check_refused_by("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1\",\"body\":{},\"budget\":3}",
+                   "\"budget\" is not", "a");
 }
 
 TEST(batch_line, refused_urls) {
@@ -88,7 +98,7 @@ TEST(batch_line, refused_urls) {
   char text[256];
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     snprintf(text, sizeof text, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"%s\",\"body\":{}}", bad[i]);
-    check_refused(text, "\"url\"");
+    check_refused_by(text, "\"url\"", "a");
   }
   for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
     struct hg_batch_line line;
@@ -388,6 +398,7 @@ TEST(batch_line, every_cut_of_a_line_is_refused_without_harm) {
     memcpy(cut, text, len);
     struct hg_batch_line line;
     CHECK_EQ(hg_batch_line_parse(cut, len, 1, key, &line, NULL), HG_ERR_INVALID);
+    CHECK(line.storage == NULL);
     free(cut);
   }
 }

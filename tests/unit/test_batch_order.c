@@ -73,7 +73,8 @@ TEST(batch_order, lines_are_put_where_they_belong) {
 
 TEST(batch_order, what_the_batch_file_does_not_have_stays_behind) {
   struct files files;
-  begin(&files, "no JSON\n\n" LINE("b") LINE("a") LINE("b"), RESULT("old") RESULT("a") RESULT("older") RESULT("b"));
+  begin(&files, "no JSON\n\n{\"custom_id\":\"older\"}\n" LINE("b") LINE("a") LINE("b"),
+        RESULT("old") RESULT("a") RESULT("older") RESULT("b"));
   CHECK(put_in_order(&files));
   check_text(files.output, RESULT("b") RESULT("a") RESULT("old") RESULT("older"));
   end(&files);
@@ -104,6 +105,9 @@ TEST(batch_order, what_fails_leaves_the_results) {
   CHECK_EQ(rmdir(files.temporary), 0);
   unlink(files.input);
   CHECK_EQ(hg_order_results(files.input, files.output, &changed, &why), HG_ERR_SYSTEM);
+  CHECK_EQ(mkfifo(files.input, 0600), 0); // nobody will ever write to it
+  CHECK_EQ(hg_order_results(files.input, files.output, &changed, &why), HG_ERR_SYSTEM);
+  CHECK(strstr(why.text, files.input) && strstr(why.text, "no file"));
   check_text(files.output, RESULT("b") RESULT("a"));
   end(&files);
 }

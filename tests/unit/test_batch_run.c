@@ -65,7 +65,7 @@ TEST(batch_run, bad_lines_and_duplicates_are_told_and_the_rest_runs) {
   CHECK(counts.lines == 5 && counts.bad == 2 && counts.duplicates == 1 && counts.done_now == 2 && counts.failed == 0);
   check_error(run.errors, 0, NULL, "invalid_line", "line 2, byte 1", 2);
   check_error(run.errors, 1, "a", "duplicate_custom_id", "line 4", 4);
-  check_error(run.errors, 2, NULL, "invalid_line", "\"body\" is not an object", 5);
+  check_error(run.errors, 2, "b", "invalid_line", "\"body\" is not an object", 5);
   hg_batch_close(&run.batch);
 
   run_open(&run, HG_CHANGED_STOP, NULL); // on a resume the duplicate is still one
