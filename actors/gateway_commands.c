@@ -188,13 +188,21 @@ static void set_concurrency(struct hg_gateway *gateway, hg_peer peer, const stru
 
 // ------------------------------------------------------------------------------------------------ numbered commands
 
+// What is left out has no bytes; an empty one comes from a sender who has forgotten it, and would count every time.
+static bool has_empty_id(struct hg_gateway *gateway, struct hg_asked *asked, struct hg_text usage_id) {
+  if (!usage_id.data || usage_id.size > 0) return false;
+  hg_gateway_refuse(gateway, asked, HG_ERR_INVALID,
+                    "usageId is empty; leave it out, or give each usage a key of its own");
+  return true;
+}
+
 static void record(struct hg_gateway *gateway, hg_peer peer, struct hg_record_message *wish) {
   struct hg_usage_found found;
   struct hg_message message;
   hg_message_init(&message, HG_RECORD_USAGE);
   struct hg_record_usage_message *record = &message.as.record_usage;
   struct hg_asked *asked = enter_for(gateway, HG_RECORD, peer, wish->request, wish->budget, &record->budget);
-  if (!asked) return;
+  if (!asked || has_empty_id(gateway, asked, wish->usage_id)) return;
   const char *reason = "";
   hg_err err = HG_OK;
   if (wish->answer.size) {
@@ -239,7 +247,7 @@ static void correct(struct hg_gateway *gateway, hg_peer peer, const struct hg_co
   hg_message_init(&message, HG_CORRECT_USAGE);
   struct hg_correct_usage_message *correct = &message.as.correct_usage;
   struct hg_asked *asked = enter_for(gateway, HG_CORRECT, peer, wish->request, wish->budget, &correct->budget);
-  if (!asked) return;
+  if (!asked || has_empty_id(gateway, asked, wish->usage_id)) return;
   hg_gateway_enter_number(gateway, asked);
   correct->number = asked->id;
   correct->tokens = wish->tokens;

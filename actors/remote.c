@@ -10,8 +10,7 @@
 
 void hg_remote_send(struct hg_remote *remote, const struct hg_message *message) {
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
-  const struct hg_names no_names = {"", NULL, 0};
-  const size_t size = hg_outside_encode(message, &no_names, frame, sizeof frame);
+  const size_t size = hg_outside_encode_command(message, frame, sizeof frame);
   assert(size);
   hg_outbox_put_frame(remote->out, HG_PORT_CONTROL, 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
 }

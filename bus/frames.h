@@ -33,8 +33,10 @@ struct hg_names {
 // An event for subscribers: the payload frame (the topic is the kind's name).
 size_t hg_outside_encode_event(const struct hg_message *event, const struct hg_names *names, uint8_t *to, size_t room);
 // A command or answer of the control socket: {"v":1,"type":"STATUS","request":…,…} flat.
-// Both return the size; 0 when it does not fit into `room` or a text is one that no reader would take.
+// These return the size; 0 when it does not fit into `room` or a text is one that no reader would take.
 size_t hg_outside_encode(const struct hg_message *message, const struct hg_names *names, uint8_t *to, size_t room);
+// A command to a gateway: without its empty texts, some of which are refused when they are said (usageId).
+size_t hg_outside_encode_command(const struct hg_message *command, uint8_t *to, size_t room);
 // Reads a map made by any msgpack library: fields in any order, integers of any width (floats with integral values
 // too), unknown fields skipped, missing and nil ones at their defaults. HG_ERR_PROTOCOL as above, and for a frame over
 // HG_COMMAND_FRAME_MAX, another version than 1, a message that is not of the control socket, a field given twice,

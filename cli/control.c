@@ -159,8 +159,7 @@ static hg_err take_frame(struct hg_control *control) {
 hg_err hg_control_send(struct hg_control *control, struct hg_message *question) {
   *request_of(question) = ++control->request;
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
-  const struct hg_names no_names = {"", NULL, 0};
-  const size_t size = hg_outside_encode(question, &no_names, frame, sizeof frame);
+  const size_t size = hg_outside_encode_command(question, frame, sizeof frame);
   if (!size) return HG_ERR_INVALID;
   return hg_link_send(&control->link, 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
 }

@@ -153,13 +153,16 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned code, 
 // asks under that name then.
 static bool is_own_host(const char *host) {
   char name[HG_HOST_MAX];
-  struct in_addr v4;
-  if (!host || host[0] == '[') return true;
-  const size_t len = strcspn(host, ":");
-  if (len >= sizeof name) return false;
-  memcpy(name, host, len);
-  name[len] = '\0';
-  return strcasecmp(name, "localhost") == 0 || inet_pton(AF_INET, name, &v4) == 1;
+  struct in6_addr address;
+  if (!host) return true;
+  const bool v6 = host[0] == '[';
+  const char *end = host + strcspn(host, v6 ? "]" : ":");
+  if (v6) host++;
+  if (end < host || (size_t)(end - host) >= sizeof name || (v6 && (*end != ']' || (end[1] && end[1] != ':'))))
+    return false;
+  memcpy(name, host, (size_t)(end - host));
+  name[end - host] = '\0';
+  return (!v6 && strcasecmp(name, "localhost") == 0) || inet_pton(v6 ? AF_INET6 : AF_INET, name, &address) == 1;
 }
 
 static enum MHD_Result answer(void *context, struct MHD_Connection *connection, const char *url, const char *method,

@@ -13,6 +13,11 @@ static hg_err send_numbered(hg_client *client, struct hg_message *message, uint6
   return err;
 }
 
+// An empty one comes from a caller who has forgotten it, and would count every time.
+static hg_err take_usage_id(const char *usage_id, struct hg_text *out) {
+  return usage_id && !usage_id[0] ? HG_ERR_INVALID : hg_client_text(usage_id, HG_LABEL_MAX, out);
+}
+
 hg_err hg_record_usage_start(hg_client *client, const hg_usage_report *report, hg_ticket *out) {
   if (!client || !out) return HG_ERR_INVALID;
   hg_usage_report used;
@@ -25,7 +30,7 @@ hg_err hg_record_usage_start(hg_client *client, const hg_usage_report *report, h
   if (err == HG_OK) err = hg_client_text(used.task_id, HG_TASK_ID_MAX, &record->task_id);
   if (err == HG_OK) err = hg_client_text(used.model, HG_LABEL_MAX, &record->model);
   if (err == HG_OK) err = hg_client_text(used.response_id, HG_LABEL_MAX, &record->response_id);
-  if (err == HG_OK) err = hg_client_text(used.usage_id, HG_LABEL_MAX, &record->usage_id);
+  if (err == HG_OK) err = take_usage_id(used.usage_id, &record->usage_id);
   if (err != HG_OK) return err;
   record->tokens = used.tokens;
   HG_REPORT_DETAILS(record, &used);
@@ -43,7 +48,7 @@ hg_err hg_client_start_correction(hg_client *client, const char *budget, int64_t
   hg_message_init(&message, HG_CORRECT_USAGE);
   hg_err err = hg_client_find_budget(client, budget, &message.as.correct_usage.budget);
   if (err == HG_OK) err = hg_client_text(why, HG_TEXT_MAX, &message.as.correct_usage.reason);
-  if (err == HG_OK) err = hg_client_text(usage_id, HG_LABEL_MAX, &message.as.correct_usage.usage_id);
+  if (err == HG_OK) err = take_usage_id(usage_id, &message.as.correct_usage.usage_id);
   if (err != HG_OK) return err;
   message.as.correct_usage.number = client->sent + 1;
   message.as.correct_usage.tokens = tokens;

@@ -50,18 +50,23 @@ hg_err hg_record_usage(hg_client *client, const hg_usage_report *report, int tim
   return err == HG_OK ? wait_number(client, ticket.id & ~HG_TICKET_RECORD, deadline) : err;
 }
 
-hg_err hg_correct(hg_client *client, const char *budget, int64_t tokens, const char *why, int timeout_ms) {
-  return hg_correct_once(client, budget, tokens, why, NULL, timeout_ms);
-}
-
-hg_err hg_correct_once(hg_client *client, const char *budget, int64_t tokens, const char *why, const char *usage_id,
-                       int timeout_ms) {
+static hg_err correct(hg_client *client, const char *budget, int64_t tokens, const char *why, const char *usage_id,
+                      int timeout_ms) {
   if (!client) return HG_ERR_INVALID;
   const int64_t deadline = hg_deadline(timeout_ms);
   uint64_t number = 0;
   hg_err err;
   START_OR_WAIT(err, client, deadline, hg_client_start_correction(client, budget, tokens, why, usage_id, &number));
   return err == HG_OK ? wait_number(client, number, deadline) : err;
+}
+
+hg_err hg_correct(hg_client *client, const char *budget, int64_t tokens, const char *why, int timeout_ms) {
+  return correct(client, budget, tokens, why, NULL, timeout_ms);
+}
+
+hg_err hg_correct_once(hg_client *client, const char *budget, int64_t tokens, const char *why, const char *usage_id,
+                       int timeout_ms) {
+  return usage_id ? correct(client, budget, tokens, why, usage_id, timeout_ms) : HG_ERR_INVALID;
 }
 
 static hg_err set_limit(hg_client *client, const char *budget, int64_t tokens, bool configured, int timeout_ms) {

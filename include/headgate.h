@@ -234,9 +234,10 @@ typedef struct hg_usage_report {
   const char *response_id; /* at most 128 bytes; NULL: not said */
   hg_outcome outcome;      /* settles only */
   const char *reason;      /* settles only: why it failed or went over; at most 512 bytes; NULL: none */
-  const char *usage_id;    /* records only: a key of the caller's own, 1 to 128 bytes; NULL: none. Kept with the ledger: the
-                              same key with the same content counts once, whoever sends it and whenever, and is answered
-                              as the first time; with other content it is HG_ERR_CONFLICT. Costs one look into the ledger */
+  const char *usage_id;    /* records only: a key of the caller's own, 1 to 128 bytes; NULL: none; "" is HG_ERR_INVALID. Kept with
+                              the ledger: the same key with the same content counts once, whoever sends it and whenever, and
+                              is answered as the first time; with other content it is HG_ERR_CONFLICT. Costs one look into
+                              the ledger */
   hg_unit unit;            /* of `tokens`, and no other than the ledger's: HG_ERR_INVALID, so that a count of tokens is never
                               taken for money. Not looked at where the source is missing */
   bool cache_doubtful;     /* what is said of the cache can't be (negative, or more than the input): those parts are unknown,
@@ -378,7 +379,7 @@ HG_CHECKED hg_err hg_renew_start(hg_client *, hg_permit, hg_ticket *out);
 /* The next completion; waits up to `timeout_ms` for it. HG_ERR_TIMEOUT: none came. */
 HG_CHECKED hg_err hg_client_next(hg_client *, hg_completion *out, int timeout_ms);
 /* A descriptor that is readable while completions wait: for poll, epoll, asyncio, libuv. Owned by the client; take
- * completions with hg_client_next(…, 0) until HG_ERR_TIMEOUT whenever it is readable. */
+ * completions with hg_client_next(…, 0) until HG_ERR_TIMEOUT whenever it is readable. -1: the client is NULL. */
 HG_API int hg_client_fd(hg_client *);
 /* Gives up a waiting acquire. Its completion comes all the same: HG_ERR_CANCELLED, or the grant when that was faster. */
 HG_CHECKED hg_err hg_cancel(hg_client *, hg_ticket);
@@ -407,7 +408,8 @@ HG_CHECKED hg_err hg_get_queue(hg_client *, hg_queue *out, int timeout_ms);
 HG_CHECKED hg_err hg_next_waiting(hg_client *, uint32_t *next, hg_waiting *out, int timeout_ms);
 /* Adds `tokens` (negative: gives back) to what a budget has used, as a compensating journal row with the reason `why`. */
 HG_CHECKED hg_err hg_correct(hg_client *, const char *budget, int64_t tokens, const char *why, int timeout_ms);
-/* The same with a usage id (see hg_usage_report), so that it may be asked again after an unknown outcome. */
+/* The same with a usage id (see hg_usage_report), so that it may be asked again after an unknown outcome. NULL and "" are
+ * HG_ERR_INVALID: they would count every time. */
 HG_CHECKED hg_err hg_correct_once(hg_client *, const char *budget, int64_t tokens, const char *why, const char *usage_id,
                                   int timeout_ms);
 /* How many tasks may run at once, 1 to 65,536. Running tasks are never stopped. */
@@ -469,7 +471,7 @@ HG_CHECKED hg_err hg_price_usage(hg_runtime *rt, const char *model, hg_usage_rep
  * back as rows are kept; 0: with what is committed from now on. */
 typedef struct hg_filter {
   uint32_t size;
-  const char *const *topics; /* names such as "CONCURRENCY_THROTTLED" */
+  const char *const *topics; /* names such as "CONCURRENCY_THROTTLED"; hg_subscribe answers HG_ERR_INVALID to any other */
   size_t topic_count;        /* at most 32 */
   uint64_t from_seq;
 } hg_filter;
@@ -497,7 +499,7 @@ typedef struct hg_event {
 HG_CHECKED hg_err hg_subscribe(hg_runtime *rt, const hg_filter *filter, hg_subscriber **out);
 /* The next event; HG_ERR_TIMEOUT: none came. */
 HG_CHECKED hg_err hg_next_event(hg_subscriber *, hg_event *out, int timeout_ms);
-/* As hg_client_fd; readable before the first look, and for events that were not asked for too. */
+/* As hg_client_fd, also for NULL; readable before the first look, and for events that were not asked for too. */
 HG_API int hg_subscriber_fd(const hg_subscriber *);
 HG_API void hg_subscriber_destroy(hg_subscriber **subscriber);
 

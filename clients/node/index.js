@@ -227,14 +227,16 @@ export class Headgate {
     );
   }
 
-  /** Counts tokens that were spent outside a permit; the same usageId with the same content counts once. */
-  record(answer, { budget, taskId, usageId = randomUUID(), ...details } = {}) {
-    return this.#do(() => command("RECORD", { budget, taskId, usageId, ...spent(answer, details) }), counted);
+  /** Counts tokens that were spent outside a permit; the same usageId (a fresh one unless given) with the same content counts once. */
+  record(answer, { budget, taskId, usageId, ...details } = {}) {
+    const key = usageId ?? randomUUID();
+    return this.#do(() => command("RECORD", { budget, taskId, usageId: key, ...spent(answer, details) }), counted);
   }
 
   /** A compensating entry: tokens are added to what was used; negative ones are given back. */
-  correct(tokens, { why, budget, usageId = randomUUID() } = {}) {
-    return this.#do(() => command("CORRECT", { budget, tokens, why, usageId }), nothing);
+  correct(tokens, { why, budget, usageId } = {}) {
+    const key = usageId ?? randomUUID();
+    return this.#do(() => command("CORRECT", { budget, tokens, why, usageId: key }), nothing);
   }
 
   usage(budget) {

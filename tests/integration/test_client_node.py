@@ -180,6 +180,8 @@ def test_a_wrong_argument_is_refused_before_it_is_sent():
                                  () => hg.events({ topics: ["x".repeat(256), "y".repeat(256)] })])
                 names.add(await invalid(act));
             }
+            for (const act of [() => hg.record(1, { usageId: "" }), () => hg.correct(1, { why: "w", usageId: "" })])
+              names.add(await invalid(act));
             for (const number of ["5", 1.5, {}, NaN, Infinity, 2n ** 64n]) {
               for (const act of [() => hg.record(1, { attempt: number }), () => hg.setLimit(number),
                                  () => hg.acquire({ maxTokens: 1, attempt: number })])

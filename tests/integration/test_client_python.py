@@ -157,6 +157,8 @@ def test_a_wrong_argument_is_refused_before_it_is_sent():
                         lambda: client.release(text), lambda: client.events(topics=[text] if text == "\ud800" else
                                                                             ["x" * 256, "y" * 256])):
                 refused(invalid, act)
+        for act in (lambda: client.record(1, usage_id=""), lambda: client.correct(1, why="w", usage_id="")):
+            refused(invalid, act)
         for number in ("5", 1.5, [5], 2**64, -(2**63) - 1, float("inf")):
             for act in (lambda: client.record(1, attempt=number), lambda: client.set_limit(number),
                         lambda: client.permit(max_tokens=1, attempt=number)):

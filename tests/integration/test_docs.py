@@ -65,6 +65,34 @@ def test_every_link_leads_somewhere():
     assert not dead, "\n".join(dead)
 
 
+# ------------------------------------------------------------------------------------------------------------ bounds
+
+# Where a document says a number of schemas/limits.h.
+BOUNDS = {
+    "protocol.md": {"of at most (N) bytes each: in its life (N) that nobody else": ("HG_TOPIC_MAX", "HG_SUBSCRIBER_FRAMES_MAX"),
+                    r"slow \(more than (N) wait for it\)": ("HG_SUBSCRIBER_HWM",),
+                    "a publisher drops none until (N) wait for its reader": ("HG_SUBSCRIBER_HWM",),
+                    r"`ACQUIRE_PERMIT`, while they wait \| [\d,]+ \| (N) ": ("HG_OUTSIDE_ACQUIRES_MAX",),
+                    r"`RENEW_PERMIT` \| [\d,]+ \| (N) ": ("HG_OUTSIDE_ENDS_MAX",),
+                    r"all others \| [\d,]+ \| (N) ": ("HG_OUTSIDE_SHORT_MAX",)},
+    "operations.md": {"of (N) bytes at most; in its life (N) that nobody else": ("HG_TOPIC_MAX", "HG_SUBSCRIBER_FRAMES_MAX"),
+                      r"for one who does not read \| (N) ": ("HG_SUBSCRIBER_HWM",),
+                      "stuck: the (N) events that wait": ("HG_SUBSCRIBER_HWM",),
+                      "that floods: its (N) topics": ("HG_SUBSCRIBER_FRAMES_MAX",)},
+}
+
+
+def test_bounds_are_those_of_the_program():
+    limits = dict(re.findall(r"^#define (HG_\w+) (\d+)", (SOURCE / "schemas" / "limits.h").read_text(), re.M))
+    for document, sentences in BOUNDS.items():
+        text = " ".join((SOURCE / "docs" / document).read_text().split())
+        for sentence, names in sentences.items():
+            found = re.search(sentence.replace("(N)", r"([\d,]+)"), text)
+            assert found, f"{document} no longer says: {sentence}"
+            said = [number.replace(",", "") for number in found.groups()]
+            assert said == [limits[name] for name in names], f"{document}: {found[0]}"
+
+
 # ----------------------------------------------------------------------------------------- that it sees what is wrong
 
 ALERT = "```yaml\n- alert: A\n  expr: {}\n  annotations: {{ summary: '{{{{ $labels.{} }}}}' }}\n```\n"

@@ -39,6 +39,24 @@ TEST(exactly_once, a_usage_id_counts_once_over_a_restart) {
   fixture_close(&f);
 }
 
+TEST(exactly_once, an_id_that_was_forgotten_is_refused) {
+  char longest[130] = "";
+  struct fixture f;
+  fixture_open(&f, "\"tokenBudget\":{\"hardLimitTokens\":1000}");
+  CHECK_EQ(record(&f, "", 100), HG_ERR_INVALID);
+  CHECK_EQ(hg_correct_once(f.client, NULL, 10, "no id", NULL, WAIT_MS), HG_ERR_INVALID);
+  CHECK_EQ(hg_correct_once(f.client, NULL, 10, "no id", "", WAIT_MS), HG_ERR_INVALID);
+  CHECK_EQ(fixture_usage(&f).used, 0);
+  CHECK_EQ(hg_correct(f.client, NULL, 10, "wants none", WAIT_MS), HG_OK);
+  CHECK_EQ(record(&f, NULL, 100), HG_OK);
+  memset(longest, 'x', sizeof longest - 1);
+  CHECK_EQ(record(&f, longest, 1), HG_ERR_INVALID);
+  longest[128] = '\0';
+  CHECK_EQ(record(&f, longest, 1), HG_OK);
+  CHECK_EQ(fixture_usage(&f).used, 111);
+  fixture_close(&f);
+}
+
 TEST(exactly_once, pipelined_usage_ids_keep_their_order_and_count_once) {
   enum { RECORDS = 5000, IDS = 1000 };
   struct fixture f;

@@ -313,7 +313,11 @@ def test_methods_paths_and_hosts():
                                          ("POST", "/metrics", None, 405), ("DELETE", "/metrics", None, 405),
                                          ("PUT", "/metrics", None, 405), ("OPTIONS", "/metrics", None, 405),
                                          ("GET", "/metrics", "rebound.example", 403),
-                                         ("GET", "/metrics", "127.0.0.1.example:80", 403)):
+                                         ("GET", "/metrics", "127.0.0.1.example:80", 403),
+                                         ("GET", "/metrics", "[::1]", 200), ("GET", "/metrics", "[evil.example", 403),
+                                         ("GET", "/metrics", "[evil.example]:80", 403), ("GET", "/metrics", "[", 403),
+                                         ("GET", "/metrics", "[::1].evil.example", 403), ("GET", "/metrics", "[::1", 403),
+                                         ("GET", "/metrics", "[localhost]", 403)):
             found = fetch(here.port, method, path, host, b"x" * 5000 if method in ("POST", "PUT") else None)
             equal(found[0], code, (method, path, host))
             if code == 405:

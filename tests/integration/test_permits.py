@@ -87,6 +87,8 @@ def test_a_provider_s_answer_is_read_by_the_runtime():
         asker.done("RECORD", "NO_USAGE", answer="{}")
         asker.done("RECORD", "NO_USAGE", answer="no JSON")
         asker.done("RECORD", "CONFLICT", usageId="u1", tokens=19)
+        asker.done("RECORD", "INVALID", usageId="", tokens=4)
+        assert "usageId is empty" in asker.ask("CORRECT", usageId="", tokens=4, why="twice")["reason"]
         asker.done("RECORD", tokens=4)
         equal(asker.ask("STATUS")["totalUsed"], 140)
         asker.send("REPLAY", topics="TOKENS_SETTLED")

@@ -198,12 +198,16 @@ TEST(subscriber, callers_of_before_are_served) {
 
 TEST(subscriber, topics_must_be_events) {
   struct fixture f = {0};
-  static const char *const topics[] = {"STATUS"};
+  static const char *const topics[] = {"STATUS", "NO_SUCH", "USAGE_", "", NULL};
   fixture_open(&f, SECTIONS);
   hg_filter filter = HG_FILTER_INIT;
   hg_subscriber *subscriber = NULL;
-  filter.topics = topics;
   filter.topic_count = 1;
-  CHECK(hg_subscribe(f.runtime, &filter, &subscriber) == HG_ERR_INVALID);
+  for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
+    filter.topics = &topics[i];
+    CHECK(hg_subscribe(f.runtime, &filter, &subscriber) == HG_ERR_INVALID);
+  }
+  CHECK_EQ(hg_subscriber_fd(subscriber), -1); // there is none
+  CHECK_EQ(hg_client_fd(NULL), -1);
   fixture_close(&f);
 }

@@ -15,6 +15,7 @@ const TEXTS = new Set([
   "source",
   "topics",
 ]);
+const NEVER_EMPTY = new Set(["usageId"]); // left out, it would count every time
 const FLAGS = new Set(["firstInLine", "fromParent"]);
 const BODIES = new Set(["answer"]); // as much as fits into a frame: asJson() sees to that
 
@@ -27,6 +28,7 @@ function text(name, value) {
   if (value.includes("\0")) refuse(name, "has a NUL");
   if (/\p{Surrogate}/u.test(value)) refuse(name, "has a lone surrogate");
   const size = Buffer.byteLength(value);
+  if (size === 0 && NEVER_EMPTY.has(name)) refuse(name, "is empty");
   if (size > TEXT_MAX && !BODIES.has(name)) refuse(name, `has ${size} bytes, of at most ${TEXT_MAX}`);
   return value;
 }

@@ -97,7 +97,8 @@ class Headgate:
 
     def record(self, answer: Any = None, *, budget: str = "default", task_id: str = "", usage_id: Optional[str] = None,
                **details: Any) -> Counted:
-        """Counts tokens that were spent outside a permit; the same `usage_id` with the same content counts once."""
+        """Counts tokens that were spent outside a permit; the same `usage_id` with the same content counts once
+        (None: a fresh one)."""
         return self._ask(commands.record(answer, budget, task_id, usage_id, details, self._timeout))
 
     def correct(self, tokens: int, *, why: str, budget: str = "default", usage_id: Optional[str] = None) -> None:

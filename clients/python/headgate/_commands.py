@@ -150,8 +150,12 @@ def set_max_concurrency(count: int, timeout: Optional[float]) -> Call[None]:
     return Call(_command("CONCURRENCY", count=count), _nothing, timeout)
 
 
+def _key(usage_id: Optional[str]) -> str:
+    return str(uuid.uuid4()) if usage_id is None else usage_id
+
+
 def correct(tokens: int, budget: str, why: str, usage_id: Optional[str], timeout: Optional[float]) -> Call[None]:
-    return Call(_command("CORRECT", budget=budget, tokens=tokens, why=why, usageId=usage_id or str(uuid.uuid4())),
+    return Call(_command("CORRECT", budget=budget, tokens=tokens, why=why, usageId=_key(usage_id)),
                 _nothing, timeout)
 
 
@@ -179,7 +183,7 @@ def _spent(answer: Any, details: Dict[str, Any]) -> Dict[str, Any]:
 
 def record(answer: Any, budget: str, task_id: str, usage_id: Optional[str], details: Dict[str, Any],
            timeout: Optional[float]) -> Call[Counted]:
-    return Call(_command("RECORD", budget=budget, taskId=task_id, usageId=usage_id or str(uuid.uuid4()),
+    return Call(_command("RECORD", budget=budget, taskId=task_id, usageId=_key(usage_id),
                          **_spent(answer, details)), _counted, timeout)
 
 

@@ -8,6 +8,7 @@ from ._errors import InvalidArgument
 TEXT_MAX = 512  # bytes of UTF-8
 TEXTS = frozenset(("budget", "model", "taskId", "parent", "permit", "reason", "why", "usageId", "responseId", "source",
                    "topics"))
+NEVER_EMPTY = frozenset(("usageId",))  # left out, it would count every time
 FLAGS = frozenset(("firstInLine", "fromParent"))
 BODIES = frozenset(("answer",))  # as much as fits into a frame: as_json() sees to that
 
@@ -37,6 +38,8 @@ def _text(name: str, value: Any) -> str:
         raise InvalidArgument(f"{name} has a lone surrogate") from None
     if "\0" in value:
         raise InvalidArgument(f"{name} has a NUL")
+    if not value and name in NEVER_EMPTY:
+        raise InvalidArgument(f"{name} is empty")
     if size > TEXT_MAX and name not in BODIES:
         raise InvalidArgument(f"{name} has {size} bytes, of at most {TEXT_MAX}")
     return value
