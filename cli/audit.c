@@ -23,7 +23,7 @@ static const char usage[] =
     "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
     "  --ledger FILE   the ledger of a run that was started with --limit\n"
     "  --json          one line of JSON\n"
-    "exit: 0 all agrees, 1 differences were found, 2 usage, 4 the ledger could not be audited\n";
+    "Exit: 0 all agrees, 1 differences were found, 2 wrong flags or configuration, 4 the ledger can't be audited.\n";
 
 struct found {
   struct hg_audit_report report;

@@ -6,8 +6,8 @@
 // Exit codes that all subcommands share; see each one's --help for what it means there.
 enum hg_exit {
   HG_EXIT_DONE = 0,
-  HG_EXIT_FAILED = 1, // run: some requests failed
-  HG_EXIT_USAGE = 2,  // wrong flags, configuration, key, model or input
+  HG_EXIT_FAILED = 1, // run: some requests failed or were left
+  HG_EXIT_USAGE = 2,  // wrong flags, configuration, key, model or input; run: or it had to stop
   HG_EXIT_BUDGET = 3, // run: the budget ended first
   HG_EXIT_STORE = 4,  // the ledger or the results can't be written; run: or calls were not settled as they should
   HG_EXIT_INTERRUPTED = 130

@@ -18,7 +18,10 @@ static const char usage[] =
     "  --why TEXT      the reason, kept with the entry\n"
     "  --id KEY        a key of your own: the same key counts once, however often it is sent\n"
     "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
-    "  --ledger FILE   the ledger of a run that was started with --limit\n";
+    "  --ledger FILE   the ledger of a run that was started with --limit\n"
+    "Exit: 0 corrected, 1 the key was used for something else, or no answer came, 2 wrong flags, configuration, amount "
+    "or\n"
+    "unit, no such budget, or a total below 0, 4 the ledger can't be read or written.\n";
 
 struct correction {
   const char *budget, *why, *id;

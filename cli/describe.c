@@ -17,7 +17,8 @@ static const char usage[] =
     "  --markdown   both for people\n"
     "  --errors     every error code: number, name, meaning\n"
     "  --counters   every counter: name, unit, meaning\n"
-    "  --metrics    every metric of serve.metrics, as a table in Markdown\n";
+    "  --metrics    every metric of serve.metrics, as a table in Markdown\n"
+    "Exit: 0 printed, 1 the output can't be written, 2 wrong flags.\n";
 
 static void describe_errors(FILE *to) {
 #define ERROR(name, number, text) fprintf(to, "%2d  %-24s  %s\n", number, "HG_" #name, text);

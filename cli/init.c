@@ -17,7 +17,8 @@ static const char usage[] =
     "usage: headgate init [--limit TOKENS] [FILE]\n"
     "Writes a configuration to start from (default: " HG_CLI_CONFIG_FILE "); never over a file that is there.\n"
     "  --limit TOKENS  its hard limit, such as 200k, 2M, 2_000_000 (default: 200k); in dollars: what the file\n"
-    "                  says of hardLimitUsd\n";
+    "                  says of hardLimitUsd\n"
+    "Exit: 0 written, 1 the disk is full, 2 wrong flags, or FILE is there already or can't be made.\n";
 
 #define LIMIT_TO_START_FROM 200000
 

@@ -21,7 +21,8 @@ static const char usage[] =
     "A runtime names FILE in eventBus.curve or serve.curve as serverSecretKeyFile, and a file with the public keys of "
     "its\n"
     "clients as allowedClientKeys. A client needs the runtime's public key and a FILE of its own (headgate watch\n"
-    "--server-key KEY --key FILE).\n";
+    "--server-key KEY --key FILE).\n"
+    "Exit: 0 done, 1 FILE can't be written, 2 wrong flags, FILE is there already, or with --public it holds no key.\n";
 
 static int fail(const char *what, const char *file) {
   fprintf(stderr, "headgate keygen: %s \"%s\": %s\n", what, file, strerror(errno));

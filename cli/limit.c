@@ -13,7 +13,10 @@ static const char usage[] =
     "Sets the hard limit of a budget; what waits and now fits starts at once.\n"
     "  LIMIT           tokens such as 200k, 2M, 2_000_000, or, where the ledger counts dollars, '$20' or 20usd\n"
     "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
-    "  --ledger FILE   the ledger of a run that was started with --limit\n";
+    "  --ledger FILE   the ledger of a run that was started with --limit\n"
+    "Exit: 0 the limit is set, 1 no answer came, or somebody holds the ledger, 2 wrong flags, configuration, amount "
+    "or\n"
+    "unit, or no such budget, 4 the ledger can't be read or written.\n";
 
 struct limit {
   const char *budget;

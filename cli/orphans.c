@@ -18,7 +18,10 @@ static const char usage[] = "usage: headgate orphans [--config FILE | --ledger F
                             "the guess by the truth.\n"
                             "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
                             "  --ledger FILE   the ledger of a run that was started with --limit\n"
-                            "  --json          one line of JSON for each\n";
+                            "  --json          one line of JSON for each\n"
+                            "Exit: 0 all listed, 1 there is no ledger yet, or its runtime gives no answer, 2 wrong "
+                            "flags or configuration, 4 the\n"
+                            "ledger can't be read.\n";
 
 // One after another, from the living runtime or from the ledger.
 struct source {

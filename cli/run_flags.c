@@ -41,9 +41,17 @@ static const char usage[] =
     "  --order WHAT           the results stand as calls ended (completion, the default), or are put into the order "
     "of\n"
     "                         the batch file at the end (input; it must be a file)\n"
-    "Exit: 0 all done, 1 some requests failed, 2 wrong flags, configuration, key, URL or input, something that the\n"
-    "system refuses (an address in use), or nobody serves any more, 3 the budget ended first, 4 the ledger or the\n"
-    "results can't be written, or calls were not settled as they should be, 130 interrupted.\n";
+    "Exit: 0 all done (with --dry-run: the rest fits), 1 some requests failed, or lines are not valid, twice there, "
+    "or\n"
+    "left because the provider asks for a longer wait than a run's, 2 nothing was started: wrong flags, "
+    "configuration,\n"
+    "key, URL or input, or something that the system refuses (an address, open files); or the run had to stop, and "
+    "its\n"
+    "summary says what was done: nobody serves it any more, an answer was longer than its cap, a request changed, or "
+    "the\n"
+    "input can't be read any further, 3 the budget ended first (with --dry-run: the rest may not fit), 4 the ledger "
+    "or\n"
+    "the results can't be written, or calls were not settled as they should be, 130 interrupted.\n";
 
 enum flag {
   NO_FLAG = 1,

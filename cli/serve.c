@@ -37,8 +37,8 @@ static const char usage[] =
     "  --drain SECONDS  how long a SIGTERM or SIGINT lets open permits settle (default: 30); a second one ends at "
     "once\n"
     "SIGHUP reads the configuration again: limits and scheduler.maxConcurrency take effect at once.\n"
-    "Exit: 0 ended in order · 1 it can't listen where it should · 2 configuration or usage error · 4 the ledger can't "
-    "be\nwritten, or somebody else serves it.\n";
+    "Exit: 0 ended in order: all that was accepted is on disk, 1 it can't listen where it should, 2 wrong flags or\n"
+    "configuration, 4 the ledger can't be written, or another runtime holds it.\n";
 
 void hg_serve_say(const char *format, ...) {
   va_list arguments;

@@ -18,7 +18,9 @@ static const char usage[] =
     "  AMOUNT          what it used: 0 or more tokens, such as 1200 or 3k, or, where the ledger counts "
     "dollars, '$1.50' or 2usd\n"
     "  --config FILE   the configuration (default: " HG_CLI_CONFIG_FILE ")\n"
-    "  --ledger FILE   the ledger of a run that was started with --limit\n";
+    "  --ledger FILE   the ledger of a run that was started with --limit\n"
+    "Exit: 0 settled, 1 no such orphan, one that was settled as something else or is still open, or no answer came, 2\n"
+    "wrong flags, configuration, id, amount or unit, 4 the ledger can't be read or written.\n";
 
 struct settlement {
   uint64_t permit;

@@ -25,7 +25,10 @@ static const char usage[] =
     "  --ledger FILE   the ledger of a run that was started with --limit\n"
     "  --budget NAME   which budget (default: default)\n"
     "  --json          one line of JSON\n"
-    "  --metrics       all budgets and all that is counted, as Prometheus reads it\n";
+    "  --metrics       all budgets and all that is counted, as Prometheus reads it\n"
+    "Exit: 0 all told, 1 there is no ledger yet, or its runtime gives no answer, 2 wrong flags or configuration, or "
+    "no\n"
+    "such budget, 4 the ledger can't be read.\n";
 
 // The flat object of a message, as its outside frame says it. False: there is no room.
 static bool to_json(const struct hg_message *message, char *json, size_t room) {

@@ -31,7 +31,10 @@ static const char usage[] =
     "  --control ENDPOINT             beside an ENDPOINT: where that runtime takes commands. It is asked for what was\n"
     "                  missed and for --from; without it a loss is told, and not repaired\n"
     "  --server-key KEY, --key FILE   for an ENDPOINT with keys: the public key of the runtime, and your secret key\n"
-    "                  (headgate keygen)\n";
+    "                  (headgate keygen)\n"
+    "Exit: 0 it was ended, or the runtime has, 1 no runtime lives there, or events can't be received any more, 2 "
+    "wrong\n"
+    "flags, configuration or key, 4 the ledger can't be read.\n";
 
 // ------------------------------------------------------------------------------------------------ connecting
 

@@ -129,6 +129,9 @@ typedef struct hg_subscriber hg_subscriber;
  * call answers HG_ERR_STORE: close, and open again. A guest has no lasting names (hg_client_new_named answers
  * HG_ERR_LEDGER_IN_USE), at most 4,096 of its acquires wait (then HG_ERR_BUSY), and HG_ERR_WOULD_DEADLOCK is not told.
  *
+ * $XDG_RUNTIME_DIR is read: there the sockets are, in this runtime and in others, when the ledger's path is too long for
+ * sockets beside it (about 90 bytes). Programs that share such a ledger need the same value.
+ *
  * Errors: HG_ERR_CONFIG (file, line, column and field in the text), HG_ERR_LEDGER_IN_USE (somebody holds it who takes no
  * guests), HG_ERR_LEDGER_FOREIGN, HG_ERR_STORE, HG_ERR_SYSTEM, HG_ERR_NO_MEMORY. */
 HG_CHECKED hg_err hg_open(const char *config_path, hg_runtime **out, hg_error *why);

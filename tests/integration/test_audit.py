@@ -171,7 +171,7 @@ def test_what_cannot_be_audited():
         assert "not a ledger" in err, err
         headgate("audit", "--no-such", code=2)
         headgate("audit", "too", "many", code=2)
-        assert "exit:" in headgate("audit", "--help")
+        assert "Exit:" in headgate("audit", "--help")
     with place(tokenBudget=TREE) as here:
         with runtime(here.config) as served:
             work(served)

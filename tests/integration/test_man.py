@@ -56,6 +56,31 @@ def test_every_flag_and_every_command_has_a_place():
             assert re.search(rf"(?<![\w-]){flag}(?![\w-])", page), f"headgate-{command}.1 has no {flag}"
 
 
+def test_every_help_says_with_what_it_ends():
+    """0 and 2 have every command; all codes that a help names are in the table of its page, and no others."""
+    for command in commands():
+        said = re.search(r"^Exit: (.*)\Z", headgate(command, "--help"), re.M | re.S)
+        assert said, f"headgate {command} --help has no Exit line"
+        codes = re.findall(r"(?:^|, )(\d+) ", said[1].replace("\n", " "))
+        assert codes[0] == "0" and "2" in codes and codes == sorted(codes, key=int), f"headgate {command}: {codes}"
+        page = re.search(r"^\.SH EXIT STATUS\n(.*?)^\.SH", plain(PAGES / f"headgate-{command}.1"), re.M | re.S)[1]
+        equal(re.findall(r"^\.B (\d+)$", page, re.M), codes, f"exit codes of headgate-{command}.1")
+
+
+def test_one_table_has_the_exit_codes_of_a_run():
+    codes = re.findall(r"^\| (\d+) \|", (SOURCE / "README.md").read_text(), re.M)
+    page = re.search(r"^\.SH EXIT STATUS\n(.*?)^\.SH", plain(PAGES / "headgate-run.1"), re.M | re.S)[1]
+    equal(list(dict.fromkeys(codes)), re.findall(r"^\.B (\d+)$", page, re.M), "exit codes")
+    for text in page, re.search(r"^\.SH EXIT STATUS\n(.*?)^\.SH", plain(PAGES / "headgate.1"), re.M | re.S)[1]:
+        assert re.search(r"^\.B 2\n.*had to stop.* summary says what was done", text, re.M), text  # not: nothing was done
+
+
+def test_who_looks_for_a_runtime_says_where():
+    for command in commands():
+        environment = "XDG_RUNTIME_DIR" in plain(PAGES / f"headgate-{command}.1")
+        equal(environment, "--config FILE" in headgate(command, "--help"), f"headgate-{command}.1 has XDG_RUNTIME_DIR")
+
+
 def test_examples_are_commands_of_the_program():
     for command in commands():
         help_ = headgate(command, "--help")
