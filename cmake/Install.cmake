@@ -29,7 +29,8 @@ install(TARGETS headgate_static EXPORT HeadgateStaticTargets
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libheadgate${PROJECT_VERSION_MAJOR} RENAME copyright
   COMPONENT library)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libheadgate-dev RENAME copyright COMPONENT development)
-# What README.md and embedding.md refer to stands where they say.
+# What documents link to stands where they say, in each package.
+install(FILES include/headgate.h DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libheadgate-dev/include COMPONENT development)
 install(FILES docs/embedding.md DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libheadgate-dev/docs COMPONENT development)
 install(FILES examples/embed.c examples/event_loop.c
   DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libheadgate-dev/examples COMPONENT development)
@@ -77,9 +78,14 @@ if(HEADGATE_PROGRAM)
     COMPONENT program)
   file(GLOB MAN_PAGES CONFIGURE_DEPENDS docs/man/*.1)
   install(FILES ${MAN_PAGES} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT program)
-  install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
-  install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program
-    PATTERN man EXCLUDE PATTERN specs EXCLUDE PATTERN agent-memory EXCLUDE)
+  install(FILES README.md CHANGELOG.md CONTRIBUTING.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
+  install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program
+    PATTERN man EXCLUDE PATTERN specs EXCLUDE PATTERN agent-memory EXCLUDE PATTERN __pycache__ EXCLUDE)
+  foreach(FILE include/headgate.h schemas/events.schema.json schemas/commands.schema.json schemas/golden/outside.hex
+      clients/python/README.md clients/node/README.md clients/node/index.d.ts)
+    get_filename_component(FOLDER ${FILE} DIRECTORY)
+    install(FILES ${FILE} DESTINATION ${CMAKE_INSTALL_DOCDIR}/${FOLDER} COMPONENT program)
+  endforeach()
   install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright COMPONENT program)
 endif()
 

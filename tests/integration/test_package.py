@@ -68,6 +68,28 @@ def test_what_is_in_them():
           {f"usr/lib/libheadgate.so.0", f"usr/lib/libheadgate.so.{field('libheadgate0', 'Version')}"})
 
 
+def dead_links(folder):
+    for path in sorted(folder.rglob("*.md")):
+        text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.M | re.S)
+        for link in re.findall(r"\]\(([^)\s]+)\)", text):
+            file = link.partition("#")[0]
+            if file and not re.match(r"\w+:", file) and not (path.parent / file).exists():
+                yield f"{path.relative_to(folder)}: there is no {link}"
+
+
+def test_links_of_documents_lead_somewhere():
+    """In each package alone: the others may not be there."""
+    for package in NAMES:
+        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+            run("dpkg-deb", "--extract", packages()[package], folder)
+            documents = pathlib.Path(folder) / "usr/share/doc" / package
+            dead = list(dead_links(documents))
+            assert not dead, "\n".join(dead)
+            if package == "headgate":  # that it looks
+                (documents / "docs" / "configuration.md").unlink()
+                assert any("configuration.md" in link for link in dead_links(documents))
+
+
 def test_what_they_need():
     library = depends("libheadgate0")
     assert {"libc6", "libzmq5", "libsqlite3-0"} <= library, library
