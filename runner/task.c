@@ -115,6 +115,14 @@ struct hg_run_task *hg_task_list_pop(struct hg_task_list *list) {
   return task;
 }
 
+void hg_task_list_append(struct hg_task_list *list, struct hg_task_list *rest) {
+  if (!rest->first) return;
+  if (list->last) list->last->next = rest->first;
+  else list->first = rest->first;
+  list->last = rest->last;
+  *rest = (struct hg_task_list){NULL, NULL};
+}
+
 bool hg_task_heap_reserve(struct hg_task_heap *heap, size_t count) {
   if (count <= heap->capacity) return true;
   size_t capacity = heap->capacity ? heap->capacity : 64;

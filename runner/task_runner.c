@@ -150,6 +150,8 @@ static void wind_down(struct hg_runner *runner) {
     if (task->state == HG_TASK_PAUSING) hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
     else hg_runner_drop(runner, task, true);
   }
+  for (struct hg_run_task *task; (task = hg_task_list_pop(&runner->turns)) != NULL;)
+    hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
   struct hg_task_list *const waiting[] = {&runner->parked, &runner->held, &runner->crowded, &runner->counts_waiting};
   for (size_t i = 0; i < 4; i++)
     for (struct hg_run_task *task; (task = hg_task_list_pop(waiting[i])) != NULL;)
@@ -315,6 +317,7 @@ static int64_t next_turn(const struct hg_runner *runner) {
   int64_t next = runner->timers.count > 0 ? runner->timers.items[0]->due_ms : INT64_MAX;
   if (runner->stalled.first || runner->cancelling) next = earliest(next, now + 1);
   if (runner->unsynced) next = earliest(next, runner->next_sync_ms);
+  if (runner->stop == HG_STOP_NONE) next = earliest(next, runner->pace_ms);
   if (runner->stop == HG_STOP_NONE && !runner->input_ended) {
     if (!runner->admitted && now < runner->probe_until_ms) next = earliest(next, runner->probe_until_ms);
     if (hg_runner_may_read(runner)) next = now;
@@ -326,8 +329,10 @@ int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms) {
   runner->now_ms = now_ms;
   start_due(runner);
   step_stalled(runner);
-  hg_runner_let_crowded_in(runner);
+  runner->pace_ms = INT64_MAX;
   hg_runner_let_counts_start(runner);
+  hg_runner_take_turns(runner);
+  hg_runner_let_crowded_in(runner);
   hg_runner_read(runner);
   if (runner->stop == HG_STOP_NONE) judge_row(runner);
   if (runner->unsynced && now_ms >= runner->next_sync_ms) (void)hg_runner_sync(runner);

@@ -143,7 +143,7 @@ static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
     hg_runner_move(runner, task, HG_TASK_CALLING);
     task->attempts++;
     task->sent_ms = runner->now_ms;
-    task->paced = false;
+    hg_runner_take_turn(runner, task);
     task->unserved_before = runner->unserved;
     runner->counts.calls++;
     runner->counts.capped += lowered->body != NULL;
