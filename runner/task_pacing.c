@@ -78,6 +78,11 @@ static int64_t backlog_ms(struct hg_runner *runner, struct hg_run_task *task) {
   return backlog;
 }
 
+static int64_t backlog_of_all_ms(const struct hg_runner *runner) {
+  return later(hg_pace_backlog_ms(&runner->requests, runner->now_ms),
+               hg_pace_backlog_ms(&runner->tokens, runner->now_ms));
+}
+
 static bool is_far_behind(struct hg_runner *runner, int64_t backlog) {
   if (backlog > LONG_WAIT_MS) wake_at(runner, runner->now_ms + backlog - LONG_WAIT_MS);
   return backlog > LONG_WAIT_MS;
@@ -106,6 +111,7 @@ static bool is_crowded(const struct hg_runner *runner) {
 bool hg_runner_has_room_for(struct hg_runner *runner, struct hg_run_task *task) {
   const bool behind = is_far_behind(runner, backlog_ms(runner, task));
   if (behind) begin_to_wait(runner, task);
+  hg_runner_put_aside(runner, task, behind && !is_far_behind(runner, backlog_of_all_ms(runner)));
   if (!behind && !is_crowded(runner)) return true;
   hg_task_list_push(&runner->crowded, task);
   return false;
@@ -164,6 +170,12 @@ static void tell_shut(struct hg_runner *runner, struct hg_model_pace *pace, int6
   runner->io.note(runner->io.context, text);
 }
 
+void hg_runner_put_aside(struct hg_runner *runner, struct hg_run_task *task, bool aside) {
+  if (aside && !task->aside) runner->aside++;
+  if (!aside && task->aside) runner->aside--;
+  task->aside = aside;
+}
+
 // Nobody else has to wait for a permit that waits. As with Retry-After, what takes longer than a run waits is left.
 bool hg_runner_is_shut_out(struct hg_runner *runner, struct hg_run_task *task) {
   struct hg_model_pace *pace = pace_of(runner, task);
@@ -175,6 +187,7 @@ bool hg_runner_is_shut_out(struct hg_runner *runner, struct hg_run_task *task) {
     hg_runner_drop(runner, task, true);
   } else {
     runner->counts.paced_ms += (uint64_t)wait_ms;
+    hg_runner_put_aside(runner, task, true);
     hg_runner_back_off(runner, task, shut_until(pace));
   }
   return true;

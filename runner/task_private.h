@@ -32,6 +32,7 @@ struct hg_runner {
   struct hg_run_task *newest; // of all tasks
   uint32_t in_state[HG_TASK_STATE_COUNT];
   uint32_t open, open_max;     // tasks
+  uint32_t aside;              // of them, those of models that take no calls now
   size_t bodies;               // bytes of their requests
   struct hg_id_map commands;   // ticket -> task
   struct hg_task_list stalled; // in a WANTS state, the other side was full
@@ -140,7 +141,8 @@ void hg_runner_take_request(struct hg_runner *runner, struct hg_run_task *task);
 // Whether a task that has a permit may call now. Otherwise it has been sent to wait, with its permit or without.
 bool hg_runner_has_turn(struct hg_runner *runner, struct hg_run_task *task);
 void hg_runner_take_turn(struct hg_runner *runner, struct hg_run_task *task); // it calls
-void hg_runner_take_turns(struct hg_runner *runner);                          // whoever may call now does
+void hg_runner_put_aside(struct hg_runner *runner, struct hg_run_task *task, bool aside);
+void hg_runner_take_turns(struct hg_runner *runner); // whoever may call now does
 void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
                           const struct hg_judgement *judgement);
 

@@ -89,6 +89,7 @@ void hg_runner_drop(struct hg_runner *runner, struct hg_run_task *task, bool lef
   if (task->newer) task->newer->older = task->older;
   else runner->newest = task->older;
   if (task->older) task->older->newer = task->newer;
+  hg_runner_put_aside(runner, task, false);
   runner->open--;
   line_budget_of(runner, task)->open--;
   runner->bodies -= task->prepared.body_len;

@@ -124,6 +124,25 @@ TEST(task_runner_pacing, a_model_that_is_shut_waits_without_a_permit) {
   }
 }
 
+// Nor do its lines keep those behind them from being read, though there are more of them than are read ahead.
+TEST(task_runner_pacing, a_model_that_is_shut_lets_later_lines_in) {
+  for (uint64_t seed = 1; seed <= 5; seed++) {
+    struct world *world = two_models(seed, 220, 4);
+    for (unsigned i = 0; i < 220; i++)
+      strstr(world->lines[i].body, "model\":\"")[8] = i < 200 ? 'a' : 'b';
+    shut_for_ms = 9 * 60 * INT64_C(1000);
+    world_open(world, 4);
+    world_settle_down(world);
+    CHECK_EQ(world->next_line, 220);
+    for (unsigned i = 200; i < 220; i++)
+      CHECK(world->lines[i].durable);
+    world_run(world);
+    world_check_end(world);
+    CHECK_EQ(world_counts(world).done, 220);
+    world_end(world);
+  }
+}
+
 static void limit_tokens_of_a(struct world *world, unsigned line, struct hg_rate_limits *out) {
   if (is_of_a(world, line)) out->tokens = (struct hg_rate_limit){1, -1, 0};
 }
