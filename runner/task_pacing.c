@@ -294,8 +294,7 @@ static void learn(struct hg_pace *pace, int64_t configured, const struct hg_rate
   const bool tells = told->limit > 0 && configured == 0;
   if (tells) hg_pace_tell(pace, told->limit, told->remaining, sent_ms, now_ms);
   if (!tells || told->remaining < 0) hg_pace_miss(pace, take, now_ms);
-  if (told->limit > 0 && told->remaining == 0 && told->reset_ms > 0)
-    pace->shut_ms = later(pace->shut_ms, now_ms + told->reset_ms);
+  if (told->remaining == 0 && told->reset_ms > 0) pace->shut_ms = later(pace->shut_ms, now_ms + told->reset_ms);
 }
 
 void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,

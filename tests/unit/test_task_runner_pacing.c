@@ -107,6 +107,20 @@ TEST(task_runner_pacing, a_model_that_is_shut_for_long_is_left) {
   }
 }
 
+static void end_output_of_a(struct world *world, unsigned line, struct hg_rate_limits *out) {
+  if (is_of_a(world, line)) out->tokens = (struct hg_rate_limit){0, 0, shut_for_ms};
+}
+
+// What says only that no output is left shuts as well.
+TEST(task_runner_pacing, a_model_is_shut_without_a_limit) {
+  struct world *world = two_models(17, 100, 4);
+  world->rates = end_output_of_a;
+  shut_for_ms = 24 * 3600 * INT64_C(1000);
+  world_play(world, 4);
+  CHECK(world_counts(world).left > 0 && world_counts(world).left == world_counts(world).left_for_rate);
+  world_end(world);
+}
+
 // A pause that a run waits for is waited for, without a permit: with one slot all the lines of "b" are done meanwhile.
 TEST(task_runner_pacing, a_model_that_is_shut_waits_without_a_permit) {
   for (uint64_t seed = 1; seed <= 10; seed++) {
