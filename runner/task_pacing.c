@@ -111,7 +111,10 @@ static bool is_crowded(const struct hg_runner *runner) {
 bool hg_runner_has_room_for(struct hg_runner *runner, struct hg_run_task *task) {
   const bool behind = is_far_behind(runner, backlog_ms(runner, task));
   if (behind) begin_to_wait(runner, task);
-  hg_runner_put_aside(runner, task, behind && !is_far_behind(runner, backlog_of_all_ms(runner)));
+  if (behind && task->pace && !is_far_behind(runner, backlog_of_all_ms(runner))) {
+    task->pace->far_behind = true;
+    hg_runner_put_aside(runner, task, true);
+  }
   if (!behind && !is_crowded(runner)) return true;
   hg_task_list_push(&runner->crowded, task);
   return false;
@@ -125,7 +128,13 @@ void hg_runner_let_crowded_in(struct hg_runner *runner) {
   const int64_t of_all =
       later(hg_pace_backlog_ms(&runner->requests, runner->now_ms), hg_pace_backlog_ms(&runner->tokens, runner->now_ms));
   const bool behind = waiting.first && is_far_behind(runner, of_all);
+  for (size_t i = 0; i < runner->paced_models; i++)
+    runner->paces[i].far_behind = false;
   while (runner->stop == HG_STOP_NONE && waiting.first && !is_crowded(runner) && !behind) {
+    if (waiting.first->pace && waiting.first->pace->far_behind) {
+      hg_task_list_push(&runner->crowded, hg_task_list_pop(&waiting));
+      continue;
+    }
     const int64_t backlog = backlog_ms(runner, waiting.first);
     hg_runner_step(runner, hg_task_list_pop(&waiting));
     if (*asking <= asking_before || backlog == 0) continue;
@@ -174,6 +183,22 @@ void hg_runner_put_aside(struct hg_runner *runner, struct hg_run_task *task, boo
   if (aside && !task->aside) runner->aside++;
   if (!aside && task->aside) runner->aside--;
   task->aside = aside;
+}
+
+// Not all at once: a model may be shut again by the first of its answers.
+bool hg_runner_comes_back(struct hg_runner *runner, struct hg_run_task *task) {
+  if (!task->aside) return true;
+  if (hg_runner_open_lines(runner) < runner->open_max) {
+    hg_runner_put_aside(runner, task, false);
+    return true;
+  }
+  hg_task_list_push(&runner->set_aside, task);
+  return false;
+}
+
+void hg_runner_let_back_in(struct hg_runner *runner) {
+  while (runner->stop == HG_STOP_NONE && runner->set_aside.first && hg_runner_open_lines(runner) < runner->open_max)
+    hg_runner_step(runner, hg_task_list_pop(&runner->set_aside));
 }
 
 // Nobody else has to wait for a permit that waits. As with Retry-After, what takes longer than a run waits is left.

@@ -21,6 +21,7 @@ struct hg_model_pace {
   char model[HG_LABEL_MAX + 1];
   struct hg_pace requests, tokens; // no rate where the configuration has one, or nothing was said
   bool told;                       // that nothing of it starts for long
+  bool far_behind;                 // in this look at the crowded
 };
 
 struct hg_runner {
@@ -39,6 +40,7 @@ struct hg_runner {
   struct hg_task_list written, parked, held;
   struct hg_task_list turns;          // PAUSING: wait for the requests and tokens of a minute, in this order
   struct hg_task_list crowded;        // WANTS_PERMIT: no more calls may run now, or they would wait long for turns
+  struct hg_task_list set_aside;      // WANTS_PERMIT: may be called again, when there is room for an open line
   struct hg_task_list counts_waiting; // WANTS_COUNT: as many counts run, or were started in a minute, as may
   struct hg_task_heap timers;
 
@@ -93,6 +95,7 @@ bool hg_runner_sync(struct hg_runner *runner);
 
 // task_intake.c
 bool hg_runner_may_read(const struct hg_runner *runner);
+uint32_t hg_runner_open_lines(const struct hg_runner *runner); // those that need something now
 void hg_runner_read(struct hg_runner *runner);
 const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_run_task *task);
 int64_t hg_runner_bound_of(const struct hg_run_task *task); // what it can use at most
@@ -142,6 +145,9 @@ void hg_runner_take_request(struct hg_runner *runner, struct hg_run_task *task);
 bool hg_runner_has_turn(struct hg_runner *runner, struct hg_run_task *task);
 void hg_runner_take_turn(struct hg_runner *runner, struct hg_run_task *task); // it calls
 void hg_runner_put_aside(struct hg_runner *runner, struct hg_run_task *task, bool aside);
+// Whether the task is an open line, or is one again. It waits until there is room for it otherwise.
+bool hg_runner_comes_back(struct hg_runner *runner, struct hg_run_task *task);
+void hg_runner_let_back_in(struct hg_runner *runner);
 void hg_runner_take_turns(struct hg_runner *runner); // whoever may call now does
 void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
                           const struct hg_judgement *judgement);

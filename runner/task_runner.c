@@ -180,8 +180,9 @@ static void wind_down(struct hg_runner *runner) {
   }
   for (struct hg_run_task *task; (task = hg_task_list_pop(&runner->turns)) != NULL;)
     hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
-  struct hg_task_list *const waiting[] = {&runner->parked, &runner->held, &runner->crowded, &runner->counts_waiting};
-  for (size_t i = 0; i < 4; i++)
+  struct hg_task_list *const waiting[] = {&runner->parked, &runner->held, &runner->crowded, &runner->set_aside,
+                                          &runner->counts_waiting};
+  for (size_t i = 0; i < sizeof waiting / sizeof *waiting; i++)
     for (struct hg_run_task *task; (task = hg_task_list_pop(waiting[i])) != NULL;)
       hg_runner_drop(runner, task, true);
   if (runner->cancelling) stop_waiting(runner);
@@ -354,6 +355,7 @@ int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms) {
   hg_runner_let_counts_start(runner);
   hg_runner_take_turns(runner);
   hg_runner_let_crowded_in(runner);
+  hg_runner_let_back_in(runner);
   hg_runner_read(runner);
   if (runner->stop == HG_STOP_NONE) judge_row(runner);
   if (runner->unsynced && !runner->results_lost && now_ms >= runner->next_sync_ms) (void)hg_runner_sync(runner);

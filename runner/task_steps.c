@@ -64,7 +64,7 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
     count_or_leave(runner, task, runner->exhausted_left);
     return;
   }
-  hg_runner_put_aside(runner, task, false);
+  if (!hg_runner_comes_back(runner, task)) return;
   if (hg_runner_is_shut_out(runner, task) || !hg_runner_has_room_for(runner, task)) return;
   char task_id[HG_TASK_ID_MAX + 1];
   hg_run_task_id(runner->options.run_name, task->custom_id, task_id);
