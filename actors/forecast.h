@@ -15,17 +15,26 @@ struct hg_forecast {
   int64_t last_us;                 // of the newest observation; 0: there is none
   double tokens, elapsed_us;       // decayed sums
   double task_tokens, task_weight; // the same of tasks, each counting 1
+  double slot_us, recent_slot_us;  // the same of slots, each counting as long as it ran; and since the last observation
+  int64_t slots_at_us;
+  uint32_t slots; // that run since then
 };
 
 // So many tokens more were used (a correction may take some away).
 void hg_forecast_use(struct hg_forecast *forecast, int64_t tokens, int64_t now_us);
-// A task ended with so many.
+// So many slots run from now on.
+void hg_forecast_slots(struct hg_forecast *forecast, uint32_t slots, int64_t now_us);
+// A task ended with so many; or an attempt did, and the task goes on.
 void hg_forecast_end_task(struct hg_forecast *forecast, int64_t tokens);
+void hg_forecast_end_attempt(struct hg_forecast *forecast, int64_t tokens);
 
 // Tokens a minute; 0: none were used lately, or it is too early to say.
 int64_t hg_forecast_per_minute(const struct hg_forecast *forecast, int64_t now_us);
 // How long from now until `tokens` more are used; -1: never at this rate.
 int64_t hg_forecast_until_us(const struct hg_forecast *forecast, int64_t tokens, int64_t now_us);
+// The same while at most so many slots run.
+int64_t hg_forecast_throttled_until_us(const struct hg_forecast *forecast, int64_t tokens, uint32_t slots,
+                                       int64_t now_us);
 // What a task uses; 0: none has ended yet.
 int64_t hg_forecast_task(const struct hg_forecast *forecast);
 

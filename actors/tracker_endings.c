@@ -170,7 +170,7 @@ static void end_permit(struct hg_tracker *tracker, uint64_t id, const struct end
   tell_over_reservation(tracker, permit, ending);
   hg_tracker_tell_crossings(tracker, leaf, change.used, hg_permit_task(permit));
   hg_permits_close(&tracker->permits, permit, ending->end, ending->tokens);
-  if (ending->settle && ending->outcome != HG_OUTCOME_RETRY) hg_tracker_note_task(tracker, leaf, ending->tokens);
+  if (ending->settle) hg_tracker_note_task(tracker, leaf, ending->tokens, ending->outcome != HG_OUTCOME_RETRY);
   hg_tracker_answer_closed(tracker, id, ending->asker, HG_OK);
   hg_tracker_settle_path(tracker, leaf, true);
 }

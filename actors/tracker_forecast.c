@@ -15,6 +15,7 @@ void hg_tracker_note_use(struct hg_tracker *tracker, uint32_t index) {
   struct hg_budget *budget = &tracker->budgets.at[index];
   struct hg_forecast *forecast = &budget->forecast;
   const int64_t now = tracker->now.monotonic_us;
+  hg_forecast_slots(forecast, budget->slots, now);
   if (forecast->last_us == 0) { // what was used before says nothing of the rate
     hg_forecast_use(forecast, 0, now);
     budget->forecast_used = budget->used;
@@ -24,10 +25,12 @@ void hg_tracker_note_use(struct hg_tracker *tracker, uint32_t index) {
   }
 }
 
-void hg_tracker_note_task(struct hg_tracker *tracker, uint32_t leaf, int64_t tokens) {
-  do
-    hg_forecast_end_task(&tracker->budgets.at[leaf].forecast, tokens);
-  while (hg_budget_up(&tracker->budgets, &leaf));
+void hg_tracker_note_task(struct hg_tracker *tracker, uint32_t leaf, int64_t tokens, bool ends) {
+  do {
+    struct hg_forecast *forecast = &tracker->budgets.at[leaf].forecast;
+    if (ends) hg_forecast_end_task(forecast, tokens);
+    else hg_forecast_end_attempt(forecast, tokens);
+  } while (hg_budget_up(&tracker->budgets, &leaf));
 }
 
 // ------------------------------------------------------------------------------------------------ lines of runs
@@ -142,10 +145,24 @@ void hg_tracker_judge_queue(struct hg_tracker *tracker, uint32_t leaf) {
 
 // ------------------------------------------------------------------------------------------------ figures
 
+static int64_t ms_of(int64_t us) {
+  return us < 0 || us / 1000 > HG_TOKENS_MAX ? HG_UNKNOWN : us / 1000;
+}
+
 // Milliseconds until so many are used; HG_UNKNOWN: never at this rate.
 static int64_t until_ms(const struct hg_budget *budget, int64_t used, int64_t now_us) {
-  const int64_t us = hg_forecast_until_us(&budget->forecast, used - budget->used, now_us);
-  return us < 0 || us / 1000 > HG_TOKENS_MAX ? HG_UNKNOWN : us / 1000;
+  return ms_of(hg_forecast_until_us(&budget->forecast, used - budget->used, now_us));
+}
+
+// From the threshold on only so many run as its throttle lets.
+static int64_t until_limit_ms(const struct hg_budgets *budgets, const struct hg_budget *budget, int64_t threshold,
+                              int64_t now_us) {
+  if (threshold < 0 && !budget->closed) return until_ms(budget, budget->hard_limit, now_us);
+  const int64_t closes = budget->closed || threshold < budget->used ? budget->used : threshold;
+  const int64_t open_us = hg_forecast_until_us(&budget->forecast, closes - budget->used, now_us);
+  const int64_t closed_us = hg_forecast_throttled_until_us(&budget->forecast, budget->hard_limit - closes,
+                                                           budgets->throttled_concurrency, now_us);
+  return open_us < 0 || closed_us < 0 ? HG_UNKNOWN : ms_of(open_us + closed_us);
 }
 
 void hg_tracker_fill_forecast(const struct hg_tracker *tracker, uint32_t index, struct hg_usage_message *usage) {
@@ -153,7 +170,7 @@ void hg_tracker_fill_forecast(const struct hg_tracker *tracker, uint32_t index, 
   const int64_t now = tracker->now.monotonic_us, threshold = hg_budget_threshold(&tracker->budgets, budget);
   const int64_t per_minute = hg_forecast_per_minute(&budget->forecast, now);
   usage->per_minute = per_minute < HG_TOKENS_MAX ? per_minute : HG_TOKENS_MAX;
-  usage->limit_in_ms = until_ms(budget, budget->hard_limit, now);
+  usage->limit_in_ms = until_limit_ms(&tracker->budgets, budget, threshold, now);
   usage->threshold_in_ms = threshold >= 0 ? until_ms(budget, threshold, now) : HG_UNKNOWN;
   usage->task_tokens = hg_forecast_task(&budget->forecast);
   usage->saved = tracker->saved;

@@ -123,8 +123,8 @@ void hg_tracker_get_usage(struct hg_tracker *tracker, hg_peer peer, const struct
 void hg_tracker_get_snapshot(struct hg_tracker *tracker, hg_peer peer, const struct hg_get_snapshot_message *question);
 
 // tracker_forecast.c: where budgets are going
-void hg_tracker_note_use(struct hg_tracker *tracker, uint32_t budget); // it may have changed
-void hg_tracker_note_task(struct hg_tracker *tracker, uint32_t leaf, int64_t tokens);
+void hg_tracker_note_use(struct hg_tracker *tracker, uint32_t budget);                           // it may have changed
+void hg_tracker_note_task(struct hg_tracker *tracker, uint32_t leaf, int64_t tokens, bool ends); // or is tried again
 // Will what runs and waits and the lines of runs fit, into each budget of the path?
 void hg_tracker_judge_queue(struct hg_tracker *tracker, uint32_t leaf);
 void hg_tracker_tell_lines(struct hg_tracker *tracker, hg_peer peer, const struct hg_tell_lines_message *told);

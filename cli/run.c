@@ -201,7 +201,7 @@ static hg_err open_learned(struct run *run, hg_error *why) {
   char path[HG_PATH_MAX + 16];
   hg_error found = HG_ERROR_INIT;
   if (run->config->llm.reservation != HG_RESERVE_LEARNED) return HG_OK;
-  run->learned = hg_learned_new();
+  run->learned = hg_learned_new(hg_config_prices_mark(run->config));
   if (!run->learned) return fail(why, HG_ERR_NO_MEMORY, "run", hg_err_text(HG_ERR_NO_MEMORY));
   learned_path(run, path);
   if (hg_learned_load(run->learned, path, &found) == HG_ERR_PROTOCOL) hg_run_say(found.text);

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 #define STEPS 1024
-#define FORMAT 1 // of the file; another one where bounds are counted in another way
+#define FORMAT 2 // of the file; another one where bounds are counted in another way
 
 struct model {
   char name[HG_LABEL_MAX + 1];
@@ -24,12 +25,15 @@ struct model {
 };
 
 struct hg_learned {
+  uint64_t prices;
   struct model *models[HG_LEARNED_MODELS_MAX];
   size_t count;
 };
 
-struct hg_learned *hg_learned_new(void) {
-  return calloc(1, sizeof(struct hg_learned));
+struct hg_learned *hg_learned_new(uint64_t prices) {
+  struct hg_learned *learned = calloc(1, sizeof *learned);
+  if (learned) learned->prices = prices;
+  return learned;
 }
 
 void hg_learned_destroy(struct hg_learned **learned) {
@@ -125,17 +129,27 @@ static bool is_kept(const json_t *file) {
   return true;
 }
 
+#define PRICES_SIZE 17 // as hexadecimal digits, which no reader of JSON rounds
+static void write_prices(const struct hg_learned *learned, char out[PRICES_SIZE]) {
+  snprintf(out, PRICES_SIZE, "%016" PRIx64, learned->prices);
+}
+
 hg_err hg_learned_load(struct hg_learned *learned, const char *path, hg_error *why) {
   if (access(path, F_OK) != 0 && errno == ENOENT) return HG_ERR_EMPTY;
   json_t *file = json_load_file(path, JSON_REJECT_DUPLICATES, NULL), *steps;
   const char *name;
-  const bool kept = is_kept(file);
-  if (kept) json_object_foreach(json_object_get(file, "models"), name, steps) {
+  char prices[PRICES_SIZE];
+  write_prices(learned, prices);
+  const char *of = json_string_value(json_object_get(file, "prices"));
+  const bool kept = is_kept(file) && of, ours = kept && strcmp(of, prices) == 0;
+  if (ours) json_object_foreach(json_object_get(file, "models"), name, steps) {
       struct model *model = find_or_add(learned, name);
       if (model) take_over(model, steps, sum_of(steps));
     }
   json_decref(file);
-  return kept ? HG_OK : hg_fail(why, HG_ERR_PROTOCOL, "%s can't be used: what calls use is learnt anew", path);
+  if (ours) return HG_OK;
+  return hg_fail(why, HG_ERR_PROTOCOL, "%s %s: what calls use is learnt anew", path,
+                 kept ? "is of another unit or of other prices" : "can't be used");
 }
 
 static json_t *steps_of(const struct model *model) {
@@ -154,10 +168,12 @@ static bool dump(const json_t *json, const char *path) {
 hg_err hg_learned_save(const struct hg_learned *learned, const char *path, hg_error *why) {
   char temporary[HG_PATH_MAX + 32];
   snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid());
+  char prices[PRICES_SIZE];
+  write_prices(learned, prices);
   json_t *models = json_object();
   for (size_t i = 0; i < learned->count; i++)
     json_object_set_new(models, learned->models[i]->name, steps_of(learned->models[i]));
-  json_t *file = json_pack("{s:i, s:o}", "format", FORMAT, "models", models);
+  json_t *file = json_pack("{s:i, s:s, s:o}", "format", FORMAT, "prices", prices, "models", models);
   const bool saved = dump(file, temporary) && rename(temporary, path) == 0;
   json_decref(file);
   if (saved) return HG_OK;

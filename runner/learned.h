@@ -16,7 +16,9 @@
 #define HG_LEARNED_SUFFIX ".learned" // of the ledger's path
 
 struct hg_learned;
-struct hg_learned *hg_learned_new(void); // NULL: no memory
+// `prices`: the mark of the prices by which bounds and usage are amounts (hg_config_prices_mark), 0: they are tokens.
+// What a call uses of its bound is another part in another unit, or at other prices. NULL: no memory.
+struct hg_learned *hg_learned_new(uint64_t prices);
 void hg_learned_destroy(struct hg_learned **learned);
 // A call of this model used `used` tokens of a bound of `bound`. Usage over the bound counts as all of it.
 void hg_learned_add(struct hg_learned *learned, const char *model, int64_t bound, int64_t used);
@@ -24,8 +26,8 @@ void hg_learned_add(struct hg_learned *learned, const char *model, int64_t bound
 // is known.
 int64_t hg_learned_reserve(const struct hg_learned *learned, const char *model, int64_t bound);
 
-// Adds what is kept in the file. HG_ERR_EMPTY: there is none; HG_ERR_PROTOCOL with `why`: it can't be used, and nothing
-// was added.
+// Adds what is kept in the file. HG_ERR_EMPTY: there is none; HG_ERR_PROTOCOL with `why`: it can't be used, as it is
+// none or of other prices, and nothing was added.
 hg_err hg_learned_load(struct hg_learned *learned, const char *path, hg_error *why);
 // Puts all that is known in its place. HG_ERR_SYSTEM with `why`: it stays as it was.
 hg_err hg_learned_save(const struct hg_learned *learned, const char *path, hg_error *why);

@@ -1,26 +1,138 @@
-// The generic cell rate algorithm.
+// The minute, the flow, and the provider's account.
 #include "runner/pace.h"
 
+#include <string.h>
+
+#define MINUTE_MS INT64_C(60000)
 #define MINUTE_US INT64_C(60000000)
 #define LONGEST_US (24 * 60 * MINUTE_US) // no take counts for more than a day
+#define UNITS_MAX (INT64_C(1) << 40)     // nor for more than this, so that no sum of them overflows
+#define KEPT (7.0 / 8)                   // of the weight of what ended, at each end
 
-static int64_t us_of(const struct hg_pace *pace, int64_t units) {
-  const double us = (double)units * (double)MINUTE_US / (double)pace->per_minute;
-  return us < (double)LONGEST_US ? (int64_t)us : LONGEST_US;
+static int64_t least(int64_t left, int64_t right) {
+  return left < right ? left : right;
 }
 
-int64_t hg_pace_take(struct hg_pace *pace, int64_t units, int64_t now_ms, int64_t *took_us) {
-  const int64_t open_ms = pace->shut_ms > now_ms ? pace->shut_ms : now_ms;
-  *took_us = 0;
+static int64_t most(int64_t left, int64_t right) {
+  return left > right ? left : right;
+}
+
+static int64_t us_of(const struct hg_pace *pace, double units) {
+  const double us = units * (double)MINUTE_US / (double)pace->per_minute;
+  const int64_t longest = pace->learnt ? MINUTE_US : LONGEST_US;
+  return us < (double)longest ? (int64_t)us : longest;
+}
+
+// Rounded up.
+static int64_t ms_of(const struct hg_pace *pace, int64_t units) {
+  const double ms = (double)units * (double)MINUTE_MS / (double)pace->per_minute;
+  return ms < (double)(LONGEST_US / 1000) ? (int64_t)ms + 1 : LONGEST_US / 1000;
+}
+
+// ---------------------------------------------------------------------------------------------- the minute
+
+static int64_t *part_of(struct hg_pace *pace, int64_t number) {
+  return &pace->parts[number % HG_PACE_PARTS];
+}
+
+static void forget_old_parts(struct hg_pace *pace, int64_t now_ms) {
+  const int64_t oldest = now_ms / HG_PACE_PART_MS - (HG_PACE_PARTS - 1);
+  if (oldest - pace->oldest_part >= HG_PACE_PARTS) {
+    memset(pace->parts, 0, sizeof pace->parts);
+    pace->in_minute = 0;
+    pace->oldest_part = oldest;
+  }
+  for (; pace->oldest_part < oldest; pace->oldest_part++) {
+    pace->in_minute -= *part_of(pace, pace->oldest_part);
+    *part_of(pace, pace->oldest_part) = 0;
+  }
+}
+
+static int64_t minute_has_room(struct hg_pace *pace, int64_t units, int64_t now_ms) {
+  int64_t over = pace->in_minute + units - pace->per_minute, part = pace->oldest_part;
+  if (over <= 0) return now_ms;
+  for (; over > 0; part++)
+    over -= *part_of(pace, part); // all of them leave room for what is not more than the rate
+  return (part - 1 + HG_PACE_PARTS) * HG_PACE_PART_MS;
+}
+
+// ---------------------------------------------------------------------------------------------- the account
+
+static int64_t remains(const struct hg_pace *pace, int64_t now_ms) {
+  const double since = (double)(now_ms - pace->remains_at_ms) * (double)pace->per_minute / (double)MINUTE_MS;
+  const double units = (double)pace->remains + since;
+  return units < (double)pace->per_minute ? (int64_t)units : pace->per_minute;
+}
+
+static int64_t account_has_room(const struct hg_pace *pace, int64_t units, int64_t now_ms) {
+  const int64_t short_of = units + pace->running - remains(pace, now_ms);
+  if (short_of <= 0) return now_ms;
+  return units + pace->running > pace->per_minute ? INT64_MAX : now_ms + ms_of(pace, short_of);
+}
+
+void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_t sent_ms, int64_t now_ms) {
+  const bool newer = !pace->told || sent_ms >= pace->told_sent_ms;
+  pace->per_minute = limit;
+  pace->learnt = true;
+  if (remaining < 0) return;
+  const int64_t told = least(remaining, limit);
+  pace->remains = newer ? told : least(told, remains(pace, now_ms)); // an older account has not seen the later ones
+  pace->remains_at_ms = now_ms;
+  if (newer) pace->told_sent_ms = sent_ms;
+  pace->told = true;
+}
+
+void hg_pace_miss(struct hg_pace *pace, const struct hg_pace_take *take, int64_t now_ms) {
+  if (!pace->told) return;
+  pace->remains = most(remains(pace, now_ms) - take->units, 0);
+  pace->remains_at_ms = now_ms;
+}
+
+// ---------------------------------------------------------------------------------------------- starts and ends
+
+int64_t hg_pace_due(struct hg_pace *pace, int64_t units, int64_t now_ms) {
+  const int64_t open_ms = most(pace->shut_ms, now_ms);
   if (pace->per_minute == 0) return open_ms;
-  const int64_t open_us = open_ms * 1000, free_us = pace->taken_us - HG_PACE_BURST_MS * INT64_C(1000);
-  const int64_t start_us = free_us > open_us ? free_us : open_us;
-  if (pace->taken_us < start_us) pace->taken_us = start_us;
-  *took_us = us_of(pace, units);
-  pace->taken_us += *took_us;
-  return (start_us + 999) / 1000;
+  const int64_t at_most = least(units, pace->per_minute);
+  if (pace->told) return most(open_ms, account_has_room(pace, at_most, now_ms));
+  forget_old_parts(pace, now_ms);
+  return most(open_ms, most(now_ms + hg_pace_debt_ms(pace, now_ms), minute_has_room(pace, at_most, now_ms)));
 }
 
-void hg_pace_give_back(struct hg_pace *pace, int64_t us) {
-  if (us > 0) pace->taken_us -= us;
+void hg_pace_start(struct hg_pace *pace, int64_t units, int64_t now_ms, struct hg_pace_take *out) {
+  *out = (struct hg_pace_take){.units = least(units, UNITS_MAX), .part = now_ms / HG_PACE_PART_MS};
+  forget_old_parts(pace, now_ms);
+  *part_of(pace, out->part) += out->units;
+  pace->in_minute += out->units;
+  pace->running += out->units;
+  if (pace->per_minute == 0) return;
+  const double share = pace->reserved > 0 ? pace->used / pace->reserved : 1;
+  out->us = most(us_of(pace, (double)out->units * share), 1); // 0: without a rate
+  pace->taken_us = most(pace->taken_us, now_ms * 1000) + out->us;
+}
+
+void hg_pace_end(struct hg_pace *pace, const struct hg_pace_take *take, int64_t used, bool served, int64_t now_ms) {
+  const int64_t units = least(used, UNITS_MAX);
+  pace->running -= take->units;
+  forget_old_parts(pace, now_ms);
+  if (take->part >= pace->oldest_part) {
+    *part_of(pace, take->part) += units - take->units;
+    pace->in_minute += units - take->units;
+  }
+  if (take->us > 0) pace->taken_us += us_of(pace, (double)units) - take->us;
+  if (!served) return;
+  pace->used = pace->used * KEPT + (double)units;
+  pace->reserved = pace->reserved * KEPT + (double)take->units;
+}
+
+int64_t hg_pace_debt_ms(const struct hg_pace *pace, int64_t now_ms) {
+  if (pace->per_minute == 0 || pace->told) return 0;
+  return most((pace->taken_us + 999) / 1000 - HG_PACE_BURST_MS - now_ms, 0);
+}
+
+int64_t hg_pace_backlog_ms(const struct hg_pace *pace, int64_t now_ms) {
+  if (pace->per_minute == 0) return 0;
+  if (!pace->told) return hg_pace_debt_ms(pace, now_ms) + (pace->queued > 0 ? ms_of(pace, pace->queued) : 0);
+  const int64_t short_of = pace->queued + pace->running - remains(pace, now_ms);
+  return short_of > 0 ? ms_of(pace, short_of) : 0;
 }

@@ -1,24 +1,63 @@
-// How fast something may start: at most so many units a minute, by the generic cell rate algorithm (ITU-T I.371): a
-// single moment, up to which the past has used up the rate. Pure; times in milliseconds.
+// How fast something may start: at most so many units a minute. What a start takes is reserved, and what its end says
+// that it used counts from then on. Pure; times in milliseconds.
+//
+// Of a rate that nobody keeps an account of, two things bound what starts:
+// - the minute: what started within it counts with what it used, or with its whole reservation until that is known, and
+//   is never more than the rate. What alone is more than a minute has starts when the minute is empty.
+// - the flow, so that not all of it starts at once: the generic cell rate algorithm (ITU-T I.371), a single moment up
+// to
+//   which the past has used up the rate. A start moves it by what it is expected to use, as calls before it did of what
+//   they had reserved; its end puts that right.
+// Where the provider tells what remains of its own account, that holds instead, less what has started and not ended.
 #ifndef HG_PACE_H
 #define HG_PACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-// What has not been used in the last second may be used at once.
+// Of the flow, what has not been used in the last second may be used at once.
 #define HG_PACE_BURST_MS 1000
+#define HG_PACE_PART_MS 250
+#define HG_PACE_PARTS (60 * 1000 / HG_PACE_PART_MS + 1) // those of a whole minute, and the one that is going on
 
 struct hg_pace {
   int64_t per_minute; // 0: without bound
-  int64_t taken_us;   // up to this moment the rate is used up
+  bool learnt;        // from the provider: then nothing takes more than a minute, as it would have to refuse it
   int64_t shut_ms;    // nothing starts before this moment, whatever is given back
+
+  int64_t taken_us;             // up to this moment the rate is used up
+  double used, reserved;        // by what has ended, the latest weighs most
+  int64_t parts[HG_PACE_PARTS]; // what started in each part of the minute, by its number modulo their count
+  int64_t oldest_part, in_minute;
+  int64_t running; // reserved by what has started and not ended
+
+  bool told; // the provider's own account
+  int64_t remains, remains_at_ms, told_sent_ms;
+
+  // The caller's: reservations that wait for their turn, and whether one of them has to, so that others stay behind it.
+  int64_t queued;
+  bool holds;
 };
 
-// The moment from which on `units` may start; they count from now on, for the time that goes into *took_us. Whoever
-// asks later starts no earlier. What needs more units than a second has starts in its turn, and those behind it wait
-// the longer.
-int64_t hg_pace_take(struct hg_pace *pace, int64_t units, int64_t now_ms, int64_t *took_us);
-// So much of what an earlier take took was not needed: time, because the rate may be another one by now.
-void hg_pace_give_back(struct hg_pace *pace, int64_t us);
+struct hg_pace_take {
+  int64_t units, us, part;
+};
+
+// The moment from which on `units` may start, if nothing changes; `now_ms`: at once; INT64_MAX: when something ends.
+int64_t hg_pace_due(struct hg_pace *pace, int64_t units, int64_t now_ms);
+// They start now. Each start has one end.
+void hg_pace_start(struct hg_pace *pace, int64_t units, int64_t now_ms, struct hg_pace_take *out);
+// `served`: what was used says what others will use.
+void hg_pace_end(struct hg_pace *pace, const struct hg_pace_take *take, int64_t used, bool served, int64_t now_ms);
+
+// An answer to what was sent at `sent_ms` says that the rate is `limit` a minute, of which `remaining` (-1: not said)
+// remain.
+void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_t sent_ms, int64_t now_ms);
+// One did not say it: its account has perhaps been charged with all that was reserved.
+void hg_pace_miss(struct hg_pace *pace, const struct hg_pace_take *take, int64_t now_ms);
+
+// So long the past alone keeps the next one waiting; and that with what is queued, if it uses all that it reserves.
+int64_t hg_pace_debt_ms(const struct hg_pace *pace, int64_t now_ms);
+int64_t hg_pace_backlog_ms(const struct hg_pace *pace, int64_t now_ms);
 
 #endif

@@ -48,17 +48,26 @@ int64_t hg_rate_duration_ms(const char *text) {
   return sum < LONGEST_MS ? (int64_t)sum : (int64_t)LONGEST_MS;
 }
 
+static int64_t until(double ms, int64_t now) {
+  const double left = ms - (double)now * 1000;
+  return left <= 0 ? 0 : left < LONGEST_MS ? (int64_t)left : (int64_t)LONGEST_MS;
+}
+
+// Seconds or milliseconds since the epoch, as some have it; as a duration they would be decades. 0: it is none.
+static double epoch_ms(const char *text) {
+  if (strspn(text, "0123456789.") != strlen(text)) return 0;
+  const double value = strtod(text, NULL);
+  return value >= 1e12 ? value : value >= 1e9 ? value * 1000 : 0;
+}
+
 // Anthropic names the moment (RFC 3339), OpenAI how long it takes.
 static int64_t reset_ms(const char *text, int64_t now) {
   struct tm moment = {0};
   if (!text) return 0;
-  const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &moment);
-  if (!rest) {
-    const int64_t duration = hg_rate_duration_ms(text);
-    return duration > 0 ? duration : 0;
-  }
-  const int64_t left = (int64_t)timegm(&moment) - now;
-  return left <= 0 ? 0 : left < (int64_t)LONGEST_MS / 1000 ? left * 1000 : (int64_t)LONGEST_MS;
+  if (strptime(text, "%Y-%m-%dT%H:%M:%S", &moment)) return until((double)timegm(&moment) * 1000, now);
+  if (epoch_ms(text) > 0) return until(epoch_ms(text), now);
+  const int64_t duration = hg_rate_duration_ms(text);
+  return duration > 0 ? duration : 0;
 }
 
 static void read_limit(hg_header_of *header_of, const void *answer, int64_t now, const char *const names[3],
@@ -78,9 +87,21 @@ void hg_rate_headers_read(hg_header_of *header_of, const void *answer, int64_t n
   static const char *const tokens[][3] = {
       {"x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"},
       {"anthropic-ratelimit-tokens-limit", "anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"}};
+  static const char *const parts[][3] = {
+      {"anthropic-ratelimit-input-tokens-limit", "anthropic-ratelimit-input-tokens-remaining",
+       "anthropic-ratelimit-input-tokens-reset"},
+      {"anthropic-ratelimit-output-tokens-limit", "anthropic-ratelimit-output-tokens-remaining",
+       "anthropic-ratelimit-output-tokens-reset"}};
   *out = (struct hg_rate_limits){{0, -1, 0}, {0, -1, 0}};
   for (size_t i = 0; i < 2 && out->requests.limit == 0; i++)
     read_limit(header_of, answer, now, requests[i], &out->requests);
   for (size_t i = 0; i < 2 && out->tokens.limit == 0; i++)
     read_limit(header_of, answer, now, tokens[i], &out->tokens);
+  for (size_t i = 0; i < 2; i++) {
+    struct hg_rate_limit part = {0, -1, 0};
+    read_limit(header_of, answer, now, parts[i], &part);
+    if (part.remaining != 0) continue;
+    out->tokens.remaining = 0;
+    if (part.reset_ms > out->tokens.reset_ms) out->tokens.reset_ms = part.reset_ms;
+  }
 }

@@ -7,7 +7,7 @@
 
 struct hg_rate_limit {
   int64_t limit;     // a minute; 0: not said
-  int64_t remaining; // of it; -1: not said
+  int64_t remaining; // of it; -1: not said; 0 without a limit: of input or of output alone nothing is left
   int64_t reset_ms;  // until all of it is there again; 0: not said
 };
 struct hg_rate_limits {

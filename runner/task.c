@@ -17,7 +17,7 @@ static const unsigned may_become[HG_TASK_STATE_COUNT] = {
     [HG_TASK_COUNTING] = BIT(WANTS_PERMIT) | BIT(BACKING_OFF) | BIT(GONE),
     [HG_TASK_WANTS_CALL] = BIT(CALLING) | BIT(WANTS_WRITE) | BIT(WANTS_CLOSE) | BIT(PAUSING),
     [HG_TASK_CALLING] = BIT(WANTS_WRITE) | BIT(WANTS_CLOSE) | BIT(PAUSING),
-    [HG_TASK_WANTS_WRITE] = BIT(WRITTEN) | BIT(GONE),
+    [HG_TASK_WANTS_WRITE] = BIT(WRITTEN) | BIT(WANTS_CLOSE) | BIT(GONE),
     [HG_TASK_WRITTEN] = BIT(WANTS_CLOSE) | BIT(GONE),
     [HG_TASK_WANTS_CLOSE] = BIT(CLOSING) | BIT(GONE),
     [HG_TASK_CLOSING] = BIT(WANTS_CLOSE) | BIT(WANTS_PERMIT) | BIT(BACKING_OFF) | BIT(PARKED) | BIT(HELD) | BIT(GONE),
@@ -113,6 +113,14 @@ struct hg_run_task *hg_task_list_pop(struct hg_task_list *list) {
   if (!list->first) list->last = NULL;
   task->next = NULL;
   return task;
+}
+
+void hg_task_list_append(struct hg_task_list *list, struct hg_task_list *rest) {
+  if (!rest->first) return;
+  if (list->last) list->last->next = rest->first;
+  else list->first = rest->first;
+  list->last = rest->last;
+  *rest = (struct hg_task_list){NULL, NULL};
 }
 
 bool hg_task_heap_reserve(struct hg_task_heap *heap, size_t count) {

@@ -6,6 +6,7 @@
 #include "base/id_map.h"
 #include "providers/count.h"
 #include "providers/output_cap.h"
+#include "runner/pace.h"
 #include "runner/retry.h"
 #include "runner/task_runner.h"
 #include "usage/usage.h"
@@ -35,6 +36,9 @@ enum hg_task_state {
       HG_TASK_STATE_COUNT
 };
 
+// Requests and tokens of a minute: the run's, and those of a model.
+#define HG_PACES_MAX 4
+
 // What becomes of a task when its permit is closed.
 enum hg_task_next { HG_NEXT_GONE, HG_NEXT_RETRY, HG_NEXT_PARK, HG_NEXT_HOLD, HG_NEXT_LEAVE, HG_NEXT_WAIT };
 
@@ -46,7 +50,9 @@ struct hg_run_task {
   bool cancelled;             // the acquire was asked to come back
   int64_t due_ms;             // PAUSING, BACKING_OFF
   int64_t sent_ms;            // its last call
-  bool paced, count_paced;    // its next call, its next count has its turn
+  int64_t paced_since_ms;     // it waits for a minute; 0: it does not
+  bool aside;                 // its model takes no calls now, or only far behind others: it counts as no open line
+  bool in_turn;               // so it does with a permit
   uint64_t unserved_before;   // lines that had ended unserved when its last call was sent
   uint64_t unserved;          // which of those it is itself, counted from 1; HELD and on the way there
 
@@ -64,8 +70,9 @@ struct hg_run_task {
   hg_ticket ticket;      // of the command that is under way; 0: none
   hg_permit permit;      // 0: none
   int64_t need, granted; // asked for, got
-  int64_t paced_tokens;  // what its call counts as in the tokens of a minute …
-  int64_t paced_us;      // … and the time of the rate that these took
+  int64_t paced_tokens;  // what its call counts as in the tokens of a minute
+  struct hg_model_pace *pace;
+  struct hg_pace_take takes[HG_PACES_MAX]; // of its last call
   void *call;
 
   // The end of the last attempt.
@@ -100,7 +107,8 @@ struct hg_task_list {
   struct hg_run_task *first, *last;
 };
 void hg_task_list_push(struct hg_task_list *list, struct hg_run_task *task);
-struct hg_run_task *hg_task_list_pop(struct hg_task_list *list); // NULL: empty
+struct hg_run_task *hg_task_list_pop(struct hg_task_list *list);                // NULL: empty
+void hg_task_list_append(struct hg_task_list *list, struct hg_task_list *rest); // which is empty then
 
 // By due_ms, the earliest first.
 struct hg_task_heap {

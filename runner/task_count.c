@@ -47,16 +47,6 @@ static void give_up(struct hg_runner *runner, struct hg_run_task *task) {
   ask_again(runner, task);
 }
 
-// Counts are requests of the minute as well. It asks for a permit once more when its turn comes: by then it may fit.
-static bool wait_for_minute(struct hg_runner *runner, struct hg_run_task *task) {
-  const int64_t now = runner->now_ms, due = task->count_paced ? now : hg_runner_take_request(runner, task);
-  task->count_paced = true;
-  if (due <= now) return false;
-  runner->counts.paced_ms += (uint64_t)(due - now);
-  hg_runner_back_off(runner, task, due);
-  return true;
-}
-
 static bool is_crowded(const struct hg_runner *runner) {
   uint32_t most = runner->options.max_concurrency;
   if (hg_pushback_lasts(&runner->pushback) && hg_pushback_allowed(&runner->pushback) < most)
@@ -82,11 +72,11 @@ void hg_runner_ask_for_count(struct hg_runner *runner, struct hg_run_task *task)
     give_up(runner, task);
     return;
   }
-  if (is_crowded(runner)) {
+  if (hg_runner_is_shut_out(runner, task)) return;
+  if (is_crowded(runner) || !hg_runner_may_request(runner, task)) { // counts are requests of the minute as well
     hg_task_list_push(&runner->counts_waiting, task);
     return;
   }
-  if (hg_runner_is_shut_out(runner, task) || wait_for_minute(runner, task)) return;
   hg_error why = HG_ERROR_INIT;
   if (send(runner, task, &why) != HG_OK) {
     give_up(runner, task);
@@ -94,13 +84,16 @@ void hg_runner_ask_for_count(struct hg_runner *runner, struct hg_run_task *task)
   }
   hg_runner_move(runner, task, HG_TASK_COUNTING);
   task->count_tries++;
-  task->count_paced = false;
+  hg_runner_take_request(runner, task);
   runner->counts.count_calls++;
 }
 
 void hg_runner_let_counts_start(struct hg_runner *runner) {
-  while (runner->stop == HG_STOP_NONE && runner->counts_waiting.first && !is_crowded(runner))
-    hg_runner_step(runner, hg_task_list_pop(&runner->counts_waiting));
+  struct hg_task_list waiting = runner->counts_waiting;
+  runner->counts_waiting = (struct hg_task_list){NULL, NULL};
+  while (runner->stop == HG_STOP_NONE && waiting.first && !is_crowded(runner))
+    hg_runner_step(runner, hg_task_list_pop(&waiting));
+  hg_task_list_append(&runner->counts_waiting, &waiting);
 }
 
 // ---------------------------------------------------------------------------------------------- the answer

@@ -11,17 +11,24 @@
 
 // ---------------------------------------------------------------------------------------------- the cost
 
+static int64_t output_max_of(const struct hg_run_task *task) {
+  return task->lowered.body ? task->lowered.output_max : task->prepared.max_tokens - task->prepared.input_bound;
+}
+
 // More output than the body allowed, or more in all than the body can mean, however little was reserved for it.
 static bool is_over_cap(const struct hg_run_task *task) {
-  const hg_usage_report *used = &task->found.report;
   const struct hg_prepared *prepared = &task->prepared;
-  const int64_t output_max =
-      task->lowered.body ? task->lowered.output_max : prepared->max_tokens - prepared->input_bound;
-  int64_t most = prepared->input_bound + output_max;
-  if (prepared->price && !hg_price_bound(prepared->price, prepared->input_bound, output_max, &most))
-    most = HG_TOKENS_MAX;
-  if (prepared->output_cap > 0 && used->output_tokens > output_max) return true;
-  return !prepared->unbounded && used->tokens > most;
+  const int64_t output_max = output_max_of(task);
+  if (prepared->output_cap > 0 && task->found.report.output_tokens > output_max) return true;
+  return !prepared->unbounded && task->used_tokens > prepared->input_bound + output_max;
+}
+
+static bool costs_too_much(const struct hg_run_task *task) {
+  const struct hg_prepared *prepared = &task->prepared;
+  int64_t most;
+  return prepared->price && !prepared->unbounded &&
+         hg_price_bound(prepared->price, prepared->input_bound, output_max_of(task), &most) &&
+         task->found.report.tokens > most;
 }
 
 static void ignore_of_cap(struct hg_runner *runner, struct hg_run_task *task) {
@@ -45,14 +52,25 @@ static void learn(struct hg_runner *runner, const struct hg_run_task *task) {
   runner->counts.overran += used > task->granted && (runner->options.learned || task->less > 0);
 }
 
-// The usage in the unit of the ledger. One that does not say what its parts are can't be priced: then nothing is known.
+// Of a total that does not say what its parts are it is known what it costs at least; what the body can't mean is taken
+// for the dearest.
+static int64_t price_total(const struct hg_run_task *task) {
+  const struct hg_price *price = task->prepared.price;
+  return is_over_cap(task) ? hg_price_most(price, task->used_tokens) : hg_price_least(price, task->used_tokens);
+}
+
+// The usage in the unit of the ledger. What can't be priced by its parts costs the reservation, and not less than is
+// known.
 static enum hg_cost price(const struct hg_runner *runner, struct hg_run_task *task, enum hg_cost cost) {
   hg_usage_report *used = &task->found.report;
   const struct hg_price *of_model = task->prepared.price;
   task->used_tokens = cost == HG_COST_NOTHING ? 0 : cost == HG_COST_USAGE ? used->tokens : task->paced_tokens;
   used->unit = runner->options.unit;
+  if (cost != HG_COST_USAGE) used->tokens = 0;
   if (cost != HG_COST_USAGE || !of_model) return cost;
-  return hg_price_usage_of(of_model, used, &used->tokens) == HG_OK ? cost : HG_COST_WHOLE;
+  if (hg_price_usage_of(of_model, used, &used->tokens) == HG_OK) return cost;
+  used->tokens = price_total(task);
+  return HG_COST_WHOLE;
 }
 
 static void charge(struct hg_runner *runner, struct hg_run_task *task, const struct hg_judgement *judgement) {
@@ -61,12 +79,14 @@ static void charge(struct hg_runner *runner, struct hg_run_task *task, const str
   used->attempt = task->attempts;
   task->settles = cost != HG_COST_NOTHING;
   task->reason[0] = '\0';
-  if (cost == HG_COST_USAGE && is_over_cap(task)) ignore_of_cap(runner, task);
+  if (cost == HG_COST_WHOLE) {
+    if (used->tokens < task->granted) used->tokens = task->granted;
+    used->source = HG_SOURCE_ESTIMATED;
+    runner->counts.estimated++;
+  }
+  const bool over = judgement->cost == HG_COST_USAGE && is_over_cap(task);
+  if (over || (cost == HG_COST_USAGE && costs_too_much(task))) ignore_of_cap(runner, task);
   else if (cost == HG_COST_USAGE) learn(runner, task);
-  if (cost != HG_COST_WHOLE) return;
-  used->tokens = task->granted;
-  used->source = HG_SOURCE_ESTIMATED;
-  runner->counts.estimated++;
 }
 
 // ---------------------------------------------------------------------------------------------- results

@@ -1,5 +1,8 @@
 // When calls may start, and how many at once: requests and tokens a minute, and what a provider that pushes back (429)
 // lets run. Apart from the budget and its throttle, which the runtime keeps.
+//
+// Calls wait for the minute in their turn, with their permits, as long as they are not many: who would wait for long
+// asks for a permit later, among the crowded. What is given back, or what an answer says, moves the turns of all.
 #include "runner/task_private.h"
 
 #include <stdio.h>
@@ -12,6 +15,86 @@ void hg_runner_init_pacing(struct hg_runner *runner) {
   runner->tokens.per_minute = runner->options.llm->tokens_per_minute;
   hg_pushback_init(&runner->pushback, runner->options.max_concurrency);
   runner->counts.pushed_back_to = runner->options.max_concurrency;
+  runner->pace_ms = INT64_MAX;
+}
+
+static int64_t later(int64_t left, int64_t right) {
+  return left > right ? left : right;
+}
+
+static void wake_at(struct hg_runner *runner, int64_t at_ms) {
+  if (at_ms < runner->pace_ms) runner->pace_ms = at_ms;
+}
+
+// ---------------------------------------------------------------------------------------------- what bounds a call
+
+// What a call with its grant, or with what it asks for, can use in tokens: a minute counts these, whatever the ledger
+// counts.
+static int64_t tokens_of(const struct hg_runner *runner, const struct hg_run_task *task) {
+  const struct hg_prepared *prepared = &task->prepared;
+  const int64_t granted = task->granted > 0 ? task->granted : hg_runner_need_of(runner, task);
+  if (!prepared->price) return granted;
+  const int64_t saved = hg_prepared_input_cost(prepared, task->less);
+  if (task->granted > 0 && task->granted < task->need)
+    return prepared->input_bound - task->less + hg_output_paid(prepared, task->granted + saved);
+  const int64_t bound = prepared->max_tokens - task->less;
+  return runner->options.learned ? hg_learned_reserve(runner->options.learned, prepared->model, bound) : bound;
+}
+
+// Its model's. NULL: there are too many.
+static struct hg_model_pace *pace_of(struct hg_runner *runner, struct hg_run_task *task) {
+  if (task->pace) return task->pace;
+  size_t i = 0;
+  while (i < runner->paced_models && strcmp(runner->paces[i].model, task->prepared.model) != 0)
+    i++;
+  if (i == HG_PACED_MODELS_MAX) return NULL;
+  task->pace = &runner->paces[i];
+  if (i < runner->paced_models) return task->pace;
+  runner->paced_models++;
+  hg_copy_text(task->pace->model, sizeof task->pace->model, task->prepared.model);
+  return task->pace;
+}
+
+// Requests and tokens, by turns.
+static unsigned paces_of(struct hg_runner *runner, struct hg_run_task *task, struct hg_pace *out[HG_PACES_MAX]) {
+  struct hg_model_pace *pace = pace_of(runner, task);
+  out[0] = &runner->requests, out[1] = &runner->tokens;
+  if (!pace) return 2;
+  out[2] = &pace->requests, out[3] = &pace->tokens;
+  return 4;
+}
+
+static int64_t units_of(const struct hg_run_task *task, unsigned place) {
+  return place % 2 == 0 ? 1 : task->paced_tokens;
+}
+
+// How long others keep it waiting.
+static int64_t backlog_ms(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_pace *paces[HG_PACES_MAX];
+  int64_t backlog = 0;
+  for (unsigned i = paces_of(runner, task, paces); i-- > 0;)
+    backlog = later(backlog, task->in_turn ? hg_pace_debt_ms(paces[i], runner->now_ms)
+                                           : hg_pace_backlog_ms(paces[i], runner->now_ms));
+  return backlog;
+}
+
+static int64_t backlog_of_all_ms(const struct hg_runner *runner) {
+  return later(hg_pace_backlog_ms(&runner->requests, runner->now_ms),
+               hg_pace_backlog_ms(&runner->tokens, runner->now_ms));
+}
+
+static bool is_far_behind(struct hg_runner *runner, int64_t backlog) {
+  if (backlog > LONG_WAIT_MS) wake_at(runner, runner->now_ms + backlog - LONG_WAIT_MS);
+  return backlog > LONG_WAIT_MS;
+}
+
+static void begin_to_wait(struct hg_runner *runner, struct hg_run_task *task) {
+  if (task->paced_since_ms == 0) task->paced_since_ms = runner->now_ms;
+}
+
+static void end_to_wait(struct hg_runner *runner, struct hg_run_task *task) {
+  if (task->paced_since_ms > 0) runner->counts.paced_ms += (uint64_t)(runner->now_ms - task->paced_since_ms);
+  task->paced_since_ms = 0;
 }
 
 // ---------------------------------------------------------------------------------------------- how many at once
@@ -26,14 +109,39 @@ static bool is_crowded(const struct hg_runner *runner) {
 }
 
 bool hg_runner_has_room_for(struct hg_runner *runner, struct hg_run_task *task) {
-  if (!is_crowded(runner)) return true;
+  const bool behind = is_far_behind(runner, backlog_ms(runner, task));
+  if (behind) begin_to_wait(runner, task);
+  if (behind && task->pace && !is_far_behind(runner, backlog_of_all_ms(runner))) {
+    task->pace->far_behind = true;
+    hg_runner_put_aside(runner, task, true);
+  }
+  if (!behind && !is_crowded(runner)) return true;
   hg_task_list_push(&runner->crowded, task);
   return false;
 }
 
+// Of those that will wait for their turn one at a time asks for a permit, so that not all ask where a few can use it.
 void hg_runner_let_crowded_in(struct hg_runner *runner) {
-  while (runner->stop == HG_STOP_NONE && runner->crowded.first && !is_crowded(runner))
-    hg_runner_step(runner, hg_task_list_pop(&runner->crowded));
+  struct hg_task_list waiting = runner->crowded;
+  runner->crowded = (struct hg_task_list){NULL, NULL};
+  const uint32_t *asking = &runner->in_state[HG_TASK_ACQUIRING], asking_before = *asking;
+  const int64_t of_all =
+      later(hg_pace_backlog_ms(&runner->requests, runner->now_ms), hg_pace_backlog_ms(&runner->tokens, runner->now_ms));
+  const bool behind = waiting.first && is_far_behind(runner, of_all);
+  for (size_t i = 0; i < runner->paced_models; i++)
+    runner->paces[i].far_behind = false;
+  while (runner->stop == HG_STOP_NONE && waiting.first && !is_crowded(runner) && !behind) {
+    if (waiting.first->pace && waiting.first->pace->far_behind) {
+      hg_task_list_push(&runner->crowded, hg_task_list_pop(&waiting));
+      continue;
+    }
+    const int64_t backlog = backlog_ms(runner, waiting.first);
+    hg_runner_step(runner, hg_task_list_pop(&waiting));
+    if (*asking <= asking_before || backlog == 0) continue;
+    wake_at(runner, runner->now_ms + 1);
+    break;
+  }
+  hg_task_list_append(&runner->crowded, &waiting);
 }
 
 static void push_back(struct hg_runner *runner, const struct hg_run_task *task) {
@@ -56,30 +164,6 @@ static void serve(struct hg_runner *runner) {
 
 // ---------------------------------------------------------------------------------------------- how fast
 
-// What a call with its grant can use in tokens: a minute counts these, whatever the ledger counts.
-static int64_t tokens_of(const struct hg_runner *runner, const struct hg_run_task *task) {
-  const struct hg_prepared *prepared = &task->prepared;
-  if (!prepared->price) return task->granted;
-  const int64_t saved = hg_prepared_input_cost(prepared, task->less);
-  if (task->granted < task->need)
-    return prepared->input_bound - task->less + hg_output_paid(prepared, task->granted + saved);
-  const int64_t bound = prepared->max_tokens - task->less;
-  return runner->options.learned ? hg_learned_reserve(runner->options.learned, prepared->model, bound) : bound;
-}
-
-static struct hg_model_pace *pace_of(struct hg_runner *runner, const struct hg_run_task *task, bool add) {
-  for (size_t i = 0; i < runner->paced_models; i++)
-    if (strcmp(runner->paces[i].model, task->prepared.model) == 0) return &runner->paces[i];
-  if (!add || runner->paced_models == HG_PACED_MODELS_MAX) return NULL;
-  struct hg_model_pace *pace = &runner->paces[runner->paced_models++];
-  hg_copy_text(pace->model, sizeof pace->model, task->prepared.model);
-  return pace;
-}
-
-static int64_t later(int64_t left, int64_t right) {
-  return left > right ? left : right;
-}
-
 static int64_t shut_until(const struct hg_model_pace *pace) {
   return pace ? later(pace->requests.shut_ms, pace->tokens.shut_ms) : 0;
 }
@@ -95,9 +179,31 @@ static void tell_shut(struct hg_runner *runner, struct hg_model_pace *pace, int6
   runner->io.note(runner->io.context, text);
 }
 
+void hg_runner_put_aside(struct hg_runner *runner, struct hg_run_task *task, bool aside) {
+  if (aside && !task->aside) runner->aside++;
+  if (!aside && task->aside) runner->aside--;
+  task->aside = aside;
+}
+
+// Not all at once: a model may be shut again by the first of its answers.
+bool hg_runner_comes_back(struct hg_runner *runner, struct hg_run_task *task) {
+  if (!task->aside) return true;
+  if (hg_runner_open_lines(runner) < runner->open_max) {
+    hg_runner_put_aside(runner, task, false);
+    return true;
+  }
+  hg_task_list_push(&runner->set_aside, task);
+  return false;
+}
+
+void hg_runner_let_back_in(struct hg_runner *runner) {
+  while (runner->stop == HG_STOP_NONE && runner->set_aside.first && hg_runner_open_lines(runner) < runner->open_max)
+    hg_runner_step(runner, hg_task_list_pop(&runner->set_aside));
+}
+
 // Nobody else has to wait for a permit that waits. As with Retry-After, what takes longer than a run waits is left.
 bool hg_runner_is_shut_out(struct hg_runner *runner, struct hg_run_task *task) {
-  struct hg_model_pace *pace = pace_of(runner, task, false);
+  struct hg_model_pace *pace = pace_of(runner, task);
   const int64_t wait_ms = shut_until(pace) - runner->now_ms;
   if (wait_ms <= HG_SHORT_PAUSE_MS) return false;
   if (wait_ms > LONG_WAIT_MS) tell_shut(runner, pace, wait_ms);
@@ -106,90 +212,129 @@ bool hg_runner_is_shut_out(struct hg_runner *runner, struct hg_run_task *task) {
     hg_runner_drop(runner, task, true);
   } else {
     runner->counts.paced_ms += (uint64_t)wait_ms;
+    hg_runner_put_aside(runner, task, true);
     hg_runner_back_off(runner, task, shut_until(pace));
   }
   return true;
 }
 
-// Of a rate that was learnt no call takes more than a minute: the provider would have to refuse it.
-static int64_t take(struct hg_pace *pace, int64_t units, int64_t now_ms, int64_t *took_us) {
-  const int64_t most = pace->per_minute > 0 && units > pace->per_minute ? pace->per_minute : units;
-  return hg_pace_take(pace, most, now_ms, took_us);
+bool hg_runner_may_request(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_pace *paces[HG_PACES_MAX];
+  int64_t due = runner->now_ms;
+  const unsigned count = paces_of(runner, task, paces);
+  for (unsigned i = 0; i < count; i += 2)
+    due = later(due, hg_pace_due(paces[i], 1, runner->now_ms));
+  if (due <= runner->now_ms) return true;
+  begin_to_wait(runner, task);
+  wake_at(runner, due);
+  return false;
 }
 
-int64_t hg_runner_take_request(struct hg_runner *runner, const struct hg_run_task *task) {
-  struct hg_model_pace *pace = pace_of(runner, task, false);
-  int64_t us;
-  const int64_t due = hg_pace_take(&runner->requests, 1, runner->now_ms, &us);
-  return pace ? later(due, take(&pace->requests, 1, runner->now_ms, &us)) : due;
-}
-
-// Only one of the two has a rate.
-static int64_t take_tokens(struct hg_runner *runner, struct hg_run_task *task) {
-  struct hg_model_pace *pace = pace_of(runner, task, false);
-  task->paced_tokens = tokens_of(runner, task);
-  int64_t learnt_us = 0;
-  int64_t due = hg_pace_take(&runner->tokens, task->paced_tokens, runner->now_ms, &task->paced_us);
-  if (pace) due = later(due, take(&pace->tokens, task->paced_tokens, runner->now_ms, &learnt_us));
-  task->paced_us += learnt_us;
-  return due;
-}
-
-// In its turn, with its permit: the queue of the minute is short, or the rate is what bounds the run anyway. A permit
-// that would wait for long is given back, the turn is kept.
-static bool wait_for_minute(struct hg_runner *runner, struct hg_run_task *task) {
-  const int64_t now = runner->now_ms, due = later(hg_runner_take_request(runner, task), take_tokens(runner, task));
-  task->paced = true;
-  if (due <= now) return false;
-  runner->counts.paced_ms += (uint64_t)(due - now);
-  if (due - now > LONG_WAIT_MS) {
-    task->pause_ms = due - now;
-    hg_runner_release_unused(runner, task, HG_NEXT_RETRY);
-    return true;
+void hg_runner_take_request(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_pace *paces[HG_PACES_MAX];
+  struct hg_pace_take take;
+  const unsigned count = paces_of(runner, task, paces);
+  for (unsigned i = 0; i < count; i += 2) {
+    hg_pace_start(paces[i], 1, runner->now_ms, &take);
+    hg_pace_end(paces[i], &take, 1, true, runner->now_ms);
+    hg_pace_miss(paces[i], &take, runner->now_ms);
   }
+  end_to_wait(runner, task);
+}
+
+// Nobody passes another that waits for the same.
+static int64_t turn_of(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_pace *paces[HG_PACES_MAX];
+  const unsigned count = paces_of(runner, task, paces);
+  int64_t due = runner->now_ms;
+  bool behind = false;
+  task->paced_tokens = tokens_of(runner, task);
+  for (unsigned i = 0; i < count; i++) {
+    const int64_t turn = hg_pace_due(paces[i], units_of(task, i), runner->now_ms);
+    behind = behind || paces[i]->holds;
+    paces[i]->holds = paces[i]->holds || turn > runner->now_ms;
+    due = later(due, turn);
+  }
+  return behind ? INT64_MAX : due;
+}
+
+static void wait_in_turn(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_pace *paces[HG_PACES_MAX];
+  for (unsigned i = paces_of(runner, task, paces); i-- > 0;)
+    paces[i]->queued += units_of(task, i);
+  begin_to_wait(runner, task);
+  task->in_turn = true;
   task->settles = false;
   task->outcome = HG_OUTCOME_RETRY;
-  task->due_ms = due;
   hg_runner_move(runner, task, HG_TASK_PAUSING);
-  hg_task_heap_push(&runner->timers, task);
-  return true;
+  hg_task_list_push(&runner->turns, task);
+}
+
+void hg_runner_take_turns(struct hg_runner *runner) {
+  struct hg_task_list waiting = runner->turns;
+  runner->turns = (struct hg_task_list){NULL, NULL};
+  runner->requests.holds = runner->tokens.holds = false;
+  for (size_t i = 0; i < runner->paced_models; i++)
+    runner->paces[i].requests.holds = runner->paces[i].tokens.holds = false;
+  while (waiting.first && !runner->requests.holds && !runner->tokens.holds) {
+    struct hg_run_task *task = hg_task_list_pop(&waiting);
+    struct hg_pace *paces[HG_PACES_MAX];
+    for (unsigned i = paces_of(runner, task, paces); i-- > 0;)
+      paces[i]->queued -= units_of(task, i);
+    hg_runner_move(runner, task, HG_TASK_WANTS_CALL);
+    hg_runner_step(runner, task);
+  }
+  hg_task_list_append(&runner->turns, &waiting);
 }
 
 bool hg_runner_has_turn(struct hg_runner *runner, struct hg_run_task *task) {
   const bool pushed_back = hg_pushback_lasts(&runner->pushback) &&
                            runner->in_state[HG_TASK_CALLING] >= hg_pushback_allowed(&runner->pushback);
-  if (pushed_back || shut_until(pace_of(runner, task, false)) - runner->now_ms > HG_SHORT_PAUSE_MS) {
+  if (pushed_back || shut_until(pace_of(runner, task)) - runner->now_ms > HG_SHORT_PAUSE_MS ||
+      is_far_behind(runner, backlog_ms(runner, task))) {
+    task->in_turn = false;
     hg_runner_release_unused(runner, task, HG_NEXT_WAIT);
     return false;
   }
-  return task->paced || !wait_for_minute(runner, task);
+  const int64_t due = turn_of(runner, task);
+  if (due <= runner->now_ms) return true;
+  if (due < INT64_MAX) wake_at(runner, due);
+  wait_in_turn(runner, task);
+  return false;
+}
+
+void hg_runner_take_turn(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_pace *paces[HG_PACES_MAX];
+  for (unsigned i = paces_of(runner, task, paces); i-- > 0;)
+    hg_pace_start(paces[i], units_of(task, i), runner->now_ms, &task->takes[i]);
+  task->in_turn = false;
+  end_to_wait(runner, task);
 }
 
 // ---------------------------------------------------------------------------------------------- what answers tell
 
 // Nothing is left of the minute: whoever starts before it is over is refused.
-static void learn(struct hg_pace *pace, int64_t configured, const struct hg_rate_limit *told, int64_t now_ms) {
-  if (told->limit == 0) return;
-  if (configured == 0) pace->per_minute = told->limit;
+static void learn(struct hg_pace *pace, int64_t configured, const struct hg_rate_limit *told,
+                  const struct hg_pace_take *take, int64_t sent_ms, int64_t now_ms) {
+  const bool tells = told->limit > 0 && configured == 0;
+  if (tells) hg_pace_tell(pace, told->limit, told->remaining, sent_ms, now_ms);
+  if (!tells || told->remaining < 0) hg_pace_miss(pace, take, now_ms);
   if (told->remaining == 0 && told->reset_ms > 0) pace->shut_ms = later(pace->shut_ms, now_ms + told->reset_ms);
-}
-
-static void give_back(struct hg_runner *runner, const struct hg_run_task *task) {
-  struct hg_model_pace *pace = pace_of(runner, task, false);
-  const int64_t unused = task->paced_tokens - task->used_tokens;
-  if (unused <= 0 || task->paced_us == 0) return;
-  const int64_t us = (int64_t)((double)task->paced_us * ((double)unused / (double)task->paced_tokens));
-  hg_pace_give_back(runner->tokens.per_minute > 0 ? &runner->tokens : &pace->tokens, us);
 }
 
 void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
                           const struct hg_judgement *judgement) {
   const struct hg_llm_config *llm = runner->options.llm;
-  const struct hg_rate_limits *rates = &end->rates;
-  struct hg_model_pace *pace = pace_of(runner, task, rates->requests.limit > 0 || rates->tokens.limit > 0);
-  give_back(runner, task);
-  if (pace) learn(&pace->requests, llm->requests_per_minute, &rates->requests, runner->now_ms);
-  if (pace) learn(&pace->tokens, llm->tokens_per_minute, &rates->tokens, runner->now_ms);
+  const bool served = judgement->cost == HG_COST_USAGE;
+  const int64_t now_ms = runner->now_ms;
+  struct hg_pace *paces[HG_PACES_MAX];
+  const unsigned count = paces_of(runner, task, paces);
+  for (unsigned i = 0; i < count; i++)
+    hg_pace_end(paces[i], &task->takes[i], i % 2 == 0 ? 1 : task->used_tokens, served, now_ms);
+  if (count == HG_PACES_MAX) {
+    learn(paces[2], llm->requests_per_minute, &end->rates.requests, &task->takes[2], task->sent_ms, now_ms);
+    learn(paces[3], llm->tokens_per_minute, &end->rates.tokens, &task->takes[3], task->sent_ms, now_ms);
+  }
   if (judgement->pushed) push_back(runner, task);
   else if (judgement->served) serve(runner);
 }

@@ -19,8 +19,9 @@ struct hg_uncounted_model {
 #define HG_PACED_MODELS_MAX 32 // of more nothing is learnt
 struct hg_model_pace {
   char model[HG_LABEL_MAX + 1];
-  struct hg_pace requests, tokens; // no rate where the configuration has one
+  struct hg_pace requests, tokens; // no rate where the configuration has one, or nothing was said
   bool told;                       // that nothing of it starts for long
+  bool far_behind;                 // in this look at the crowded
 };
 
 struct hg_runner {
@@ -32,17 +33,21 @@ struct hg_runner {
   struct hg_run_task *newest; // of all tasks
   uint32_t in_state[HG_TASK_STATE_COUNT];
   uint32_t open, open_max;     // tasks
+  uint32_t aside;              // of them, those of models that take no calls now
   size_t bodies;               // bytes of their requests
   struct hg_id_map commands;   // ticket -> task
   struct hg_task_list stalled; // in a WANTS state, the other side was full
   struct hg_task_list written, parked, held;
-  struct hg_task_list crowded;        // WANTS_PERMIT: the provider lets no more calls run now
-  struct hg_task_list counts_waiting; // WANTS_COUNT: as many counts run as may
+  struct hg_task_list turns;          // PAUSING: wait for the requests and tokens of a minute, in this order
+  struct hg_task_list crowded;        // WANTS_PERMIT: no more calls may run now, or they would wait long for turns
+  struct hg_task_list set_aside;      // WANTS_PERMIT: may be called again, when there is room for an open line
+  struct hg_task_list counts_waiting; // WANTS_COUNT: as many counts run, or were started in a minute, as may
   struct hg_task_heap timers;
 
   struct hg_pace requests, tokens; // a minute, as configured
   struct hg_model_pace paces[HG_PACED_MODELS_MAX];
   size_t paced_models;
+  int64_t pace_ms; // the next turn of any that waits for a minute
   struct hg_pushback pushback;
 
   struct hg_uncounted_model uncounted[HG_UNCOUNTED_MODELS_MAX];
@@ -90,6 +95,7 @@ bool hg_runner_sync(struct hg_runner *runner);
 
 // task_intake.c
 bool hg_runner_may_read(const struct hg_runner *runner);
+uint32_t hg_runner_open_lines(const struct hg_runner *runner); // those that need something now
 void hg_runner_read(struct hg_runner *runner);
 const char *hg_runner_budget_of(const struct hg_runner *runner, const struct hg_run_task *task);
 int64_t hg_runner_bound_of(const struct hg_run_task *task); // what it can use at most
@@ -132,10 +138,17 @@ void hg_runner_let_crowded_in(struct hg_runner *runner);
 // Whether its provider has said that it takes no calls of the task's model for now. Then the task has been sent to wait
 // for that, or is left to the next run where that is too long. It holds no permit.
 bool hg_runner_is_shut_out(struct hg_runner *runner, struct hg_run_task *task);
-// The moment from which on one more request to the task's model may start; it is taken.
-int64_t hg_runner_take_request(struct hg_runner *runner, const struct hg_run_task *task);
+// Whether one more request to the task's model that is no call may start now; and it does.
+bool hg_runner_may_request(struct hg_runner *runner, struct hg_run_task *task);
+void hg_runner_take_request(struct hg_runner *runner, struct hg_run_task *task);
 // Whether a task that has a permit may call now. Otherwise it has been sent to wait, with its permit or without.
 bool hg_runner_has_turn(struct hg_runner *runner, struct hg_run_task *task);
+void hg_runner_take_turn(struct hg_runner *runner, struct hg_run_task *task); // it calls
+void hg_runner_put_aside(struct hg_runner *runner, struct hg_run_task *task, bool aside);
+// Whether the task is an open line, or is one again. It waits until there is room for it otherwise.
+bool hg_runner_comes_back(struct hg_runner *runner, struct hg_run_task *task);
+void hg_runner_let_back_in(struct hg_runner *runner);
+void hg_runner_take_turns(struct hg_runner *runner); // whoever may call now does
 void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
                           const struct hg_judgement *judgement);
 

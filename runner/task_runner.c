@@ -89,6 +89,7 @@ void hg_runner_drop(struct hg_runner *runner, struct hg_run_task *task, bool lef
   if (task->newer) task->newer->older = task->older;
   else runner->newest = task->older;
   if (task->older) task->older->newer = task->newer;
+  hg_runner_put_aside(runner, task, false);
   runner->open--;
   line_budget_of(runner, task)->open--;
   runner->bodies -= task->prepared.body_len;
@@ -112,6 +113,7 @@ void hg_runner_stop(struct hg_runner *runner, enum hg_stop why, const char *form
 
 void hg_runner_lose_ledger(struct hg_runner *runner, const char *text) {
   runner->ledger_lost = true;
+  runner->cancelling = true; // also where it had stopped before
   hg_runner_stop(runner, HG_STOP_LEDGER, "%s", text);
 }
 
@@ -141,8 +143,34 @@ static void stop_waiting(struct hg_runner *runner) {
 }
 
 static void cut_calls(struct hg_runner *runner) {
-  for (struct hg_run_task *task = runner->newest; task; task = task->older)
-    if (task->call) (void)runner->io.cut(runner->io.context, task->call), task->call = NULL;
+  for (struct hg_run_task *task = runner->newest, *older; task; task = older) {
+    older = task->older;
+    if (task->state != HG_TASK_CALLING) continue;
+    const struct hg_http_end end = {
+        .kind = HG_HTTP_CUT, .left = runner->io.cut(runner->io.context, task->call), .retry_after_ms = -1};
+    task->call = NULL;
+    hg_runner_end(runner, task, &end); // which drops no other task
+  }
+}
+
+// A result that can't be written any more. Its line runs again, but what it used is known.
+static void lose_result(struct hg_runner *runner, struct hg_run_task *task) {
+  task->outcome = HG_OUTCOME_RETRY;
+  task->reason[0] = '\0';
+  if (task->permit.id != 0) hg_runner_close_permit(runner, task, HG_NEXT_GONE);
+  else hg_runner_drop(runner, task, false);
+}
+
+static void lose_all_results(struct hg_runner *runner) {
+  struct hg_task_list stalled = runner->stalled;
+  runner->stalled = (struct hg_task_list){NULL, NULL};
+  cut_calls(runner);
+  for (struct hg_run_task *task; (task = hg_task_list_pop(&runner->written)) != NULL;)
+    lose_result(runner, task);
+  for (struct hg_run_task *task; (task = hg_task_list_pop(&stalled)) != NULL;) {
+    if (task->state == HG_TASK_WANTS_WRITE) lose_result(runner, task);
+    else hg_task_list_push(&runner->stalled, task);
+  }
 }
 
 static void wind_down(struct hg_runner *runner) {
@@ -150,12 +178,15 @@ static void wind_down(struct hg_runner *runner) {
     if (task->state == HG_TASK_PAUSING) hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
     else hg_runner_drop(runner, task, true);
   }
-  struct hg_task_list *const waiting[] = {&runner->parked, &runner->held, &runner->crowded, &runner->counts_waiting};
-  for (size_t i = 0; i < 4; i++)
+  for (struct hg_run_task *task; (task = hg_task_list_pop(&runner->turns)) != NULL;)
+    hg_runner_close_permit(runner, task, HG_NEXT_LEAVE);
+  struct hg_task_list *const waiting[] = {&runner->parked, &runner->held, &runner->crowded, &runner->set_aside,
+                                          &runner->counts_waiting};
+  for (size_t i = 0; i < sizeof waiting / sizeof *waiting; i++)
     for (struct hg_run_task *task; (task = hg_task_list_pop(waiting[i])) != NULL;)
       hg_runner_drop(runner, task, true);
   if (runner->cancelling) stop_waiting(runner);
-  if (runner->results_lost) cut_calls(runner);
+  if (runner->results_lost) lose_all_results(runner);
 }
 
 void hg_runner_interrupt(struct hg_runner *runner, int64_t now_ms) {
@@ -166,14 +197,7 @@ void hg_runner_interrupt(struct hg_runner *runner, int64_t now_ms) {
 
 void hg_runner_cut(struct hg_runner *runner, int64_t now_ms) {
   hg_runner_interrupt(runner, now_ms);
-  for (struct hg_run_task *task = runner->newest, *older; task; task = older) {
-    older = task->older;
-    if (task->state != HG_TASK_CALLING) continue;
-    const struct hg_http_end end = {
-        .kind = HG_HTTP_CUT, .left = runner->io.cut(runner->io.context, task->call), .retry_after_ms = -1};
-    task->call = NULL;
-    hg_runner_end(runner, task, &end); // which drops no other task
-  }
+  cut_calls(runner);
 }
 
 // ---------------------------------------------------------------------------------------------- durable results
@@ -314,7 +338,8 @@ static int64_t next_turn(const struct hg_runner *runner) {
   if (hg_runner_finished(runner)) return now;
   int64_t next = runner->timers.count > 0 ? runner->timers.items[0]->due_ms : INT64_MAX;
   if (runner->stalled.first || runner->cancelling) next = earliest(next, now + 1);
-  if (runner->unsynced) next = earliest(next, runner->next_sync_ms);
+  if (runner->unsynced && !runner->results_lost) next = earliest(next, runner->next_sync_ms);
+  if (runner->stop == HG_STOP_NONE) next = earliest(next, runner->pace_ms);
   if (runner->stop == HG_STOP_NONE && !runner->input_ended) {
     if (!runner->admitted && now < runner->probe_until_ms) next = earliest(next, runner->probe_until_ms);
     if (hg_runner_may_read(runner)) next = now;
@@ -326,18 +351,21 @@ int64_t hg_runner_turn(struct hg_runner *runner, int64_t now_ms) {
   runner->now_ms = now_ms;
   start_due(runner);
   step_stalled(runner);
-  hg_runner_let_crowded_in(runner);
+  runner->pace_ms = INT64_MAX;
   hg_runner_let_counts_start(runner);
+  hg_runner_take_turns(runner);
+  hg_runner_let_crowded_in(runner);
+  hg_runner_let_back_in(runner);
   hg_runner_read(runner);
   if (runner->stop == HG_STOP_NONE) judge_row(runner);
-  if (runner->unsynced && now_ms >= runner->next_sync_ms) (void)hg_runner_sync(runner);
+  if (runner->unsynced && !runner->results_lost && now_ms >= runner->next_sync_ms) (void)hg_runner_sync(runner);
   if (all_turned_away(runner)) hg_runner_stop(runner, HG_STOP_ACCESS, "%s", runner->turned_away_text);
   if (runner->stop != HG_STOP_NONE) wind_down(runner);
   return next_turn(runner);
 }
 
 bool hg_runner_finished(const struct hg_runner *runner) {
-  if (runner->results_lost) return true;
+  if (runner->results_lost) return runner->open == 0; // and every permit is closed
   return runner->open == 0 && !runner->unsynced && (runner->input_ended || runner->stop != HG_STOP_NONE);
 }
 

@@ -27,6 +27,8 @@
 #define HG_SYNC_PATIENCE_MS (30 * 1000)
 #define HG_BODIES_MAX ((size_t)256 * 1024 * 1024) // bytes of prepared requests in memory (one is always allowed)
 #define HG_LINES_AHEAD_MAX 4096
+// Lines of models that take no calls now that are kept beside these, so that others behind them are reached.
+#define HG_LINES_ASIDE_MAX 16384
 
 // The side effects. Errors are as the functions that stand behind them say; `why` is never NULL.
 struct hg_runner_io {

@@ -64,6 +64,7 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
     count_or_leave(runner, task, runner->exhausted_left);
     return;
   }
+  if (!hg_runner_comes_back(runner, task)) return;
   if (hg_runner_is_shut_out(runner, task) || !hg_runner_has_room_for(runner, task)) return;
   char task_id[HG_TASK_ID_MAX + 1];
   hg_run_task_id(runner->options.run_name, task->custom_id, task_id);
@@ -143,7 +144,7 @@ static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
     hg_runner_move(runner, task, HG_TASK_CALLING);
     task->attempts++;
     task->sent_ms = runner->now_ms;
-    task->paced = false;
+    hg_runner_take_turn(runner, task);
     task->unserved_before = runner->unserved;
     runner->counts.calls++;
     runner->counts.capped += lowered->body != NULL;

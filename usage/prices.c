@@ -91,3 +91,19 @@ hg_err hg_price_usage_of(const struct hg_price *price, const hg_usage_report *us
       input_cost(price, used) + (wide)output * price->output + (wide)rest * larger(dearest_input(price), price->output);
   return fit(cost, out) ? HG_OK : HG_ERR_RANGE;
 }
+
+static int64_t at_most_max(wide cost) {
+  return cost < HG_TOKENS_MAX ? (int64_t)cost : HG_TOKENS_MAX;
+}
+
+int64_t hg_price_least(const struct hg_price *price, int64_t tokens) {
+  int64_t cheapest = price->input;
+  if (price->cached < cheapest) cheapest = price->cached;
+  if (price->cache_write < cheapest) cheapest = price->cache_write;
+  if (price->output < cheapest) cheapest = price->output;
+  return at_most_max((wide)tokens * cheapest);
+}
+
+int64_t hg_price_most(const struct hg_price *price, int64_t tokens) {
+  return at_most_max((wide)tokens * larger(dearest_input(price), price->output));
+}

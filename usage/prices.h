@@ -36,4 +36,8 @@ int64_t hg_price_output_for(const struct hg_price *price, int64_t input, int64_t
 // known. HG_ERR_RANGE: over HG_TOKENS_MAX.
 hg_err hg_price_usage_of(const struct hg_price *price, const hg_usage_report *used, int64_t *out);
 
+// What so many tokens, of which it is not known what they are, cost at least and at most; HG_TOKENS_MAX: or more.
+int64_t hg_price_least(const struct hg_price *price, int64_t tokens);
+int64_t hg_price_most(const struct hg_price *price, int64_t tokens);
+
 #endif

@@ -120,6 +120,7 @@ struct world {
   void (*rates)(struct world *world, unsigned line, struct hg_rate_limits *out); // what answers say of them; NULL: none
 
   int64_t input_tokens;  // of every call
+  int64_t total_only;    // and all that good answers tell; 0: they tell the parts
   int64_t input_counted; // what counts say that it is
   unsigned counting, counting_most, counts_total;
   enum count_fate (*count_fate)(struct world *world, unsigned line, unsigned attempt);

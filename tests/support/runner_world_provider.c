@@ -89,6 +89,8 @@ static void describe_body(enum fate fate, int64_t input, int64_t output, char *b
                                     : "some_error");
   if (whole)
     snprintf(body, capacity, "{\"id\":\"r\",\"model\":\"m\",\"choices\":[{}]," USAGE "}", input, output, total);
+  if (whole && input == 0)
+    snprintf(body, capacity, "{\"id\":\"r\",\"choices\":[{}],\"usage\":{\"total_tokens\":%" PRId64 "}}", output);
   if (fate == FATE_PAID_ERROR) snprintf(body, capacity, "{\"error\":\"it broke\"," USAGE "}", input, output, total);
   if (fate == FATE_BAD_CHOICE)
     snprintf(body, capacity, "{\"choices\":[{\"finish_reason\":\"error\"}]," USAGE "}", input, output, total);
@@ -109,7 +111,8 @@ static void describe_end(struct world *world, enum fate fate, struct world_permi
                                                      [FATE_TIMEOUT] = HG_HTTP_TIMED_OUT,
                                                      [FATE_UNREADABLE] = HG_HTTP_UNREADABLE};
   const int64_t output = fate == FATE_OVER_CAP ? permit->tokens : 1 + world_below(world, 8);
-  describe_body(fate, world->input_tokens, output, body, capacity);
+  if (world->total_only) describe_body(fate, 0, world->total_only, body, capacity);
+  else describe_body(fate, world->input_tokens, output, body, capacity);
   *end = (struct hg_http_end){
       .kind = kind[fate], .status = status[fate], .left = fate != FATE_REFUSED, .retry_after_ms = -1, .body = body};
   if (fate == FATE_BUSY) end->retry_after_ms = world->retry_after_ms;
@@ -120,6 +123,9 @@ static void describe_end(struct world *world, enum fate fate, struct world_permi
   const int64_t input = world->input_tokens;
   const int64_t cost = price->model ? input * price->input + output * price->output : input + output;
   permit->cost = told ? cost : permit->tokens;
+  if (!told || !world->total_only) return;
+  const int64_t known = world->total_only * price->output; // the cheapest and the dearest there
+  permit->cost = known > permit->tokens ? known : permit->tokens;
 }
 
 static void end_count(struct world *world, unsigned place) {

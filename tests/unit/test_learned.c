@@ -16,7 +16,7 @@ static int compare(const void *a, const void *b) {
 }
 
 TEST(learned, knows_nothing_at_first) {
-  struct hg_learned *learned = hg_learned_new();
+  struct hg_learned *learned = hg_learned_new(0);
   for (int i = 1; i < HG_LEARNED_SAMPLES_LEAST; i++)
     hg_learned_add(learned, "m", 1000, 10);
   CHECK_EQ(hg_learned_reserve(learned, "m", 1000), 1000);
@@ -27,7 +27,7 @@ TEST(learned, knows_nothing_at_first) {
 }
 
 TEST(learned, never_reserves_nothing_nor_more_than_the_bound) {
-  struct hg_learned *learned = hg_learned_new();
+  struct hg_learned *learned = hg_learned_new(0);
   for (int i = 0; i < HG_LEARNED_SAMPLES_LEAST; i++) {
     hg_learned_add(learned, "none", 1000, 0);
     hg_learned_add(learned, "all", 1000, 1000 + i);
@@ -46,7 +46,7 @@ TEST(learned, never_reserves_nothing_nor_more_than_the_bound) {
 TEST(learned, is_the_quantile_of_all_that_was_seen) {
   uint64_t seed = hg_test_seed("is_the_quantile_of_all_that_was_seen");
   for (int round = 0; round < 5; round++) {
-    struct hg_learned *learned = hg_learned_new();
+    struct hg_learned *learned = hg_learned_new(0);
     static double ratios[CALLS], sorted[CALLS];
     const uint64_t center = 1 + hg_test_draw(&seed, 900);
     for (int i = 0; i < CALLS; i++) {
@@ -70,7 +70,7 @@ TEST(learned, is_the_quantile_of_all_that_was_seen) {
 }
 
 TEST(learned, models_are_apart_and_bounded) {
-  struct hg_learned *learned = hg_learned_new();
+  struct hg_learned *learned = hg_learned_new(0);
   char name[16];
   for (int model = 0; model < 2 * HG_LEARNED_MODELS_MAX; model++)
     for (int i = 0; i < HG_LEARNED_SAMPLES_LEAST; i++) {
@@ -102,7 +102,7 @@ static void place(char path[32]) {
 
 TEST(learned, is_kept_between_runs) {
   uint64_t seed = hg_test_seed("is_kept_between_runs");
-  struct hg_learned *first = hg_learned_new(), *second = hg_learned_new();
+  struct hg_learned *first = hg_learned_new(0), *second = hg_learned_new(0);
   hg_error why = HG_ERROR_INIT;
   char path[32];
   place(path);
@@ -120,13 +120,34 @@ TEST(learned, is_kept_between_runs) {
   unlink(path);
 }
 
-// The quantile stays where it was, and new calls move it sooner.
-TEST(learned, long_runs_weigh_no_more_than_others) {
-  struct hg_learned *learned = hg_learned_new();
+// A part of a bound in tokens is none of one in dollars, nor one at other prices.
+TEST(learned, is_of_its_unit_and_prices) {
   hg_error why = HG_ERROR_INIT;
   char path[32];
   place(path);
-  write_text(path, "{\"format\":1,\"models\":{\"m\":[[10,9000000000],[512,8000000]]}}");
+  for (uint64_t prices = 0; prices < 3; prices++) {
+    struct hg_learned *learned = hg_learned_new(prices);
+    CHECK_EQ(hg_learned_load(learned, path, &why), HG_ERR_PROTOCOL);
+    CHECK((strstr(why.text, "other prices") != NULL) == (prices > 0));
+    for (int i = 0; i < CALLS; i++)
+      hg_learned_add(learned, "m", 1000, 10);
+    CHECK_EQ(hg_learned_save(learned, path, &why), HG_OK);
+    struct hg_learned *again = hg_learned_new(prices);
+    CHECK_EQ(hg_learned_load(again, path, &why), HG_OK);
+    CHECK(hg_learned_reserve(again, "m", 1000) < 20);
+    hg_learned_destroy(&again);
+    hg_learned_destroy(&learned);
+  }
+  unlink(path);
+}
+
+// The quantile stays where it was, and new calls move it sooner.
+TEST(learned, long_runs_weigh_no_more_than_others) {
+  struct hg_learned *learned = hg_learned_new(0);
+  hg_error why = HG_ERROR_INIT;
+  char path[32];
+  place(path);
+  write_text(path, "{\"format\":2,\"prices\":\"0000000000000000\",\"models\":{\"m\":[[10,9000000000],[512,8000000]]}}");
   CHECK_EQ(hg_learned_load(learned, path, &why), HG_OK);
   CHECK(hg_learned_reserve(learned, "m", 102400) < 1300);
   for (int i = 0; i < 200; i++)
@@ -140,17 +161,17 @@ TEST(learned, a_file_that_is_none_adds_nothing) {
   static const char *const texts[] = {
       "",
       "[]",
-      "{\"format\":2,\"models\":{}}",
-      "{\"format\":1}",
-      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[[1024,2000]]}}",
-      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[[-1,2000]]}}",
-      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[[1,0]]}}",
-      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[[1,9007199254740992]]}}",
-      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[[1,2,3]]}}",
-      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":7}}",
-      "{\"format\":1,\"models\":{\"m\":[[10,2000]],\"n\":[]}}",
+      "{\"format\":9,\"models\":{}}",
+      "{\"format\":2,\"prices\":\"0000000000000000\"}",
+      "{\"format\":2,\"prices\":\"0000000000000000\",\"models\":{\"m\":[[10,2000]],\"n\":[[1024,2000]]}}",
+      "{\"format\":2,\"prices\":\"0000000000000000\",\"models\":{\"m\":[[10,2000]],\"n\":[[-1,2000]]}}",
+      "{\"format\":2,\"prices\":\"0000000000000000\",\"models\":{\"m\":[[10,2000]],\"n\":[[1,0]]}}",
+      "{\"format\":2,\"prices\":\"0000000000000000\",\"models\":{\"m\":[[10,2000]],\"n\":[[1,9007199254740992]]}}",
+      "{\"format\":2,\"prices\":\"0000000000000000\",\"models\":{\"m\":[[10,2000]],\"n\":[[1,2,3]]}}",
+      "{\"format\":2,\"prices\":\"0000000000000000\",\"models\":{\"m\":[[10,2000]],\"n\":7}}",
+      "{\"format\":2,\"prices\":\"0000000000000000\",\"models\":{\"m\":[[10,2000]],\"n\":[]}}",
   };
-  struct hg_learned *learned = hg_learned_new();
+  struct hg_learned *learned = hg_learned_new(0);
   char path[32];
   place(path);
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

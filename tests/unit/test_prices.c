@@ -155,6 +155,13 @@ TEST(prices, need_input_and_output) {
   CHECK_EQ(cost, 100);
 }
 
+TEST(prices, of_a_total_have_a_least_and_a_most) {
+  const struct hg_price price = {"m", 2500, 1250, 5000, 10000};
+  CHECK_EQ(hg_price_least(&price, 1000), 1250 * 1000);
+  CHECK_EQ(hg_price_most(&price, 1000), 10000 * 1000);
+  CHECK_EQ(hg_price_most(&price, HG_TOKENS_MAX), HG_TOKENS_MAX);
+}
+
 static int64_t draw(uint64_t *seed) {
   return (int64_t)(hg_test_draw(seed, (uint64_t)HG_TOKENS_MAX + 1) >> hg_test_draw(seed, 54));
 }

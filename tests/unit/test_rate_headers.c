@@ -67,6 +67,42 @@ TEST(rate_headers, anthropic) {
   CHECK_EQ(limits.tokens.reset_ms, 0);
 }
 
+// Of the input or the output alone only that nothing is left counts.
+TEST(rate_headers, parts_of_the_tokens) {
+  struct pair headers[] = {{"anthropic-ratelimit-input-tokens-limit", "50000"},
+                           {"anthropic-ratelimit-input-tokens-remaining", "0"},
+                           {"anthropic-ratelimit-input-tokens-reset", "2025-11-23T10:40:04Z"},
+                           {"anthropic-ratelimit-output-tokens-limit", "8000"},
+                           {"anthropic-ratelimit-output-tokens-remaining", "0"},
+                           {"anthropic-ratelimit-output-tokens-reset", "2025-11-23T10:40:30Z"},
+                           {NULL, NULL}};
+  CHECK_EQ(limits_of(headers).tokens.limit, 0);
+  CHECK_EQ(limits_of(headers).tokens.remaining, 0);
+  CHECK_EQ(limits_of(headers).tokens.reset_ms, 30000);
+  headers[4].value = "100";
+  CHECK_EQ(limits_of(headers).tokens.reset_ms, 4000);
+  headers[1].value = "1";
+  CHECK_EQ(limits_of(headers).tokens.remaining, -1);
+}
+
+TEST(rate_headers, resets_may_be_since_the_epoch) {
+  static const struct {
+    const char *text;
+    int64_t ms;
+  } cases[] = {{"1763894430", 30000},
+               {"1763894430.5", 30500},
+               {"1763894430500", 30500},
+               {"1763894399", 0},
+               {"999999999", 86400000}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    const struct pair headers[] = {{"x-ratelimit-limit-tokens", "100"},
+                                   {"x-ratelimit-remaining-tokens", "0"},
+                                   {"x-ratelimit-reset-tokens", cases[i].text},
+                                   {NULL, NULL}};
+    CHECK_EQ(limits_of(headers).tokens.reset_ms, cases[i].ms);
+  }
+}
+
 TEST(rate_headers, hostile_values_say_nothing) {
   static const char *const values[] = {"",    "-1", "0", "many", "1.5", "99999999999999999999", "9007199254740992",
                                        "12x", " 5"};

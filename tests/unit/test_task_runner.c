@@ -89,6 +89,26 @@ static enum fate first_over_cap(struct world *world, unsigned line, unsigned att
   return line == 0 ? FATE_OVER_CAP : FATE_OK;
 }
 
+// A total that does not tell its parts can't be priced exactly, but what is known of it is charged, and judged.
+TEST(task_runner, a_total_without_parts_is_not_less_than_it_costs) {
+  struct world *world = world_new(5, 50, INT64_C(100000000000), 1);
+  world->price = (struct hg_price){"*", 2500, 2500, 2500, 2500};
+  world->total_only = 1000000;
+  world_play(world, 1);
+  CHECK_EQ(world->used, INT64_C(2500) * 1000000);
+  CHECK_EQ(world_counts(world).cap_ignored, 1);
+  CHECK_EQ(world_stop(world), HG_STOP_CAP);
+  CHECK_EQ(world_counts(world).estimated, 1);
+  world_end(world);
+  world = world_new(5, 50, INT64_C(100000000000), 1);
+  world->price = (struct hg_price){"*", 2500, 2500, 2500, 2500};
+  world->total_only = 5; // which may have been anything: the reservations are charged
+  world_play(world, 1);
+  CHECK_EQ(world_counts(world).done, 50);
+  CHECK_EQ(world_counts(world).estimated, 50);
+  world_end(world);
+}
+
 TEST(task_runner, ignored_cap_stops_new_starts) {
   struct world *world = world_new(5, 50, 1000000, 1);
   world->fate = first_over_cap;

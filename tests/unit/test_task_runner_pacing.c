@@ -4,6 +4,7 @@
 #include "support/runner_world_parts.h"
 #include "support/test.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define LINES 200
@@ -107,6 +108,20 @@ TEST(task_runner_pacing, a_model_that_is_shut_for_long_is_left) {
   }
 }
 
+static void end_output_of_a(struct world *world, unsigned line, struct hg_rate_limits *out) {
+  if (is_of_a(world, line)) out->tokens = (struct hg_rate_limit){0, 0, shut_for_ms};
+}
+
+// What says only that no output is left shuts as well.
+TEST(task_runner_pacing, a_model_is_shut_without_a_limit) {
+  struct world *world = two_models(17, 100, 4);
+  world->rates = end_output_of_a;
+  shut_for_ms = 24 * 3600 * INT64_C(1000);
+  world_play(world, 4);
+  CHECK(world_counts(world).left > 0 && world_counts(world).left == world_counts(world).left_for_rate);
+  world_end(world);
+}
+
 // A pause that a run waits for is waited for, without a permit: with one slot all the lines of "b" are done meanwhile.
 TEST(task_runner_pacing, a_model_that_is_shut_waits_without_a_permit) {
   for (uint64_t seed = 1; seed <= 10; seed++) {
@@ -120,6 +135,27 @@ TEST(task_runner_pacing, a_model_that_is_shut_waits_without_a_permit) {
     world_check_end(world);
     CHECK_EQ(world_counts(world).done, 10);
     CHECK_EQ(world_counts(world).left, 0);
+    world_end(world);
+  }
+}
+
+// Nor do its lines keep those behind them from being read, though there are more of them than are read ahead.
+TEST(task_runner_pacing, a_model_that_is_shut_lets_later_lines_in) {
+  for (uint64_t seed = 1; seed <= 5; seed++) {
+    struct world *world = two_models(seed, 140, 4);
+    for (unsigned i = 0; i < 140; i++)
+      strstr(world->lines[i].body, "model\":\"")[8] = i < 120 ? 'a' : 'b';
+    shut_for_ms = 9 * 60 * INT64_C(1000);
+    world_open(world, 4);
+    world_settle_down(world);
+    CHECK_EQ(world->next_line, 140);
+    for (unsigned i = 120; i < 140; i++)
+      CHECK(world->lines[i].durable);
+    world_run(world);
+    world_check_end(world);
+    CHECK_EQ(world_counts(world).done, 140);
+    // Each time that it opens as many ask for permits as are read ahead, not all of them.
+    CHECK(world->permit_count <= 24 * (world->now_ms / shut_for_ms + 2));
     world_end(world);
   }
 }
@@ -167,12 +203,91 @@ TEST(task_runner_pacing, what_took_nothing_gives_nothing_back) {
   for (unsigned place = HG_PROBE_CALLS - 1; place > 0; place--)
     world_end_call(world, place - 1);
   start_all(world);
-  world_pass(world, 5000); // a call reserves ten seconds of the rate
+  world_pass(world, 2000); // a call takes more than three seconds of the rate
   CHECK_EQ(world->calls_total, HG_PROBE_CALLS + 1);
   CHECK_EQ(world->open_permits, 6);
   world_run(world);
   world_check_end(world);
   CHECK_EQ(world_counts(world).done, LINES);
+  world_end(world);
+}
+
+static void cap_at(struct world *world, unsigned tokens) {
+  for (unsigned i = 0; i < world->line_count; i++) {
+    char *cap = strstr(world->lines[i].body, "max_tokens");
+    char rest[128];
+    snprintf(rest, sizeof rest, "%s", strchr(cap, ','));
+    snprintf(cap, sizeof world->lines[i].body - (size_t)(cap - world->lines[i].body), "max_tokens\":%u%s", tokens,
+             rest);
+  }
+}
+
+// Long reservations of which little is used, at a rate that the reservations would need many minutes of: what ends lets
+// those that wait go at once.
+TEST(task_runner_pacing, what_was_given_back_moves_those_that_wait) {
+  for (uint64_t seed = 1; seed <= 5; seed++) {
+    struct world *world = world_new(seed, 100, 10000000, 16);
+    cap_at(world, 4096);
+    world->llm.tokens_per_minute = 60000;
+    const int64_t from = world->now_ms;
+    world_play(world, 16);
+    CHECK_EQ(world_counts(world).done, 100);
+    CHECK((world->now_ms - from) <= world->used + 1000);
+    CHECK(world->calls_most > 1 && world->calls_most <= 60000 / 4096);
+    world_end(world);
+  }
+}
+
+static void much_remains(struct world *world, unsigned line, struct hg_rate_limits *out) {
+  (void)world, (void)line;
+  out->tokens = (struct hg_rate_limit){60000, 59000, 1000};
+}
+
+// Of a rate that was learnt nothing waits that the rest of it covers, and no more runs than that.
+TEST(task_runner_pacing, what_remains_of_a_minute_may_start) {
+  for (uint64_t seed = 1; seed <= 5; seed++) {
+    struct world *world = world_new(seed, 60, 10000000, 16);
+    cap_at(world, 4096);
+    world->rates = much_remains;
+    const int64_t from = world->now_ms;
+    world_play(world, 16);
+    CHECK_EQ(world_counts(world).done, 60);
+    CHECK(world->now_ms - from < 2000);
+    CHECK(world->calls_most <= 59000 / 4096);
+    world_end(world);
+  }
+}
+
+// Who would wait for long holds no permit meanwhile, and no more permits are asked for than that.
+TEST(task_runner_pacing, few_wait_with_permits) {
+  struct world *world = world_new(11, 100, 10000000, 64);
+  cap_at(world, 4096);
+  world->llm.tokens_per_minute = 6000;
+  world_open(world, 64);
+  start_all(world);
+  for (unsigned i = 0; i < 200; i++) {
+    world_pass(world, 1);
+    start_all(world);
+  }
+  CHECK(world->open_permits <= 3);
+  CHECK(world->permit_count <= 64 + 3);
+  world_run(world);
+  world_check_end(world);
+  CHECK_EQ(world_counts(world).done, 100);
+  world_end(world);
+}
+
+// Those of a model that has to wait for its rate let the others pass.
+TEST(task_runner_pacing, a_turn_of_one_model_does_not_keep_others) {
+  struct world *world = two_models(13, 40, 20);
+  cap_at(world, 4096);
+  world->rates = limit_tokens_of_a;
+  world_open(world, 20);
+  const int64_t from = world->now_ms;
+  world_run(world);
+  world_check_end(world);
+  for (unsigned i = 1; i < 40; i += 2)
+    CHECK(sent_at[i] < from + 5000);
   world_end(world);
 }
 

@@ -64,6 +64,7 @@ static void random_world(uint64_t seed) {
     }
   }
   if (world_stop(world) != HG_STOP_RESULTS) world_check_end(world);
+  CHECK_EQ(world->open_permits, 0);
   CHECK(world->used <= world->limit || world->others_percent > 0);
   capped += world->calls_capped;
   if (world->price.model) capped_by_money += world->calls_capped;

@@ -274,18 +274,25 @@ TEST(task_runner_stops, full_disk_is_waited_for) {
   world_end(world);
 }
 
-TEST(task_runner_stops, disk_that_stays_full_ends_the_run_unsettled) {
+// What can't be written was used all the same: the run ends when it is counted, exactly where an answer says it.
+TEST(task_runner_stops, disk_that_stays_full_ends_the_run_when_all_is_counted) {
   struct world *world = world_new(20, 100, 1000000, 8);
   world_open(world, 8);
   while (world_counts(world).done < 10)
     if (!world_step(world)) world_turn(world);
   world->disk_full = true;
   world_run(world);
+  const struct hg_runner_counts counts = world_counts(world);
   CHECK_EQ(world_stop(world), HG_STOP_RESULTS);
-  CHECK(world->open_permits > 0); // orphans, charged in full at the next opening
   CHECK_EQ(world->call_count, 0);
+  CHECK_EQ(world->open_permits, 0);
+  CHECK_EQ(world->reserved, 0);
+  CHECK_EQ(counts.tokens, world->used);
+  CHECK_EQ(counts.estimated, 0);
+  unsigned unwritten = 0;
   for (unsigned i = 0; i < world->permit_count; i++)
-    if (world->permits[i].settled) CHECK(world->lines[world->permits[i].line].durable);
+    unwritten += world->permits[i].settled && !world->lines[world->permits[i].line].durable;
+  CHECK(unwritten > 0 && counts.done + unwritten == world->calls_total);
   world_end(world);
 }
 
@@ -295,10 +302,28 @@ TEST(task_runner_stops, interrupt_does_not_wait_for_a_full_disk) {
   world->disk_full = true;
   world_settle_down(world);
   CHECK(!hg_runner_finished(world->runner));
+  const int64_t now_ms = world->now_ms;
+  hg_runner_interrupt(world->runner, world->now_ms);
+  world_run(world);
+  CHECK_EQ(world->now_ms, now_ms);
+  CHECK_EQ(world_stop(world), HG_STOP_RESULTS);
+  CHECK_EQ(world->open_permits, 0);
+  world_end(world);
+}
+
+// Where the runtime is gone too, nothing is waited for.
+TEST(task_runner_stops, lost_results_and_a_lost_ledger_end_the_run) {
+  struct world *world = world_new(23, 100, 1000000, 8);
+  world_open(world, 8);
+  world->disk_full = true;
+  world_settle_down(world);
   hg_runner_interrupt(world->runner, world->now_ms);
   world_turn(world);
-  CHECK(hg_runner_finished(world->runner));
   CHECK_EQ(world_stop(world), HG_STOP_RESULTS);
+  CHECK(!hg_runner_finished(world->runner));
+  hg_runner_lost(world->runner, "nobody answers", world->now_ms);
+  world_turn(world);
+  CHECK(hg_runner_finished(world->runner));
   world_end(world);
 }
 

@@ -74,6 +74,23 @@ TEST(tracker_forecast, what_was_used_before_is_no_rate) {
   end(&f);
 }
 
+// What the attempts before its last one were charged is a task's too: one in three is cut off, and charged 1,000.
+TEST(tracker_forecast, a_task_has_used_what_its_attempts_did) {
+  struct fixture f;
+  begin(&f, 200000, 4);
+  start(&f);
+  for (uint64_t permit = 1; permit <= 15; permit++) {
+    CHECK_EQ(ask(&f, (struct wish){.permit = permit, .min = 1000, .max = 1000}).verdict, HG_VERDICT_GRANTED);
+    settle(&f, permit, permit % 3 == 0 ? 1000 : 20, permit % 3 == 0 ? HG_OUTCOME_RETRY : HG_OUTCOME_DONE, NULL);
+    CHECK_EQ(closed(&f, permit), HG_OK);
+  }
+  const int64_t task = usage_of(&f, 0).task_tokens; // ten have ended, with 5,200
+  CHECK(task > 500 && task < 540);
+  ask_while_waiting(&f, 100, 1000);
+  CHECK_EQ(forecasts(&f), 1); // not when nine parts in ten are used
+  end(&f);
+}
+
 TEST(tracker_forecast, tells_once_that_the_queue_will_not_fit) {
   struct fixture f;
   begin(&f, 10000, 4);
@@ -315,31 +332,35 @@ TEST(tracker_forecast, a_steady_run_meets_its_limit_when_it_says) {
   }
 }
 
-// With a throttle at 90 % the same holds of the moment at which it closes. Behind it fewer calls run, and the forecast
-// of the limit comes to follow them.
+// With a throttle at 90 % the same holds of the moment at which it closes, and of the limit, though fewer calls run
+// behind it.
 TEST(tracker_forecast, a_steady_run_meets_its_throttle_when_it_says) {
   static struct run run;
   uint64_t seed = hg_test_seed("a_steady_run_meets_its_throttle_when_it_says");
   for (int round = 0; round < 5; round++) {
-    struct foretold told[LOOKS];
-    size_t count = 0;
+    struct foretold told[LOOKS], limit[2 * LOOKS];
+    size_t count = 0, limits = 0;
     struct hg_usage_message usage;
     begin_run(&run, seed + (uint64_t)round, 90, 600000);
     for (unsigned i = 0; !(usage = usage_of(&run.f, 0)).throttled; i++) {
       CHECK(count < LOOKS);
-      if (i % 16 == 0) told[count++] = (struct foretold){run.f.tracker.now.monotonic_us, usage.threshold_in_ms};
+      if (i % 16 == 0) {
+        told[count++] = (struct foretold){run.f.tracker.now.monotonic_us, usage.threshold_in_ms};
+        limit[limits++] = (struct foretold){run.f.tracker.now.monotonic_us, usage.limit_in_ms};
+      }
       CHECK(turn(&run));
     }
     CHECK_EQ(usage.threshold_in_ms, 0);
     check_foretold(&run, told, count);
-    // What it said of the limit when the throttle closed is too early: a quarter of the calls run now.
-    const int64_t at = run.f.tracker.now.monotonic_us, at_full_speed = usage.limit_in_ms;
     const int64_t rate = usage.per_minute;
-    while (usage_of(&run.f, 0).used < 597000 && turn(&run))
-      ;
-    usage = usage_of(&run.f, 0);
+    for (unsigned i = 0; turn(&run); i++) {
+      usage = usage_of(&run.f, 0);
+      if (i % 16 != 0 || usage.used > 590000) continue;
+      CHECK(limits < 2 * LOOKS);
+      limit[limits++] = (struct foretold){run.f.tracker.now.monotonic_us, usage.limit_in_ms};
+    }
     CHECK(usage.per_minute < rate * 9 / 10);
-    CHECK((run.f.tracker.now.monotonic_us - at) / 1000 > 2 * at_full_speed);
+    check_foretold(&run, limit, limits);
     end(&run.f);
   }
 }
