@@ -82,6 +82,8 @@ static const struct row rows[] = {
     {META, "cached_tokens", HG_COUNT_CACHED, NOWHERE},
     {BILLED, "input_tokens", HG_COUNT_BILLED_INPUT, NOWHERE},
     {BILLED, "output_tokens", HG_COUNT_BILLED_OUTPUT, NOWHERE},
+    {BILLED, "image_tokens", HG_COUNT_BILLED_IMAGE_TOKENS, NOWHERE},
+    {BILLED, "images", HG_COUNT_BILLED_IMAGES, NOWHERE},
     {BILLED, "search_units", HG_COUNT_BILLED_SEARCHES, NOWHERE},
     {BILLED, "classifications", HG_COUNT_BILLED_SEARCHES, NOWHERE},
     {WORKED, "input_tokens", HG_COUNT_WORKED_INPUT, NOWHERE},
@@ -98,6 +100,7 @@ void hg_counts_forget(struct hg_token_counts *counts) {
   for (size_t i = 0; i < HG_COUNTS; i++)
     counts->of[i] = (struct hg_token_count){.count = HG_UNKNOWN};
   counts->usage = HG_JSON_NONE;
+  counts->of_choice = false;
 }
 
 void hg_counts_init(struct hg_token_counts *counts) {
@@ -199,6 +202,7 @@ static bool take_own(struct hg_token_counts *counts, const struct hg_answer *ans
   counts->anthropic |= hg_json_is(type, "message") || hg_json_is(type, "message_start");
   counts->unended = done->type != HG_JSON_TRUE;
   if (usage->type > counts->usage) counts->usage = usage->type; // an object says more than null, null than nothing
+  if (usage->type == HG_JSON_OBJECT) counts->of_choice = false;
   take_labels(counts, answer);
   take_place(counts, usage, USAGE);
   take_place(counts, gemini, GEMINI);
@@ -207,6 +211,19 @@ static bool take_own(struct hg_token_counts *counts, const struct hg_answer *ans
   take_count(output, false, &counts->of[HG_COUNT_OLLAMA_OUTPUT]);
   return usage->type == HG_JSON_OBJECT || gemini->type == HG_JSON_OBJECT || !hg_json_is_absent(prompt) ||
          !hg_json_is_absent(output);
+}
+
+// Moonshot's older streams have the usage in the choice that ends, and none beside the choices.
+static void take_choice(struct hg_token_counts *counts, const struct hg_json *choices) {
+  struct hg_json_field usage = {.name = "usage"};
+  const char *cursor = NULL;
+  struct hg_json choice, other;
+  if (choices->type != HG_JSON_ARRAY || !hg_json_next(choices, &cursor, NULL, &choice)) return;
+  hg_json_pick(&choice, &usage, 1);
+  if (usage.value.type != HG_JSON_OBJECT || hg_json_next(choices, &cursor, NULL, &other)) return;
+  counts->usage = HG_JSON_OBJECT;
+  counts->of_choice = true;
+  take_place(counts, &usage.value, USAGE);
 }
 
 static void take_inner(struct hg_token_counts *counts, const struct hg_json *object) {
@@ -244,6 +261,8 @@ void hg_counts_take(struct hg_token_counts *counts, const struct hg_answer *answ
     take_inner(counts, hg_answer_member(answer, HG_ANSWER_MESSAGE));
   const struct hg_json *metadata = hg_answer_member(answer, HG_ANSWER_METADATA);
   if (is_only_member(metadata, &answer->root)) take_inner(counts, metadata);
+  if (hg_answer_member(answer, HG_ANSWER_USAGE)->type == HG_JSON_NONE)
+    take_choice(counts, hg_answer_member(answer, HG_ANSWER_CHOICES));
 }
 
 void hg_counts_take_attributes(struct hg_token_counts *counts, const struct hg_json *object) {

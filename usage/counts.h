@@ -41,6 +41,8 @@ enum hg_count_name {
   // Cohere: what is billed, and what was worked on
   HG_COUNT_BILLED_INPUT,
   HG_COUNT_BILLED_OUTPUT,
+  HG_COUNT_BILLED_IMAGE_TOKENS, // beside the input
+  HG_COUNT_BILLED_IMAGES,       // in pieces
   HG_COUNT_BILLED_SEARCHES,
   HG_COUNT_WORKED_INPUT,
   HG_COUNT_WORKED_OUTPUT,
@@ -69,6 +71,7 @@ struct hg_token_counts {
   bool duration;           // counted in seconds
   bool embeds;             // embeddings have no output
   bool unended;            // Ollama's "done" is false, or was not there
+  bool of_choice;          // they stood inside a choice: of several each may have its own
   char response_id[HG_LABEL_MAX + 1], model[HG_LABEL_MAX + 1];
 };
 

@@ -102,8 +102,10 @@ static void settle_openai(struct settling *s, bool chat) {
   const int64_t rest = stated - known(report->input_tokens) - known(report->output_tokens);
   const int64_t connector = stated == HG_UNKNOWN ? need(s, HG_COUNT_CONNECTOR) : part(s, HG_COUNT_CONNECTOR);
   if (whole && connector > 0 && (stated == HG_UNKNOWN || rest == connector)) report->input_tokens += connector;
-  // Some servers keep reasoning outside the output; their total shows it.
-  else if (whole && report->reasoning_tokens > 0 && rest == report->reasoning_tokens)
+  // Some servers keep reasoning outside the output: their total shows it or, where no total holds, that there is more
+  // of it than of the output.
+  else if (whole && report->reasoning_tokens > 0 &&
+           (rest == report->reasoning_tokens || (rest < 0 && report->reasoning_tokens > report->output_tokens)))
     report->output_tokens += report->reasoning_tokens;
   settle_total(s, stated);
 }
@@ -158,12 +160,15 @@ static void settle_gemini(struct settling *s) {
 // Cohere: what is billed counts; what is not among the billed units is not billed. Only embeddings have no output.
 static void settle_cohere(struct settling *s) {
   hg_usage_report *report = s->report;
-  const bool billed = hg_counts_say(s->counts, HG_COUNT_BILLED_INPUT, HG_COUNT_BILLED_OUTPUT);
+  const bool billed = hg_counts_say(s->counts, HG_COUNT_BILLED_INPUT, HG_COUNT_BILLED_IMAGE_TOKENS);
   report->input_tokens = need(s, billed ? HG_COUNT_BILLED_INPUT : HG_COUNT_WORKED_INPUT);
   report->output_tokens = need(s, billed ? HG_COUNT_BILLED_OUTPUT : HG_COUNT_WORKED_OUTPUT);
   report->cached_tokens = part(s, HG_COUNT_CACHED);
+  const int64_t of_images = need(s, HG_COUNT_BILLED_IMAGE_TOKENS);
+  if (of_images != HG_UNKNOWN) report->input_tokens = known(report->input_tokens) + of_images;
+  else if (need(s, HG_COUNT_BILLED_IMAGES) > 0) s->reason = "images were billed by their number, not in tokens";
   const bool tokens = billed || hg_counts_say(s->counts, HG_COUNT_WORKED_INPUT, HG_COUNT_WORKED_OUTPUT);
-  if (!tokens) s->reason = "what was billed is counted in searches or classifications, not in tokens";
+  if (!tokens && !s->reason) s->reason = "what was billed is counted in searches or classifications, not in tokens";
   const bool no_output = s->counts->embeds && report->output_tokens == HG_UNKNOWN;
   settle_total(s, no_output ? report->input_tokens : HG_UNKNOWN);
 }
