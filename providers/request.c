@@ -150,6 +150,7 @@ static hg_err sum_up(struct draft *d, const struct hg_bound *bound, int64_t over
   if (__builtin_mul_overflow(bound->media, per_media, &media) ||
       __builtin_add_overflow(hg_bound_tokens(bound, overhead), media, &out->input_bound) ||
       __builtin_mul_overflow(out->choices, prompts, &out->choices) ||
+      __builtin_mul_overflow(out->shown, prompts, &out->shown) ||
       __builtin_mul_overflow(out->choices, out->output_cap + predicted, &output) ||
       __builtin_add_overflow(out->input_bound, output, &out->max_tokens) || out->max_tokens > HG_TOKENS_MAX ||
       out->choices > HG_TOKENS_MAX)
@@ -247,6 +248,7 @@ static hg_err prepare(struct draft *d) {
   const bool has_choices = d->out.output_cap > 0 && !d->native.form && d->out.endpoint != HG_ENDPOINT_RESPONSES &&
                            d->out.endpoint != HG_ENDPOINT_MESSAGES;
   if (!err && has_choices) err = hg_draft_count(d, N, &d->out.choices);
+  d->out.shown = d->out.choices;
   if (!err && has_choices) err = hg_draft_count(d, BEST_OF, &d->out.choices);
   if (!err) err = write_body(d);
   if (err) return err;

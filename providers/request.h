@@ -21,6 +21,7 @@ struct hg_prepared {
   int64_t input_bound; // the most input tokens that the body can mean
   int64_t output_cap;  // the cap of one choice that the body now carries; 0 where the endpoint has no output
   int64_t choices;     // n or best_of, times the prompts of a completions call; 1 otherwise
+  int64_t shown;       // of these, how many an answer has: best_of more are written, and paid for, than n
   int64_t max_tokens;  // the reservation: input_bound + choices * output_cap (+ the bytes of a `prediction`, whose
                        // rejected tokens are billed as output)
   int64_t predicted;   // those bytes, of one choice

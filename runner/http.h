@@ -37,7 +37,8 @@ struct hg_http_request {
   char *const *headers; // NULL-terminated "Name: value" lines; the same pointer means the same headers for ever
   const char *body;     // stays valid until the end
   size_t body_len;
-  bool streams;        // a stream is asked for; a good answer may be one
+  bool streams;        // a stream is asked for; a good answer may be one all the same
+  int64_t choices;     // that are asked for, to know whether a stream has all of them; 0: one
   uint32_t timeout_ms; // of the whole call; 0: as the options say
   void *tag;           // comes back
 };

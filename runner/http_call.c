@@ -16,15 +16,11 @@ static long status_of(const struct hg_http_call *call) {
   return status;
 }
 
-static bool begin_stream(struct hg_http_call *call, const char *data, size_t len) {
-  const char *type = NULL;
-  const long status = status_of(call);
-  curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
-  if (status < 200 || status > 299 || !hg_stream_is_one(type, data, len)) return true;
+static bool begin_stream(struct hg_http_call *call, const char *type) {
   call->stream = calloc(1, sizeof *call->stream);
   if (!call->stream) return false;
   hg_assembly_init(&call->stream->assembly);
-  hg_stream_init(&call->stream->stream, type, hg_assembly_take, &call->stream->assembly);
+  hg_stream_init(&call->stream->stream, type, call->choices, hg_assembly_take, &call->stream->assembly);
   return true;
 }
 
@@ -37,31 +33,50 @@ static bool feed_stream(struct hg_http_call *call, const char *data, size_t len)
   return !err;
 }
 
-static size_t on_body(char *data, size_t size, size_t count, void *context) {
-  struct hg_http_call *call = context;
-  const size_t more = size * count;
-  if (call->streams && !call->stream && call->body_len == 0) call->no_memory = !begin_stream(call, data, more);
-  if (call->no_memory) return CURL_WRITEFUNC_ERROR;
-  if (call->stream) return feed_stream(call, data, more) ? more : CURL_WRITEFUNC_ERROR;
-  if (more > HG_BODY_MAX - call->body_len) {
-    call->too_large = true;
-    return CURL_WRITEFUNC_ERROR;
-  }
+static bool keep(struct hg_http_call *call, const char *data, size_t more) {
+  call->too_large = more > HG_BODY_MAX - call->body_len;
+  if (call->too_large) return false;
   if (call->body_len + more > call->body_capacity) {
     size_t capacity = call->body_capacity ? call->body_capacity : 4096;
     while (capacity < call->body_len + more)
       capacity *= 2;
     char *body = realloc(call->body, capacity);
-    if (!body) {
-      call->no_memory = true;
-      return CURL_WRITEFUNC_ERROR;
-    }
+    call->no_memory = !body;
+    if (!body) return false;
     call->body = body;
     call->body_capacity = capacity;
   }
   if (more > 0) memcpy(call->body + call->body_len, data, more);
   call->body_len += more;
-  return more;
+  return true;
+}
+
+// The events of a stream are many times as long as the answer that they make, and only that is bounded: so the length
+// that an answer announces is looked at when it is known to be none.
+static bool look(struct hg_http_call *call) {
+  const char *type = NULL;
+  const long status = status_of(call);
+  curl_off_t announced = 0;
+  curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
+  curl_easy_getinfo(call->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
+  const enum hg_stream_look is = status < 200 || status > 299
+                                     ? HG_STREAM_IT_IS_NOT
+                                     : hg_stream_look(type, call->streams, call->body, call->body_len, &call->blank);
+  call->looked = is != HG_STREAM_NOT_YET;
+  call->too_large = is == HG_STREAM_IT_IS_NOT && announced > HG_BODY_MAX;
+  if (is != HG_STREAM_IT_IS) return !call->too_large;
+  call->no_memory = !begin_stream(call, type);
+  if (call->no_memory || !feed_stream(call, call->body, call->body_len)) return false;
+  call->body_len = 0;
+  return true;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *context) {
+  struct hg_http_call *call = context;
+  const size_t more = size * count;
+  const bool taken =
+      call->stream ? feed_stream(call, data, more) : keep(call, data, more) && (call->looked || look(call));
+  return taken ? more : CURL_WRITEFUNC_ERROR;
 }
 
 static bool was_sent(const struct hg_http_call *call) {
@@ -180,14 +195,12 @@ hg_err hg_http_call_prepare(struct hg_http_call *call, const struct hg_http_requ
   call->headers = headers;
   code = curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
   if (code == CURLE_OK) code = curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, request->body);
-  // The events of a stream are many times as long as the answer that they make, and only that is bounded.
-  const curl_off_t length_max = request->streams ? 0 : HG_BODY_MAX;
-  if (code == CURLE_OK) code = curl_easy_setopt(call->easy, CURLOPT_MAXFILESIZE_LARGE, length_max);
   if (code != CURLE_OK) return refuse(why, code, "body");
   const uint32_t timeout_ms = request->timeout_ms ? request->timeout_ms : call->timeout_ms;
   code = curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
   if (code != CURLE_OK) return refuse(why, code, "timeout");
   call->streams = request->streams;
+  call->choices = request->choices > 0 ? request->choices : 1;
   call->tag = request->tag;
   return HG_OK;
 }
@@ -199,7 +212,8 @@ bool hg_http_call_left(const struct hg_http_call *call) {
 void hg_http_call_rest(struct hg_http_call *call) {
   drop_stream(call);
   call->starts = 0;
-  call->resent = call->too_large = call->no_memory = false;
+  call->resent = call->looked = call->too_large = call->no_memory = false;
+  call->blank = 0;
   call->detail[0] = '\0';
   call->tag = NULL;
   call->body_len = 0;
@@ -215,7 +229,7 @@ void hg_http_call_rest(struct hg_http_call *call) {
 static enum hg_http_kind kind_of(const struct hg_http_call *call, CURLcode code) {
   if (code == CURLE_OK) return call->too_large ? HG_HTTP_TOO_LARGE : HG_HTTP_ANSWERED;
   if (code == CURLE_BAD_CONTENT_ENCODING) return status_of(call) < 300 ? HG_HTTP_UNREADABLE : HG_HTTP_ANSWERED;
-  if (call->too_large || code == CURLE_FILESIZE_EXCEEDED) return HG_HTTP_TOO_LARGE;
+  if (call->too_large) return HG_HTTP_TOO_LARGE;
   if (code == CURLE_OPERATION_TIMEDOUT && call->starts > 0) return HG_HTTP_TIMED_OUT;
   return call->starts > 0 ? HG_HTTP_BROKEN : HG_HTTP_NO_CONNECTION;
 }
@@ -265,13 +279,23 @@ static void read_answer(const struct hg_http_call *call, const char *body, size_
   if (id) strncat(out->request_id, id, sizeof out->request_id - 1);
 }
 
+// Whether the transport tells where a body ends. Where only the connection does, whoever closed it may have cut it off.
+static bool tells_its_end(const struct hg_http_call *call) {
+  long version = 0;
+  curl_easy_getinfo(call->easy, CURLINFO_HTTP_VERSION, &version);
+  const char *coding = header(call, "transfer-encoding");
+  return version >= CURL_HTTP_VERSION_2_0 || header(call, "content-length") ||
+         (coding && strcasestr(coding, "chunked"));
+}
+
 // A stream answers when it ended as its kind ends, whatever the connection did then, or when an error came in it. One
-// of no known kind has no end of its own: it is taken as it came, with its usage missing.
+// of no known kind has no end of its own: it is taken as it came, with its usage missing, if its transport is whole.
 static bool end_stream(struct hg_http_call *call, CURLcode code, struct hg_http_end *out) {
   struct hg_http_stream *stream = call->stream;
-  const hg_err err = hg_stream_end(&stream->stream, code == CURLE_OK, &stream->streamed);
+  const bool whole = code == CURLE_OK && tells_its_end(call);
+  const hg_err err = hg_stream_end(&stream->stream, whole, &stream->streamed);
   const struct hg_streamed *streamed = &stream->streamed;
-  const bool unknown = code == CURLE_OK && streamed->kind == HG_STREAM_OTHER && !stream->stream.malformed;
+  const bool unknown = whole && streamed->kind == HG_STREAM_OTHER && !stream->stream.malformed;
   call->no_memory |= err == HG_ERR_NO_MEMORY;
   call->too_large |= err == HG_ERR_PROTOCOL;
   const bool answered = streamed->ended || streamed->failed || unknown;

@@ -23,7 +23,10 @@ struct hg_http_call {
   void *tag;
   char *body; // of the answer
   size_t body_len, body_capacity;
+  size_t blank;                  // of it, bytes at its beginning that say nothing
   bool streams;                  // a stream was asked for
+  bool looked;                   // it is known whether the answer is one
+  int64_t choices;               // that were asked for
   uint32_t timeout_ms;           // of a call that says none
   struct hg_http_stream *stream; // NULL: the answer is none, or nothing of it has come
   uint32_t starts;               // how often libcurl was about to send the request

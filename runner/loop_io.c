@@ -79,6 +79,7 @@ static hg_err call(void *context, const char *path, const struct hg_prepared *pr
                                           .body = body,
                                           .body_len = body_len,
                                           .streams = prepared->streams,
+                                          .choices = prepared->shown,
                                           .tag = tag};
   struct hg_http_call *started = NULL;
   err = hg_http_start(loop->http, &request, &started, why);

@@ -128,13 +128,18 @@ static bool shows_work(const struct hg_stream *stream, const struct hg_answer *e
 
 // ---------------------------------------------------------------------------------------------- choices
 
+// Of how many choices something was heard.
+static int64_t count_heard(const struct hg_stream *stream) {
+  int64_t heard = 0;
+  for (size_t i = 0; i < COUNT(stream->open); i++)
+    heard += __builtin_popcountll(stream->open[i]);
+  return heard;
+}
+
 static bool all_finished(const struct hg_stream *stream) {
-  uint64_t any = 0;
-  for (size_t i = 0; i < COUNT(stream->open); i++) {
+  for (size_t i = 0; i < COUNT(stream->open); i++)
     if (stream->open[i] & ~stream->finished[i]) return false;
-    any |= stream->open[i];
-  }
-  return any && !stream->crowded;
+  return count_heard(stream) >= stream->choices && !stream->crowded;
 }
 
 // A choice of a chat or a candidate of Gemini: an upstream that fails while it writes is told in its finish_reason.
@@ -163,14 +168,18 @@ static size_t take_choices(struct hg_stream *stream, const struct hg_json *choic
   return count;
 }
 
-// Counts may come with every event; those that are the last must be told from those that came on the way. With several
-// choices the last to end may be one that nothing was heard of yet, so that counts on the way make all later ones
-// doubtful, but for those of an event of their own.
-static void note_counts(struct hg_stream *stream, const struct hg_answer *event, size_t choices) {
+static bool says_counts(const struct hg_answer *event) {
   struct hg_token_counts now;
   hg_counts_init(&now);
   hg_counts_take(&now, event);
-  const bool counts = hg_counts_say_any(&now), finished = all_finished(stream);
+  return hg_counts_say_any(&now);
+}
+
+// Counts may come with every event; those that are the last must be told from those that came on the way. Where some
+// came on the way, and the stream has no end of its own, more may have been to come: all later ones are doubtful then,
+// but for those of an event of their own.
+static void note_counts(struct hg_stream *stream, const struct hg_answer *event, size_t choices) {
+  const bool counts = says_counts(event), finished = all_finished(stream);
   if (counts) stream->counted = finished;
   if (counts && !finished) stream->counted_too_early = true;
   if (counts && finished && choices == 0) stream->closed = true;
@@ -186,23 +195,30 @@ static void take_kind(struct hg_stream *stream, const struct hg_answer *event) {
     return;
   case HG_STREAM_GEMINI:
     hg_json_pick(hg_answer_member(event, HG_ANSWER_PROMPT_FEEDBACK), &block, 1);
-    if (!hg_json_is_absent(&block.value)) stream->open[0] |= 1, stream->finished[0] |= 1;
+    if (!hg_json_is_absent(&block.value)) stream->choices = 1, stream->open[0] |= 1, stream->finished[0] |= 1;
     note_counts(stream, event, take_choices(stream, hg_answer_member(event, HG_ANSWER_CANDIDATES), "finishReason"));
     return;
   case HG_STREAM_BEDROCK: stream->ended = has(event, HG_ANSWER_METADATA); return;
   case HG_STREAM_OLLAMA: stream->ended = hg_answer_member(event, HG_ANSWER_DONE)->type == HG_JSON_TRUE; return;
+  case HG_STREAM_OTHER: stream->counted = says_counts(event); return;
   case HG_STREAM_RESPONSES:
   case HG_STREAM_ANTHROPIC:
-  case HG_STREAM_COHERE:
-  case HG_STREAM_OTHER: return;
+  case HG_STREAM_COHERE: return;
   }
+}
+
+static void set_kind(struct hg_stream *stream, enum hg_stream_kind kind) {
+  if (stream->kind != HG_STREAM_OTHER || kind == HG_STREAM_OTHER) return;
+  stream->kind = kind;
+  stream->counted = false;
+  stream->counted_too_early = hg_counts_say_any(&stream->counts);
 }
 
 static void take_object(struct hg_stream *stream, const struct hg_answer *event, bool named_error) {
   char type[TYPE_MAX] = "";
   const bool typed = has(event, HG_ANSWER_TYPE);
   hg_json_copy(hg_answer_member(event, typed ? HG_ANSWER_TYPE : HG_ANSWER_EVENT_TYPE), type, sizeof type);
-  if (stream->kind == HG_STREAM_OTHER) stream->kind = recognise(event, type);
+  if (stream->kind == HG_STREAM_OTHER) set_kind(stream, recognise(event, type));
   struct hg_stream_error error;
   bool failed_end = false;
   const bool erred = find_error(stream, event, type, named_error, &error);
@@ -247,19 +263,38 @@ static void on_event(void *context, bool error, const char *data, size_t len) {
   else if (event.root.type == HG_JSON_OBJECT) take_object(stream, &event, error);
 }
 
-bool hg_stream_is_one(const char *content_type, const char *bytes, size_t len) {
-  static const char *const types[] = {"ndjson", "jsonl", "json-seq", "stream"};
-  size_t at = hg_json_mark(bytes, len);
-  while (at < len && strchr(" \t\r\n", bytes[at]) && bytes[at])
-    at++;
-  if (at == len || (bytes[at] != '{' && bytes[at] != '<')) return true;
-  for (size_t i = 0; bytes[at] != '<' && content_type && i < COUNT(types); i++)
-    if (strcasestr(content_type, types[i])) return true;
+static bool is_one_of(const char *content_type, const char *const *types) {
+  for (; content_type && *types; types++)
+    if (strcasestr(content_type, *types)) return true;
   return false;
 }
 
-void hg_stream_init(struct hg_stream *stream, const char *content_type, hg_stream_event_fn *event_fn, void *context) {
-  *stream = (struct hg_stream){.on_event = event_fn, .context = context};
+// False: white space, behind a byte-order mark or a part of one.
+static bool says_anything(const char *bytes, size_t len, size_t *blank) {
+  static const char mark[] = "\xef\xbb\xbf";
+  if (*blank == 0 && len < sizeof mark - 1 && memcmp(bytes, mark, len) == 0) return false;
+  if (*blank == 0) *blank = hg_json_mark(bytes, len);
+  while (*blank < len && bytes[*blank] && strchr(" \t\r\n", bytes[*blank]))
+    ++*blank;
+  return *blank < len;
+}
+
+// JSON is a stream where its type says that more may follow. Where the type is that of events, which begin with another
+// byte, it is one only for whoever asked for a stream: some servers call whatever they send events.
+enum hg_stream_look hg_stream_look(const char *content_type, bool asked, const char *bytes, size_t len, size_t *blank) {
+  static const char *const lines[] = {"ndjson", "jsonl", "json-seq", "stream+json", NULL};
+  static const char *const events[] = {"event-stream", "eventstream", NULL}, *const streams[] = {"stream", NULL};
+  if (!says_anything(bytes, len, blank)) return HG_STREAM_NOT_YET;
+  const char first = bytes[*blank];
+  bool is = is_one_of(content_type, lines);
+  if (first == '{' || (first == '[' && !asked)) is |= asked && is_one_of(content_type, streams);
+  else is |= asked || is_one_of(content_type, events);
+  return is && first != '<' ? HG_STREAM_IT_IS : HG_STREAM_IT_IS_NOT;
+}
+
+void hg_stream_init(struct hg_stream *stream, const char *content_type, int64_t choices, hg_stream_event_fn *event_fn,
+                    void *context) {
+  *stream = (struct hg_stream){.choices = choices, .on_event = event_fn, .context = context};
   hg_events_init(&stream->events, content_type, on_event, stream);
   hg_counts_init(&stream->counts);
 }
@@ -274,17 +309,31 @@ void hg_stream_clear(struct hg_stream *stream) {
 
 // ---------------------------------------------------------------------------------------------- the end
 
+// Whether the newest figures are those of the end. `marked`: the stream has said that it ends.
+static bool counted_last(const struct hg_stream *stream, bool marked) {
+  switch (stream->kind) {
+  case HG_STREAM_CHAT:
+    return marked ? stream->counted : stream->closed || (stream->counted && !stream->counted_too_early);
+  case HG_STREAM_GEMINI:
+  case HG_STREAM_OTHER: return stream->counted;
+  case HG_STREAM_RESPONSES: // these count with their last event
+  case HG_STREAM_ANTHROPIC:
+  case HG_STREAM_BEDROCK:
+  case HG_STREAM_OLLAMA:
+  case HG_STREAM_COHERE: break;
+  }
+  return true;
+}
+
 // NULL: what was counted is what was used. Else why not.
 static const char *doubt(const struct hg_stream *stream, bool marked) {
   if (stream->events.fault) return stream->events.fault;
   if (stream->malformed) return "an event of the stream is not JSON";
   if (!stream->ended) return stream->failed ? "the stream broke off with an error" : "the stream broke off";
-  const bool choices = stream->kind == HG_STREAM_CHAT || stream->kind == HG_STREAM_GEMINI;
-  if (!choices || marked || !hg_counts_say_any(&stream->counts)) return NULL;
-  const bool last = stream->kind == HG_STREAM_GEMINI
-                        ? stream->counted
-                        : stream->closed || (stream->counted && !stream->counted_too_early);
-  return last ? NULL : "the usage in the stream may not be that of its end";
+  if (!hg_counts_say_any(&stream->counts)) return NULL;
+  if (stream->counts.of_choice && (stream->choices > 1 || count_heard(stream) > 1))
+    return "the usage in the stream is that of one choice of several";
+  return counted_last(stream, marked) ? NULL : "the usage in the stream may not be that of its end";
 }
 
 hg_err hg_stream_end(struct hg_stream *stream, bool whole, struct hg_streamed *out) {

@@ -38,11 +38,12 @@ struct hg_stream {
   enum hg_stream_kind kind;
   hg_stream_event_fn *on_event;
   void *context;
+  int64_t choices; // that were asked for
   bool ended, failed, malformed;
   bool erred;             // with an error of its own, not one of a choice
   bool worked;            // an event came that is more than a beginning or an error
   bool crowded;           // more choices than are kept apart
-  bool counted;           // the newest counts came with the end of the last choice, or after it
+  bool counted;           // the newest counts came with the end of the last choice, or after it; of another kind: last
   bool counted_too_early; // counts came before that
   bool closed;            // counts came with no choice, after all had ended
   uint64_t open[HG_STREAM_CHOICES_MAX / 64], finished[HG_STREAM_CHOICES_MAX / 64];
@@ -51,9 +52,10 @@ struct hg_stream {
 
 // How the stream ended.
 struct hg_streamed {
-  // HG_SOURCE_EXACT only if it ended as its kind ends, could be read throughout, and its last figures are those of its
-  // end. Else HG_SOURCE_MISSING, every figure HG_UNKNOWN and the total 0, whatever had come: part of a count is no
-  // count. Then the reservation is what to settle at. The labels are filled in as far as they came.
+  // HG_SOURCE_EXACT only if it ended as its kind ends, with every choice that was asked for, could be read throughout,
+  // and its last figures are those of its end. Else HG_SOURCE_MISSING, every figure HG_UNKNOWN and the total 0,
+  // whatever had come: part of a count is no count. Then the reservation is what to settle at. The labels are filled in
+  // as far as they came.
   struct hg_usage_found found;
   enum hg_stream_kind kind;
   bool ended;                    // as its kind ends; false: it broke off
@@ -63,17 +65,22 @@ struct hg_streamed {
   char text[HG_STREAM_TEXT_MAX]; // for a person: the error's words, or what is wrong with the stream; "": nothing
 };
 
-// Whether an answer whose body begins with these bytes is a stream. Servers that were asked for one may answer with
-// plain JSON all the same, or with a page: these are not.
-bool hg_stream_is_one(const char *content_type, const char *bytes, size_t len);
+enum hg_stream_look { HG_STREAM_NOT_YET, HG_STREAM_IT_IS, HG_STREAM_IT_IS_NOT };
 
-// `content_type` and `on_event` may be NULL.
-void hg_stream_init(struct hg_stream *stream, const char *content_type, hg_stream_event_fn *on_event, void *context);
+// Whether an answer whose body begins with these bytes is a stream. Servers that were asked for one may answer with
+// plain JSON all the same, or with a page; others stream unasked, which only the Content-Type can tell. NOT_YET:
+// nothing was said so far; *blank bytes are known to say nothing, 0 at first.
+enum hg_stream_look hg_stream_look(const char *content_type, bool asked, const char *bytes, size_t len, size_t *blank);
+
+// `choices`: how many were asked for, at least 1. `content_type` and `on_event` may be NULL.
+void hg_stream_init(struct hg_stream *stream, const char *content_type, int64_t choices, hg_stream_event_fn *on_event,
+                    void *context);
 // As hg_events_feed.
 hg_err hg_stream_feed(struct hg_stream *stream, const char *bytes, size_t len);
-// No more will come. `whole`: the transport says that nothing is lacking (a body of its Content-Length, a last chunk).
-// Only then can a stream without a last event be whole: a chat's without [DONE], and every one of Gemini's. HG_OK: the
-// usage is exact. HG_ERR_NO_USAGE: missing, with a reason. HG_ERR_PROTOCOL, HG_ERR_NO_MEMORY: as hg_stream_feed.
+// No more will come. `whole`: the transport says that nothing is lacking (a body of its Content-Length, a last chunk;
+// not a connection that was closed). Only then can a stream without a last event be whole: a chat's without [DONE], and
+// every one of Gemini's. HG_OK: the usage is exact. HG_ERR_NO_USAGE: missing, with a reason. HG_ERR_PROTOCOL,
+// HG_ERR_NO_MEMORY: as hg_stream_feed.
 hg_err hg_stream_end(struct hg_stream *stream, bool whole, struct hg_streamed *out);
 void hg_stream_clear(struct hg_stream *stream);
 

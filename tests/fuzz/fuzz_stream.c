@@ -22,7 +22,7 @@ static void play(uint8_t how, const uint8_t *data, size_t size, size_t step, boo
   struct hg_assembly assembly;
   *out = (struct outcome){.err = HG_OK};
   hg_assembly_init(&assembly);
-  hg_stream_init(&stream, types[how % 8 % COUNT(types)], hg_assembly_take, &assembly);
+  hg_stream_init(&stream, types[how % 8 % COUNT(types)], 1 + (how >> 6), hg_assembly_take, &assembly);
   for (size_t at = 0; at < size; at += step) {
     const size_t len = step < size - at ? step : size - at;
     char *piece = malloc(len); // of its own: nothing may be read beyond it

@@ -256,16 +256,22 @@ TEST(http, cut_from_this_side) {
 }
 
 // The server sends back what it got.
-static struct ending stream_call(struct http_server *server, const char *path, const char *body) {
+static struct ending stream_call(struct http_server *server, const char *path, const char *body, bool streams,
+                                 int64_t choices) {
   struct client client;
   struct ending ending = {.ended = false};
   struct hg_http_call *call = NULL;
-  char url[64];
+  char url[128];
   hg_error why = HG_ERROR_INIT;
-  start_client(&client, 1, 20000);
+  start_client(&client, 1, 60000);
   snprintf(url, sizeof url, "http://127.0.0.1:%u%s", server->port, path);
-  const struct hg_http_request request = {
-      .url = url, .headers = no_headers, .body = body, .body_len = strlen(body), .streams = true, .tag = &ending};
+  const struct hg_http_request request = {.url = url,
+                                          .headers = no_headers,
+                                          .body = body,
+                                          .body_len = strlen(body),
+                                          .streams = streams,
+                                          .choices = choices,
+                                          .tag = &ending};
   CHECK_EQ(hg_http_start(client.http, &request, &call, &why), HG_OK);
   wait_for(&client, 1);
   hg_http_destroy(&client.http);
@@ -275,6 +281,12 @@ static struct ending stream_call(struct http_server *server, const char *path, c
 TEST(http, streams) {
 #define CHUNK                                                                                                          \
   "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\n"
+#define ENDED                                                                                                          \
+  "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}],\"usage\":"             \
+  "{\"total_tokens\":1}}\n\n"
+#define ENDED_ANSWER                                                                                                   \
+  "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}],\"usage\":{\"total_"        \
+  "tokens\":1}}"
   static const struct {
     const char *path, *sent;
     enum hg_http_kind kind;
@@ -290,6 +302,13 @@ TEST(http, streams) {
        "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n",
        HG_HTTP_ANSWERED, "{\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}],\"usage\":null}", NULL, true},
       {"/echo", CHUNK, HG_HTTP_BROKEN, "", "the stream broke off", false},
+      {"/echo", ENDED, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
+      {"/echo?pieces", ENDED, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
+      {"/echo?close", ENDED, HG_HTTP_BROKEN, "", "the stream broke off", false}, // perhaps it was cut off
+      {"/echo?close", ENDED "data: [DONE]\n\n", HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
+      {"/echo?two", ENDED, HG_HTTP_BROKEN, "", "the stream broke off", false}, // one of two choices
+      {"/echo?pieces&two", ENDED, HG_HTTP_BROKEN, "", "the stream broke off", false},
+      {"/echo?close", "data: {\"tick\":1}\n\n", HG_HTTP_BROKEN, "", "the stream broke off", false},
       {"/echo", CHUNK "data: {\"id\"", HG_HTTP_BROKEN, "", "the stream broke off inside an event", false},
       {"/echo", "data: {\"error\":{\"message\":\"no\"}}\n\n", HG_HTTP_ANSWERED,
        "{\"object\":\"stream\",\"events\":[{\"error\":{\"message\":\"no\"}}],\"error\":{\"message\":\"no\"}}", NULL,
@@ -301,6 +320,10 @@ TEST(http, streams) {
       {"/echo", "[{\"candidates\":[{\"finishReason\":\"STOP\"}]},\n", HG_HTTP_BROKEN, "", "the stream broke off",
        false},
       {"/echo", "{\"choices\":[]}", HG_HTTP_ANSWERED, "{\"choices\":[]}", NULL, false}, // plain JSON all the same
+      {"/echo?pieces", "\r\n \t{\"choices\":[]}", HG_HTTP_ANSWERED, "\r\n \t{\"choices\":[]}", NULL, false},
+      {"/echo?pieces", "\xef\xbb\xbf{\"choices\":[]}", HG_HTTP_ANSWERED, "{\"choices\":[]}", NULL, false},
+      {"/echo?pieces", "\xef\xbb\xbf\r\n" ENDED, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
+      {"/echo?pieces", " \n", HG_HTTP_ANSWERED, " \n", NULL, false}, // nothing at all
       {"/echo", "<html>", HG_HTTP_ANSWERED, "<html>", NULL, false},
       {"/busy", "data: {}", HG_HTTP_ANSWERED, "{}", NULL, false},
       {"/cut", "", HG_HTTP_BROKEN, "", "transfer closed", false},
@@ -309,7 +332,7 @@ TEST(http, streams) {
   struct http_server server;
   http_server_start(&server);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    struct ending ending = stream_call(&server, rows[i].path, rows[i].sent);
+    struct ending ending = stream_call(&server, rows[i].path, rows[i].sent, true, strstr(rows[i].path, "two") ? 2 : 1);
     fprintf(stderr, "row %zu: %s %s\n", i, ending.end.detail, ending.body);
     CHECK_EQ(ending.end.kind, rows[i].kind);
     CHECK_STR(ending.body, rows[i].body);
@@ -320,25 +343,47 @@ TEST(http, streams) {
   http_server_stop(&server);
 }
 
+// What nobody asked for is a stream where its type says so.
+TEST(http, streams_that_nobody_asked_for) {
+  static const struct {
+    const char *type, *sent, *body;
+    bool streamed;
+  } rows[] = {
+      {"text/event-stream", ENDED, ENDED_ANSWER, true},
+      {"text/event-stream", "\n" ENDED, ENDED_ANSWER, true},
+      {"text/event-stream", "{\"choices\":\n[]}", "{\"choices\":\n[]}", false},
+      {"text/event-stream", "[\n1]", "[\n1]", false},
+      {"application/x-ndjson", "{\"done\":false}\n{\"done\":true}\n",
+       "{\"object\":\"stream\",\"events\":[{\"done\":false},{\"done\":true}]}", true},
+      {"application/x-ndjson", "<html>", "<html>", false},
+      {"application/json", "{\"done\":false}\n{\"done\":true}\n", "{\"done\":false}\n{\"done\":true}\n", false},
+      {"text/plain", ENDED, ENDED, false},
+  };
+  struct http_server server;
+  http_server_start(&server);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char path[64];
+    snprintf(path, sizeof path, "/echo?%s&type=%s", i % 2 ? "pieces" : "length", rows[i].type);
+    struct ending ending = stream_call(&server, path, rows[i].sent, false, 1);
+    fprintf(stderr, "row %zu: %s %s\n", i, ending.end.detail, ending.body);
+    CHECK_EQ(ending.end.kind, HG_HTTP_ANSWERED);
+    CHECK_STR(ending.body, rows[i].body);
+    CHECK_EQ(ending.end.streamed != NULL, rows[i].streamed);
+    free(ending.body);
+  }
+  http_server_stop(&server);
+}
+
 // The events are longer together than any answer may be; what is made of them is not.
 TEST(http, a_stream_may_be_longer_than_its_answer) {
   struct http_server server;
-  struct client client;
-  struct ending ending = {.ended = false};
-  struct hg_http_call *call = NULL;
-  char url[64];
-  hg_error why = HG_ERROR_INIT;
   http_server_start(&server);
-  start_client(&client, 1, 60000);
-  snprintf(url, sizeof url, "http://127.0.0.1:%u/events", server.port);
-  const struct hg_http_request request = {
-      .url = url, .headers = no_headers, .body = "{}", .body_len = 2, .streams = true, .tag = &ending};
-  CHECK_EQ(hg_http_start(client.http, &request, &call, &why), HG_OK);
-  wait_for(&client, 1);
-  CHECK_EQ(ending.end.kind, HG_HTTP_ANSWERED);
-  CHECK(ending.end.body_len > 0 && ending.end.body_len < HG_BODY_MAX / 16);
-  free(ending.body);
-  hg_http_destroy(&client.http);
+  for (int asked = 0; asked < 2; asked++) {
+    struct ending ending = stream_call(&server, "/events", "{}", asked, 1);
+    CHECK_EQ(ending.end.kind, HG_HTTP_ANSWERED);
+    CHECK(ending.end.body_len > 0 && ending.end.body_len < HG_BODY_MAX / 16);
+    free(ending.body);
+  }
   http_server_stop(&server);
 }
 
@@ -357,7 +402,7 @@ TEST(http, bodies_and_headers_arrive_as_given) {
   CHECK_STR(small.body, "{\"a\": 1e5}");
   CHECK_STR(large.body, body);
   static char *lines[] = {"Authorization: Bearer k", "X-Empty:", NULL};
-  char url[64];
+  char url[128];
   hg_error why = HG_ERROR_INIT;
   struct hg_http_call *call;
   snprintf(url, sizeof url, "http://127.0.0.1:%u/headers", server.port);

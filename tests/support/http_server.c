@@ -58,17 +58,37 @@ static void send_events(int fd) {
   send_text(fd, "data: [DONE]\n\n");
 }
 
+// Sends back what came: "?pieces" as chunks of a byte, "?close" with nothing that tells the end but the connection's;
+// behind that "&type=" a Content-Type.
+static bool send_echo(int fd, const char *path, const char *body) {
+  char how[64] = "", head[160], chunk[] = "1\r\nx\r\n";
+  sscanf(path, "/echo%63[^ ]", how);
+  const bool pieces = strstr(how, "?pieces") != NULL, close = strstr(how, "?close") != NULL;
+  const char *type = strstr(how, "type=");
+  snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\n%s%s%s%s", type ? "Content-Type: " : "", type ? type + 5 : "",
+           type ? "\r\n" : "",
+           pieces  ? "Transfer-Encoding: chunked\r\n\r\n"
+           : close ? "Connection: close\r\n\r\n"
+                   : "");
+  if (!send_text(fd, head)) return false;
+  if (close) return send_text(fd, body) && false;
+  if (!pieces) {
+    snprintf(head, sizeof head, "Content-Length: %zu\r\n\r\n", strlen(body));
+    return send_text(fd, head) && send_text(fd, body);
+  }
+  for (; *body; body++) {
+    chunk[3] = *body;
+    if (!send_text(fd, chunk)) return false;
+  }
+  return send_text(fd, "0\r\n\r\n");
+}
+
 // Answers one request; false: close the connection.
 static bool answer(const struct http_connection *connection, const char *path, const char *request) {
   const int fd = connection->fd;
   if (strncmp(path, "/ok", 3) == 0 || (strncmp(path, "/once", 5) == 0 && connection->requests == 1))
     return send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 12\r\nX-Request-Id: req-7\r\n\r\n{\"id\":\"a b\"}");
-  if (strncmp(path, "/echo", 5) == 0) {
-    char head[128];
-    const char *body = strstr(request, "\r\n\r\n") + 4;
-    snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", strlen(body));
-    return send_text(fd, head) && send_text(fd, body);
-  }
+  if (strncmp(path, "/echo", 5) == 0) return send_echo(fd, path, strstr(request, "\r\n\r\n") + 4);
   if (strncmp(path, "/headers", 8) == 0) {
     char head[128];
     const size_t len = (size_t)(strstr(request, "\r\n\r\n") - request);

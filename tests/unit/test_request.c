@@ -341,18 +341,21 @@ TEST(request, media_cost_their_bound_and_not_their_bytes) {
 TEST(request, choices) {
   static const struct {
     const char *url, *body;
-    int64_t choices;
-  } rows[] = {{CHAT, "{\"n\":3}", 3},
-              {CHAT, "{\"n\":null}", 1},
-              {COMPLETIONS, "{\"prompt\":\"x\",\"n\":2,\"best_of\":5}", 5},
-              {COMPLETIONS, "{\"prompt\":[\"x\",\"y\"],\"n\":2}", 4},
-              {COMPLETIONS, "{\"prompt\":[[1],[2],[3]]}", 3},
-              {COMPLETIONS, "{\"prompt\":[1,2,3]}", 1},
-              {RESPONSES, "{\"n\":3}", 1},
-              {EMBEDDINGS, "{\"input\":[\"x\",\"y\"]}", 1}};
+    int64_t choices, shown;
+  } rows[] = {{CHAT, "{\"n\":3}", 3, 3},
+              {CHAT, "{\"n\":null}", 1, 1},
+              {COMPLETIONS, "{\"prompt\":\"x\",\"n\":2,\"best_of\":5}", 5, 2},
+              {COMPLETIONS, "{\"prompt\":[\"x\",\"y\"],\"best_of\":5}", 10, 2},
+              {COMPLETIONS, "{\"prompt\":[\"x\",\"y\"],\"n\":2}", 4, 4},
+              {COMPLETIONS, "{\"prompt\":[[1],[2],[3]]}", 3, 3},
+              {COMPLETIONS, "{\"prompt\":[1,2,3]}", 1, 1},
+              {RESPONSES, "{\"n\":3}", 1, 1},
+              {GEMINI, "{\"generationConfig\":{\"candidateCount\":3}}", 3, 3},
+              {EMBEDDINGS, "{\"input\":[\"x\",\"y\"]}", 1, 1}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     struct hg_prepared out = prepare(rows[i].url, rows[i].body, &plain, NULL);
     CHECK_EQ(out.choices, rows[i].choices);
+    CHECK_EQ(out.shown, rows[i].shown);
     CHECK_EQ(out.max_tokens, out.input_bound + out.choices * out.output_cap);
     hg_prepared_clear(&out);
   }

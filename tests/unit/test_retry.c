@@ -76,7 +76,7 @@ static struct hg_judgement judge_stream(enum hg_endpoint endpoint, const char *b
   struct hg_judgement judgement;
   struct hg_text_buffer body = {NULL, 0, 0};
   hg_assembly_init(&assembly);
-  hg_stream_init(&stream, NULL, hg_assembly_take, &assembly);
+  hg_stream_init(&stream, NULL, 1, hg_assembly_take, &assembly);
   CHECK_EQ(hg_stream_feed(&stream, bytes, strlen(bytes)), HG_OK);
   CHECK(hg_stream_end(&stream, true, &streamed) != HG_OK && streamed.failed);
   CHECK_EQ(hg_assembly_print(&assembly, &body), HG_OK);

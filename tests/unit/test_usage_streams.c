@@ -14,6 +14,7 @@ struct stream_case {
   struct usage_expected expected;
   char kind[16], type[64], answer[TEXT_MAX], words[128];
   bool ended, failed, broken, worked, cut;
+  int64_t choices;
   char bytes[TEXT_MAX];
   size_t len;
 };
@@ -46,6 +47,7 @@ static void read_words(char *rest, struct stream_case *to, struct sending *sendi
     else if (strcmp(word, "bare") == 0) sending->bare = true;
     else if (strcmp(word, "hex") == 0) sending->hex = true;
     else if (strcmp(word, "frames") == 0) sending->frames = true;
+    else if (strncmp(word, "n=", 2) == 0) to->choices = atoi(word + 2);
     else if (strncmp(word, "type=", 5) == 0) snprintf(to->type, sizeof to->type, "%s", word + 5);
     else snprintf(to->kind, sizeof to->kind, "%s", word);
   }
@@ -141,6 +143,7 @@ static unsigned for_each_case(void (*check)(const struct stream_case *of)) {
     char *line = strsep(&rest, "\n");
     if (strncmp(line, "=== ", 4) != 0) continue; // the words at the top
     memset(of, 0, sizeof *of);
+    of->choices = 1;
     snprintf(of->name, sizeof of->name, "%s", line + 4);
     rest = read_case(rest, of);
     check(of);
@@ -159,7 +162,7 @@ static void play(const struct stream_case *of, size_t len, size_t split, size_t 
   struct hg_assembly assembly;
   struct hg_text_buffer answer = {NULL, 0, 0};
   hg_assembly_init(&assembly);
-  hg_stream_init(&stream, of->type[0] ? of->type : NULL, hg_assembly_take, &assembly);
+  hg_stream_init(&stream, of->type[0] ? of->type : NULL, of->choices, hg_assembly_take, &assembly);
   for (size_t at = 0, end = split; at < len; at = end, end += step) {
     if (end > len) end = len;
     char *piece = malloc(end - at + 1); // of its own, so that sanitizers see what is read beyond
@@ -282,7 +285,7 @@ static hg_err feed_much(struct hg_stream *stream, const char *begin, size_t byte
 static void check_too_long(const char *begin, size_t bytes, const char *words) {
   struct hg_stream stream;
   struct hg_streamed out;
-  hg_stream_init(&stream, NULL, NULL, NULL);
+  hg_stream_init(&stream, NULL, 1, NULL, NULL);
   CHECK_EQ(feed_much(&stream, begin, bytes), HG_ERR_PROTOCOL);
   CHECK(stream.events.line.capacity <= 2 * HG_BODY_MAX && stream.events.data.capacity <= 2 * HG_BODY_MAX);
   CHECK_EQ(hg_stream_feed(&stream, "\n\ndata: [DONE]\n\n", 16), HG_ERR_PROTOCOL);
@@ -302,7 +305,7 @@ TEST(usage_streams, memory_is_bounded) {
   check_too_long("{\"a\":\"", HG_BODY_MAX + 1, "a line of the stream is over 16 MiB");
   struct hg_stream stream;
   struct hg_streamed out;
-  hg_stream_init(&stream, NULL, NULL, NULL);
+  hg_stream_init(&stream, NULL, 1, NULL, NULL);
   hg_err err = HG_OK; // short lines, all of one event
   for (size_t fed = 0; fed < HG_BODY_MAX && !err; fed += 1024)
     err = feed_much(&stream, "\ndata: ", 1024);
@@ -317,7 +320,7 @@ static hg_err assemble(const char *format, unsigned count) {
   struct hg_assembly assembly;
   struct hg_text_buffer answer = {NULL, 0, 0};
   hg_assembly_init(&assembly);
-  hg_stream_init(&stream, NULL, hg_assembly_take, &assembly);
+  hg_stream_init(&stream, NULL, 1, hg_assembly_take, &assembly);
   char event[256];
   for (unsigned i = 0; i < count; i++) {
     const int len = snprintf(event, sizeof event, format, i, i);
