@@ -32,6 +32,7 @@ static const char *const media_types[] = {"image_url",
 // Members that make an object a media part whatever its type says, as servers that know the part by its member read it.
 static const char *const media_members[] = {"image_url", "input_audio", "audio_url", "video_url", "document_url",
                                             "file_data", "file_id",     "file_url",  NULL};
+static const char *const gemini_media_members[] = {"inlineData", "inline_data", "fileData", NULL};
 // Strings inside a media part that are its content, or its address, and no text for the model.
 static const char *const payload_members[] = {"data",      "url",          "image_url", "audio_url", "video_url",
                                               "file_data", "document_url", "result",    NULL};
@@ -43,7 +44,8 @@ static bool is_text_source(const struct hg_json *source) {
   return hg_json_is(&type.value, "text") || hg_json_is(&type.value, "content");
 }
 
-static bool is_media(const struct hg_json *part) {
+// Cohere's documents are text, in a member of that name.
+static bool is_media(const struct hg_bound *bound, const struct hg_json *part) {
   const char *cursor = NULL;
   struct hg_json name, value;
   bool by_type = false, by_member = false, text_document = false, document = false;
@@ -53,7 +55,10 @@ static bool is_media(const struct hg_json *part) {
       document = hg_json_is(&value, "document");
       by_type = by_type || hg_json_is_one_of(&value, media_types);
     }
-    if (!hg_json_is_absent(&value) && hg_json_is_one_of(&name, media_members)) by_member = true;
+    if (bound->dialect == HG_BOUND_COHERE && hg_json_is(&name, "document")) text_document = true;
+    if (hg_json_is_absent(&value)) continue;
+    if (hg_json_is_one_of(&name, media_members)) by_member = true;
+    if (bound->dialect == HG_BOUND_GEMINI && hg_json_is_one_of(&name, gemini_media_members)) by_member = true;
   }
   return by_member || (by_type && !(document && text_document));
 }
@@ -70,7 +75,7 @@ static void omit_payload(struct hg_bound *bound, const struct hg_json *part, int
 
 static void walk(struct hg_bound *bound, const struct hg_json *value, int depth) {
   if (depth == WALK_DEPTH_MAX) return;
-  if (value->type == HG_JSON_OBJECT && is_media(value)) {
+  if (value->type == HG_JSON_OBJECT && is_media(bound, value)) {
     bound->media++;
     omit_payload(bound, value, depth);
     return;
@@ -169,6 +174,35 @@ void hg_bound_other(struct hg_bound *bound, const struct hg_json *body) {
   bound->media += (bound->media - media) * (most - 1); // any of them may be the part that is read again
   bound->text_bytes += beside * (most - 1);
   bound->items += most;
+}
+
+// Images may be strings, Cohere's are. Whatever else a member is, it is one item, or one for each element.
+void hg_bound_inputs(struct hg_bound *bound, const struct hg_json *body) {
+  const char *cursor = NULL;
+  struct hg_json name, value, element;
+  while (hg_json_next(body, &cursor, &name, &value)) {
+    const char *inside = NULL;
+    bound->items++;
+    while (value.type == HG_JSON_ARRAY && hg_json_next(&value, &inside, NULL, &element)) {
+      bound->items++;
+      if (element.type != HG_JSON_STRING || !hg_json_is(&name, "images")) continue;
+      bound->media++;
+      bound->text_bytes -= (int64_t)element.len;
+    }
+  }
+  bound->dialect = HG_BOUND_GEMINI;
+  walk(bound, body, 0);
+}
+
+void hg_bound_cohere_chat(struct hg_bound *bound, const struct hg_json *body) {
+  struct hg_json_field fields[] = {{.name = "messages"}, {.name = "documents"}};
+  const char *cursor = NULL;
+  struct hg_json document;
+  hg_json_pick(body, fields, 2);
+  bound->dialect = HG_BOUND_COHERE;
+  hg_bound_messages(bound, &fields[0].value);
+  while (fields[1].value.type == HG_JSON_ARRAY && hg_json_next(&fields[1].value, &cursor, NULL, &document))
+    bound->tools++;
 }
 
 int64_t hg_bound_tokens(const struct hg_bound *bound, int64_t overhead) {

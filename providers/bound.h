@@ -29,6 +29,7 @@ struct hg_bound {
   int64_t tool_bytes;
   bool system;           // the body has a system message of its own
   const char *unbounded; // what brings in text that is not in the body, a static text; NULL: nothing
+  enum { HG_BOUND_USUAL, HG_BOUND_GEMINI, HG_BOUND_COHERE } dialect; // whose names parts have beside the usual ones
 };
 
 // Each takes the value of one member (HG_JSON_NONE: nothing to do) and adds what it finds.
@@ -39,6 +40,10 @@ int64_t hg_bound_prompts(struct hg_bound *bound, const struct hg_json *prompts);
 // Any other endpoint: rerank and score read one text again with each of many, so the bytes beside the longest array
 // count once for each of its elements.
 void hg_bound_other(struct hg_bound *bound, const struct hg_json *body);
+// Embeddings in other forms than OpenAI's: each text is read once.
+void hg_bound_inputs(struct hg_bound *bound, const struct hg_json *body);
+// Cohere's chat. Documents stand in its template as what a tool gave back, with instructions as tools have them.
+void hg_bound_cohere_chat(struct hg_bound *bound, const struct hg_json *body);
 
 // The bound in tokens, without the media. At most 2^50 for a body of HG_BODY_MAX.
 int64_t hg_bound_tokens(const struct hg_bound *bound, int64_t overhead);

@@ -60,9 +60,12 @@ static unsigned cap_fields(const struct draft *d, enum field *usual) {
   case HG_ENDPOINT_COMPLETIONS: *usual = MAX_TOKENS; return own | 1u << MAX_TOKENS;
   case HG_ENDPOINT_MESSAGES: *usual = MAX_TOKENS; return 1u << MAX_TOKENS;
   case HG_ENDPOINT_EMBEDDINGS: return 0;
-  case HG_ENDPOINT_OTHER: return own | 1u << MAX_TOKENS | 1u << MAX_COMPLETION_TOKENS | 1u << MAX_OUTPUT_TOKENS;
+  case HG_ENDPOINT_OTHER:
+    if (!hg_endpoint_is_cohere_chat(d->url)) break;
+    *usual = MAX_TOKENS;
+    return 1u << MAX_TOKENS;
   }
-  return 0;
+  return own | 1u << MAX_TOKENS | 1u << MAX_COMPLETION_TOKENS | 1u << MAX_OUTPUT_TOKENS;
 }
 
 static hg_err take_default(struct draft *d, int64_t *cap) {

@@ -10,26 +10,41 @@ bool hg_endpoint_ends_with(const char *url, const char *end) {
   return len >= strlen(end) && memcmp(url + len - strlen(end), end, strlen(end)) == 0;
 }
 
-bool hg_endpoint_only_reads(const char *url) {
-  static const char *const ends[] = {"/score",    "/rerank",      "/pooling",     "/classify",
-                                     "/tokenize", "/moderations", "/count_tokens"};
-  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-    if (hg_endpoint_ends_with(url, ends[i])) return true;
+static bool ends_with_one_of(const char *url, const char *const *ends) {
+  for (; *ends; ends++)
+    if (hg_endpoint_ends_with(url, *ends)) return true;
   return false;
 }
 
-bool hg_endpoint_streams(const char *url) {
-  return hg_endpoint_ends_with(url, ":streamGenerateContent") || hg_endpoint_ends_with(url, "/converse-stream");
+bool hg_endpoint_embeds(const char *url) {
+  static const char *const ends[] = {"/embed", "/api/embeddings", ":embedContent", ":batchEmbedContents", NULL};
+  return ends_with_one_of(url, ends);
+}
+
+bool hg_endpoint_only_reads(const char *url) {
+  static const char *const ends[] = {"/score",    "/rerank",      "/pooling",      "/classify",
+                                     "/tokenize", "/moderations", "/count_tokens", NULL};
+  return hg_endpoint_embeds(url) || ends_with_one_of(url, ends);
+}
+
+bool hg_endpoint_is_cohere_chat(const char *url) {
+  return hg_endpoint_ends_with(url, "/v2/chat");
+}
+
+bool hg_endpoint_streams(const char *url, bool asked, bool declined) {
+  static const char *const always[] = {":streamGenerateContent", "/converse-stream", "/invoke-with-response-stream",
+                                       NULL};
+  static const char *const unless_declined[] = {"/api/chat", "/api/generate", NULL};
+  return asked || ends_with_one_of(url, always) || (!declined && ends_with_one_of(url, unless_declined));
 }
 
 enum hg_endpoint hg_endpoint_of(const char *url) {
   static const struct {
     const char *end;
     enum hg_endpoint endpoint;
-  } known[] = {{"/chat/completions", HG_ENDPOINT_CHAT},
-               {"/responses", HG_ENDPOINT_RESPONSES},
-               {"/completions", HG_ENDPOINT_COMPLETIONS},
-               {"/embeddings", HG_ENDPOINT_EMBEDDINGS},
+  } known[] = {{"/api/embeddings", HG_ENDPOINT_OTHER}, // Ollama's older one answers otherwise than OpenAI's
+               {"/chat/completions", HG_ENDPOINT_CHAT},   {"/responses", HG_ENDPOINT_RESPONSES},
+               {"/completions", HG_ENDPOINT_COMPLETIONS}, {"/embeddings", HG_ENDPOINT_EMBEDDINGS},
                {"/messages", HG_ENDPOINT_MESSAGES}};
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     if (hg_endpoint_ends_with(url, known[i].end)) return known[i].endpoint;

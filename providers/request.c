@@ -63,7 +63,7 @@ static hg_err read_body(struct draft *d) {
       return fail(d->why, HG_ERR_INVALID, "\"%s\" is in the body more than once, and servers differ in which they obey",
                   d->fields[f].name);
   const enum hg_json_type stream = d->fields[STREAM].value.type;
-  d->out.streams = stream == HG_JSON_TRUE || hg_endpoint_streams(d->url);
+  d->out.streams = hg_endpoint_streams(d->url, stream == HG_JSON_TRUE, stream == HG_JSON_FALSE);
   if (stream != HG_JSON_NONE && stream != HG_JSON_NULL && stream != HG_JSON_FALSE && stream != HG_JSON_TRUE)
     return fail(d->why, HG_ERR_INVALID, "\"stream\" is neither true nor false");
   return HG_OK;
@@ -110,8 +110,10 @@ static int64_t count_input(const struct draft *d, struct hg_bound *bound, int64_
     hg_bound_messages(bound, &f[MESSAGES].value); // multimodal embeddings of compatible servers
     break;
   case HG_ENDPOINT_OTHER:
-    chat = d->native.form != NULL;
-    if (chat) hg_native_count(&d->native, bound);
+    chat = d->native.form || hg_endpoint_is_cohere_chat(d->url);
+    if (d->native.form) hg_native_count(&d->native, bound);
+    else if (chat) hg_bound_cohere_chat(bound, &d->root);
+    else if (hg_endpoint_embeds(d->url)) hg_bound_inputs(bound, &d->root);
     else hg_bound_other(bound, &d->root);
     break;
   }

@@ -29,7 +29,8 @@ struct hg_prepared {
   int64_t most, least; // what the call asks the budget for: max_tokens and min_tokens, or what these cost
   const struct hg_price *price; // of a token, where the ledger counts money; NULL: it counts tokens
   char model[HG_LABEL_MAX + 1]; // that of the url, or else the body's; "": none, or a name that is longer
-  bool streams; // "stream": true, or the url says so; chat and completions then ask for usage, unless the body says no
+  bool streams;   // the body asks for a stream, or the endpoint answers with one unasked; chat and completions then ask
+                  // for usage, unless the body says no
   bool unbounded; // llm.unbounded is "allow" and the bound cannot be proven
 };
 
@@ -39,8 +40,12 @@ bool hg_endpoint_ends_with(const char *url, const char *end);
 enum hg_endpoint hg_endpoint_of(const char *url);
 // Endpoints that answer without generating: their output costs nothing.
 bool hg_endpoint_only_reads(const char *url);
-// Endpoints that answer with a stream whatever the body says: Gemini's and Bedrock's own.
-bool hg_endpoint_streams(const char *url);
+// Of these, those that embed texts in other forms than OpenAI's: Cohere's, Ollama's and Gemini's.
+bool hg_endpoint_embeds(const char *url);
+bool hg_endpoint_is_cohere_chat(const char *url);
+// Whether the answer is a stream, for a body that says "stream": true (asked), false (declined) or nothing: Gemini's
+// and Bedrock's own endpoints stream whatever it says, Ollama's unless it says no.
+bool hg_endpoint_streams(const char *url, bool asked, bool declined);
 
 // The model that a url names, percent-decoded: Gemini's /models/NAME:method, Bedrock's /model/NAME/converse, Azure's
 // /deployments/NAME/. "": none.

@@ -38,6 +38,7 @@ static const char *const names[HG_ANSWER_MEMBERS] = {
     [HG_ANSWER_RESPONSE_ID_SNAKE] = "response_id",
     [HG_ANSWER_MODEL_VERSION] = "modelVersion",
     [HG_ANSWER_MODEL_VERSION_SNAKE] = "model_version",
+    [HG_ANSWER_INVOCATION_METRICS] = "amazon-bedrock-invocationMetrics",
 };
 
 const char *hg_answer_name(enum hg_answer_member member) {

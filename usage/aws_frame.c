@@ -115,6 +115,44 @@ static hg_err add(struct hg_text_buffer *out, struct text name, struct text payl
   return err ? err : hg_text_buffer_add(out, "}", 1);
 }
 
+static int sextet(char c) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const char *at = c ? strchr(digits, c) : NULL;
+  return at ? (int)(at - digits) : -1;
+}
+
+// False: it is no base64.
+static bool decode(const struct hg_json *string, struct hg_text_buffer *out, hg_err *err) {
+  const char *at = string->at + 1, *end = string->at + string->len - 1;
+  while (end > at && end[-1] == '=')
+    end--;
+  uint32_t bits = 0;
+  int held = 0;
+  for (*err = HG_OK; at < end && !*err; at++) {
+    const int value = sextet(*at);
+    if (value < 0) return false;
+    bits = bits << 6 | (uint32_t)value;
+    held += 6;
+    if (held < 8) continue;
+    held -= 8;
+    *err = hg_text_buffer_add(out, &(char){(char)(bits >> held)}, 1);
+  }
+  return true;
+}
+
+// InvokeModelWithResponseStream hands on what the model's own API would send, in base64.
+static hg_err add_chunk(struct hg_text_buffer *out, struct text name, struct text payload) {
+  struct hg_json root;
+  struct hg_json_field bytes = {.name = "bytes"};
+  const size_t begun = out->len;
+  hg_err err = HG_OK;
+  if (hg_json_check(payload.at, payload.len, &root, NULL)) return add(out, name, payload);
+  hg_json_pick(&root, &bytes, 1);
+  if (bytes.value.type == HG_JSON_STRING && decode(&bytes.value, out, &err)) return err;
+  out->len = begun;
+  return add(out, name, payload);
+}
+
 // An error that is no event has its words in its headers, not in JSON: those that JSON could not hold are left out.
 static hg_err add_error(struct hg_text_buffer *out, struct text words) {
   hg_err err = hg_text_buffer_add_text(out, "{\"error\":\"");
@@ -137,5 +175,6 @@ hg_err hg_aws_frame_read(const char *frame, size_t len, struct hg_text_buffer *o
   *error = said.exception.at || said.error.at;
   if (said.exception.at) return add(out, said.exception, body);
   if (said.error.at) return add_error(out, said.message.len > 0 ? said.message : said.error);
-  return said.event.at ? add(out, said.event, body) : HG_OK;
+  if (!said.event.at) return HG_OK;
+  return is(said.event, "chunk") ? add_chunk(out, said.event, body) : add(out, said.event, body);
 }

@@ -1,5 +1,6 @@
 // AWS's binary event stream (application/vnd.amazon.eventstream): frames of a prelude, headers and a payload, each with
-// a CRC-32. A whole frame becomes the event as JSON, {"NAME": PAYLOAD}, as SDKs show it. Pure.
+// a CRC-32. A whole frame becomes the event as JSON, {"NAME": PAYLOAD}, as SDKs show it; a chunk becomes what is in it.
+// Pure.
 #ifndef HG_AWS_FRAME_H
 #define HG_AWS_FRAME_H
 

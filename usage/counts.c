@@ -16,6 +16,7 @@ enum place {
   BILLED,
   WORKED,
   ATTRIBUTES,
+  INVOCATION,
   KIND
 };
 
@@ -59,6 +60,11 @@ static const struct row rows[] = {
     {USAGE, "totalTokens", HG_COUNT_BEDROCK_TOTAL, NOWHERE},
     {USAGE, "cacheReadInputTokens", HG_COUNT_BEDROCK_CACHE_READ, NOWHERE},
     {USAGE, "cacheWriteInputTokens", HG_COUNT_BEDROCK_CACHE_WRITE, NOWHERE},
+
+    {INVOCATION, "inputTokenCount", HG_COUNT_BEDROCK_INPUT, NOWHERE},
+    {INVOCATION, "outputTokenCount", HG_COUNT_BEDROCK_OUTPUT, NOWHERE},
+    {INVOCATION, "cacheReadInputTokenCount", HG_COUNT_BEDROCK_CACHE_READ, NOWHERE},
+    {INVOCATION, "cacheWriteInputTokenCount", HG_COUNT_BEDROCK_CACHE_WRITE, NOWHERE},
 
     {GEMINI, "promptTokenCount", HG_COUNT_GEMINI_PROMPT, NOWHERE},
     {GEMINI, "prompt_token_count", HG_COUNT_GEMINI_PROMPT, NOWHERE},
@@ -207,6 +213,7 @@ static bool take_own(struct hg_token_counts *counts, const struct hg_answer *ans
   take_place(counts, usage, USAGE);
   take_place(counts, gemini, GEMINI);
   take_place(counts, meta, META);
+  take_place(counts, hg_answer_member(answer, HG_ANSWER_INVOCATION_METRICS), INVOCATION);
   take_count(prompt, false, &counts->of[HG_COUNT_OLLAMA_PROMPT]);
   take_count(output, false, &counts->of[HG_COUNT_OLLAMA_OUTPUT]);
   return usage->type == HG_JSON_OBJECT || gemini->type == HG_JSON_OBJECT || !hg_json_is_absent(prompt) ||

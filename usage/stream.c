@@ -100,7 +100,7 @@ static bool find_error(const struct hg_stream *stream, const struct hg_answer *e
   char name[TYPE_MAX];
   *out = (struct hg_stream_error){.value = *error};
   if (hg_json_says_something(error)) return true;
-  if (stream->kind == HG_STREAM_BEDROCK && first_name(event, name) && ends_with(name, "Exception"))
+  if ((stream->kind == HG_STREAM_BEDROCK || named) && first_name(event, name) && ends_with(name, "Exception"))
     return hg_json_next(&event->root, &cursor, &out->name, &out->value);
   out->value = event->root;
   return named || strcmp(type, "error") == 0;
@@ -233,6 +233,7 @@ static void take_object(struct hg_stream *stream, const struct hg_answer *event,
     fail(stream, &inner.value);
     stream->erred = failed_end = true;
   }
+  stream->ended |= has(event, HG_ANSWER_INVOCATION_METRICS); // Bedrock's, with the last of a model's own events
   stream->erred |= erred;
   stream->worked |= shows_work(stream, event, type, erred || failed_end);
   hg_counts_take(&stream->counts, event);

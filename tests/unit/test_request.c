@@ -17,8 +17,10 @@
 
 #define GEMINI "/v1beta/models/g:generateContent"
 #define OLLAMA "/api/chat"
+#define COHERE "/v2/chat"
 #define CONVERSE "/model/m/converse"
 #define GEMINI_CAPPED "{\"generationConfig\":{\"maxOutputTokens\":9}}"
+#define OLLAMA_CAPPED "{\"options\":{\"num_predict\":9}"
 #define CONVERSE_CAPPED "{\"inferenceConfig\":{\"maxTokens\":9}}"
 
 static const struct hg_llm_config plain = {.default_max_tokens = 4096};
@@ -54,6 +56,8 @@ TEST(request, endpoints) {
   CHECK_EQ(hg_endpoint_of(MESSAGES), HG_ENDPOINT_MESSAGES);
   CHECK_EQ(hg_endpoint_of("/v1/messages/count_tokens"), HG_ENDPOINT_OTHER);
   CHECK_EQ(hg_endpoint_of("/score"), HG_ENDPOINT_OTHER);
+  CHECK_EQ(hg_endpoint_of("/api/embeddings"), HG_ENDPOINT_OTHER); // its answer has no array of data
+  CHECK_EQ(hg_endpoint_of("/v2/chat"), HG_ENDPOINT_OTHER);
   CHECK_EQ(hg_endpoint_of(""), HG_ENDPOINT_OTHER);
 }
 
@@ -128,6 +132,15 @@ static const struct {
     {EMBEDDINGS, "auto", NULL, "{\"input\":\"x\"}", "{\"input\":\"x\"}", 0},
     {"/score", "auto", NULL, "{\"text_1\":\"x\"}", "{\"text_1\":\"x\"}", 0},
     {"/v1/other", "auto", NULL, "{\"max_tokens\":11}", "{\"max_tokens\":11}", 11},
+    {COHERE, "auto", NULL, "{\"model\":\"c\"}", "{\"max_tokens\":4096,\"model\":\"c\"}", 4096},
+    {COHERE, "auto", "m", "{}", "{\"max_tokens\":4096,\"model\":\"m\"}", 4096},
+    {COHERE, "auto", NULL, "{\"max_tokens\":7}", "{\"max_tokens\":7}", 7},
+    {COHERE, "auto", NULL, "{\"max_output_tokens\":7}", "{\"max_tokens\":4096,\"max_output_tokens\":7}", 4096},
+    {"/v2/embed", "auto", NULL, "{\"texts\":[\"x\"]}", "{\"texts\":[\"x\"]}", 0},
+    {"/api/embed?x", "auto", NULL, "{\"input\":\"x\"}", "{\"input\":\"x\"}", 0},
+    {"/api/embeddings", "auto", NULL, "{\"prompt\":\"x\"}", "{\"prompt\":\"x\"}", 0},
+    {"/v1beta/models/g:embedContent", "auto", "m", "{\"content\":{}}", "{\"content\":{}}", 0},
+    {"/v1beta/models/g:batchEmbedContents", "auto", NULL, "{\"requests\":[]}", "{\"requests\":[]}", 0},
     // a configured field is written beside any other
     {CHAT, "max_completion_tokens", NULL, "{}", "{\"max_completion_tokens\":4096}", 4096},
     {CHAT, "max_tokens", NULL, "{\"max_completion_tokens\":9}", "{\"max_tokens\":9,\"max_completion_tokens\":9}", 9},
@@ -216,6 +229,13 @@ TEST(request, streams_are_asked_for_their_usage) {
       {"/v1beta/models/g:streamGenerateContent", GEMINI_CAPPED, GEMINI_CAPPED},
       {"/v1beta/models/g:streamGenerateContent?alt=sse", GEMINI_CAPPED, GEMINI_CAPPED},
       {"/model/m/converse-stream", CONVERSE_CAPPED, CONVERSE_CAPPED},
+      {"/model/m/invoke-with-response-stream", "{\"max_tokens\":9}", "{\"max_tokens\":9}"},
+      {COHERE, "{" STREAM "}", "{" STREAM "}"},
+      // Ollama's stream unless they are told not to
+      {OLLAMA, OLLAMA_CAPPED "}", OLLAMA_CAPPED "}"},
+      {"/api/generate", OLLAMA_CAPPED "}", OLLAMA_CAPPED "}"},
+      {OLLAMA, OLLAMA_CAPPED ",\"stream\":null}", OLLAMA_CAPPED ",\"stream\":null}"},
+      {OLLAMA, OLLAMA_CAPPED ",\"stream\":true}", OLLAMA_CAPPED ",\"stream\":true}"},
   };
   for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
     struct hg_prepared out = prepare(streams[i].url, streams[i].body, &plain, NULL);
@@ -231,9 +251,19 @@ TEST(request, streams_are_asked_for_their_usage) {
   CHECK_STR(out.body, "{\"stream\":false,\"max_tokens\":9}");
   CHECK(!out.streams);
   hg_prepared_clear(&out);
-  out = prepare(GEMINI, GEMINI_CAPPED, &plain, NULL);
-  CHECK(!out.streams);
-  hg_prepared_clear(&out);
+  static const struct {
+    const char *url, *body;
+  } others[] = {{GEMINI, GEMINI_CAPPED},
+                {OLLAMA, OLLAMA_CAPPED ",\"stream\":false}"},
+                {"/api/generate", OLLAMA_CAPPED ",\"stream\":false}"},
+                {"/api/embed", "{\"input\":\"x\"}"},
+                {"/model/m/invoke", "{\"max_tokens\":9}"},
+                {"/api/chat/completions", "{\"max_tokens\":9}"}};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    out = prepare(others[i].url, others[i].body, &plain, NULL);
+    CHECK(!out.streams);
+    hg_prepared_clear(&out);
+  }
 }
 
 static const struct {
@@ -309,6 +339,44 @@ TEST(request, overheads) {
   const char *rerank = "{\"query\":\"q\",\"documents\":[\"a\",\"b\",\"c\"]}";
   const int64_t beside = (int64_t)(strlen(rerank) - strlen("[\"a\",\"b\",\"c\"]"));
   CHECK_EQ(bound_of("/rerank", rerank, &plain), 2 * beside + 4 * HG_BOUND_ITEM);
+}
+
+// Texts to be embedded are read once each; every member may be an item.
+TEST(request, overheads_of_embeddings) {
+  struct hg_llm_config media = plain;
+  media.max_tokens_per_media = 1000;
+  CHECK_EQ(bound_of("/v2/embed", "{\"texts\":[\"a\",\"b\"],\"input_type\":\"image\"}", &plain), 5 * HG_BOUND_ITEM);
+  CHECK_EQ(bound_of("/api/embed", "{\"model\":\"m\",\"input\":\"a\"}", &plain), 3 * HG_BOUND_ITEM);
+  CHECK_EQ(bound_of("/v1beta/models/g:batchEmbedContents", "{\"requests\":[{\"content\":{}},{}]}", &plain),
+           4 * HG_BOUND_ITEM);
+  // "AAAA" is six bytes that are no text
+  CHECK_EQ(bound_of("/v2/embed", "{\"images\":[\"AAAA\",\"AAAA\"]}", &media), 4 * HG_BOUND_ITEM + 2 * (1000 - 6));
+  CHECK_EQ(bound_of("/v1beta/models/g:embedContent",
+                    "{\"content\":{\"parts\":[{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"AAAA\"}}]}}",
+                    &media),
+           2 * HG_BOUND_ITEM + 1000 - 6);
+  check_refused("/v2/embed", "{\"images\":[\"AAAA\"]}", &plain, HG_ERR_RANGE, "media");
+  check_refused("/v1beta/models/g:embedContent", "{\"content\":{\"parts\":[{\"fileData\":{\"fileUri\":\"u\"}}]}}",
+                &plain, HG_ERR_RANGE, "media");
+}
+
+TEST(request, overheads_of_coheres_chat) {
+#define TURN "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
+  const int64_t plainly = HG_BOUND_CHAT_DEFAULT_SYSTEM + 2 * HG_BOUND_ITEM + (int64_t)strlen("\"max_tokens\":4096,");
+  struct hg_prepared out = prepare(COHERE, TURN "}", &plain, NULL);
+  CHECK_EQ(out.input_bound - (int64_t)strlen(TURN "}"), plainly);
+  CHECK(!out.unbounded);
+  hg_prepared_clear(&out);
+  CHECK_EQ(bound_of(COHERE, "{\"messages\":[{\"role\":\"system\"}]}", &plain), HG_BOUND_CHAT + 2 * HG_BOUND_ITEM);
+  CHECK_EQ(bound_of(COHERE, TURN ",\"documents\":[\"a\",{\"data\":\"b\"}]}", &plain),
+           HG_BOUND_CHAT_DEFAULT_SYSTEM + 2 * HG_BOUND_ITEM + HG_BOUND_TOOLS + 2 * HG_BOUND_TOOL);
+  // a document is text in its own words; an image is not
+  static const char given[] =
+      "{\"messages\":[{\"role\":\"tool\",\"content\":[{\"type\":\"document\",\"document\":{\"data\":"
+      "\"text\"}}]}]}";
+  CHECK_EQ(bound_of(COHERE, given, &plain), HG_BOUND_CHAT_DEFAULT_SYSTEM + 2 * HG_BOUND_ITEM);
+  check_refused(COHERE, "{\"messages\":[{\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"u\"}}]}]}",
+                &plain, HG_ERR_RANGE, "media");
 }
 
 TEST(request, media_cost_their_bound_and_not_their_bytes) {
