@@ -22,7 +22,7 @@ static void access_hint(const struct hg_target *target, const struct hg_runner_c
     snprintf(out, room, "check the model of the requests and the base URL %s (--model, --base-url)", base);
   else if (status == 407)
     snprintf(out, room, "the proxy on the way to %s wants a login (the variables http_proxy, https_proxy)", base);
-  else if (status == 429 || status == 503)
+  else if (status == 429 || status == 503 || status == 529)
     snprintf(out, room, "%s wants to be called later: run the command below then", base);
   else if (counts->served_before)
     snprintf(out, room, "%s served requests before; run the command below when it does again", base);

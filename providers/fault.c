@@ -18,7 +18,7 @@ static const struct {
     {"rate_limited", 429},
     {"too_many_requests", 429},
     {"throttlingException", 429},
-    {"overloaded_error", 503},
+    {"overloaded_error", 529}, // Anthropic's
     {"overloaded", 503},
     {"engine_overloaded", 503},
     {"engine_overloaded_error", 503},
@@ -145,6 +145,14 @@ static enum hg_answer_kind kind_of_choices(const struct hg_json *choices, struct
   return kind;
 }
 
+// Cohere's chat has one choice, and its finish_reason beside it.
+static bool ended_badly(const struct hg_answer *answer, struct hg_answer_fault *out) {
+  struct hg_json_field reason = {.name = "finish_reason"};
+  hg_json_pick(&answer->root, &reason, 1);
+  if (hg_json_is(&reason.value, "ERROR")) return fail_of(out, 500, "the finish_reason is ERROR");
+  return hg_json_is(&reason.value, "TIMEOUT") && fail_of(out, 503, "the finish_reason is TIMEOUT");
+}
+
 static enum hg_answer_kind none(struct hg_answer_fault *out, const char *text, const char *name) {
   snprintf(out->text, sizeof out->text, "%s%s", text, name);
   return HG_ANSWER_NONE;
@@ -160,6 +168,7 @@ static enum hg_answer_kind kind_of_payload(const struct hg_answer *answer, enum 
                                                                     [HG_ENDPOINT_EMBEDDINGS] = HG_ANSWER_DATA,
                                                                     [HG_ENDPOINT_MESSAGES] = HG_ANSWER_CONTENT};
   if (endpoint == HG_ENDPOINT_OTHER) {
+    if (ended_badly(answer, out)) return HG_ANSWER_FAULT;
     const bool some = answer->root.type == HG_JSON_OBJECT || answer->root.type == HG_JSON_ARRAY;
     return some ? HG_ANSWER_RESULT : none(out, "it is neither an object nor an array", "");
   }

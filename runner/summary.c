@@ -166,7 +166,7 @@ static void print_throttle(const struct table *table, const struct hg_run_figure
 static void print_pacing(const struct table *table, const struct hg_runner_counts *run) {
   struct hg_figure number;
   if (run->pushbacks > 0)
-    fprintf(table->to, "pushback   the provider was too busy %s time%s (429): down to %" PRIu32 " call%s at once\n",
+    fprintf(table->to, "pushback   the provider was too busy %s time%s: down to %" PRIu32 " call%s at once\n",
             count(&number, run->pushbacks), run->pushbacks == 1 ? "" : "s", run->pushed_back_to,
             run->pushed_back_to == 1 ? "" : "s");
   if (run->paced_ms >= SHOWN_MS_MIN)

@@ -151,7 +151,7 @@ static void push_back(struct hg_runner *runner, const struct hg_run_task *task) 
   const uint32_t allowed = hg_pushback_allowed(&runner->pushback);
   runner->io.push(runner->io.context, before, allowed);
   char text[160];
-  snprintf(text, sizeof text, "the provider pushes back (429): %u call%s at a time for now", allowed,
+  snprintf(text, sizeof text, "the provider pushes back: %u call%s at a time for now", allowed,
            allowed == 1 ? "" : "s");
   if (counts->pushbacks++ == 0) runner->io.note(runner->io.context, text); // the progress line shows the others
   if (allowed < counts->pushed_back_to) counts->pushed_back_to = allowed;

@@ -92,6 +92,24 @@ static void fail(struct hg_stream *stream, const struct hg_json *error) {
   stream->failed = true;
 }
 
+// Cohere's last event says in its finish_reason whether the model failed, and perhaps in an error why.
+static bool is_failed_end(const struct hg_answer *event, struct hg_json *out) {
+  static const char error[] = "\"the finish_reason is ERROR\"", timeout[] = "\"the finish_reason is TIMEOUT\"";
+  const struct hg_json *delta = hg_answer_member(event, HG_ANSWER_DELTA); // only v2 has it
+  struct hg_json_field fields[] = {{.name = "finish_reason"}, {.name = "error"}};
+  hg_json_pick(delta->type == HG_JSON_OBJECT ? delta : &event->root, fields, COUNT(fields));
+  const bool late = hg_json_is(&fields[0].value, "TIMEOUT");
+  if (!late && !hg_json_is(&fields[0].value, "ERROR")) return false;
+  *out = hg_json_says_something(&fields[1].value) ? fields[1].value
+         : late                                   ? (struct hg_json){HG_JSON_STRING, timeout, sizeof timeout - 1}
+                                                  : (struct hg_json){HG_JSON_STRING, error, sizeof error - 1};
+  return true;
+}
+
+static bool is_end_of_cohere(const char *type) {
+  return strcmp(type, "message-end") == 0 || strcmp(type, "stream-end") == 0;
+}
+
 // False: the event is none.
 static bool find_error(const struct hg_stream *stream, const struct hg_answer *event, const char *type, bool named,
                        struct hg_stream_error *out) {
@@ -102,6 +120,7 @@ static bool find_error(const struct hg_stream *stream, const struct hg_answer *e
   if (hg_json_says_something(error)) return true;
   if ((stream->kind == HG_STREAM_BEDROCK || named) && first_name(event, name) && ends_with(name, "Exception"))
     return hg_json_next(&event->root, &cursor, &out->name, &out->value);
+  if (is_end_of_cohere(type) && is_failed_end(event, &out->value)) return true;
   out->value = event->root;
   return named || strcmp(type, "error") == 0;
 }
@@ -123,7 +142,7 @@ static bool shows_work(const struct hg_stream *stream, const struct hg_answer *e
   if (says_part(event)) return true;
   for (size_t i = 0; i < COUNT(beginnings_only); i++)
     if (strcmp(type, beginnings_only[i]) == 0) return false;
-  return !error && stream->kind != HG_STREAM_CHAT;
+  return is_end_of_cohere(type) || (!error && stream->kind != HG_STREAM_CHAT);
 }
 
 // ---------------------------------------------------------------------------------------------- choices

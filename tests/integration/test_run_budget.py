@@ -404,7 +404,7 @@ def test_a_provider_that_pushes_back_is_told_of():
                                   "ORDER BY seq").fetchall()
         assert rows and all(task == "results" and before != after for task, before, after in rows), rows
         equal(rows[0][1], 32)
-        assert "the provider pushes back (429): " in said and "pushback   the provider was too busy" in said, said
+        assert "the provider pushes back: " in said and "pushback   the provider was too busy" in said, said
 
 
 if __name__ == "__main__":

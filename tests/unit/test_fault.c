@@ -146,6 +146,20 @@ TEST(fault, errors_inside_choices) {
   CHECK(fault_at(HG_ENDPOINT_CHAT, "{\"choices\":[{\"error\":{\"code\":\"insufficient_quota\"}}]}").quota);
 }
 
+TEST(fault, errors_beside_the_one_choice) {
+  struct hg_answer_fault fault = fault_of("{\"message\":{\"content\":[]},\"finish_reason\":\"ERROR\"}");
+  CHECK(fault.status == 500 && fault.worked && !fault.quota);
+  CHECK_STR(fault.text, "the finish_reason is ERROR");
+  fault = fault_of("{\"message\":{\"content\":[{}]},\"finish_reason\":\"TIMEOUT\"}");
+  CHECK(fault.status == 503 && fault.worked);
+  static const char *const good[] = {"COMPLETE", "MAX_TOKENS", "ERROR_TOXIC", "ERROR_LIMIT"};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    char body[64];
+    snprintf(body, sizeof body, "{\"message\":{},\"finish_reason\":\"%s\"}", good[i]);
+    check_kind(body, HG_ENDPOINT_OTHER, HG_ANSWER_RESULT);
+  }
+}
+
 TEST(fault, one_good_choice_makes_a_result) {
   static const char bad[] = "{\"error\":{\"code\":502}}", good[] = "{\"finish_reason\":\"stop\"}";
   for (unsigned mask = 1; mask < 8; mask++) {
@@ -163,7 +177,7 @@ TEST(fault, errors_by_code_and_type) {
     const char *text;
   } errors[] = {
       {"{\"error\":{\"code\":\"rate_limit_exceeded\",\"type\":\"tokens\"}}", 429, "rate_limit_exceeded"},
-      {"{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}", 503,
+      {"{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}", 529,
        "overloaded_error: busy"},
       {"{\"error\":{\"code\":\"server_error\",\"message\":\"oops\"}}", 500, "server_error: oops"},
       {"{\"error\":{\"code\":429,\"message\":\"slow\"}}", 429, "slow"},

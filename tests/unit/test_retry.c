@@ -116,6 +116,16 @@ TEST(retry, streams_that_die_in_mid_answer) {
        "{\"message\":{\"content\":\"hi\"},\"done\":false}\n{\"error\":\"boom\"}\n"},
       {HG_ENDPOINT_OTHER, false, true, "boom",
        SAID("{\"type\":\"content-delta\",\"delta\":{}}") "event: error\ndata: {\"message\":\"boom\"}\n\n"},
+      {HG_ENDPOINT_OTHER, false, true, "boom",
+       SAID("{\"type\":\"message-start\"}")
+           SAID("{\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"ERROR\",\"error\":\"boom\"}}")},
+      {HG_ENDPOINT_OTHER, false, true, "the finish_reason is TIMEOUT",
+       SAID("{\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"TIMEOUT\"}}")},
+      {HG_ENDPOINT_OTHER, false, true, "the finish_reason is ERROR",
+       SAID("{\"event_type\":\"stream-end\",\"finish_reason\":\"ERROR\",\"response\":{}}")},
+      {HG_ENDPOINT_MESSAGES, true, false, "overloaded_error: Overloaded",
+       "event: error\n" SAID(
+           "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}")},
       {HG_ENDPOINT_OTHER, false, true, "modelStreamErrorException: boom",
        HALF_OF_BEDROCK "{\"modelStreamErrorException\":{\"message\":\"boom\"}}\n"},
       {HG_ENDPOINT_OTHER, true, true, "throttlingException: boom",
