@@ -444,7 +444,7 @@ HG_CHECKED hg_err hg_run(hg_client *, const hg_task *, hg_ticket *out);
  * - OpenAI chat completions, responses, completions, embeddings and transcriptions, and what is compatible with them: vLLM,
  *   Mistral, DeepSeek, Groq and others;
  * - Anthropic messages, Gemini (camelCase or snake_case), Bedrock Converse, Ollama (with "done": true, and embeddings);
- * - Cohere v1 and v2: what is billed, fractions rounded up; what is billed in searches is HG_ERR_NO_USAGE;
+ * - Cohere v1 and v2: what is billed, fractions rounded up; what is billed in searches or images is HG_ERR_NO_USAGE;
  * - OpenTelemetry's attributes (gen_ai.usage.input_tokens);
  * - the answer inside a line of a batch's results, OpenAI's (response.body) or Anthropic's (result.message).
  * Not a stream: of that the last event may not be there. Input includes what was read from and written to a cache, output
