@@ -292,7 +292,7 @@ static bool is_one_of(const char *content_type, const char *const *types) {
 // False: white space, behind a byte-order mark or a part of one.
 static bool says_anything(const char *bytes, size_t len, size_t *blank) {
   static const char mark[] = "\xef\xbb\xbf";
-  if (*blank == 0 && len < sizeof mark - 1 && memcmp(bytes, mark, len) == 0) return false;
+  if (len == 0 || (*blank == 0 && len < sizeof mark - 1 && memcmp(bytes, mark, len) == 0)) return false;
   if (*blank == 0) *blank = hg_json_mark(bytes, len);
   while (*blank < len && bytes[*blank] && strchr(" \t\r\n", bytes[*blank]))
     ++*blank;

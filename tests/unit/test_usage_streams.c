@@ -271,6 +271,47 @@ TEST(usage_streams, cut_off_they_never_say_another_figure) {
   for_each_case(check_cuts);
 }
 
+// Byte by byte: nothing is decided before something is said, and then the same as of the whole.
+static void check_look(const char *type, bool asked, const char *bytes, size_t len, size_t said,
+                       enum hg_stream_look expected) {
+  size_t blank = 0;
+  for (size_t i = 0; i <= len; i++) {
+    const enum hg_stream_look look = hg_stream_look(type, asked, bytes, i, &blank);
+    CHECK_EQ(look, i <= said ? HG_STREAM_NOT_YET : expected);
+    CHECK_EQ(blank, i < said ? blank : said);
+  }
+  blank = 0;
+  CHECK_EQ(hg_stream_look(type, asked, bytes, len, &blank), len <= said ? HG_STREAM_NOT_YET : expected);
+}
+
+TEST(usage_streams, what_an_answer_looks_like) {
+  static const struct {
+    const char *type;
+    enum hg_stream_look events, frames, object, array, page; // begun with ':', NUL, '{', '[' and '<'
+    enum hg_stream_look unasked[5];
+  } rows[] = {
+#define YES HG_STREAM_IT_IS
+#define NO HG_STREAM_IT_IS_NOT
+      {NULL, YES, YES, NO, YES, NO, {NO, NO, NO, NO, NO}},
+      {"application/json", YES, YES, NO, YES, NO, {NO, NO, NO, NO, NO}},
+      {"text/event-stream; charset=utf-8", YES, YES, YES, YES, NO, {YES, YES, NO, NO, NO}},
+      {"application/vnd.amazon.eventstream", YES, YES, YES, YES, NO, {YES, YES, NO, NO, NO}},
+      {"application/x-ndjson", YES, YES, YES, YES, NO, {YES, YES, YES, YES, NO}},
+      {"application/stream+json", YES, YES, YES, YES, NO, {YES, YES, YES, YES, NO}},
+      {"application/octet-stream", YES, YES, YES, YES, NO, {NO, NO, NO, NO, NO}},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t k = 0; k < 5; k++) {
+      const enum hg_stream_look asked[] = {rows[i].events, rows[i].frames, rows[i].object, rows[i].array, rows[i].page};
+      const char bytes[] = {"\xef\xbb\xbf \t\r\n:\0{[<"[7 + k], 'x'};
+      char behind[16] = "\xef\xbb\xbf \t\r\n";
+      memcpy(behind + 7, bytes, 2);
+      check_look(rows[i].type, true, bytes, 2, 0, asked[k]);
+      check_look(rows[i].type, true, behind, 9, 7, asked[k]);
+      check_look(rows[i].type, false, behind, 9, 7, rows[i].unasked[k]);
+    }
+}
+
 // ---------------------------------------------------------------------------------------------- bounds
 
 static hg_err feed_much(struct hg_stream *stream, const char *begin, size_t bytes) {
