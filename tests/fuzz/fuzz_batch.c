@@ -189,7 +189,7 @@ static void check_line(const struct hg_batch_line *line, const json_t *json, con
   need(json_is_object(json_object_get(json, "body")));
 }
 
-static void run_line(const uint8_t *data, size_t size, const struct setting *setting, uint8_t more) {
+static void run_line(const uint8_t *data, size_t size, struct setting *setting, uint8_t more) {
   const struct hg_hash_key key = {1, 2};
   const char *text = (const char *)data;
   struct hg_batch_line line;
@@ -201,6 +201,9 @@ static void run_line(const uint8_t *data, size_t size, const struct setting *set
     hg_batch_line_clear(&line);
     return;
   }
+  char by_url[HG_LABEL_MAX + 1];
+  hg_endpoint_model(line.url, by_url);
+  if (by_url[0]) setting->model = NULL; // nothing is put in its place
   json_t *json = read(text, size);
   check_line(&line, json, data, size);
   prepare(&line, json_object_get(json, "body"), setting, more);
