@@ -205,7 +205,7 @@ void hg_runner_let_back_in(struct hg_runner *runner) {
 bool hg_runner_is_shut_out(struct hg_runner *runner, struct hg_run_task *task) {
   struct hg_model_pace *pace = pace_of(runner, task);
   const int64_t wait_ms = shut_until(pace) - runner->now_ms;
-  if (wait_ms <= HG_SHORT_PAUSE_MS) return false;
+  if (!pace || wait_ms <= HG_SHORT_PAUSE_MS) return false;
   if (wait_ms > LONG_WAIT_MS) tell_shut(runner, pace, wait_ms);
   if (wait_ms > HG_RETRY_AFTER_MAX_MS) {
     runner->counts.left_for_rate++;
