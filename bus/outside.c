@@ -70,16 +70,18 @@ static void pack_value(struct hg_writer *writer, enum hg_field_type type, const 
   }
 }
 
-static void pack_field(struct hg_writer *writer, const struct hg_message *message, const struct hg_field *field,
-                       const struct hg_names *names) {
-  hg_pack_name(writer, field->outside_name, field->outside_size);
-  pack_value(writer, field->type, (const char *)message + field->offset, names);
+static bool is_empty_text(const struct hg_message *message, const struct hg_field *field) {
+  return field->type == HG_FIELD_text && ((const struct hg_text *)((const char *)message + field->offset))->size == 0;
 }
 
-static void pack_fields(struct hg_writer *writer, const struct hg_message *message, const struct hg_names *names) {
+static void pack_fields(struct hg_writer *writer, const struct hg_message *message, const struct hg_names *names,
+                        bool empty_texts) {
   const struct hg_kind_info *info = hg_kind_info(message->kind);
-  for (uint32_t i = 0; i < info->field_count; i++)
-    pack_field(writer, message, &info->fields[i], names);
+  for (uint32_t i = 0; i < info->field_count; i++) {
+    if (!empty_texts && is_empty_text(message, &info->fields[i])) continue;
+    hg_pack_name(writer, info->fields[i].outside_name, info->fields[i].outside_size);
+    pack_value(writer, info->fields[i].type, (const char *)message + info->fields[i].offset, names);
+  }
 }
 
 static void pack_beginning(struct hg_writer *writer, size_t pairs, const char *type) {
@@ -114,12 +116,8 @@ size_t hg_outside_encode_event(const struct hg_message *event, const struct hg_n
   pack_budget(&writer, head->budget, names);
   PACK_LITERAL(&writer, "payload");
   hg_pack_map(&writer, info->field_count);
-  pack_fields(&writer, event, names);
+  pack_fields(&writer, event, names, true);
   return hg_writer_end(&writer);
-}
-
-static bool is_empty_text(const struct hg_message *message, const struct hg_field *field) {
-  return field->type == HG_FIELD_text && ((const struct hg_text *)((const char *)message + field->offset))->size == 0;
 }
 
 size_t hg_outside_encode_command(const struct hg_message *command, uint8_t *to, size_t room) {
@@ -131,8 +129,7 @@ size_t hg_outside_encode_command(const struct hg_message *command, uint8_t *to, 
     said += !is_empty_text(command, &info->fields[i]);
   struct hg_writer writer = hg_writer_begin(to, room);
   pack_beginning(&writer, 2 + said, info->name);
-  for (uint32_t i = 0; i < info->field_count; i++)
-    if (!is_empty_text(command, &info->fields[i])) pack_field(&writer, command, &info->fields[i], &no_names);
+  pack_fields(&writer, command, &no_names, false);
   return hg_writer_end(&writer);
 }
 
@@ -141,6 +138,6 @@ size_t hg_outside_encode(const struct hg_message *message, const struct hg_names
   assert(info && hg_is_control(info->kind));
   struct hg_writer writer = hg_writer_begin(to, room);
   pack_beginning(&writer, 2 + (size_t)info->field_count, info->name);
-  pack_fields(&writer, message, names);
+  pack_fields(&writer, message, names, true);
   return hg_writer_end(&writer);
 }
