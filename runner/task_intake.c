@@ -6,17 +6,22 @@
 
 #define LINES_A_TURN 1024 // so that a file of lines that can't run does not keep the loop from its other work
 
+// Held ones need nothing any more.
+static uint32_t unheld(const struct hg_runner *runner) {
+  return runner->open - runner->in_state[HG_TASK_HELD];
+}
+
 uint32_t hg_runner_open_lines(const struct hg_runner *runner) {
-  const uint32_t aside = runner->aside < HG_LINES_ASIDE_MAX ? runner->aside : HG_LINES_ASIDE_MAX;
-  return runner->open - runner->in_state[HG_TASK_HELD] - aside; // the held ones need nothing any more
+  return unheld(runner) - runner->aside;
 }
 
 static bool has_room(const struct hg_runner *runner) {
   if (runner->stop != HG_STOP_NONE || runner->input_ended || runner->sync_failing_since_ms >= 0) return false;
   const bool probing = !runner->admitted && runner->now_ms < runner->probe_until_ms;
-  const uint32_t open = hg_runner_open_lines(runner);
+  const uint32_t aside_max = runner->options.aside_max, aside = runner->aside;
+  const uint32_t open = unheld(runner) - (aside < aside_max ? aside : aside_max);
   if (open >= (probing && HG_PROBE_CALLS < runner->open_max ? HG_PROBE_CALLS : runner->open_max)) return false;
-  return runner->bodies < runner->options.bodies_max || open == 0;
+  return runner->bodies < runner->options.bodies_max || unheld(runner) == 0;
 }
 
 bool hg_runner_may_read(const struct hg_runner *runner) {

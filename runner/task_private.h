@@ -34,6 +34,7 @@ struct hg_runner {
   uint32_t in_state[HG_TASK_STATE_COUNT];
   uint32_t open, open_max;     // tasks
   uint32_t aside;              // of them, those of models that take no calls now
+  uint32_t shut_out;           // of those, the ones in BACKING_OFF
   size_t bodies;               // bytes of their requests
   struct hg_id_map commands;   // ticket -> task
   struct hg_task_list stalled; // in a WANTS state, the other side was full

@@ -30,6 +30,7 @@ hg_err hg_runner_new(const struct hg_runner_options *options, const struct hg_ru
   };
   hg_runner_init_pacing(runner);
   if (runner->options.bodies_max == 0) runner->options.bodies_max = HG_BODIES_MAX;
+  if (runner->options.aside_max == 0) runner->options.aside_max = HG_LINES_ASIDE_MAX;
   *out = runner;
   return HG_OK;
 }
@@ -51,6 +52,8 @@ void hg_runner_move(struct hg_runner *runner, struct hg_run_task *task, enum hg_
   assert(hg_task_may_move(task->state, to));
   runner->in_state[task->state]--;
   runner->in_state[to]++;
+  if (task->aside && task->state == HG_TASK_BACKING_OFF) runner->shut_out--;
+  if (task->aside && to == HG_TASK_BACKING_OFF) runner->shut_out++;
   task->state = to;
 }
 
@@ -321,7 +324,8 @@ static bool all_turned_away(const struct hg_runner *runner) {
 
 static void judge_row(struct hg_runner *runner) {
   const uint32_t *in_state = runner->in_state;
-  const uint32_t tried = in_state[HG_TASK_CALLING] + in_state[HG_TASK_PAUSING] + in_state[HG_TASK_BACKING_OFF];
+  const uint32_t tried =
+      in_state[HG_TASK_CALLING] + in_state[HG_TASK_PAUSING] + in_state[HG_TASK_BACKING_OFF] - runner->shut_out;
   if (runner->unserved_row >= HG_UNSERVED_ROW && runner->unserved_row >= tried)
     hg_runner_stop(runner, HG_STOP_ACCESS, "%u requests in a row were not served, whatever was tried; the last: %s",
                    runner->unserved_row, runner->turned_away_text);

@@ -67,7 +67,8 @@ struct hg_runner_options {
   struct hg_learned *learned;      // borrowed, what calls use, to be added to; NULL: calls reserve their bounds
   hg_unit unit;                    // of the ledger
   uint32_t max_concurrency;
-  size_t bodies_max; // bytes; 0: HG_BODIES_MAX
+  size_t bodies_max;  // bytes; 0: HG_BODIES_MAX
+  uint32_t aside_max; // lines; 0: HG_LINES_ASIDE_MAX
 };
 
 // Why the run stopped starting.

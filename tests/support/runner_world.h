@@ -119,6 +119,8 @@ struct world {
 
   void (*rates)(struct world *world, unsigned line, struct hg_rate_limits *out); // what answers say of them; NULL: none
 
+  size_t bodies_max;     // of the runner's options
+  uint32_t aside_max;    // as above
   int64_t input_tokens;  // of every call
   int64_t total_only;    // and all that good answers tell; 0: they tell the parts
   int64_t input_counted; // what counts say that it is

@@ -160,6 +160,67 @@ TEST(task_runner_pacing, a_model_that_is_shut_lets_later_lines_in) {
   }
 }
 
+// The first lines are of "a", which the first answer shuts.
+static struct world *a_before_b(uint64_t seed, unsigned lines_of_a, unsigned lines) {
+  struct world *world = two_models(seed, lines, 4);
+  for (unsigned i = 0; i < lines; i++)
+    strstr(world->lines[i].body, "model\":\"")[8] = i < lines_of_a ? 'a' : 'b';
+  return world;
+}
+
+static void shut_a_once(struct world *world, unsigned line, struct hg_rate_limits *out) {
+  if (line == 0) shut_a(world, line, out);
+}
+
+// When there are more of them than are kept aside, reading ends until they may be called again, and all come back.
+TEST(task_runner_pacing, more_than_are_kept_aside_come_back) {
+  for (uint64_t seed = 1; seed <= 5; seed++) {
+    struct world *world = a_before_b(seed, 200, 220);
+    world->rates = shut_a_once;
+    world->aside_max = 50;
+    shut_for_ms = 9 * 60 * INT64_C(1000);
+    world_open(world, 4);
+    world_settle_down(world);
+    CHECK(world->next_line < 120);
+    world_run(world);
+    world_check_end(world);
+    CHECK_EQ(world_counts(world).done, 220);
+    world_end(world);
+  }
+}
+
+// So it is with their bodies.
+TEST(task_runner_pacing, lines_aside_fit_into_memory) {
+  struct world *world = a_before_b(6, 200, 220);
+  world->rates = shut_a_once;
+  world->bodies_max = 60 * strlen(world->lines[0].body);
+  shut_for_ms = 9 * 60 * INT64_C(1000);
+  world_open(world, 4);
+  world_settle_down(world);
+  CHECK(world->next_line < 120);
+  world_run(world);
+  world_check_end(world);
+  CHECK_EQ(world_counts(world).done, 220);
+  world_end(world);
+}
+
+static enum fate b_is_not_served(struct world *world, unsigned line, unsigned attempt) {
+  (void)attempt;
+  return is_of_a(world, line) ? FATE_OK : FATE_REFUSED;
+}
+
+// Nor do they keep a run from ending whose other calls nobody serves.
+TEST(task_runner_pacing, lines_aside_are_not_tried) {
+  struct world *world = a_before_b(7, 100, 350);
+  world->rates = shut_a_once;
+  world->fate = b_is_not_served;
+  shut_for_ms = 9 * 60 * INT64_C(1000);
+  world_play(world, 4);
+  CHECK_EQ(world_stop(world), HG_STOP_ACCESS);
+  CHECK(world->calls_total < 250);
+  world_end(world);
+}
+
 static void limit_tokens_of_a(struct world *world, unsigned line, struct hg_rate_limits *out) {
   if (is_of_a(world, line)) out->tokens = (struct hg_rate_limit){1, -1, 0};
 }
