@@ -29,6 +29,10 @@ static int64_t ms_of(const struct hg_pace *pace, int64_t units) {
   return ms < (double)(LONGEST_US / 1000) ? (int64_t)ms + 1 : LONGEST_US / 1000;
 }
 
+static double share_used(const struct hg_pace *pace) {
+  return pace->reserved > 0 ? pace->used / pace->reserved : 1;
+}
+
 // ---------------------------------------------------------------------------------------------- the minute
 
 static int64_t *part_of(struct hg_pace *pace, int64_t number) {
@@ -56,7 +60,22 @@ static int64_t minute_has_room(struct hg_pace *pace, int64_t units, int64_t now_
   return (part - 1 + HG_PACE_PARTS) * HG_PACE_PART_MS;
 }
 
+// What is reserved is seldom used: by its reservation alone, what takes most of a minute would start once a minute.
+static int64_t minute_lets_start(struct hg_pace *pace, int64_t units, int64_t now_ms) {
+  const int64_t reserved = least(units, pace->per_minute);
+  const int64_t by_reserved = minute_has_room(pace, reserved, now_ms);
+  if (pace->running > 0 || reserved <= pace->per_minute / 2) return by_reserved;
+  const double expected = (double)units * share_used(pace);
+  if (expected >= (double)reserved) return by_reserved;
+  return least(by_reserved, minute_has_room(pace, (int64_t)expected, now_ms));
+}
+
 // ---------------------------------------------------------------------------------------------- the account
+
+// Without a word for a minute the provider keeps none that could be followed.
+static bool is_told(const struct hg_pace *pace, int64_t now_ms) {
+  return pace->told && now_ms - pace->told_at_ms < MINUTE_MS;
+}
 
 static int64_t remains(const struct hg_pace *pace, int64_t now_ms) {
   const double since = (double)(now_ms - pace->remains_at_ms) * (double)pace->per_minute / (double)MINUTE_MS;
@@ -71,19 +90,22 @@ static int64_t account_has_room(const struct hg_pace *pace, int64_t units, int64
 }
 
 void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_t sent_ms, int64_t now_ms) {
-  const bool newer = !pace->told || sent_ms >= pace->told_sent_ms;
+  const bool newer = !is_told(pace, now_ms) || sent_ms >= pace->told_sent_ms;
   pace->per_minute = limit;
   pace->learnt = true;
   if (remaining < 0) return;
   const int64_t told = least(remaining, limit);
   pace->remains = newer ? told : least(told, remains(pace, now_ms)); // an older account has not seen the later ones
-  pace->remains_at_ms = now_ms;
+  pace->remains_at_ms = pace->told_at_ms = now_ms;
+  const int64_t gone = limit - pace->remains + pace->running;
+  // What it let pass beyond that is not owed.
+  pace->taken_us = least(pace->taken_us, now_ms * 1000 + us_of(pace, (double)gone));
   if (newer) pace->told_sent_ms = sent_ms;
   pace->told = true;
 }
 
 void hg_pace_miss(struct hg_pace *pace, const struct hg_pace_take *take, int64_t now_ms) {
-  if (!pace->told) return;
+  if (!is_told(pace, now_ms)) return;
   pace->remains = most(remains(pace, now_ms) - take->units, 0);
   pace->remains_at_ms = now_ms;
 }
@@ -93,10 +115,9 @@ void hg_pace_miss(struct hg_pace *pace, const struct hg_pace_take *take, int64_t
 int64_t hg_pace_due(struct hg_pace *pace, int64_t units, int64_t now_ms) {
   const int64_t open_ms = most(pace->shut_ms, now_ms);
   if (pace->per_minute == 0) return open_ms;
-  const int64_t at_most = least(units, pace->per_minute);
-  if (pace->told) return most(open_ms, account_has_room(pace, at_most, now_ms));
+  if (is_told(pace, now_ms)) return most(open_ms, account_has_room(pace, least(units, pace->per_minute), now_ms));
   forget_old_parts(pace, now_ms);
-  return most(open_ms, most(now_ms + hg_pace_debt_ms(pace, now_ms), minute_has_room(pace, at_most, now_ms)));
+  return most(open_ms, most(now_ms + hg_pace_debt_ms(pace, now_ms), minute_lets_start(pace, units, now_ms)));
 }
 
 void hg_pace_start(struct hg_pace *pace, int64_t units, int64_t now_ms, struct hg_pace_take *out) {
@@ -106,12 +127,11 @@ void hg_pace_start(struct hg_pace *pace, int64_t units, int64_t now_ms, struct h
   pace->in_minute += out->units;
   pace->running += out->units;
   if (pace->per_minute == 0) return;
-  const double share = pace->reserved > 0 ? pace->used / pace->reserved : 1;
-  out->us = most(us_of(pace, (double)out->units * share), 1); // 0: without a rate
+  out->us = most(us_of(pace, (double)out->units * share_used(pace)), 1); // 0: without a rate
   pace->taken_us = most(pace->taken_us, now_ms * 1000) + out->us;
 }
 
-void hg_pace_end(struct hg_pace *pace, const struct hg_pace_take *take, int64_t used, bool served, int64_t now_ms) {
+void hg_pace_end(struct hg_pace *pace, struct hg_pace_take *take, int64_t used, bool served, int64_t now_ms) {
   const int64_t units = least(used, UNITS_MAX);
   pace->running -= take->units;
   forget_old_parts(pace, now_ms);
@@ -123,16 +143,17 @@ void hg_pace_end(struct hg_pace *pace, const struct hg_pace_take *take, int64_t 
   if (!served) return;
   pace->used = pace->used * KEPT + (double)units;
   pace->reserved = pace->reserved * KEPT + (double)take->units;
+  take->units = units;
 }
 
 int64_t hg_pace_debt_ms(const struct hg_pace *pace, int64_t now_ms) {
-  if (pace->per_minute == 0 || pace->told) return 0;
+  if (pace->per_minute == 0 || is_told(pace, now_ms)) return 0;
   return most((pace->taken_us + 999) / 1000 - HG_PACE_BURST_MS - now_ms, 0);
 }
 
 int64_t hg_pace_backlog_ms(const struct hg_pace *pace, int64_t now_ms) {
   if (pace->per_minute == 0) return 0;
-  if (!pace->told) return hg_pace_debt_ms(pace, now_ms) + (pace->queued > 0 ? ms_of(pace, pace->queued) : 0);
+  if (!is_told(pace, now_ms)) return hg_pace_debt_ms(pace, now_ms) + (pace->queued > 0 ? ms_of(pace, pace->queued) : 0);
   const int64_t short_of = pace->queued + pace->running - remains(pace, now_ms);
   return short_of > 0 ? ms_of(pace, short_of) : 0;
 }

@@ -3,12 +3,14 @@
 //
 // Of a rate that nobody keeps an account of, two things bound what starts:
 // - the minute: what started within it counts with what it used, or with its whole reservation until that is known, and
-//   is never more than the rate. What alone is more than a minute has starts when the minute is empty.
+//   is never more than the rate. What alone reserves more than half of it may start, too, when nothing else runs and
+//   there is room for what it is expected to use; and what reserves more than all of it when the minute is empty.
 // - the flow, so that not all of it starts at once: the generic cell rate algorithm (ITU-T I.371), a single moment up
 // to
 //   which the past has used up the rate. A start moves it by what it is expected to use, as calls before it did of what
 //   they had reserved; its end puts that right.
-// Where the provider tells what remains of its own account, that holds instead, less what has started and not ended.
+// Where the provider tells what remains of its own account, that holds instead, less what has started and not ended,
+// until it has told nothing for a minute: then the minute and the flow hold at the rate that it told last.
 #ifndef HG_PACE_H
 #define HG_PACE_H
 
@@ -32,7 +34,7 @@ struct hg_pace {
   int64_t running; // reserved by what has started and not ended
 
   bool told; // the provider's own account
-  int64_t remains, remains_at_ms, told_sent_ms;
+  int64_t remains, remains_at_ms, told_sent_ms, told_at_ms;
 
   // The caller's: reservations that wait for their turn, and whether one of them has to, so that others stay behind it.
   int64_t queued;
@@ -47,13 +49,14 @@ struct hg_pace_take {
 int64_t hg_pace_due(struct hg_pace *pace, int64_t units, int64_t now_ms);
 // They start now. Each start has one end.
 void hg_pace_start(struct hg_pace *pace, int64_t units, int64_t now_ms, struct hg_pace_take *out);
-// `served`: what was used says what others will use.
-void hg_pace_end(struct hg_pace *pace, const struct hg_pace_take *take, int64_t used, bool served, int64_t now_ms);
+// `served`: what was used is known; it says what others will use, and the take counts with it from then on.
+void hg_pace_end(struct hg_pace *pace, struct hg_pace_take *take, int64_t used, bool served, int64_t now_ms);
 
 // An answer to what was sent at `sent_ms` says that the rate is `limit` a minute, of which `remaining` (-1: not said)
 // remain.
 void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_t sent_ms, int64_t now_ms);
-// One did not say it: its account has perhaps been charged with all that was reserved.
+// One that has ended did not say it: the account has been charged with what it used, or, where that is not known,
+// perhaps with all that it reserved.
 void hg_pace_miss(struct hg_pace *pace, const struct hg_pace_take *take, int64_t now_ms);
 
 // So long the past alone keeps the next one waiting; and that with what is queued, if it uses all that it reserves.

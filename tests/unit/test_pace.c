@@ -89,6 +89,44 @@ TEST(pace, a_giant_starts_in_its_turn) {
   CHECK(start(&slow, 1, 100000) > 100000 && start(&slow, INT64_MAX, 100000) < INT64_MAX / 2);
 }
 
+// A call after the other, each with one end: how many start before the first that has to wait?
+static int calls_in_a_row(struct hg_pace *pace, int64_t units, int64_t used, int calls) {
+  int64_t now = 100000;
+  for (int i = 0; i < calls; i++, now += 100) {
+    struct hg_pace_take take;
+    if (hg_pace_due(pace, units, now) > now) return i;
+    hg_pace_start(pace, units, now, &take);
+    hg_pace_end(pace, &take, used, true, now + 50);
+  }
+  return calls;
+}
+
+TEST(pace, what_reserves_a_minute_goes_alone_as_long_as_little_is_used) {
+  struct hg_pace over = {.per_minute = 30000}, under = {.per_minute = 60000}, half = {.per_minute = 60000};
+  CHECK_EQ(calls_in_a_row(&over, 32015, 15, 500), 500);
+  CHECK_EQ(calls_in_a_row(&under, 59000, 15, 500), 500);
+  CHECK_EQ(calls_in_a_row(&half, 30001, 90, 500), 500);
+  struct hg_pace_take take;
+  hg_pace_start(&under, 59000, 150000, &take);
+  CHECK(hg_pace_due(&under, 59000, 150000) > 150000 + 30000); // not beside another
+  hg_pace_end(&under, &take, 15, true, 150010);
+  CHECK_EQ(hg_pace_due(&under, 59000, 150010), 150010);
+}
+
+// The flow and the minute hold what is used.
+TEST(pace, what_reserves_a_minute_and_uses_it_comes_once_a_minute) {
+  struct hg_pace all = {.per_minute = 60000}, much = {.per_minute = 60000}, sudden = {.per_minute = 60000};
+  CHECK_EQ(calls_in_a_row(&all, 40000, 40000, 2), 1);
+  CHECK_EQ(hg_pace_due(&all, 40000, 100100), 160250);
+  const int few = calls_in_a_row(&much, 59000, 1000, 500); // ten a second would be 600,000 a minute
+  CHECK(few >= 2 && few <= 4);
+  CHECK_EQ(calls_in_a_row(&sudden, 59000, 15, 10), 10);
+  struct hg_pace_take take;
+  hg_pace_start(&sudden, 59000, 101000, &take);
+  hg_pace_end(&sudden, &take, 59000, true, 101050); // its own reservation alone is over
+  CHECK(hg_pace_due(&sudden, 59000, 101050) >= 101000 + MINUTE_MS);
+}
+
 // Nothing starts out of order, no minute has more than the rate, and the rate is used.
 TEST(pace, no_minute_has_more_than_its_rate) {
   uint64_t seed = hg_test_seed("no_minute_has_more_than_its_rate");
@@ -117,7 +155,7 @@ TEST(pace, no_minute_has_more_than_its_rate) {
 }
 
 // Calls that end at any time and use anything of what they reserved: whatever starts, what ended with what it used and
-// what runs with its reservation is within the rate in each minute.
+// what runs with its reservation is within the rate in each minute, but for what alone reserves more than half of it.
 TEST(pace, no_minute_has_more_than_its_rate_whatever_ends) {
   enum { CALLS = 3000 };
   uint64_t seed = hg_test_seed("whatever_ends");
@@ -129,7 +167,7 @@ TEST(pace, no_minute_has_more_than_its_rate_whatever_ends) {
     const uint64_t used_percent = 1 + hg_test_draw(&seed, 100);
     int64_t now = 1000000;
     for (int i = 0; i < CALLS; i++) {
-      const int64_t units = 1 + (int64_t)hg_test_draw(&seed, 4000);
+      const int64_t units = 1 + (int64_t)hg_test_draw(&seed, round % 2 == 0 ? 4000 : 15000);
       for (int64_t due; (due = hg_pace_due(&pace, units, now)) > now;) {
         int ended = i - 1 - (int)hg_test_draw(&seed, 20);
         if (ended < 0 || !runs[ended]) ended = -1;
@@ -144,7 +182,7 @@ TEST(pace, no_minute_has_more_than_its_rate_whatever_ends) {
       int64_t inside = 0;
       for (int earlier = i; earlier >= 0 && at[i] - at[earlier] < MINUTE_MS; earlier--)
         inside += counts[earlier];
-      CHECK(inside <= pace.per_minute);
+      CHECK(inside - (units > pace.per_minute / 2 ? units : 0) <= pace.per_minute);
     }
   }
 }
@@ -189,6 +227,49 @@ TEST(pace, an_older_account_adds_nothing) {
   CHECK_EQ(hg_pace_due(&pace, 4000, 100100), 100100);
   hg_pace_miss(&pace, &take, 100100);
   CHECK(hg_pace_due(&pace, 1, 100100) > 100100);
+}
+
+// Headers on the first answer alone: the others cost what they say that they used.
+TEST(pace, an_answer_without_figures_costs_what_it_used) {
+  struct hg_pace pace = {0};
+  hg_pace_tell(&pace, 60000, 59000, 100000, 100000);
+  for (int i = 0; i < 200; i++) {
+    struct hg_pace_take take;
+    CHECK_EQ(hg_pace_due(&pace, 4110, 100000), 100000);
+    hg_pace_start(&pace, 4110, 100000, &take);
+    hg_pace_end(&pace, &take, 15, true, 100000);
+    hg_pace_miss(&pace, &take, 100000);
+  }
+  CHECK_EQ(hg_pace_due(&pace, 56000, 100000), 100000);
+  CHECK(hg_pace_due(&pace, 56001, 100000) > 100000);
+}
+
+TEST(pace, an_account_of_a_minute_ago_is_forgotten) {
+  struct hg_pace pace = {0};
+  struct hg_pace_take take;
+  hg_pace_tell(&pace, 60000, 59000, 100000, 100000);
+  hg_pace_start(&pace, 60000, 159000, &take);
+  hg_pace_end(&pace, &take, 0, false, 159999);
+  hg_pace_miss(&pace, &take, 159999);
+  CHECK(hg_pace_due(&pace, 4110, 159999) > 160000);
+  CHECK_EQ(hg_pace_due(&pace, 4110, 160000), 160000);
+  CHECK_EQ(start(&pace, 30000, 160000), 160000); // the rate that it told still holds
+  CHECK_EQ(hg_pace_due(&pace, 4110, 160000), 160000 + 30000 - HG_PACE_BURST_MS);
+  hg_pace_tell(&pace, 60000, 50000, 100000, 160000); // and anyone may tell it anew
+  CHECK_EQ(hg_pace_due(&pace, 20000, 160000), 160000);
+}
+
+// A provider that let more pass than its rate is not owed the difference when it falls silent.
+TEST(pace, what_the_account_let_pass_is_not_owed) {
+  struct hg_pace pace = {0};
+  int64_t now = 100000;
+  for (int i = 0; i < 600; i++, now += 1000) {
+    struct hg_pace_take take;
+    hg_pace_tell(&pace, 60000, 59000, now, now);
+    hg_pace_start(&pace, 3000, now, &take);
+    hg_pace_end(&pace, &take, 3000, true, now);
+  }
+  CHECK(hg_pace_due(&pace, 3000, now + MINUTE_MS) <= now + MINUTE_MS + 1000);
 }
 
 // ------------------------------------------------------------------------------------------------ pushback
