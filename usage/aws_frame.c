@@ -129,6 +129,7 @@ static bool decode(const struct hg_json *string, struct hg_text_buffer *out, hg_
   uint32_t bits = 0;
   int held = 0;
   for (*err = HG_OK; at < end && !*err; at++) {
+    if (at[0] == '\\' && at[1] == '/') continue; // some JSON writers escape it
     const int value = sextet(*at);
     if (value < 0) return false;
     bits = bits << 6 | (uint32_t)value;

@@ -81,14 +81,18 @@ static void say(struct hg_stream *stream, const char *text) {
   if (!stream->text[0]) snprintf(stream->text, sizeof stream->text, "%s", text);
 }
 
-// Counts from before an error are no longer those of the end.
+// Something came that counts from before are not the last of: an error, or more of a choice that had not ended.
+static void go_on(struct hg_stream *stream) {
+  stream->counted = stream->counted_apart = false;
+}
+
 static void fail(struct hg_stream *stream, const struct hg_json *error) {
   struct hg_json_field message = {.name = "message"};
   char text[HG_STREAM_TEXT_MAX];
   hg_json_pick(error, &message, 1);
   hg_json_show(error->type == HG_JSON_STRING ? error : &message.value, text, sizeof text);
   say(stream, text[0] ? text : "an error came inside the stream");
-  if (!stream->failed) hg_counts_forget(&stream->counts);
+  if (!stream->failed) hg_counts_forget(&stream->counts), go_on(stream);
   stream->failed = true;
 }
 
@@ -155,10 +159,11 @@ static int64_t count_heard(const struct hg_stream *stream) {
   return heard;
 }
 
+// Of the choices that were heard of: some servers ignore how many were asked for.
 static bool all_finished(const struct hg_stream *stream) {
   for (size_t i = 0; i < COUNT(stream->open); i++)
     if (stream->open[i] & ~stream->finished[i]) return false;
-  return count_heard(stream) >= stream->choices && !stream->crowded;
+  return count_heard(stream) > 0 && !stream->crowded;
 }
 
 // A choice of a chat or a candidate of Gemini: an upstream that fails while it writes is told in its finish_reason.
@@ -171,10 +176,13 @@ static void take_choice(struct hg_stream *stream, const struct hg_json *choice, 
   else if (hg_json_is(&fields[1].value, "error")) fail(stream, choice);
   if (index >= HG_STREAM_CHOICES_MAX) {
     stream->crowded = true;
+    go_on(stream);
     return;
   }
-  stream->open[index / 64] |= UINT64_C(1) << (index % 64);
-  if (hg_json_says_something(&fields[1].value)) stream->finished[index / 64] |= UINT64_C(1) << (index % 64);
+  const uint64_t bit = UINT64_C(1) << (index % 64);
+  if (!(stream->finished[index / 64] & bit)) go_on(stream);
+  stream->open[index / 64] |= bit;
+  if (hg_json_says_something(&fields[1].value)) stream->finished[index / 64] |= bit;
 }
 
 // How many choices the event has.
@@ -195,13 +203,12 @@ static bool says_counts(const struct hg_answer *event) {
 }
 
 // Counts may come with every event; those that are the last must be told from those that came on the way. Where some
-// came on the way, and the stream has no end of its own, more may have been to come: all later ones are doubtful then,
-// but for those of an event of their own.
+// came on the way, and the stream has no end of its own or a choice never came, more may have been to come: all later
+// ones are doubtful then, but for those of an event of their own.
 static void note_counts(struct hg_stream *stream, const struct hg_answer *event, size_t choices) {
   const bool counts = says_counts(event), finished = all_finished(stream);
-  if (counts) stream->counted = finished;
+  if (counts) stream->counted = finished, stream->counted_apart = choices == 0;
   if (counts && !finished) stream->counted_too_early = true;
-  if (counts && finished && choices == 0) stream->closed = true;
 }
 
 // ---------------------------------------------------------------------------------------------- events
@@ -331,9 +338,9 @@ void hg_stream_clear(struct hg_stream *stream) {
 
 // Whether the newest figures are those of the end. `marked`: the stream has said that it ends.
 static bool counted_last(const struct hg_stream *stream, bool marked) {
+  const bool sure = !stream->counted_too_early || (marked && count_heard(stream) >= stream->choices);
   switch (stream->kind) {
-  case HG_STREAM_CHAT:
-    return marked ? stream->counted : stream->closed || (stream->counted && !stream->counted_too_early);
+  case HG_STREAM_CHAT: return stream->counted_apart || (stream->counted && sure);
   case HG_STREAM_GEMINI:
   case HG_STREAM_OTHER: return stream->counted;
   case HG_STREAM_RESPONSES: // these count with their last event
@@ -361,9 +368,10 @@ hg_err hg_stream_end(struct hg_stream *stream, bool whole, struct hg_streamed *o
   const bool malformed = stream->malformed;
   hg_events_end(&stream->events);
   if (!malformed && stream->malformed) say(stream, "the stream broke off inside an event");
-  const bool marked = stream->ended;
+  // Counts in an event of their own are the last of an answer, even if its connection was cut behind them.
+  const bool marked = stream->ended, all_said = count_heard(stream) >= stream->choices && stream->counted_apart;
   if (stream->kind == HG_STREAM_CHAT || stream->kind == HG_STREAM_GEMINI)
-    stream->ended = marked || (whole && all_finished(stream) && !hg_events_are_open(&stream->events));
+    stream->ended |= (whole || all_said) && all_finished(stream) && !hg_events_are_open(&stream->events);
   *out = (struct hg_streamed){.kind = stream->kind, .failed = stream->failed};
   out->ended = stream->ended && !stream->malformed && !stream->events.fault;
   out->broken = stream->failed && (stream->erred || !out->ended);

@@ -14,7 +14,7 @@ enum hg_stream_kind {
   HG_STREAM_CHAT,      // OpenAI's chat completions and completions, and what is compatible; ends with [DONE]
   HG_STREAM_RESPONSES, // ends with response.completed, response.incomplete, response.failed or response.cancelled
   HG_STREAM_ANTHROPIC, // ends with message_stop
-  HG_STREAM_GEMINI,    // ends when every candidate has its finishReason
+  HG_STREAM_GEMINI,    // ends when every candidate that came has its finishReason
   HG_STREAM_BEDROCK,   // Converse, its events as JSON; ends with metadata
   HG_STREAM_OLLAMA,    // ends with "done": true
   HG_STREAM_COHERE     // ends with message-end (v2) or stream-end (v1)
@@ -45,17 +45,16 @@ struct hg_stream {
   bool crowded;           // more choices than are kept apart
   bool counted;           // the newest counts came with the end of the last choice, or after it; of another kind: last
   bool counted_too_early; // counts came before that
-  bool closed;            // counts came with no choice, after all had ended
+  bool counted_apart;     // the newest counts came with no choice, and none went on after them
   uint64_t open[HG_STREAM_CHOICES_MAX / 64], finished[HG_STREAM_CHOICES_MAX / 64];
   char text[HG_STREAM_TEXT_MAX];
 };
 
 // How the stream ended.
 struct hg_streamed {
-  // HG_SOURCE_EXACT only if it ended as its kind ends, with every choice that was asked for, could be read throughout,
-  // and its last figures are those of its end. Else HG_SOURCE_MISSING, every figure HG_UNKNOWN and the total 0,
-  // whatever had come: part of a count is no count. Then the reservation is what to settle at. The labels are filled in
-  // as far as they came.
+  // HG_SOURCE_EXACT only if it ended as its kind ends, could be read throughout, and its last figures are those of its
+  // end. Else HG_SOURCE_MISSING, every figure HG_UNKNOWN and the total 0, whatever had come: part of a count is no
+  // count. Then the reservation is what to settle at. The labels are filled in as far as they came.
   struct hg_usage_found found;
   enum hg_stream_kind kind;
   bool ended;                    // as its kind ends; false: it broke off
@@ -78,9 +77,9 @@ void hg_stream_init(struct hg_stream *stream, const char *content_type, int64_t 
 // As hg_events_feed.
 hg_err hg_stream_feed(struct hg_stream *stream, const char *bytes, size_t len);
 // No more will come. `whole`: the transport says that nothing is lacking (a body of its Content-Length, a last chunk;
-// not a connection that was closed). Only then can a stream without a last event be whole: a chat's without [DONE], and
-// every one of Gemini's. HG_OK: the usage is exact. HG_ERR_NO_USAGE: missing, with a reason. HG_ERR_PROTOCOL,
-// HG_ERR_NO_MEMORY: as hg_stream_feed.
+// not a connection that was closed). A stream without a last event (a chat's without [DONE], and every one of Gemini's)
+// ended only then, or with every choice that was asked for and its counts in an event of their own. HG_OK: the usage is
+// exact. HG_ERR_NO_USAGE: missing, with a reason. HG_ERR_PROTOCOL, HG_ERR_NO_MEMORY: as hg_stream_feed.
 hg_err hg_stream_end(struct hg_stream *stream, bool whole, struct hg_streamed *out);
 void hg_stream_clear(struct hg_stream *stream);
 

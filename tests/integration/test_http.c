@@ -284,6 +284,9 @@ TEST(http, streams) {
 #define ENDED                                                                                                          \
   "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}],\"usage\":"             \
   "{\"total_tokens\":1}}\n\n"
+#define APART                                                                                                          \
+  "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\n"                   \
+  "data: {\"choices\":[],\"usage\":{\"total_tokens\":1}}\n\n"
 #define ENDED_ANSWER                                                                                                   \
   "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}],\"usage\":{\"total_"        \
   "tokens\":1}}"
@@ -306,8 +309,12 @@ TEST(http, streams) {
       {"/echo?pieces", ENDED, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
       {"/echo?close", ENDED, HG_HTTP_BROKEN, "", "the stream broke off", false}, // perhaps it was cut off
       {"/echo?close", ENDED "data: [DONE]\n\n", HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
-      {"/echo?two", ENDED, HG_HTTP_BROKEN, "", "the stream broke off", false}, // one of two choices
-      {"/echo?pieces&two", ENDED, HG_HTTP_BROKEN, "", "the stream broke off", false},
+      {"/echo?close", APART, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
+      {"/echo?close&two", APART, HG_HTTP_BROKEN, "", "the stream broke off", false}, // one of two choices
+      {"/echo?two", APART, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},              // all that the server makes
+      {"/echo?two", ENDED, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
+      {"/echo?pieces&two", ENDED, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
+      {"/echo?pieces&two", CHUNK, HG_HTTP_BROKEN, "", "the stream broke off", false},
       {"/echo?close", "data: {\"tick\":1}\n\n", HG_HTTP_BROKEN, "", "the stream broke off", false},
       {"/echo", CHUNK "data: {\"id\"", HG_HTTP_BROKEN, "", "the stream broke off inside an event", false},
       {"/echo", "data: {\"error\":{\"message\":\"no\"}}\n\n", HG_HTTP_ANSWERED,

@@ -96,25 +96,38 @@ def test_an_answer_begins_where_it_says_something():
     check([("plain", CHAT, {**SAID, "stream": True}, ["application/json", "\n", "  ", answer])], 15)
 
 
-def test_a_stream_needs_every_choice_that_was_asked_for():
+def test_a_stream_of_fewer_choices_than_were_asked_for():
     two = {**SAID, "n": 2, "stream": True, "max_tokens": 9}
-    first, second = chunk(0, "stop"), chunk(1, "stop", usage=usage(10, 10))
-    check([("both", CHAT, two, [EVENTS, first, second])], 20)
-    ends, made, summary = run([("one", CHAT, two, [EVENTS, chunk(0, "stop", usage=usage(10, 5))])])
-    equal((ends["one"]["error"]["code"], len(made["one"]), summary["run"]["estimated"]), ("connection_failed", 2, 2))
-    ends, made, summary = run([("told", CHAT, two, [EVENTS, chunk(0, "stop", usage=usage(10, 5)), "data: [DONE]\n\n"])])
-    equal((ends["told"]["error"], len(made["told"]), summary["run"]["estimated"]), (None, 1, 1))  # whole, as the server says
-    assert summary["run"]["tokens"] > 500, summary
+    one, apart, done = chunk(0, "stop", usage=usage(10, 5)), event({"choices": [], "usage": usage(10, 5)}), "data: [DONE]\n\n"
+    gemini = {"candidates": [{"index": 0, "finishReason": "STOP"}],
+              "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}}
+    asked = {"contents": [{"parts": [{"text": "x"}]}], "generationConfig": {"candidateCount": 2, "maxOutputTokens": 9}}
+    check([("both", CHAT, two, [EVENTS, chunk(0, "stop"), chunk(1, "stop", usage=usage(10, 10))])], 20)
+    check([("one", CHAT, two, [EVENTS, one]),
+           ("apart", CHAT, two, [EVENTS, chunk(0, "stop"), apart]),
+           ("told", CHAT, two, [EVENTS, one, done]),
+           ("apart, told", CHAT, two, [EVENTS, chunk(0, "stop"), apart, done]),
+           ("no finish", CHAT, {**two, "n": 1}, [EVENTS, chunk(0), apart, done]),
+           ("gemini", "/v1beta/models/g:streamGenerateContent?alt=sse", asked, [EVENTS, event(gemini)])], 6 * 15)
+    doubtful = [EVENTS, chunk(0, usage=usage(10, 1)), one]  # with every chunk, and the other may have been to come
+    ends, made, summary = run([("each", CHAT, two, doubtful), ("each, told", CHAT, two, [*doubtful, done])])
+    for name in made:
+        equal((ends[name]["error"], len(made[name])), (None, 1), name)
+    equal(summary["run"]["estimated"], 2)
+    assert summary["run"]["tokens"] > 1000, summary
+    ends, made, _ = run([("cut", CHAT, two, ["-" + EVENTS, chunk(0, "stop"), apart])])
+    equal((ends["cut"]["error"]["code"], len(made["cut"])), ("connection_failed", 2))
 
 
-def test_a_connection_that_closes_ends_no_stream():
+def test_a_connection_that_closes_ends_no_stream_by_itself():
     asked = {**SAID, "stream": True, "max_tokens": 9}
     ends, made, summary = run([("chat", CHAT, asked, ["-" + EVENTS, chunk(0, "stop", usage=usage(10, 5))]),
                                ("other", "/v1/other", asked, ["-" + EVENTS, event({"text": "half"})])])
     for name in ("chat", "other"):
         equal((ends[name]["error"]["code"], len(made[name])), ("connection_failed", 2), name)
     equal(summary["run"]["estimated"], 4)
-    check([("marked", CHAT, asked, ["-" + EVENTS, chunk(0, "stop", usage=usage(10, 5)), "data: [DONE]\n\n"])], 15)
+    check([("marked", CHAT, asked, ["-" + EVENTS, chunk(0, "stop", usage=usage(10, 5)), "data: [DONE]\n\n"]),
+           ("apart", CHAT, asked, ["-" + EVENTS, chunk(0, "stop"), event({"choices": [], "usage": usage(10, 5)})])], 2 * 15)
 
 
 def test_embeddings_need_no_cap():
