@@ -9,9 +9,9 @@
 
 #define LINES 200
 
-static int64_t sent_at[LINES]; // of each line's last call
-static unsigned capacity;      // calls at once that the provider takes
-static unsigned over, most;    // how often it had more; and how many at the most, after it had pushed back
+static int64_t sent_at[WORLD_LINES_MAX]; // of each line's last call
+static unsigned capacity;                // calls at once that the provider takes
+static unsigned over, most;              // how often it had more; and how many at the most, after it had pushed back
 
 static enum fate note_start(struct world *world, unsigned line, unsigned attempt) {
   (void)attempt;
