@@ -125,9 +125,7 @@ void hg_runner_let_crowded_in(struct hg_runner *runner) {
   struct hg_task_list waiting = runner->crowded;
   runner->crowded = (struct hg_task_list){NULL, NULL};
   const uint32_t *asking = &runner->in_state[HG_TASK_ACQUIRING], asking_before = *asking;
-  const int64_t of_all =
-      later(hg_pace_backlog_ms(&runner->requests, runner->now_ms), hg_pace_backlog_ms(&runner->tokens, runner->now_ms));
-  const bool behind = waiting.first && is_far_behind(runner, of_all);
+  const bool behind = waiting.first && is_far_behind(runner, backlog_of_all_ms(runner));
   for (size_t i = 0; i < runner->paced_models; i++)
     runner->paces[i].far_behind = false;
   while (runner->stop == HG_STOP_NONE && waiting.first && !is_crowded(runner) && !behind) {
@@ -185,10 +183,14 @@ void hg_runner_put_aside(struct hg_runner *runner, struct hg_run_task *task, boo
   task->aside = aside;
 }
 
+static bool has_room_for_one_aside(const struct hg_runner *runner) {
+  return hg_runner_open_lines(runner) < runner->open_max;
+}
+
 // Not all at once: a model may be shut again by the first of its answers.
 bool hg_runner_comes_back(struct hg_runner *runner, struct hg_run_task *task) {
   if (!task->aside) return true;
-  if (hg_runner_open_lines(runner) < runner->open_max) {
+  if (has_room_for_one_aside(runner)) {
     hg_runner_put_aside(runner, task, false);
     return true;
   }
@@ -197,7 +199,7 @@ bool hg_runner_comes_back(struct hg_runner *runner, struct hg_run_task *task) {
 }
 
 void hg_runner_let_back_in(struct hg_runner *runner) {
-  while (runner->stop == HG_STOP_NONE && runner->set_aside.first && hg_runner_open_lines(runner) < runner->open_max)
+  while (runner->stop == HG_STOP_NONE && runner->set_aside.first && has_room_for_one_aside(runner))
     hg_runner_step(runner, hg_task_list_pop(&runner->set_aside));
 }
 

@@ -172,29 +172,10 @@ static void shut_a_once(struct world *world, unsigned line, struct hg_rate_limit
   if (line == 0) shut_a(world, line, out);
 }
 
-// When there are more of them than are kept aside, reading ends until they may be called again, and all come back.
-TEST(task_runner_pacing, more_than_are_kept_aside_come_back) {
-  for (uint64_t seed = 1; seed <= 5; seed++) {
-    struct world *world = a_before_b(seed, 200, 220);
-    world->rates = shut_a_once;
-    world->aside_max = 50;
-    shut_for_ms = 9 * 60 * INT64_C(1000);
-    world_open(world, 4);
-    world_settle_down(world);
-    CHECK(world->next_line < 120);
-    world_run(world);
-    world_check_end(world);
-    CHECK_EQ(world_counts(world).done, 220);
-    world_end(world);
-  }
-}
-
-// So it is with their bodies.
-TEST(task_runner_pacing, lines_aside_fit_into_memory) {
-  struct world *world = a_before_b(6, 200, 220);
-  world->rates = shut_a_once;
-  world->bodies_max = 60 * strlen(world->lines[0].body);
+// Reading ends before all of "a" are aside; when they may be called again all come back.
+static void play_with_some_aside(struct world *world) {
   shut_for_ms = 9 * 60 * INT64_C(1000);
+  world->rates = shut_a_once;
   world_open(world, 4);
   world_settle_down(world);
   CHECK(world->next_line < 120);
@@ -202,6 +183,22 @@ TEST(task_runner_pacing, lines_aside_fit_into_memory) {
   world_check_end(world);
   CHECK_EQ(world_counts(world).done, 220);
   world_end(world);
+}
+
+// When there are more of them than are kept aside, reading ends until they may be called again, and all come back.
+TEST(task_runner_pacing, more_than_are_kept_aside_come_back) {
+  for (uint64_t seed = 1; seed <= 5; seed++) {
+    struct world *world = a_before_b(seed, 200, 220);
+    world->aside_max = 50;
+    play_with_some_aside(world);
+  }
+}
+
+// So it is with their bodies.
+TEST(task_runner_pacing, lines_aside_fit_into_memory) {
+  struct world *world = a_before_b(6, 200, 220);
+  world->bodies_max = 60 * strlen(world->lines[0].body);
+  play_with_some_aside(world);
 }
 
 static enum fate b_is_not_served(struct world *world, unsigned line, unsigned attempt) {
