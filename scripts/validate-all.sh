@@ -38,7 +38,7 @@ stale() {
 }
 
 build_program() {
-  scripts/setup test && cmake --preset dev >"$logs/build.log" 2>&1 && cmake --build build/dev -j "$(nproc)" >>"$logs/build.log" 2>&1
+  cmake --preset dev >"$logs/build.log" 2>&1 && cmake --build build/dev -j "$(nproc)" >>"$logs/build.log" 2>&1
 }
 
 for step in $steps; do
