@@ -151,9 +151,9 @@ int64_t hg_pace_debt_ms(const struct hg_pace *pace, int64_t now_ms) {
   return most((pace->taken_us + 999) / 1000 - HG_PACE_BURST_MS - now_ms, 0);
 }
 
-int64_t hg_pace_backlog_ms(const struct hg_pace *pace, int64_t now_ms) {
+int64_t hg_pace_backlog_ms(const struct hg_pace *pace, int64_t before, int64_t now_ms) {
   if (pace->per_minute == 0) return 0;
-  if (!is_told(pace, now_ms)) return hg_pace_debt_ms(pace, now_ms) + (pace->queued > 0 ? ms_of(pace, pace->queued) : 0);
-  const int64_t short_of = pace->queued + pace->running - remains(pace, now_ms);
+  if (!is_told(pace, now_ms)) return hg_pace_debt_ms(pace, now_ms) + (before > 0 ? ms_of(pace, before) : 0);
+  const int64_t short_of = before + pace->running - remains(pace, now_ms);
   return short_of > 0 ? ms_of(pace, short_of) : 0;
 }

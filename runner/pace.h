@@ -36,8 +36,9 @@ struct hg_pace {
   bool told; // the provider's own account
   int64_t remains, remains_at_ms, told_sent_ms, told_at_ms;
 
-  // The caller's: reservations that wait for their turn, and whether one of them has to, so that others stay behind it.
-  int64_t queued;
+  // The caller's: reservations that wait for their turn, those behind them that ask for a permit, and whether one has to
+  // wait, so that others stay behind it.
+  int64_t queued, asked;
   bool holds;
 };
 
@@ -59,8 +60,8 @@ void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_
 // perhaps with all that it reserved.
 void hg_pace_miss(struct hg_pace *pace, const struct hg_pace_take *take, int64_t now_ms);
 
-// So long the past alone keeps the next one waiting; and that with what is queued, if it uses all that it reserves.
+// So long the past alone keeps the next one waiting; and that with what is before it, if it uses all that it reserves.
 int64_t hg_pace_debt_ms(const struct hg_pace *pace, int64_t now_ms);
-int64_t hg_pace_backlog_ms(const struct hg_pace *pace, int64_t now_ms);
+int64_t hg_pace_backlog_ms(const struct hg_pace *pace, int64_t before, int64_t now_ms);
 
 #endif

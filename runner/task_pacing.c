@@ -68,23 +68,33 @@ static int64_t units_of(const struct hg_run_task *task, unsigned place) {
   return place % 2 == 0 ? 1 : task->paced_tokens;
 }
 
-// How long others keep it waiting.
-static int64_t backlog_ms(struct hg_runner *runner, struct hg_run_task *task) {
-  struct hg_pace *paces[HG_PACES_MAX];
-  int64_t backlog = 0;
-  for (unsigned i = paces_of(runner, task, paces); i-- > 0;)
-    backlog = later(backlog, task->in_turn ? hg_pace_debt_ms(paces[i], runner->now_ms)
-                                           : hg_pace_backlog_ms(paces[i], runner->now_ms));
+// What is before it has moments of its own; time alone is waited for here.
+static int64_t backlog_behind(struct hg_runner *runner, const struct hg_pace *pace, int64_t before) {
+  const int64_t backlog = hg_pace_backlog_ms(pace, before, runner->now_ms);
+  if (before == 0 && backlog > LONG_WAIT_MS) wake_at(runner, runner->now_ms + backlog - LONG_WAIT_MS);
   return backlog;
 }
 
-static int64_t backlog_of_all_ms(const struct hg_runner *runner) {
-  return later(hg_pace_backlog_ms(&runner->requests, runner->now_ms),
-               hg_pace_backlog_ms(&runner->tokens, runner->now_ms));
+// How long others keep it waiting: those in their turns, and those that ask for a permit as it does.
+static int64_t backlog_ms(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_pace *paces[HG_PACES_MAX];
+  int64_t backlog = 0;
+  for (unsigned i = paces_of(runner, task, paces); i-- > 0;) {
+    const struct hg_pace *pace = paces[i];
+    const int64_t asked = task->permit.id == 0 ? pace->asked : 0;
+    backlog = later(backlog, task->in_turn ? hg_pace_debt_ms(pace, runner->now_ms)
+                                           : backlog_behind(runner, pace, pace->queued + asked));
+  }
+  return backlog;
 }
 
-static bool is_far_behind(struct hg_runner *runner, int64_t backlog) {
-  if (backlog > LONG_WAIT_MS) wake_at(runner, runner->now_ms + backlog - LONG_WAIT_MS);
+static int64_t backlog_of_all_ms(struct hg_runner *runner) {
+  const struct hg_pace *requests = &runner->requests, *tokens = &runner->tokens;
+  return later(backlog_behind(runner, requests, requests->queued + requests->asked),
+               backlog_behind(runner, tokens, tokens->queued + tokens->asked));
+}
+
+static bool is_far_behind(int64_t backlog) {
   return backlog > LONG_WAIT_MS;
 }
 
@@ -109,9 +119,9 @@ static bool is_crowded(const struct hg_runner *runner) {
 }
 
 bool hg_runner_has_room_for(struct hg_runner *runner, struct hg_run_task *task) {
-  const bool behind = is_far_behind(runner, backlog_ms(runner, task));
+  const bool behind = is_far_behind(backlog_ms(runner, task));
   if (behind) begin_to_wait(runner, task);
-  if (behind && task->pace && !is_far_behind(runner, backlog_of_all_ms(runner))) {
+  if (behind && task->pace && !is_far_behind(backlog_of_all_ms(runner))) {
     task->pace->far_behind = true;
     hg_runner_put_aside(runner, task, true);
   }
@@ -120,26 +130,31 @@ bool hg_runner_has_room_for(struct hg_runner *runner, struct hg_run_task *task) 
   return false;
 }
 
-// Of those that will wait for their turn one at a time asks for a permit, so that not all ask where a few can use it.
 void hg_runner_let_crowded_in(struct hg_runner *runner) {
   struct hg_task_list waiting = runner->crowded;
   runner->crowded = (struct hg_task_list){NULL, NULL};
-  const uint32_t *asking = &runner->in_state[HG_TASK_ACQUIRING], asking_before = *asking;
-  const bool behind = waiting.first && is_far_behind(runner, backlog_of_all_ms(runner));
   for (size_t i = 0; i < runner->paced_models; i++)
     runner->paces[i].far_behind = false;
-  while (runner->stop == HG_STOP_NONE && waiting.first && !is_crowded(runner) && !behind) {
-    if (waiting.first->pace && waiting.first->pace->far_behind) {
-      hg_task_list_push(&runner->crowded, hg_task_list_pop(&waiting));
-      continue;
-    }
-    const int64_t backlog = backlog_ms(runner, waiting.first);
-    hg_runner_step(runner, hg_task_list_pop(&waiting));
-    if (*asking <= asking_before || backlog == 0) continue;
-    wake_at(runner, runner->now_ms + 1);
-    break;
+  while (runner->stop == HG_STOP_NONE && waiting.first && !is_crowded(runner) &&
+         !is_far_behind(backlog_of_all_ms(runner))) {
+    struct hg_run_task *task = hg_task_list_pop(&waiting);
+    if (task->pace && task->pace->far_behind) hg_task_list_push(&runner->crowded, task);
+    else hg_runner_step(runner, task);
   }
   hg_task_list_append(&runner->crowded, &waiting);
+}
+
+void hg_runner_asks(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_pace *paces[HG_PACES_MAX];
+  task->paced_tokens = tokens_of(runner, task);
+  for (unsigned i = paces_of(runner, task, paces); i-- > 0;)
+    paces[i]->asked += units_of(task, i);
+}
+
+void hg_runner_has_asked(struct hg_runner *runner, struct hg_run_task *task) {
+  struct hg_pace *paces[HG_PACES_MAX];
+  for (unsigned i = paces_of(runner, task, paces); i-- > 0;)
+    paces[i]->asked -= units_of(task, i);
 }
 
 static void push_back(struct hg_runner *runner, const struct hg_run_task *task) {
@@ -293,7 +308,7 @@ bool hg_runner_has_turn(struct hg_runner *runner, struct hg_run_task *task) {
   const bool pushed_back = hg_pushback_lasts(&runner->pushback) &&
                            runner->in_state[HG_TASK_CALLING] >= hg_pushback_allowed(&runner->pushback);
   if (pushed_back || shut_until(pace_of(runner, task)) - runner->now_ms > HG_SHORT_PAUSE_MS ||
-      is_far_behind(runner, backlog_ms(runner, task))) {
+      is_far_behind(backlog_ms(runner, task))) {
     task->in_turn = false;
     hg_runner_release_unused(runner, task, HG_NEXT_WAIT);
     return false;

@@ -136,6 +136,9 @@ void hg_runner_init_pacing(struct hg_runner *runner);
 // Whether a task may ask for a permit now; it waits among the crowded otherwise.
 bool hg_runner_has_room_for(struct hg_runner *runner, struct hg_run_task *task);
 void hg_runner_let_crowded_in(struct hg_runner *runner);
+// It asks for a permit, and is before all that ask later; it has its answer.
+void hg_runner_asks(struct hg_runner *runner, struct hg_run_task *task);
+void hg_runner_has_asked(struct hg_runner *runner, struct hg_run_task *task);
 // Whether its provider has said that it takes no calls of the task's model for now. Then the task has been sent to wait
 // for that, or is left to the next run where that is too long. It holds no permit.
 bool hg_runner_is_shut_out(struct hg_runner *runner, struct hg_run_task *task);

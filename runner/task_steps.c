@@ -82,6 +82,7 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
     refused(runner, task, err);
   } else if (expect(runner, task, ticket)) {
     task->cancelled = false;
+    hg_runner_asks(runner, task);
     hg_runner_move(runner, task, HG_TASK_ACQUIRING);
   } else {
     hg_runner_drop(runner, task, true);
@@ -89,6 +90,7 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
 }
 
 void hg_runner_acquired(struct hg_runner *runner, struct hg_run_task *task, const hg_completion *completion) {
+  hg_runner_has_asked(runner, task);
   if (completion->err == HG_ERR_BUDGET_EXHAUSTED) {
     hg_runner_note_exhausted(runner, task, completion->tokens, completion->budget);
     count_or_leave(runner, task, completion->tokens);

@@ -335,6 +335,33 @@ TEST(task_runner_pacing, few_wait_with_permits) {
   world_end(world);
 }
 
+static void limit_requests(struct world *world, unsigned line, struct hg_rate_limits *out) {
+  (void)world, (void)line;
+  out->requests = (struct hg_rate_limit){30, -1, 0};
+}
+
+static void tell_requests(struct world *world, unsigned line, struct hg_rate_limits *out) {
+  (void)line;
+  const unsigned used = started_in(world->line_count, world->now_ms - 60000, 60001);
+  out->requests = (struct hg_rate_limit){30, used < 30 ? 30 - used : 0, 0};
+}
+
+// Whoever asks for a permit is before all that ask later, so that none is asked for which is only given back; whether
+// the provider tells what remains or the rate alone, and whether it was told of all or configured.
+TEST(task_runner_pacing, a_permit_is_asked_for_to_be_used) {
+  void (*const rates[])(struct world *, unsigned, struct hg_rate_limits *) = {limit_requests, tell_requests, NULL};
+  for (unsigned i = 0; i < 3; i++) {
+    struct world *world = world_new(19 + i, WORLD_LINES_MAX, 10000000, 64);
+    world->fate = note_start;
+    world->rates = rates[i];
+    if (!rates[i]) world->llm.requests_per_minute = 30;
+    world_play(world, 64);
+    CHECK_EQ(world_counts(world).done, WORLD_LINES_MAX);
+    CHECK_EQ(world->permit_count, WORLD_LINES_MAX);
+    world_end(world);
+  }
+}
+
 // Those of a model that has to wait for its rate let the others pass.
 TEST(task_runner_pacing, a_turn_of_one_model_does_not_keep_others) {
   struct world *world = two_models(13, 40, 20);
