@@ -56,7 +56,7 @@ hg_err hg_gateway_price_answer(const struct hg_gateway *gateway, struct hg_text 
   if (!price && !named.size) price = hg_prices_find(&gateway->config->llm.prices, used->model ? used->model : "");
   const hg_err err = price ? hg_price_usage_of(price, used, &used->tokens) : HG_ERR_CONFIG;
   if (err == HG_OK) return HG_OK;
-  used->tokens = 0;
+  used->tokens = err == HG_ERR_NO_USAGE ? hg_price_least(price, used->tokens) : 0;
   used->source = HG_SOURCE_MISSING;
   *reason = err == HG_ERR_CONFIG     ? no_price
             : err == HG_ERR_NO_USAGE ? "the answer does not tell input from output"

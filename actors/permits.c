@@ -29,9 +29,14 @@ const struct hg_ended_permit *hg_permits_closed(const struct hg_permits *permits
   return closed ? &closed->ended : NULL;
 }
 
+int64_t hg_usage_charged(int64_t reserved, int64_t said) {
+  const int64_t least = HG_USAGE_MISSING(said); // which takes itself back
+  return said >= 0 ? said : least > reserved ? least : reserved;
+}
+
 bool hg_permit_ended_so(const struct hg_ended_permit *ended, enum hg_permit_end end, int64_t said) {
   if (ended->end != end) return false;
-  return end == HG_PERMIT_RELEASED || ended->used == (said == HG_USAGE_MISSING ? ended->reserved : said);
+  return end == HG_PERMIT_RELEASED || ended->used == hg_usage_charged(ended->reserved, said);
 }
 
 struct hg_permit_record *hg_permits_open(struct hg_permits *permits, uint64_t id, struct hg_text task_id) {

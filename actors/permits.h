@@ -32,7 +32,8 @@ struct hg_closed_permit {
   uint64_t id;
   struct hg_ended_permit ended;
 };
-#define HG_USAGE_MISSING INT64_C(-1) // what is said of usage that nobody knows: the whole reservation is charged
+// What is said of usage that nobody knows: the whole reservation is charged, or `least` where that is more.
+#define HG_USAGE_MISSING(least) (-1 - (least))
 struct hg_permits {
   struct hg_id_map map;
   struct hg_permit_record **orphans; // by id
@@ -57,6 +58,8 @@ void hg_permits_close(struct hg_permits *permits, struct hg_permit_record *permi
                       int64_t used);
 // Whether to say this of the end of a permit is to say again how it ended.
 bool hg_permit_ended_so(const struct hg_ended_permit *ended, enum hg_permit_end end, int64_t said);
+// What is charged of a reservation.
+int64_t hg_usage_charged(int64_t reserved, int64_t said);
 
 struct hg_text hg_permit_task(const struct hg_permit_record *permit);
 

@@ -12,7 +12,7 @@ static bool text_is(struct hg_text text, const char *word) {
 struct ending {
   enum hg_permit_end end;
   int64_t tokens; // used
-  int64_t said;   // the same, or HG_USAGE_MISSING
+  int64_t said;   // the same, or HG_USAGE_MISSING()
   uint32_t outcome;
   struct hg_text reason;
   const struct hg_settle_message *settle; // NULL: a release
@@ -181,7 +181,7 @@ void hg_tracker_settle(struct hg_tracker *tracker, const struct hg_settle_messag
     hg_tracker_answer_closed(tracker, settle->permit, settle->asker, HG_ERR_INVALID);
     return;
   }
-  // Missing usage is never 0: the worst case is charged, and flagged.
+  // Missing usage is never 0: the worst case is charged, or what is known at least where that is more, and flagged.
   struct hg_settle_message charged = *settle;
   const struct hg_permit_record *permit = hg_permits_get(&tracker->permits, settle->permit);
   if (settle->orphans_only && permit && permit->state == HG_PERMIT_OPEN) {
@@ -189,13 +189,14 @@ void hg_tracker_settle(struct hg_tracker *tracker, const struct hg_settle_messag
     return;
   }
   const bool missing = settle->source == HG_SOURCE_MISSING;
+  const int64_t said = missing ? HG_USAGE_MISSING(settle->tokens) : settle->tokens;
   if (missing && permit) {
-    charged.tokens = permit->tokens;
+    charged.tokens = hg_usage_charged(permit->tokens, said);
     charged.source = HG_SOURCE_ESTIMATED;
   }
   const struct ending ending = {.end = HG_PERMIT_SETTLED,
                                 .tokens = charged.tokens,
-                                .said = missing ? HG_USAGE_MISSING : charged.tokens,
+                                .said = said,
                                 .outcome = charged.outcome,
                                 .reason = charged.reason,
                                 .settle = &charged,

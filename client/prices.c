@@ -34,7 +34,8 @@ hg_err hg_price_usage(hg_runtime *rt, const char *model, hg_usage_report *used) 
     used->unit = HG_UNIT_NANODOLLARS;
     return HG_OK;
   }
-  used->tokens = 0;
+  used->tokens = err == HG_ERR_NO_USAGE ? hg_price_least(price, checked.tokens) : 0;
+  if (err == HG_ERR_NO_USAGE) used->unit = HG_UNIT_NANODOLLARS;
   used->source = HG_SOURCE_MISSING;
   return err;
 }

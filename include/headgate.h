@@ -200,8 +200,8 @@ typedef struct hg_ticket {
 typedef enum hg_source {
   HG_SOURCE_EXACT = 0,     /* the provider said so */
   HG_SOURCE_ESTIMATED = 1, /* the provider said nothing; the worst case was charged */
-  HG_SOURCE_MISSING = 2    /* nothing is known: a settle is charged its whole reservation as estimated, a record refused with
-                              HG_ERR_NO_USAGE */
+  HG_SOURCE_MISSING = 2    /* not known: a settle is charged its whole reservation as estimated, or `tokens` where that is
+                              more, as what is known at least; a record is refused with HG_ERR_NO_USAGE */
 } hg_source;
 
 /* What the amounts of a ledger count: `tokens` of a request, a report, a grant, a limit, and every sum of them. Of the
@@ -465,7 +465,8 @@ HG_CHECKED hg_err hg_price_request(hg_runtime *rt, const char *model, int64_t in
  * (tokens and unit), by the price of `model`, the one that the request named. Where it counts tokens, or the report is in
  * money already, nothing changes. So it may stand between hg_usage_from_response and hg_settle or hg_record_usage always.
  * HG_ERR_CONFIG: no price is known; HG_ERR_NO_USAGE: the usage is missing, or does not tell input from output; HG_ERR_RANGE.
- * In these cases `used` says HG_SOURCE_MISSING: settled, it is charged the whole reservation, and never 0. */
+ * In these cases `used` says HG_SOURCE_MISSING: settled, it is charged the whole reservation, and never 0, nor less than what
+ * a total that does not tell its parts costs at its cheapest. */
 HG_CHECKED hg_err hg_price_usage(hg_runtime *rt, const char *model, hg_usage_report *used);
 
 /* ---------------------------------------------------------------------------------------------- events */

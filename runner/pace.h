@@ -36,8 +36,8 @@ struct hg_pace {
   bool told; // the provider's own account
   int64_t remains, remains_at_ms, told_sent_ms, told_at_ms;
 
-  // The caller's: reservations that wait for their turn, those behind them that ask for a permit, and whether one has to
-  // wait, so that others stay behind it.
+  // The caller's: reservations that wait for their turn, those behind them that ask for a permit, and whether one has
+  // to wait, so that others stay behind it.
   int64_t queued, asked;
   bool holds;
 };

@@ -26,5 +26,6 @@ hg_err hg_report_read(const hg_usage_report *from, hg_unit unit, hg_usage_report
     if (parts[i] < HG_UNKNOWN || parts[i] > HG_TOKENS_MAX) return HG_ERR_RANGE;
   if ((unsigned)to->source > HG_SOURCE_MISSING || (unsigned)to->outcome > HG_OUTCOME_RETRY) return HG_ERR_INVALID;
   hg_report_drop_impossible(to);
+  if (to->unit != unit && to->source == HG_SOURCE_MISSING) to->tokens = 0; // of something else
   return to->unit == unit || to->source == HG_SOURCE_MISSING ? HG_OK : HG_ERR_INVALID;
 }

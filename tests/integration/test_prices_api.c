@@ -95,6 +95,9 @@ TEST(prices_api, what_has_no_price_is_missing_and_never_nothing) {
   used.output_tokens = HG_UNKNOWN;
   CHECK_EQ(hg_price_usage(f.runtime, "gpt-4o", &used), HG_ERR_NO_USAGE);
   CHECK_EQ(used.source, HG_SOURCE_MISSING);
+  const hg_permit small = fixture_acquire(&f, 5000);
+  CHECK_EQ(hg_settle(f.client, small, &used, WAIT_MS), HG_OK);
+  CHECK_EQ(fixture_usage(&f).used, 5000 + 110 * 1250); // what 110 tokens cost at the least
   used = answered();
   used.cached_tokens = -2;
   CHECK_EQ(hg_price_usage(f.runtime, "gpt-4o", &used), HG_ERR_RANGE);

@@ -89,6 +89,29 @@ TEST(tracker_late, usage_that_was_missing_is_the_whole_reservation) {
   end(&f);
 }
 
+// Or what is known at least, where that is more.
+TEST(tracker_late, usage_that_was_missing_is_not_less_than_is_known) {
+  struct fixture f;
+  begin(&f, 1000, 4);
+  start(&f);
+  for (uint64_t permit = 1; permit <= 2; permit++) {
+    const int64_t least = permit == 1 ? 9 : 11;
+    CHECK_EQ(ask(&f, (struct wish){.permit = permit, .min = 10, .max = 10}).verdict, HG_VERDICT_GRANTED);
+    settle_late(&f, CAROL, permit, least, HG_SOURCE_MISSING);
+    CHECK_EQ(closed_for(&f, CAROL, permit), HG_OK);
+    CHECK_EQ(usage_of(&f, 0).used, permit == 1 ? 10 : 21);
+    settle_late(&f, CAROL, permit, least, HG_SOURCE_MISSING);
+    CHECK_EQ(closed_for(&f, CAROL, permit), HG_OK);
+    settle_late(&f, CAROL, permit, 12, HG_SOURCE_MISSING);
+    CHECK_EQ(closed_for(&f, CAROL, permit), HG_ERR_CONFLICT);
+  }
+  settle_late(&f, CAROL, 5, 150, HG_SOURCE_MISSING);
+  CHECK(asks_for(&f, 1));
+  found(&f, 1, HG_PERMIT_SETTLED, 150, 100);
+  CHECK_EQ(closed_for(&f, CAROL, 5), HG_OK);
+  end(&f);
+}
+
 TEST(tracker_late, what_is_remembered_hears_the_same) {
   struct fixture f;
   begin(&f, 1000, 4);
