@@ -139,6 +139,7 @@ static void report_status(struct hg_gateway *gateway, struct hg_asked *asked) {
   report->task_tokens = usage->task_tokens;
   report->saved = usage->saved;
   report->overran = usage->overran;
+  report->allowed = usage->allowed;
   report->unit = hg_text_of(hg_unit_name(gateway->config->unit));
   tell(gateway, asked, &message);
 }

@@ -23,6 +23,7 @@ static void tell_lines(struct hg_gateway *gateway, hg_peer peer, const struct hg
   hg_message_init(&message, HG_TELL_LINES);
   message.as.tell_lines.from = peer;
   message.as.tell_lines.lines = told->lines;
+  message.as.tell_lines.allowed = told->allowed;
   if (hg_gateway_find_budget(gateway, told->budget, &message.as.tell_lines.budget))
     hg_outbox_put(gateway->out, HG_PORT_TRACKER, 0, &message);
 }

@@ -90,6 +90,7 @@ static void tell_usage(struct hg_remote *remote, const struct hg_remote_call *ca
     usage->task_tokens = report->task_tokens;
     usage->saved = report->saved;
     usage->overran = report->overran;
+    usage->allowed = report->allowed;
   }
   hg_outbox_put(remote->out, HG_PORT_TRACKER, call->peer, &message);
 }

@@ -170,6 +170,7 @@ static void tell_lines(struct hg_remote *remote, const struct hg_tell_lines_mess
   hg_message_init(&message, HG_LINES);
   message.as.lines.budget = budget_name(remote, told->budget);
   message.as.lines.lines = told->lines;
+  message.as.lines.allowed = told->allowed;
   hg_remote_send(remote, &message);
 }
 

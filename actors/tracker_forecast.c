@@ -39,7 +39,8 @@ struct hg_told_lines {
   hg_peer peer;
   uint64_t from; // of those that the gateway speaks for; 0: its own
   uint64_t lines;
-  int64_t told_at; // monotonic
+  uint32_t allowed; // calls at once that its provider lets it make; 0: as many as it likes
+  int64_t told_at;  // monotonic
   uint32_t budget;
 };
 
@@ -99,9 +100,21 @@ void hg_tracker_tell_lines(struct hg_tracker *tracker, hg_peer peer, const struc
   struct hg_told_lines *told = find_lines(tracker, peer, message->from, message->budget);
   if (!told) return;
   set_lines(tracker, told, message->lines < LINES_EACH_MAX ? message->lines : LINES_EACH_MAX);
+  told->allowed = message->allowed;
   told->told_at = tracker->now.monotonic_us;
   if (told->lines == 0) forget(tracker, told);
   hg_tracker_judge_queue(tracker, message->budget);
+}
+
+// To the run that is pushed back the most; 0: none is.
+static uint32_t least_allowed(const struct hg_tracker *tracker) {
+  uint32_t least = 0;
+  for (size_t i = 0; i < tracker->line_count; i++) {
+    const struct hg_told_lines *told = &tracker->lines[i];
+    if (told->allowed == 0 || tracker->now.monotonic_us - told->told_at > LINES_LAST_US) continue;
+    if (least == 0 || told->allowed < least) least = told->allowed;
+  }
+  return least;
 }
 
 // ------------------------------------------------------------------------------------------------ what will not fit
@@ -175,4 +188,5 @@ void hg_tracker_fill_forecast(const struct hg_tracker *tracker, uint32_t index, 
   usage->task_tokens = hg_forecast_task(&budget->forecast);
   usage->saved = tracker->saved;
   usage->overran = tracker->overran;
+  usage->allowed = least_allowed(tracker);
 }

@@ -109,6 +109,13 @@ static void print_queue(const struct hg_status_report_message *report) {
   putchar('\n');
 }
 
+// Apart from the budget's throttle, and beside what is configured.
+static void print_pushback(const struct hg_status_report_message *report) {
+  if (report->allowed == 0) return;
+  printf(LABEL "the provider is too busy: a run makes %u call%s at once for now\n", "pushback", report->allowed,
+         report->allowed == 1 ? "" : "s");
+}
+
 static void print_forecast(const struct hg_status_report_message *report) {
   const hg_unit unit = unit_of(report);
   if (report->per_minute > 0) {
@@ -181,6 +188,7 @@ static hg_err print_table(const struct hg_message *message, const struct hg_site
   else if (percent < 100) printf(LABEL "%s (at %u %%)\n", "throttle", state, percent);
   else printf(LABEL "%s\n", "throttle", "never closes");
   print_queue(report);
+  print_pushback(report);
   print_forecast(report);
   print_savings(report);
   print_audit(report);

@@ -100,8 +100,9 @@ hg_err hg_client_tell_pushback(hg_client *client, const char *task_id, uint32_t 
 // they had reserved: for status, has no answer.
 hg_err hg_client_tell_savings(hg_client *client, int64_t saved, uint64_t overran);
 
-// How many lines its run has left that are charged to a budget (NULL: the root), for the forecast; has no answer.
-hg_err hg_client_tell_lines(hg_client *client, const char *budget, uint64_t lines);
+// How many lines its run has left that are charged to a budget (NULL: the root), for the forecast, and how many calls
+// at once a provider that pushes back lets it make (0: as many as it likes), for status; has no answer.
+hg_err hg_client_tell_lines(hg_client *client, const char *budget, uint64_t lines, uint32_t allowed);
 
 // hg_set_hard_limit for a configuration that was read again: from now on it is what the file says.
 hg_err hg_client_configure_limit(hg_client *client, const char *budget, int64_t tokens, int timeout_ms);

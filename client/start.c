@@ -85,12 +85,13 @@ hg_err hg_client_tell_savings(hg_client *client, int64_t saved, uint64_t overran
   return hg_client_send(client, HG_TO_TRACKER, &message);
 }
 
-hg_err hg_client_tell_lines(hg_client *client, const char *budget, uint64_t lines) {
+hg_err hg_client_tell_lines(hg_client *client, const char *budget, uint64_t lines, uint32_t allowed) {
   struct hg_message message;
   hg_message_init(&message, HG_TELL_LINES);
   const hg_err err = hg_client_find_budget(client, budget, &message.as.tell_lines.budget);
   if (err != HG_OK) return err;
   message.as.tell_lines.lines = lines;
+  message.as.tell_lines.allowed = allowed;
   return hg_client_send(client, HG_TO_TRACKER, &message);
 }
 

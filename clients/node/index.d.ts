@@ -114,6 +114,8 @@ export interface Usage extends Queue, Audited, Forecast {
   live: boolean;
   savedTokens: number;
   overran: number;
+  /** So few calls at once a provider that pushes back lets a run make now; 0: none is pushed back. */
+  pushedBackTo: number;
   /** What amounts count: tokens, or nanodollars (10^-9 US dollars). */
   unit: string;
 }

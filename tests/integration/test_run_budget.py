@@ -407,5 +407,22 @@ def test_a_provider_that_pushes_back_is_told_of():
         assert "the provider pushes back: " in said and "pushback   the provider was too busy" in said, said
 
 
+def test_status_tells_of_a_run_that_is_pushed_back():
+    """Of another process's runtime, which hears of it, and of the run's own."""
+    with sim("--rate-429", 60, "--retry-after", 0, "--latency-ms", 50) as server, place(20_000) as here:
+        config = here.config(10**9, scheduler={"maxConcurrency": 32}, llm={"maxAttempts": 100})
+        for around in (cli_harness.serving(config), contextlib.nullcontext()):
+            with around:
+                process = here.start("--config", config, "--base-url", server.url)
+                told = {"pushedBackTo": 0}
+                while told["pushedBackTo"] == 0 and process.poll() is None:
+                    told = cli_harness.status("--config", config)
+                assert 1 <= told["pushedBackTo"] < 32, (told, process.poll())
+                said = cli_harness.headgate("status", "--config", config)
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=WAIT_S)
+                assert "the provider is too busy: a run makes " in said, said
+
+
 if __name__ == "__main__":
     sys.exit(main(dict(globals())))

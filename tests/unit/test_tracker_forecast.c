@@ -130,6 +130,32 @@ static void tell_lines(struct fixture *f, hg_peer peer, uint64_t from, uint32_t 
   hg_test_send(&f->tracker, HG_PORT_CLIENTS, peer, &message);
 }
 
+static uint32_t allowed_after(struct fixture *f, int64_t us, uint64_t from, uint64_t lines, uint32_t allowed) {
+  struct hg_message message;
+  hg_message_init(&message, HG_TELL_LINES);
+  message.as.tell_lines.from = from;
+  message.as.tell_lines.lines = lines;
+  message.as.tell_lines.allowed = allowed;
+  f->tracker.now.monotonic_us += us;
+  hg_test_send(&f->tracker, HG_PORT_CLIENTS, ALICE, &message);
+  return usage_of(f, 0).allowed;
+}
+
+TEST(tracker_forecast, what_providers_allow_is_known_for_ten_seconds) {
+  struct fixture f;
+  begin(&f, 10000, 4);
+  start(&f);
+  CHECK_EQ(usage_of(&f, 0).allowed, 0);
+  CHECK_EQ(allowed_after(&f, 0, 1, 10, 7), 7);
+  CHECK_EQ(allowed_after(&f, 5000000, 2, 10, 3), 3); // the fewest
+  CHECK_EQ(allowed_after(&f, 1, 2, 10, 5), 5);
+  CHECK_EQ(allowed_after(&f, 1, 3, 10, 0), 5); // which is not pushed back
+  CHECK_EQ(allowed_after(&f, 1, 2, 0, 0), 7);  // has ended
+  CHECK_EQ(allowed_after(&f, 4999997, 3, 10, 0), 7);
+  CHECK_EQ(allowed_after(&f, 1, 3, 10, 0), 0); // nothing was heard of it
+  end(&f);
+}
+
 // The budgets of the forecasts that were told so far, a bit each.
 static unsigned told_of(struct fixture *f) {
   unsigned budgets = 0;

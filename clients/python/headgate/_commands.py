@@ -60,6 +60,7 @@ class Usage:
     task_tokens: int = 0
     saved_tokens: int = 0
     overran: int = 0
+    pushed_back_to: int = 0
     unit: str = "tokens"
 
 
