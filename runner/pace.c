@@ -6,7 +6,6 @@
 #define MINUTE_MS INT64_C(60000)
 #define MINUTE_US INT64_C(60000000)
 #define LONGEST_US (24 * 60 * MINUTE_US) // no take counts for more than a day
-#define UNITS_MAX (INT64_C(1) << 40)     // nor for more than this, so that no sum of them overflows
 #define KEPT (7.0 / 8)                   // of the weight of what ended, at each end
 
 static int64_t least(int64_t left, int64_t right) {
@@ -77,27 +76,33 @@ static bool is_told(const struct hg_pace *pace, int64_t now_ms) {
   return pace->told && now_ms - pace->told_at_ms < MINUTE_MS;
 }
 
-static int64_t remains(const struct hg_pace *pace, int64_t now_ms) {
-  const double since = (double)(now_ms - pace->remains_at_ms) * (double)pace->per_minute / (double)MINUTE_MS;
-  const double units = (double)pace->remains + since;
-  return units < (double)pace->per_minute ? (int64_t)units : pace->per_minute;
+// What was there some time ago, as it is filled again.
+static double filled(const struct hg_pace *pace, double units, int64_t since_ms) {
+  const double now = units + (double)since_ms * (double)pace->per_minute / (double)MINUTE_MS;
+  return now < (double)pace->per_minute ? now : (double)pace->per_minute;
+}
+
+static double remains(const struct hg_pace *pace, int64_t now_ms) {
+  return filled(pace, pace->remains, now_ms - pace->remains_at_ms);
 }
 
 static int64_t account_has_room(const struct hg_pace *pace, int64_t units, int64_t now_ms) {
-  const int64_t short_of = units + pace->running - remains(pace, now_ms);
+  const int64_t short_of = units + pace->running - (int64_t)remains(pace, now_ms);
   if (short_of <= 0) return now_ms;
   return units + pace->running > pace->per_minute ? INT64_MAX : now_ms + ms_of(pace, short_of);
 }
 
-void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_t sent_ms, int64_t now_ms) {
+void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_t sent_ms, int64_t heard_ms,
+                  int64_t now_ms) {
   const bool newer = !is_told(pace, now_ms) || sent_ms >= pace->told_sent_ms;
   pace->per_minute = limit;
   pace->learnt = true;
   if (remaining < 0) return;
-  const int64_t told = least(remaining, limit);
-  pace->remains = newer ? told : least(told, remains(pace, now_ms)); // an older account has not seen the later ones
-  pace->remains_at_ms = pace->told_at_ms = now_ms;
-  const int64_t gone = limit - pace->remains + pace->running;
+  const double told = filled(pace, (double)least(remaining, limit), now_ms - heard_ms), before = remains(pace, now_ms);
+  pace->remains = newer || told < before ? told : before; // an older account has not seen the later ones
+  pace->remains_at_ms = now_ms;
+  pace->told_at_ms = newer ? heard_ms : most(pace->told_at_ms, heard_ms);
+  const int64_t gone = limit - (int64_t)pace->remains + pace->running;
   // What it let pass beyond that is not owed.
   pace->taken_us = least(pace->taken_us, now_ms * 1000 + us_of(pace, (double)gone));
   if (newer) pace->told_sent_ms = sent_ms;
@@ -106,7 +111,8 @@ void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_
 
 void hg_pace_miss(struct hg_pace *pace, const struct hg_pace_take *take, int64_t now_ms) {
   if (!is_told(pace, now_ms)) return;
-  pace->remains = most(remains(pace, now_ms) - take->units, 0);
+  const double left = remains(pace, now_ms) - (double)take->units;
+  pace->remains = left > 0 ? left : 0;
   pace->remains_at_ms = now_ms;
 }
 
@@ -121,7 +127,7 @@ int64_t hg_pace_due(struct hg_pace *pace, int64_t units, int64_t now_ms) {
 }
 
 void hg_pace_start(struct hg_pace *pace, int64_t units, int64_t now_ms, struct hg_pace_take *out) {
-  *out = (struct hg_pace_take){.units = least(units, UNITS_MAX), .part = now_ms / HG_PACE_PART_MS};
+  *out = (struct hg_pace_take){.units = least(units, HG_PACE_UNITS_MAX), .part = now_ms / HG_PACE_PART_MS};
   forget_old_parts(pace, now_ms);
   *part_of(pace, out->part) += out->units;
   pace->in_minute += out->units;
@@ -132,7 +138,7 @@ void hg_pace_start(struct hg_pace *pace, int64_t units, int64_t now_ms, struct h
 }
 
 void hg_pace_end(struct hg_pace *pace, struct hg_pace_take *take, int64_t used, bool served, int64_t now_ms) {
-  const int64_t units = least(used, UNITS_MAX);
+  const int64_t units = least(used, HG_PACE_UNITS_MAX);
   pace->running -= take->units;
   forget_old_parts(pace, now_ms);
   if (take->part >= pace->oldest_part) {
@@ -154,6 +160,6 @@ int64_t hg_pace_debt_ms(const struct hg_pace *pace, int64_t now_ms) {
 int64_t hg_pace_backlog_ms(const struct hg_pace *pace, int64_t before, int64_t now_ms) {
   if (pace->per_minute == 0) return 0;
   if (!is_told(pace, now_ms)) return hg_pace_debt_ms(pace, now_ms) + (before > 0 ? ms_of(pace, before) : 0);
-  const int64_t short_of = before + pace->running - remains(pace, now_ms);
+  const int64_t short_of = before + pace->running - (int64_t)remains(pace, now_ms);
   return short_of > 0 ? ms_of(pace, short_of) : 0;
 }

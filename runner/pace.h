@@ -19,6 +19,7 @@
 
 // Of the flow, what has not been used in the last second may be used at once.
 #define HG_PACE_BURST_MS 1000
+#define HG_PACE_UNITS_MAX (INT64_C(1) << 40) // no take counts for more, so that no sum of them overflows
 #define HG_PACE_PART_MS 250
 #define HG_PACE_PARTS (60 * 1000 / HG_PACE_PART_MS + 1) // those of a whole minute, and the one that is going on
 
@@ -33,8 +34,9 @@ struct hg_pace {
   int64_t oldest_part, in_minute;
   int64_t running; // reserved by what has started and not ended
 
-  bool told; // the provider's own account
-  int64_t remains, remains_at_ms, told_sent_ms, told_at_ms;
+  bool told;      // the provider's own account
+  double remains; // and parts of a unit, or else they would be lost whenever something ends
+  int64_t remains_at_ms, told_sent_ms, told_at_ms;
 
   // The caller's: reservations that wait for their turn, those behind them that ask for a permit, and whether one has
   // to wait, so that others stay behind it.
@@ -54,8 +56,9 @@ void hg_pace_start(struct hg_pace *pace, int64_t units, int64_t now_ms, struct h
 void hg_pace_end(struct hg_pace *pace, struct hg_pace_take *take, int64_t used, bool served, int64_t now_ms);
 
 // An answer to what was sent at `sent_ms` says that the rate is `limit` a minute, of which `remaining` (-1: not said)
-// remain.
-void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_t sent_ms, int64_t now_ms);
+// remained at `heard_ms`, when its headers came: of a stream, long before its end.
+void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_t sent_ms, int64_t heard_ms,
+                  int64_t now_ms);
 // One that has ended did not say it: the account has been charged with what it used, or, where that is not known,
 // perhaps with all that it reserved.
 void hg_pace_miss(struct hg_pace *pace, const struct hg_pace_take *take, int64_t now_ms);

@@ -1,14 +1,15 @@
 // When calls may start, and how many at once: requests and tokens a minute, and what a provider that pushes back (429)
 // lets run. Apart from the budget and its throttle, which the runtime keeps.
 //
-// Calls wait for the minute in their turn, with their permits, as long as they are not many: who would wait for long
-// asks for a permit later, among the crowded. What is given back, or what an answer says, moves the turns of all.
+// Calls wait for the minute in their turn, with their permits, as long as they are not many: who would wait for long by
+// the rates asks for a permit later, among the crowded. What is given back, or what an answer says, moves the turns of
+// all.
 #include "runner/task_private.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define LONG_WAIT_MS (60 * 1000) // nobody keeps a permit for longer only to wait
+#define LONG_WAIT_MS (60 * 1000) // who would wait for longer asks for a permit later
 
 void hg_runner_init_pacing(struct hg_runner *runner) {
   runner->requests.per_minute = runner->options.llm->requests_per_minute;
@@ -29,7 +30,7 @@ static void wake_at(struct hg_runner *runner, int64_t at_ms) {
 // ---------------------------------------------------------------------------------------------- what bounds a call
 
 // What a call with its grant, or with what it asks for, can use in tokens: a minute counts these, whatever the ledger
-// counts.
+// counts. Of money nothing is learnt of tokens, whose parts cost so differently.
 static int64_t tokens_of(const struct hg_runner *runner, const struct hg_run_task *task) {
   const struct hg_prepared *prepared = &task->prepared;
   const int64_t granted = task->granted > 0 ? task->granted : hg_runner_need_of(runner, task);
@@ -37,8 +38,7 @@ static int64_t tokens_of(const struct hg_runner *runner, const struct hg_run_tas
   const int64_t saved = hg_prepared_input_cost(prepared, task->less);
   if (task->granted > 0 && task->granted < task->need)
     return prepared->input_bound - task->less + hg_output_paid(prepared, task->granted + saved);
-  const int64_t bound = prepared->max_tokens - task->less;
-  return runner->options.learned ? hg_learned_reserve(runner->options.learned, prepared->model, bound) : bound;
+  return prepared->max_tokens - task->less;
 }
 
 // Its model's. NULL: there are too many.
@@ -64,8 +64,10 @@ static unsigned paces_of(struct hg_runner *runner, struct hg_run_task *task, str
   return 4;
 }
 
+// Of tokens no more than can be summed up.
 static int64_t units_of(const struct hg_run_task *task, unsigned place) {
-  return place % 2 == 0 ? 1 : task->paced_tokens;
+  if (place % 2 == 0) return 1;
+  return task->paced_tokens < HG_PACE_UNITS_MAX ? task->paced_tokens : HG_PACE_UNITS_MAX;
 }
 
 // What is before it has moments of its own; time alone is waited for here.
@@ -118,29 +120,51 @@ static bool is_crowded(const struct hg_runner *runner) {
   return hg_pushback_lasts(&runner->pushback) && busy(runner) >= hg_pushback_allowed(&runner->pushback);
 }
 
+void hg_runner_put_aside(struct hg_runner *runner, struct hg_run_task *task, bool aside) {
+  if (aside && !task->aside) runner->aside++;
+  if (!aside && task->aside) runner->aside--;
+  task->aside = aside;
+}
+
+static bool has_room_for_one_aside(const struct hg_runner *runner) {
+  return hg_runner_open_lines(runner) < runner->open_max;
+}
+
+// Who is only behind others of its model goes aside, so that lines of other models are reached.
 bool hg_runner_has_room_for(struct hg_runner *runner, struct hg_run_task *task) {
-  const bool behind = is_far_behind(backlog_ms(runner, task));
+  const bool all_behind = is_far_behind(backlog_of_all_ms(runner));
+  const bool behind = is_far_behind(backlog_ms(runner, task)) || (task->pace && task->pace->crowded.first);
   if (behind) begin_to_wait(runner, task);
-  if (behind && task->pace && !is_far_behind(backlog_of_all_ms(runner))) {
-    task->pace->far_behind = true;
+  if (behind && !all_behind && task->pace) {
     hg_runner_put_aside(runner, task, true);
+    hg_task_list_push(&task->pace->crowded, task);
+    return false;
   }
   if (!behind && !is_crowded(runner)) return true;
   hg_task_list_push(&runner->crowded, task);
   return false;
 }
 
+static bool may_let_in(struct hg_runner *runner) {
+  return runner->stop == HG_STOP_NONE && !is_crowded(runner) && !is_far_behind(backlog_of_all_ms(runner));
+}
+
+// Those that come back to the list are behind again.
+static void let_model_in(struct hg_runner *runner, struct hg_task_list *crowded) {
+  struct hg_task_list waiting = *crowded;
+  *crowded = (struct hg_task_list){NULL, NULL};
+  while (waiting.first && !crowded->first && has_room_for_one_aside(runner) && may_let_in(runner))
+    hg_runner_step(runner, hg_task_list_pop(&waiting));
+  hg_task_list_append(crowded, &waiting);
+}
+
 void hg_runner_let_crowded_in(struct hg_runner *runner) {
+  for (size_t i = 0; i < runner->paced_models; i++)
+    let_model_in(runner, &runner->paces[i].crowded);
   struct hg_task_list waiting = runner->crowded;
   runner->crowded = (struct hg_task_list){NULL, NULL};
-  for (size_t i = 0; i < runner->paced_models; i++)
-    runner->paces[i].far_behind = false;
-  while (runner->stop == HG_STOP_NONE && waiting.first && !is_crowded(runner) &&
-         !is_far_behind(backlog_of_all_ms(runner))) {
-    struct hg_run_task *task = hg_task_list_pop(&waiting);
-    if (task->pace && task->pace->far_behind) hg_task_list_push(&runner->crowded, task);
-    else hg_runner_step(runner, task);
-  }
+  while (waiting.first && may_let_in(runner))
+    hg_runner_step(runner, hg_task_list_pop(&waiting));
   hg_task_list_append(&runner->crowded, &waiting);
 }
 
@@ -190,16 +214,6 @@ static void tell_shut(struct hg_runner *runner, struct hg_model_pace *pace, int6
            pace->model, (long long)(wait_ms / 1000),
            leaves ? "its lines are left to a later run" : "its lines wait for that");
   runner->io.note(runner->io.context, text);
-}
-
-void hg_runner_put_aside(struct hg_runner *runner, struct hg_run_task *task, bool aside) {
-  if (aside && !task->aside) runner->aside++;
-  if (!aside && task->aside) runner->aside--;
-  task->aside = aside;
-}
-
-static bool has_room_for_one_aside(const struct hg_runner *runner) {
-  return hg_runner_open_lines(runner) < runner->open_max;
 }
 
 // Not all at once: a model may be shut again by the first of its answers.
@@ -259,17 +273,17 @@ void hg_runner_take_request(struct hg_runner *runner, struct hg_run_task *task) 
   end_to_wait(runner, task);
 }
 
-// Nobody passes another that waits for the same.
+// Nobody passes another that waits for the same. Its model's come first: who is kept by others of its model keeps
+// nobody of another.
 static int64_t turn_of(struct hg_runner *runner, struct hg_run_task *task) {
   struct hg_pace *paces[HG_PACES_MAX];
-  const unsigned count = paces_of(runner, task, paces);
   int64_t due = runner->now_ms;
   bool behind = false;
   task->paced_tokens = tokens_of(runner, task);
-  for (unsigned i = 0; i < count; i++) {
+  for (unsigned i = paces_of(runner, task, paces); i-- > 0;) {
     const int64_t turn = hg_pace_due(paces[i], units_of(task, i), runner->now_ms);
     behind = behind || paces[i]->holds;
-    paces[i]->holds = paces[i]->holds || turn > runner->now_ms;
+    paces[i]->holds = paces[i]->holds || (turn > runner->now_ms && due <= runner->now_ms && !behind);
     due = later(due, turn);
   }
   return behind ? INT64_MAX : due;
@@ -332,11 +346,11 @@ void hg_runner_take_turn(struct hg_runner *runner, struct hg_run_task *task) {
 
 // Nothing is left of the minute: whoever starts before it is over is refused.
 static void learn(struct hg_pace *pace, int64_t configured, const struct hg_rate_limit *told,
-                  const struct hg_pace_take *take, int64_t sent_ms, int64_t now_ms) {
+                  const struct hg_run_task *task, const struct hg_pace_take *take, int64_t heard_ms, int64_t now_ms) {
   const bool tells = told->limit > 0 && configured == 0;
-  if (tells) hg_pace_tell(pace, told->limit, told->remaining, sent_ms, now_ms);
+  if (tells) hg_pace_tell(pace, told->limit, told->remaining, task->sent_ms, heard_ms, now_ms);
   if (!tells || told->remaining < 0) hg_pace_miss(pace, take, now_ms);
-  if (told->remaining == 0 && told->reset_ms > 0) pace->shut_ms = later(pace->shut_ms, now_ms + told->reset_ms);
+  if (told->remaining == 0 && told->reset_ms > 0) pace->shut_ms = later(pace->shut_ms, heard_ms + told->reset_ms);
 }
 
 void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, const struct hg_http_end *end,
@@ -349,8 +363,9 @@ void hg_runner_learn_pace(struct hg_runner *runner, struct hg_run_task *task, co
   for (unsigned i = 0; i < count; i++)
     hg_pace_end(paces[i], &task->takes[i], i % 2 == 0 ? 1 : task->used_tokens, served, now_ms);
   if (count == HG_PACES_MAX) {
-    learn(paces[2], llm->requests_per_minute, &end->rates.requests, &task->takes[2], task->sent_ms, now_ms);
-    learn(paces[3], llm->tokens_per_minute, &end->rates.tokens, &task->takes[3], task->sent_ms, now_ms);
+    const int64_t heard_ms = now_ms - end->headers_ms_ago;
+    learn(paces[2], llm->requests_per_minute, &end->rates.requests, task, &task->takes[2], heard_ms, now_ms);
+    learn(paces[3], llm->tokens_per_minute, &end->rates.tokens, task, &task->takes[3], heard_ms, now_ms);
   }
   if (judgement->pushed) push_back(runner, task);
   else if (judgement->served) serve(runner);

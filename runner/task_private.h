@@ -1,6 +1,6 @@
 // What the parts of the task runner share: task_runner.c the turn, task_intake.c how lines come in, task_steps.c what a
 // task does next, task_count.c how its input is counted, task_pacing.c when and how many at once, task_end.c what the
-// end of a call means.
+// end of a call means, task_stops.c how a run stops.
 #ifndef HG_TASK_PRIVATE_H
 #define HG_TASK_PRIVATE_H
 
@@ -21,7 +21,7 @@ struct hg_model_pace {
   char model[HG_LABEL_MAX + 1];
   struct hg_pace requests, tokens; // no rate where the configuration has one, or nothing was said
   bool told;                       // that nothing of it starts for long
-  bool far_behind;                 // in this look at the crowded
+  struct hg_task_list crowded;     // WANTS_PERMIT: they would wait long for their turns, as others of it do
 };
 
 struct hg_runner {
@@ -40,7 +40,7 @@ struct hg_runner {
   struct hg_task_list stalled; // in a WANTS state, the other side was full
   struct hg_task_list written, parked, held;
   struct hg_task_list turns;          // PAUSING: wait for the requests and tokens of a minute, in this order
-  struct hg_task_list crowded;        // WANTS_PERMIT: no more calls may run now, or they would wait long for turns
+  struct hg_task_list crowded;        // WANTS_PERMIT: no more calls may run now, or all would wait long for turns
   struct hg_task_list set_aside;      // WANTS_PERMIT: may be called again, when there is room for an open line
   struct hg_task_list counts_waiting; // WANTS_COUNT: as many counts run, or were started in a minute, as may
   struct hg_task_heap timers;
@@ -86,13 +86,17 @@ void hg_runner_move(struct hg_runner *runner, struct hg_run_task *task, enum hg_
 void hg_runner_adopt(struct hg_runner *runner, struct hg_run_task *task); // a new task, in WANTS_PERMIT
 // The task ends here; `left`: its line is for the next run.
 void hg_runner_drop(struct hg_runner *runner, struct hg_run_task *task, bool left);
+// Makes the group durable and then closes the permits of its tasks. False: it can't be made durable now.
+bool hg_runner_sync(struct hg_runner *runner);
+
+// task_stops.c
 // Nothing more starts. The first reason is kept, unless the ledger or the results are lost behind it.
 __attribute__((format(printf, 3, 4))) void hg_runner_stop(struct hg_runner *runner, enum hg_stop why,
                                                           const char *format, ...);
 void hg_runner_lose_ledger(struct hg_runner *runner, const char *text);
 void hg_runner_lose_results(struct hg_runner *runner, const char *text);
-// Makes the group durable and then closes the permits of its tasks. False: it can't be made durable now.
-bool hg_runner_sync(struct hg_runner *runner);
+// What waits is given up, once nothing more starts.
+void hg_runner_wind_down(struct hg_runner *runner);
 
 // task_intake.c
 bool hg_runner_may_read(const struct hg_runner *runner);

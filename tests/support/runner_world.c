@@ -190,6 +190,7 @@ void world_open(struct world *world, uint32_t max_concurrency) {
                                             .max_concurrency = max_concurrency,
                                             .bodies_max = world->bodies_max,
                                             .aside_max = world->aside_max,
+                                            .learned = world->learned,
                                             .unit = world->price.model ? HG_UNIT_NANODOLLARS : HG_UNIT_TOKENS};
   if (world->price.model) world->llm.prices = (struct hg_prices){&world->price, 1};
   CHECK_EQ(hg_runner_new(&options, &io, &world->runner), HG_OK);

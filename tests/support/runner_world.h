@@ -88,7 +88,8 @@ struct world {
   int64_t now_ms, next_turn_ms;
   struct hg_runner *runner;
   struct hg_llm_config llm;
-  struct hg_price price; // of every model, where the budget counts money; model NULL: it counts tokens
+  struct hg_learned *learned; // of the runner's options; what calls reserve is not looked at then
+  struct hg_price price;      // of every model, where the budget counts money; model NULL: it counts tokens
 
   struct world_line lines[WORLD_LINES_MAX];
   unsigned line_count, next_line;

@@ -17,7 +17,8 @@ hg_err world_call_start(void *context, const char *path, const struct hg_prepare
   struct world_line *line = &world->lines[number];
   CHECK(line->permit != 0 && !line->calling && !line->succeeded && !line->left && !line->failed);
   if (world->price.model) CHECK_EQ(hg_prepared_price(&sent, &world->llm.prices, why), HG_OK);
-  CHECK(sent.most - hg_prepared_input_cost(&sent, line->less) <= world->permits[line->permit - 1].tokens);
+  const int64_t bound = sent.most - hg_prepared_input_cost(&sent, line->less);
+  CHECK(world->learned || bound <= world->permits[line->permit - 1].tokens);
   world->calls_capped += sent.most < world_need(world, number);
   hg_prepared_clear(&sent);
   line->calling = true;

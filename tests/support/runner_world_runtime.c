@@ -60,8 +60,10 @@ hg_err world_acquire(void *context, const hg_request *request, hg_ticket *out) {
   CHECK(request->first_in_line || (line->calls == 0 && !line->counted));
   CHECK(!request->first_in_line || line->calls > 0 || may_have_had_turn);
   CHECK_EQ(request->attempt, line->calls + 1);
-  CHECK_EQ(request->min_tokens, world_least(world, number) - less_of(world, line));
-  CHECK_EQ(request->max_tokens, world_need(world, number) - less_of(world, line));
+  if (!world->learned) {
+    CHECK_EQ(request->min_tokens, world_least(world, number) - less_of(world, line));
+    CHECK_EQ(request->max_tokens, world_need(world, number) - less_of(world, line));
+  }
   CHECK(!request->no_wait || (world->llm.reservation == HG_RESERVE_COUNTED && !line->counted));
   CHECK(!line->counting);
   if (line->budget[0] && strcmp(request->budget, "unknown") == 0) return HG_ERR_UNKNOWN_BUDGET;

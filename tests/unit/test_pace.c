@@ -193,20 +193,20 @@ TEST(pace, no_minute_has_more_than_its_rate_whatever_ends) {
 TEST(pace, what_remains_is_all_that_holds) {
   struct hg_pace pace = {0};
   struct hg_pace_take takes[14];
-  hg_pace_tell(&pace, 60000, 59000, 100000, 100050);
+  hg_pace_tell(&pace, 60000, 59000, 100000, 100050, 100050);
   for (int i = 0; i < 14; i++) {
     CHECK_EQ(hg_pace_due(&pace, 4110, 100050), 100050);
     hg_pace_start(&pace, 4110, 100050, &takes[i]);
   }
   CHECK_EQ(hg_pace_due(&pace, 4110, 100050), INT64_MAX); // more than a minute has: one has to end
   hg_pace_end(&pace, &takes[0], 15, true, 100100);
-  hg_pace_tell(&pace, 60000, 59000, 100050, 100100);
+  hg_pace_tell(&pace, 60000, 59000, 100050, 100100, 100100);
   CHECK_EQ(hg_pace_due(&pace, 4110, 100100), 100100);
 }
 
 TEST(pace, what_does_not_remain_comes_with_time) {
   struct hg_pace pace = {0};
-  hg_pace_tell(&pace, 60000, 1000, 100000, 100000);
+  hg_pace_tell(&pace, 60000, 1000, 100000, 100000, 100000);
   CHECK_EQ(hg_pace_due(&pace, 1000, 100000), 100000);
   CHECK(hg_pace_due(&pace, 4000, 100000) >= 103000 && hg_pace_due(&pace, 4000, 100000) <= 103002);
   CHECK_EQ(hg_pace_due(&pace, 4000, 103002), 103002);
@@ -217,10 +217,10 @@ TEST(pace, what_does_not_remain_comes_with_time) {
 TEST(pace, an_older_account_adds_nothing) {
   struct hg_pace pace = {0};
   struct hg_pace_take take;
-  hg_pace_tell(&pace, 60000, 10000, 100005, 100100);
-  hg_pace_tell(&pace, 60000, 50000, 100000, 100100);
+  hg_pace_tell(&pace, 60000, 10000, 100005, 100100, 100100);
+  hg_pace_tell(&pace, 60000, 50000, 100000, 100100, 100100);
   CHECK(hg_pace_due(&pace, 10001, 100100) > 100100);
-  hg_pace_tell(&pace, 60000, 4000, 100000, 100100);
+  hg_pace_tell(&pace, 60000, 4000, 100000, 100100, 100100);
   CHECK(hg_pace_due(&pace, 4001, 100100) > 100100);
   hg_pace_start(&pace, 4000, 100100, &take);
   hg_pace_end(&pace, &take, 0, false, 100100);
@@ -229,10 +229,41 @@ TEST(pace, an_older_account_adds_nothing) {
   CHECK(hg_pace_due(&pace, 1, 100100) > 100100);
 }
 
+// What the headers of a stream say is as old as they are when it ends: it lowers nobody's newer account by what has
+// come since, and begins nothing anew.
+TEST(pace, an_account_is_of_the_moment_when_it_was_heard) {
+  struct hg_pace pace = {0};
+  hg_pace_tell(&pace, 60000, 1000, 100000, 100000, 130000);
+  CHECK_EQ(hg_pace_due(&pace, 31000, 130000), 130000);
+  CHECK(hg_pace_due(&pace, 31002, 130000) > 130000);
+  hg_pace_tell(&pace, 60000, 30000, 129000, 130000, 130000);
+  hg_pace_tell(&pace, 60000, 0, 100000, 100000, 130000);
+  CHECK_EQ(hg_pace_due(&pace, 30000, 130000), 130000);
+  hg_pace_tell(&pace, 60000, 0, 100000, 105000, 130000); // but others knew of more that was used
+  CHECK(hg_pace_due(&pace, 25002, 130000) > 130000);
+  hg_pace_tell(&pace, 60000, 60000, 150000, 160000, 230000); // so old that nobody follows it
+  CHECK_EQ(start(&pace, 60000, 230000), 230000);
+  CHECK(hg_pace_due(&pace, 60000, 231000) > 231000);
+}
+
+// However often something ends, the account is filled in between.
+TEST(pace, an_account_is_filled_between_ends) {
+  struct hg_pace pace = {0};
+  hg_pace_tell(&pace, 600, 0, 100000, 100000, 100000);
+  for (int64_t now = 100010; now <= 150000; now += 10) { // a tenth of a unit each time
+    struct hg_pace_take take;
+    hg_pace_start(&pace, 1, now, &take);
+    hg_pace_end(&pace, &take, 0, true, now);
+    hg_pace_miss(&pace, &take, now);
+  }
+  CHECK_EQ(hg_pace_due(&pace, 499, 150000), 150000);
+  CHECK(hg_pace_due(&pace, 502, 150000) > 150000);
+}
+
 // Headers on the first answer alone: the others cost what they say that they used.
 TEST(pace, an_answer_without_figures_costs_what_it_used) {
   struct hg_pace pace = {0};
-  hg_pace_tell(&pace, 60000, 59000, 100000, 100000);
+  hg_pace_tell(&pace, 60000, 59000, 100000, 100000, 100000);
   for (int i = 0; i < 200; i++) {
     struct hg_pace_take take;
     CHECK_EQ(hg_pace_due(&pace, 4110, 100000), 100000);
@@ -247,7 +278,7 @@ TEST(pace, an_answer_without_figures_costs_what_it_used) {
 TEST(pace, an_account_of_a_minute_ago_is_forgotten) {
   struct hg_pace pace = {0};
   struct hg_pace_take take;
-  hg_pace_tell(&pace, 60000, 59000, 100000, 100000);
+  hg_pace_tell(&pace, 60000, 59000, 100000, 100000, 100000);
   hg_pace_start(&pace, 60000, 159000, &take);
   hg_pace_end(&pace, &take, 0, false, 159999);
   hg_pace_miss(&pace, &take, 159999);
@@ -255,7 +286,7 @@ TEST(pace, an_account_of_a_minute_ago_is_forgotten) {
   CHECK_EQ(hg_pace_due(&pace, 4110, 160000), 160000);
   CHECK_EQ(start(&pace, 30000, 160000), 160000); // the rate that it told still holds
   CHECK_EQ(hg_pace_due(&pace, 4110, 160000), 160000 + 30000 - HG_PACE_BURST_MS);
-  hg_pace_tell(&pace, 60000, 50000, 100000, 160000); // and anyone may tell it anew
+  hg_pace_tell(&pace, 60000, 50000, 100000, 160000, 160000); // and anyone may tell it anew
   CHECK_EQ(hg_pace_due(&pace, 20000, 160000), 160000);
 }
 
@@ -265,7 +296,7 @@ TEST(pace, what_the_account_let_pass_is_not_owed) {
   int64_t now = 100000;
   for (int i = 0; i < 600; i++, now += 1000) {
     struct hg_pace_take take;
-    hg_pace_tell(&pace, 60000, 59000, now, now);
+    hg_pace_tell(&pace, 60000, 59000, now, now, now);
     hg_pace_start(&pace, 3000, now, &take);
     hg_pace_end(&pace, &take, 3000, true, now);
   }

@@ -376,6 +376,45 @@ TEST(task_runner_pacing, a_turn_of_one_model_does_not_keep_others) {
   world_end(world);
 }
 
+// A line that waits for the rate of its model keeps no line of another from that of the whole run.
+TEST(task_runner_pacing, who_is_kept_by_its_model_keeps_no_other) {
+  struct world *world = two_models(23, 40, 40);
+  world->rates = limit_tokens_of_a;
+  world->llm.requests_per_minute = 600;
+  world->fate = note_order;
+  world_open(world, 40);
+  const int64_t from = world->now_ms;
+  world_run(world);
+  world_check_end(world);
+  for (unsigned i = 1; i < 40; i += 2)
+    CHECK(sent_at[i] < from + 10000);
+  world_end(world);
+}
+
+// Of a ledger of money nothing is learnt of tokens: input that is cheap and used weighs little in what is learnt.
+TEST(task_runner_pacing, what_is_learnt_of_money_says_nothing_of_tokens) {
+  struct world *world = world_new(29, 100, INT64_C(1000000000000), 100);
+  int64_t tokens[100], running = 0;
+  for (unsigned i = 0; i < 100; i++)
+    tokens[i] = world_need(world, i);
+  world->price = (struct hg_price){"*", 1, 1, 1, 10};
+  world->learned = hg_learned_new(1);
+  for (unsigned i = 0; i < 5000; i++)
+    hg_learned_add(world->learned, "m", 10000, 100);
+  world->llm.tokens_per_minute = 3000;
+  world_open(world, 100);
+  start_all(world);
+  world_end_call(world, 0); // so that all are let in
+  start_all(world);
+  for (unsigned i = 0; i < world->call_count; i++)
+    running += tokens[world->calls[i].line];
+  CHECK(running > 0 && running <= 3000);
+  world_run(world);
+  world_check_end(world);
+  hg_learned_destroy(&world->learned);
+  world_end(world);
+}
+
 // ---------------------------------------------------------------------------------------------- being pushed back
 
 // An interrupt does not wait for turns.
