@@ -23,8 +23,8 @@ static int64_t us_of(const struct hg_pace *pace, double units) {
 }
 
 // Rounded up.
-static int64_t ms_of(const struct hg_pace *pace, int64_t units) {
-  const double ms = (double)units * (double)MINUTE_MS / (double)pace->per_minute;
+static int64_t ms_of(const struct hg_pace *pace, double units) {
+  const double ms = units * (double)MINUTE_MS / (double)pace->per_minute;
   return ms < (double)(LONGEST_US / 1000) ? (int64_t)ms + 1 : LONGEST_US / 1000;
 }
 
@@ -87,7 +87,7 @@ static double remains(const struct hg_pace *pace, int64_t now_ms) {
 }
 
 static int64_t account_has_room(const struct hg_pace *pace, int64_t units, int64_t now_ms) {
-  const int64_t short_of = units + pace->running - (int64_t)remains(pace, now_ms);
+  const double short_of = (double)(units + pace->running) - remains(pace, now_ms);
   if (short_of <= 0) return now_ms;
   return units + pace->running > pace->per_minute ? INT64_MAX : now_ms + ms_of(pace, short_of);
 }
@@ -159,7 +159,7 @@ int64_t hg_pace_debt_ms(const struct hg_pace *pace, int64_t now_ms) {
 
 int64_t hg_pace_backlog_ms(const struct hg_pace *pace, int64_t before, int64_t now_ms) {
   if (pace->per_minute == 0) return 0;
-  if (!is_told(pace, now_ms)) return hg_pace_debt_ms(pace, now_ms) + (before > 0 ? ms_of(pace, before) : 0);
-  const int64_t short_of = before + pace->running - (int64_t)remains(pace, now_ms);
+  if (!is_told(pace, now_ms)) return hg_pace_debt_ms(pace, now_ms) + (before > 0 ? ms_of(pace, (double)before) : 0);
+  const double short_of = (double)(before + pace->running) - remains(pace, now_ms);
   return short_of > 0 ? ms_of(pace, short_of) : 0;
 }

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LOOK_AGAIN_MS 1000
 #define LONG_WAIT_MS (60 * 1000) // who would wait for longer asks for a permit later
+// Who has one gives it back only then: not every word of the provider is a reason.
+#define TOO_LONG_WAIT_MS (2 * LONG_WAIT_MS)
 
 void hg_runner_init_pacing(struct hg_runner *runner) {
   runner->requests.per_minute = runner->options.llm->requests_per_minute;
@@ -73,7 +76,8 @@ static int64_t units_of(const struct hg_run_task *task, unsigned place) {
 // What is before it has moments of its own; time alone is waited for here.
 static int64_t backlog_behind(struct hg_runner *runner, const struct hg_pace *pace, int64_t before) {
   const int64_t backlog = hg_pace_backlog_ms(pace, before, runner->now_ms);
-  if (before == 0 && backlog > LONG_WAIT_MS) wake_at(runner, runner->now_ms + backlog - LONG_WAIT_MS);
+  const int64_t over = backlog - LONG_WAIT_MS; // which may last as long as calls run
+  if (before == 0 && over > 0) wake_at(runner, runner->now_ms + later(over, LOOK_AGAIN_MS));
   return backlog;
 }
 
@@ -322,7 +326,7 @@ bool hg_runner_has_turn(struct hg_runner *runner, struct hg_run_task *task) {
   const bool pushed_back = hg_pushback_lasts(&runner->pushback) &&
                            runner->in_state[HG_TASK_CALLING] >= hg_pushback_allowed(&runner->pushback);
   if (pushed_back || shut_until(pace_of(runner, task)) - runner->now_ms > HG_SHORT_PAUSE_MS ||
-      is_far_behind(backlog_ms(runner, task))) {
+      backlog_ms(runner, task) > TOO_LONG_WAIT_MS) {
     task->in_turn = false;
     hg_runner_release_unused(runner, task, HG_NEXT_WAIT);
     return false;
