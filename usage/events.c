@@ -83,6 +83,11 @@ static void take_line(struct hg_events *events, const char *line, size_t len) {
 
 // ---------------------------------------------------------------------------------------------- pieces to lines
 
+// A comment, or the name of a field: data, event, id, retry. No JSON begins so.
+static bool begins_sent_event(char c) {
+  return c != '\0' && strchr(":deir", c);
+}
+
 // Passes over a byte-order mark and white space, to the byte that makes the form certain.
 static const char *begin(struct hg_events *events, const char *at, const char *end) {
   while (at < end && events->mark < 3 && *at == byte_order_mark[events->mark])
@@ -93,6 +98,7 @@ static const char *begin(struct hg_events *events, const char *at, const char *e
   }
   if (at == end) return at;
   events->begun = true;
+  if (events->form == HG_EVENTS_LINES && (begins_sent_event(*at) || *at == '\0')) events->form = HG_EVENTS_UNKNOWN;
   if (*at == '{') events->form = HG_EVENTS_LINES;
   else if (*at == '[' && events->form != HG_EVENTS_SENT) events->form = HG_EVENTS_ARRAY, at++;
   else if (*at == '\0' && events->form == HG_EVENTS_UNKNOWN) events->form = HG_EVENTS_FRAMES;

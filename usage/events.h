@@ -39,8 +39,8 @@ struct hg_events {
 };
 
 // The Content-Type of the answer, NULL: not known. It decides, but for a first byte `{`, which no server-sent event
-// begins with, and `[` of JSON, which begins an array; where it says nothing the first byte that is not white space
-// does.
+// begins with, `[` of JSON, which begins an array, and those of JSON that only a server-sent event or a frame begins
+// with; where it says nothing the first byte that is not white space does.
 void hg_events_init(struct hg_events *events, const char *content_type, hg_event_fn *on_event, void *context);
 // HG_OK; HG_ERR_PROTOCOL: a line or an event is over HG_BODY_MAX, or an array or a frame is broken; HG_ERR_NO_MEMORY.
 // Then, and ever after, nothing more is read, and `fault` says why.

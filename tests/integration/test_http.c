@@ -330,6 +330,8 @@ TEST(http, streams) {
       {"/echo?pieces", "\r\n \t{\"choices\":[]}", HG_HTTP_ANSWERED, "\r\n \t{\"choices\":[]}", NULL, false},
       {"/echo?pieces", "\xef\xbb\xbf{\"choices\":[]}", HG_HTTP_ANSWERED, "{\"choices\":[]}", NULL, false},
       {"/echo?pieces", "\xef\xbb\xbf\r\n" ENDED, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
+      {"/echo?type=application/json", ENDED, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
+      {"/echo?pieces&type=application/x-ndjson", ENDED, HG_HTTP_ANSWERED, ENDED_ANSWER, NULL, true},
       {"/echo?pieces", " \n", HG_HTTP_ANSWERED, " \n", NULL, false}, // nothing at all
       {"/echo", "<html>", HG_HTTP_ANSWERED, "<html>", NULL, false},
       {"/busy", "data: {}", HG_HTTP_ANSWERED, "{}", NULL, false},
