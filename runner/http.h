@@ -28,7 +28,7 @@ struct hg_http_end {
   const struct hg_streamed *streamed; // HG_HTTP_ANSWERED by a stream; else NULL
   int64_t retry_after_ms;             // -1: not said
   struct hg_rate_limits rates;        // what its headers say
-  int64_t headers_ms_ago;             // when they came
+  int64_t headers_ms_ago;             // when they came; of a stream that answered, else 0
   char request_id[HG_LABEL_MAX + 1];  // of x-request-id or request-id; "": none
   char detail[160];                   // what libcurl says of a failure
 };

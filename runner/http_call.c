@@ -1,5 +1,6 @@
 // One HTTP call: a libcurl handle that is set up once and used again and again.
 #include "runner/http_private.h"
+#include "base/clock.h"
 #include "base/fail.h"
 #include "base/json_scan.h"
 
@@ -74,6 +75,7 @@ static bool look(struct hg_http_call *call) {
 static size_t on_body(char *data, size_t size, size_t count, void *context) {
   struct hg_http_call *call = context;
   const size_t more = size * count;
+  if (call->begun_us == 0) call->begun_us = hg_clock_now().monotonic_us;
   const bool taken =
       call->stream ? feed_stream(call, data, more) : keep(call, data, more) && (call->looked || look(call));
   return taken ? more : CURL_WRITEFUNC_ERROR;
@@ -214,6 +216,7 @@ void hg_http_call_rest(struct hg_http_call *call) {
   call->starts = 0;
   call->resent = call->looked = call->too_large = call->no_memory = false;
   call->blank = 0;
+  call->begun_us = 0;
   call->detail[0] = '\0';
   call->tag = NULL;
   call->body_len = 0;
@@ -307,6 +310,7 @@ static bool end_stream(struct hg_http_call *call, CURLcode code, struct hg_http_
   if (made) return false;
   out->kind = HG_HTTP_ANSWERED;
   out->streamed = streamed;
+  out->headers_ms_ago = (hg_clock_now().monotonic_us - call->begun_us) / 1000; // they come with the first bytes
   read_answer(call, stream->answer.data, stream->answer.len, out);
   return true;
 }

@@ -1,5 +1,6 @@
 // links: program
 // HTTP calls against a small server in the test itself.
+#include "base/clock.h"
 #include "runner/http.h"
 #include "runner/http_private.h"
 #include "support/http_server.h"
@@ -39,26 +40,39 @@ static void start_client(struct client *client, uint32_t calls, uint32_t timeout
 
 static char *no_headers[] = {NULL};
 
-static struct hg_http_call *start_call(struct client *client, unsigned port, const char *path, const char *body,
-                                       struct ending *ending) {
-  char url[128];
+static struct hg_http_call *start_asked(struct client *client, unsigned port, const char *path, const char *body,
+                                        bool streams, int64_t choices, struct ending *ending) {
   struct hg_http_call *call = NULL;
+  char url[128];
   hg_error why = HG_ERROR_INIT;
-  snprintf(url, sizeof url, "http://127.0.0.1:%u%s", port, path);
   *ending = (struct ending){.ended = false};
-  const struct hg_http_request request = {
-      .url = url, .headers = no_headers, .body = body, .body_len = strlen(body), .tag = ending};
+  snprintf(url, sizeof url, "http://127.0.0.1:%u%s", port, path);
+  const struct hg_http_request request = {.url = url,
+                                          .headers = no_headers,
+                                          .body = body,
+                                          .body_len = strlen(body),
+                                          .streams = streams,
+                                          .choices = choices,
+                                          .tag = ending};
   CHECK_EQ(hg_http_start(client->http, &request, &call, &why), HG_OK);
   CHECK(call != NULL);
   return call;
 }
 
+static struct hg_http_call *start_call(struct client *client, unsigned port, const char *path, const char *body,
+                                       struct ending *ending) {
+  return start_asked(client, port, path, body, false, 0, ending);
+}
+
+static void run_once(struct client *client) {
+  struct pollfd fd = {.fd = hg_http_fd(client->http), .events = POLLIN};
+  poll(&fd, 1, hg_http_wait_ms(client->http));
+  CHECK_EQ(hg_http_run(client->http), HG_OK);
+}
+
 static void wait_for(struct client *client, unsigned ended) {
-  while (client->ended < ended) {
-    struct pollfd fd = {.fd = hg_http_fd(client->http), .events = POLLIN};
-    poll(&fd, 1, hg_http_wait_ms(client->http));
-    CHECK_EQ(hg_http_run(client->http), HG_OK);
-  }
+  while (client->ended < ended)
+    run_once(client);
 }
 
 // One call from start to end. The caller frees the body.
@@ -259,20 +273,9 @@ TEST(http, cut_from_this_side) {
 static struct ending stream_call(struct http_server *server, const char *path, const char *body, bool streams,
                                  int64_t choices) {
   struct client client;
-  struct ending ending = {.ended = false};
-  struct hg_http_call *call = NULL;
-  char url[128];
-  hg_error why = HG_ERROR_INIT;
+  struct ending ending;
   start_client(&client, 1, 60000);
-  snprintf(url, sizeof url, "http://127.0.0.1:%u%s", server->port, path);
-  const struct hg_http_request request = {.url = url,
-                                          .headers = no_headers,
-                                          .body = body,
-                                          .body_len = strlen(body),
-                                          .streams = streams,
-                                          .choices = choices,
-                                          .tag = &ending};
-  CHECK_EQ(hg_http_start(client.http, &request, &call, &why), HG_OK);
+  start_asked(&client, server->port, path, body, streams, choices, &ending);
   wait_for(&client, 1);
   hg_http_destroy(&client.http);
   return ending;
@@ -349,6 +352,41 @@ TEST(http, streams) {
     CHECK(!rows[i].detail || strstr(ending.end.detail, rows[i].detail));
     free(ending.body);
   }
+  http_server_stop(&server);
+}
+
+// The headers come with the first byte: the clock is read when that is here, and moves on before the rest is sent.
+TEST(http, how_long_ago_the_headers_of_a_stream_came) {
+  enum { MOVES_US = 20000 };
+  static const struct {
+    const char *sent;
+    bool streamed;
+  } rows[] = {{ENDED "data: [DONE]\n\n", true}, {"\n" ENDED, true}, {"{\"choices\":[]}", false}};
+  struct http_server server;
+  http_server_start(&server);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct client client;
+    struct ending ending;
+    start_client(&client, 1, 60000);
+    const int64_t before_us = hg_clock_now().monotonic_us;
+    struct hg_http_call *call = start_asked(&client, server.port, "/echo?held", rows[i].sent, true, 1, &ending);
+    while (call->begun_us == 0)
+      run_once(&client);
+    const int64_t here_us = hg_clock_now().monotonic_us;
+    while (hg_clock_now().monotonic_us < here_us + MOVES_US)
+      usleep(1000);
+    sem_post(&server.go_on);
+    wait_for(&client, 1);
+    const int64_t whole_us = hg_clock_now().monotonic_us - before_us, ago_ms = ending.end.headers_ms_ago;
+    CHECK_EQ(ending.end.streamed != NULL, rows[i].streamed);
+    CHECK(rows[i].streamed ? ago_ms >= MOVES_US / 1000 && ago_ms <= whole_us / 1000 : ago_ms == 0);
+    free(ending.body);
+    hg_http_destroy(&client.http);
+  }
+  struct ending cut = stream_call(&server, "/echo?close", CHUNK, true, 1); // says nothing of its headers
+  CHECK_EQ(cut.end.kind, HG_HTTP_BROKEN);
+  CHECK_EQ(cut.end.headers_ms_ago, 0);
+  free(cut.body);
   http_server_stop(&server);
 }
 

@@ -58,9 +58,9 @@ static void send_events(int fd) {
   send_text(fd, "data: [DONE]\n\n");
 }
 
-// Sends back what came: "?pieces" as chunks of a byte, "?close" with nothing that tells the end but the connection's;
-// behind that "&type=" a Content-Type.
-static bool send_echo(int fd, const char *path, const char *body) {
+// Sends back what came: "?pieces" as chunks of a byte, "?close" with nothing that tells the end but the connection's,
+// "?held" all but its first byte when the server may go on; behind that "&type=" a Content-Type.
+static bool send_echo(struct http_server *server, int fd, const char *path, const char *body) {
   char how[64] = "", head[160], chunk[] = "1\r\nx\r\n";
   sscanf(path, "/echo%63[^ ]", how);
   const bool pieces = strstr(how, "?pieces") != NULL, close = strstr(how, "?close") != NULL;
@@ -74,7 +74,12 @@ static bool send_echo(int fd, const char *path, const char *body) {
   if (close) return send_text(fd, body) && false;
   if (!pieces) {
     snprintf(head, sizeof head, "Content-Length: %zu\r\n\r\n", strlen(body));
-    return send_text(fd, head) && send_text(fd, body);
+    if (!send_text(fd, head)) return false;
+    if (strstr(how, "?held")) {
+      if (!send_all(fd, body++, 1)) return false;
+      sem_wait(&server->go_on);
+    }
+    return send_text(fd, body);
   }
   for (; *body; body++) {
     chunk[3] = *body;
@@ -84,11 +89,12 @@ static bool send_echo(int fd, const char *path, const char *body) {
 }
 
 // Answers one request; false: close the connection.
-static bool answer(const struct http_connection *connection, const char *path, const char *request) {
+static bool answer(struct http_server *server, const struct http_connection *connection, const char *path,
+                   const char *request) {
   const int fd = connection->fd;
   if (strncmp(path, "/ok", 3) == 0 || (strncmp(path, "/once", 5) == 0 && connection->requests == 1))
     return send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 12\r\nX-Request-Id: req-7\r\n\r\n{\"id\":\"a b\"}");
-  if (strncmp(path, "/echo", 5) == 0) return send_echo(fd, path, strstr(request, "\r\n\r\n") + 4);
+  if (strncmp(path, "/echo", 5) == 0) return send_echo(server, fd, path, strstr(request, "\r\n\r\n") + 4);
   if (strncmp(path, "/headers", 8) == 0) {
     char head[128];
     const size_t len = (size_t)(strstr(request, "\r\n\r\n") - request);
@@ -126,7 +132,7 @@ static bool serve(struct http_server *server, struct http_connection *connection
   connection->requests++;
   if (server->on_request) server->on_request(server->context);
   const char *path = strchr(request, ' ');
-  return path && answer(connection, path + 1, request);
+  return path && answer(server, connection, path + 1, request);
 }
 
 static void *run_server(void *context) {
@@ -167,6 +173,7 @@ void http_server_start(struct http_server *server) {
   server->port = http_listen_somewhere(&server->listener);
   CHECK(listen(server->listener, 128) == 0);
   CHECK(pipe(server->stop) == 0);
+  CHECK(sem_init(&server->go_on, 0, 0) == 0);
   CHECK(pthread_create(&server->thread, NULL, run_server, server) == 0);
 }
 
@@ -176,4 +183,5 @@ void http_server_stop(struct http_server *server) {
   close(server->listener);
   close(server->stop[0]);
   close(server->stop[1]);
+  sem_destroy(&server->go_on);
 }

@@ -3,6 +3,7 @@
 #define HG_TEST_HTTP_SERVER_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #define HTTP_CONNECTIONS_MAX 128
@@ -16,6 +17,7 @@ struct http_server {
   int listener, stop[2];
   unsigned port;
   pthread_t thread;
+  sem_t go_on; // what is held is sent when it is posted
   atomic_uint connections, requests;
   void (*on_request)(void *context); // before a request is answered, in the server's thread; set after the start
   void *context;
