@@ -25,12 +25,13 @@ static bool begin_stream(struct hg_http_call *call, const char *type) {
   return true;
 }
 
-// A line that is too long ends it; so does an answer that is, or has more parts than any answer.
+// A line that is too long ends it; so does an answer that is, or has more parts than any answer. What is broken ends it
+// too: nobody could read what comes behind.
 static bool feed_stream(struct hg_http_call *call, const char *data, size_t len) {
   hg_err err = hg_stream_feed(&call->stream->stream, data, len);
   if (!err) err = call->stream->assembly.merge.err;
   call->no_memory = err == HG_ERR_NO_MEMORY;
-  call->too_large = err == HG_ERR_PROTOCOL;
+  call->too_large = err == HG_ERR_RANGE;
   return !err;
 }
 
@@ -300,13 +301,13 @@ static bool end_stream(struct hg_http_call *call, CURLcode code, struct hg_http_
   const struct hg_streamed *streamed = &stream->streamed;
   const bool unknown = whole && streamed->kind == HG_STREAM_OTHER && !stream->stream.malformed;
   call->no_memory |= err == HG_ERR_NO_MEMORY;
-  call->too_large |= err == HG_ERR_PROTOCOL;
+  call->too_large |= err == HG_ERR_RANGE;
   const bool answered = streamed->ended || streamed->failed || unknown;
   if (call->no_memory || call->too_large || !answered) return false;
   if (streamed->found.report.source != HG_SOURCE_EXACT) hg_assembly_forget_usage(&stream->assembly);
   const hg_err made = hg_assembly_print(&stream->assembly, &stream->answer);
   call->no_memory = made == HG_ERR_NO_MEMORY;
-  call->too_large = made == HG_ERR_PROTOCOL;
+  call->too_large = made == HG_ERR_RANGE;
   if (made) return false;
   out->kind = HG_HTTP_ANSWERED;
   out->streamed = streamed;
@@ -325,7 +326,8 @@ void hg_http_call_end(struct hg_http_call *call, CURLcode code, struct hg_http_e
     read_answer(call, call->body, code == CURLE_OK ? call->body_len : 0, out);
     return;
   }
-  if (broke_off && code == CURLE_OK) snprintf(call->detail, sizeof call->detail, "%.159s", call->stream->streamed.text);
+  if (broke_off && (code == CURLE_OK || call->stream->stream.events.err))
+    snprintf(call->detail, sizeof call->detail, "%.159s", call->stream->streamed.text);
   const char *detail = call->detail[0] ? call->detail : curl_easy_strerror(code);
   if (call->resent) detail = "a kept connection ended before an answer came";
   if (call->no_memory) detail = "no memory for the answer";

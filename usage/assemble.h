@@ -17,7 +17,7 @@ void hg_assembly_init(struct hg_assembly *assembly);
 // A hg_stream_event_fn; `context` is the assembly. Keeps at most HG_BODY_MAX bytes.
 void hg_assembly_take(void *context, enum hg_stream_kind kind, const struct hg_answer *event,
                       const struct hg_stream_error *error);
-// What has come so far, as JSON, behind what `out` has. HG_ERR_PROTOCOL: over HG_BODY_MAX, or more choices or members
+// What has come so far, as JSON, behind what `out` has. HG_ERR_RANGE: over HG_BODY_MAX, or more choices or members
 // than any answer has. HG_ERR_NO_MEMORY.
 hg_err hg_assembly_print(const struct hg_assembly *assembly, struct hg_text_buffer *out);
 // Takes the usage out of a chat: what came of it is not what was used (hg_stream_end says so), and whoever reads the

@@ -40,14 +40,16 @@ static bool crc_is_good(const char *bytes, size_t len) {
 #endif
 }
 
-const char *hg_aws_frame_len(const char prelude[static HG_AWS_PRELUDE_BYTES], size_t *len) {
+hg_err hg_aws_frame_len(const char prelude[static HG_AWS_PRELUDE_BYTES], size_t *len, const char **fault) {
   const uint32_t total = big_endian(prelude, 4), headers = big_endian(prelude + 4, 4);
-  if (!crc_is_good(prelude, HG_AWS_PRELUDE_BYTES - CRC_BYTES)) return "a frame of the stream has a wrong checksum";
-  if (total > HG_BODY_MAX) return "an event of the stream is over 16 MiB";
-  if (total < HG_AWS_PRELUDE_BYTES + CRC_BYTES || headers > total - HG_AWS_PRELUDE_BYTES - CRC_BYTES)
-    return "a frame of the stream is shorter than what is in it";
+  const bool good = crc_is_good(prelude, HG_AWS_PRELUDE_BYTES - CRC_BYTES), too_long = good && total > HG_BODY_MAX;
   *len = total;
-  return NULL;
+  *fault = !good      ? "a frame of the stream has a wrong checksum"
+           : too_long ? "an event of the stream is over 16 MiB"
+           : total < HG_AWS_PRELUDE_BYTES + CRC_BYTES || headers > total - HG_AWS_PRELUDE_BYTES - CRC_BYTES
+               ? "a frame of the stream is shorter than what is in it"
+               : NULL;
+  return too_long ? HG_ERR_RANGE : *fault ? HG_ERR_PROTOCOL : HG_OK;
 }
 
 // ---------------------------------------------------------------------------------------------- headers

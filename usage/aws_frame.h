@@ -10,9 +10,9 @@
 
 #define HG_AWS_PRELUDE_BYTES 12
 
-// NULL: the prelude is good, and *len is how long the whole frame is, at most HG_BODY_MAX. Else what is wrong with it,
-// a static text.
-const char *hg_aws_frame_len(const char prelude[static HG_AWS_PRELUDE_BYTES], size_t *len);
+// HG_OK: the prelude is good, and *len is how long the whole frame is. HG_ERR_RANGE: over HG_BODY_MAX; HG_ERR_PROTOCOL:
+// it is no frame; *fault is what is wrong with it, a static text.
+hg_err hg_aws_frame_len(const char prelude[static HG_AWS_PRELUDE_BYTES], size_t *len, const char **fault);
 
 // Puts the event of a whole frame, whose prelude is good, behind what `out` has; nothing for a frame without a name.
 // *error: the provider says that something went wrong. HG_ERR_PROTOCOL with *fault, a static text; HG_ERR_NO_MEMORY.

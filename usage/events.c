@@ -12,6 +12,10 @@ static bool is_space(char c) {
   return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
+static bool is_reading(const struct hg_events *events) {
+  return !events->err && !events->ended;
+}
+
 static void refuse(struct hg_events *events, hg_err err, const char *fault) {
   events->err = err;
   events->fault = fault;
@@ -33,7 +37,7 @@ void hg_events_clear(struct hg_events *events) {
 // Adds to the line or the data, within the bound. False: refused.
 static bool add(struct hg_events *events, struct hg_text_buffer *buffer, const char *bytes, size_t len) {
   if (len > HG_BODY_MAX - buffer->len)
-    refuse(events, HG_ERR_PROTOCOL,
+    refuse(events, HG_ERR_RANGE,
            buffer == &events->line ? "a line of the stream is over 16 MiB" : "an event of the stream is over 16 MiB");
   else if (hg_text_buffer_add(buffer, bytes, len)) refuse(events, HG_ERR_NO_MEMORY, "no memory for an event");
   return !events->err;
@@ -76,7 +80,7 @@ static void take_json_line(struct hg_events *events, const char *line, size_t le
 }
 
 static void take_line(struct hg_events *events, const char *line, size_t len) {
-  if (len > HG_BODY_MAX) refuse(events, HG_ERR_PROTOCOL, "a line of the stream is over 16 MiB");
+  if (len > HG_BODY_MAX) refuse(events, HG_ERR_RANGE, "a line of the stream is over 16 MiB");
   else if (events->form == HG_EVENTS_LINES) take_json_line(events, line, len);
   else take_sent_line(events, line, len);
 }
@@ -116,7 +120,7 @@ static const char *find_end(const struct hg_events *events, const char *at, cons
 }
 
 static void feed_lines(struct hg_events *events, const char *at, const char *end) {
-  while (!events->err && at < end) {
+  while (is_reading(events) && at < end) {
     if (events->after_return && *at == '\n') at++;
     events->after_return = false;
     const char *stop = at < end ? find_end(events, at, end) : NULL;
@@ -167,10 +171,9 @@ static const char *feed_element(struct hg_events *events, const char *at, const 
 static const char *feed_between(struct hg_events *events, const char *at) {
   if (is_space(*at)) return at + 1;
   const bool first = events->place == HG_ARRAY_BEGUN, behind = events->place == HG_ARRAY_BEHIND;
-  if (*at == ']' && (first || behind)) events->place = HG_ARRAY_ENDED;
+  if (*at == ']' && (first || behind)) events->ended = true;
   else if (*at == ',' && behind) events->place = HG_ARRAY_BEFORE;
-  else if (events->place == HG_ARRAY_ENDED || behind || *at == ',' || *at == ']')
-    refuse(events, HG_ERR_PROTOCOL, "the array of the stream is not JSON");
+  else if (behind || *at == ',' || *at == ']') refuse(events, HG_ERR_PROTOCOL, "the array of the stream is not JSON");
   else {
     events->place = HG_ARRAY_INSIDE;
     return at;
@@ -179,7 +182,7 @@ static const char *feed_between(struct hg_events *events, const char *at) {
 }
 
 static void feed_array(struct hg_events *events, const char *at, const char *end) {
-  while (!events->err && at < end)
+  while (is_reading(events) && at < end)
     at = events->place == HG_ARRAY_INSIDE ? feed_element(events, at, end) : feed_between(events, at);
 }
 
@@ -196,12 +199,13 @@ static void take_frame(struct hg_events *events) {
 
 // First as much as says how long the frame is, then the rest.
 static void feed_frames(struct hg_events *events, const char *at, const char *end) {
-  while (!events->err && at < end) {
+  while (is_reading(events) && at < end) {
     size_t whole = HG_AWS_PRELUDE_BYTES;
     const char *fault = NULL;
-    if (events->line.len >= HG_AWS_PRELUDE_BYTES) fault = hg_aws_frame_len(events->line.data, &whole);
-    if (fault) {
-      refuse(events, HG_ERR_PROTOCOL, fault);
+    hg_err err = HG_OK;
+    if (events->line.len >= HG_AWS_PRELUDE_BYTES) err = hg_aws_frame_len(events->line.data, &whole, &fault);
+    if (err) {
+      refuse(events, err, fault);
       return;
     }
     const size_t lacks = whole - events->line.len, left = (size_t)(end - at), more = left < lacks ? left : lacks;
@@ -213,8 +217,7 @@ static void feed_frames(struct hg_events *events, const char *at, const char *en
 
 hg_err hg_events_feed(struct hg_events *events, const char *bytes, size_t len) {
   const char *at = bytes, *end = bytes + len;
-  if (!events->err && !events->begun && events->form != HG_EVENTS_FRAMES) at = begin(events, at, end);
-  if (events->err) return events->err;
+  if (!events->begun && events->form != HG_EVENTS_FRAMES) at = begin(events, at, end);
   if (events->form == HG_EVENTS_ARRAY) feed_array(events, at, end);
   else if (events->form == HG_EVENTS_FRAMES) feed_frames(events, at, end);
   else feed_lines(events, at, end);
@@ -223,11 +226,11 @@ hg_err hg_events_feed(struct hg_events *events, const char *bytes, size_t len) {
 
 hg_err hg_events_end(struct hg_events *events) {
   const bool lines = events->form != HG_EVENTS_ARRAY && events->form != HG_EVENTS_FRAMES;
-  if (!events->err && events->line.len > 0) {
+  if (is_reading(events) && events->line.len > 0) {
     if (lines) take_line(events, events->line.data, events->line.len);
     else events->on_event(events->context, false, events->line.data, events->line.len);
   }
   events->line.len = 0;
-  if (!events->err) end_event(events);
+  if (is_reading(events)) end_event(events);
   return events->err;
 }

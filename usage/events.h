@@ -18,8 +18,7 @@ enum hg_array_place {
   HG_ARRAY_BEGUN,  // nothing came yet
   HG_ARRAY_INSIDE, // an element
   HG_ARRAY_BEHIND, // one: a comma must come, or the end
-  HG_ARRAY_BEFORE, // one, behind a comma
-  HG_ARRAY_ENDED
+  HG_ARRAY_BEFORE  // one, behind a comma
 };
 
 // Its members are its own.
@@ -31,6 +30,7 @@ struct hg_events {
   const char *fault;
   struct hg_text_buffer line, data;
   bool begun; // the form is certain
+  bool ended; // what comes behind is not looked at: the array has ended, or whoever reads the events has seen their end
   bool has_data, is_error, after_return;
   unsigned mark; // bytes of a byte-order mark that were seen
   enum hg_array_place place;
@@ -42,14 +42,14 @@ struct hg_events {
 // begins with, `[` of JSON, which begins an array, and those of JSON that only a server-sent event or a frame begins
 // with; where it says nothing the first byte that is not white space does.
 void hg_events_init(struct hg_events *events, const char *content_type, hg_event_fn *on_event, void *context);
-// HG_OK; HG_ERR_PROTOCOL: a line or an event is over HG_BODY_MAX, or an array or a frame is broken; HG_ERR_NO_MEMORY.
-// Then, and ever after, nothing more is read, and `fault` says why.
+// HG_OK; HG_ERR_RANGE: a line or an event is over HG_BODY_MAX; HG_ERR_PROTOCOL: an array or a frame is broken;
+// HG_ERR_NO_MEMORY. Then, and ever after, nothing more is read, and `fault` says why.
 hg_err hg_events_feed(struct hg_events *events, const char *bytes, size_t len);
 // What came last is an event even without its end: it is for whoever reads it to see whether it is whole.
 hg_err hg_events_end(struct hg_events *events);
 // An array that has not come to its end; of the other forms none has one.
 static inline bool hg_events_are_open(const struct hg_events *events) {
-  return events->form == HG_EVENTS_ARRAY && events->place != HG_ARRAY_ENDED;
+  return events->form == HG_EVENTS_ARRAY && !events->ended;
 }
 void hg_events_clear(struct hg_events *events);
 

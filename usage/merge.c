@@ -38,7 +38,7 @@ static void become(struct hg_merge_node *node, enum hg_merge_form form) {
 static void add(struct hg_merge *merge, struct hg_text_buffer *buffer, const char *text, size_t len) {
   if (merge->err) return;
   merge->bytes += len;
-  merge->err = merge->bytes > HG_BODY_MAX ? HG_ERR_PROTOCOL : hg_text_buffer_add(buffer, text, len);
+  merge->err = merge->bytes > HG_BODY_MAX ? HG_ERR_RANGE : hg_text_buffer_add(buffer, text, len);
 }
 
 static struct hg_merge_node *new_child(struct hg_merge *merge, struct hg_merge_node *parent,
@@ -46,7 +46,7 @@ static struct hg_merge_node *new_child(struct hg_merge *merge, struct hg_merge_n
   const bool full = parent->children == HG_MERGE_SIBLINGS_MAX || merge->nodes == HG_MERGE_NODES_MAX;
   struct hg_merge_node *child = merge->err || full ? NULL : calloc(1, sizeof *child);
   if (!child) {
-    if (!merge->err) merge->err = full ? HG_ERR_PROTOCOL : HG_ERR_NO_MEMORY;
+    if (!merge->err) merge->err = full ? HG_ERR_RANGE : HG_ERR_NO_MEMORY;
     return NULL;
   }
   child->next = *place;
@@ -238,7 +238,7 @@ void hg_merge_value(struct hg_merge *merge, struct hg_merge_node *node, const st
 // ---------------------------------------------------------------------------------------------- printing
 
 static hg_err put(struct hg_text_buffer *out, const char *text, size_t len) {
-  return len > HG_BODY_MAX - out->len ? HG_ERR_PROTOCOL : hg_text_buffer_add(out, text, len);
+  return len > HG_BODY_MAX - out->len ? HG_ERR_RANGE : hg_text_buffer_add(out, text, len);
 }
 
 static hg_err put_quoted(struct hg_text_buffer *out, const struct hg_text_buffer *text) {

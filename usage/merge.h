@@ -33,8 +33,7 @@ struct hg_merge_node {
 struct hg_merge {
   struct hg_merge_node root;
   size_t nodes, bytes;
-  hg_err
-      err; // HG_ERR_NO_MEMORY; HG_ERR_PROTOCOL: more than HG_BODY_MAX bytes or too many members. Nothing is merged then
+  hg_err err; // HG_ERR_NO_MEMORY; HG_ERR_RANGE: more than HG_BODY_MAX bytes or too many members. Nothing is merged then
 };
 
 // How strings and arrays that come again are merged; null never takes the place of anything.

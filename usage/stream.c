@@ -275,19 +275,20 @@ static size_t without_space_behind(const char *data, size_t len) {
   return len;
 }
 
-// What comes after the end is not looked at: so the end says the same, wherever the rest is cut.
-static void on_event(void *context, bool error, const char *data, size_t len) {
-  struct hg_stream *stream = context;
+static void take_event(struct hg_stream *stream, bool error, const char *data, size_t len) {
   struct hg_answer event;
-  len = without_space_behind(data, len);
-  if (stream->ended || len == 0) return;
-  if (len == 6 && memcmp(data, "[DONE]", 6) == 0) {
-    stream->ended = true;
-    return;
-  }
   hg_answer_read(data, len, &event);
   if (event.fault) stream->malformed = true;
   else if (event.root.type == HG_JSON_OBJECT) take_object(stream, &event, error);
+}
+
+// What comes after the end is not looked at: so the end says the same, wherever the rest is cut.
+static void on_event(void *context, bool error, const char *data, size_t len) {
+  struct hg_stream *stream = context;
+  len = without_space_behind(data, len);
+  if (len == 6 && memcmp(data, "[DONE]", 6) == 0) stream->ended = true;
+  else if (len > 0) take_event(stream, error, data, len);
+  stream->events.ended |= stream->ended;
 }
 
 void hg_stream_init(struct hg_stream *stream, const char *content_type, int64_t choices, hg_stream_event_fn *event_fn,

@@ -79,7 +79,7 @@ hg_err hg_stream_feed(struct hg_stream *stream, const char *bytes, size_t len);
 // No more will come. `whole`: the transport says that nothing is lacking (a body of its Content-Length, a last chunk;
 // not a connection that was closed). A stream without a last event (a chat's without [DONE], and every one of Gemini's)
 // ended only then, or with every choice that was asked for and its counts in an event of their own. HG_OK: the usage is
-// exact. HG_ERR_NO_USAGE: missing, with a reason. HG_ERR_PROTOCOL, HG_ERR_NO_MEMORY: as hg_stream_feed.
+// exact. HG_ERR_NO_USAGE: missing, with a reason. Others: as hg_stream_feed.
 hg_err hg_stream_end(struct hg_stream *stream, bool whole, struct hg_streamed *out);
 void hg_stream_clear(struct hg_stream *stream);
 

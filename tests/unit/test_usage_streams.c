@@ -327,10 +327,10 @@ static void check_too_long(const char *begin, size_t bytes, const char *words) {
   struct hg_stream stream;
   struct hg_streamed out;
   hg_stream_init(&stream, NULL, 1, NULL, NULL);
-  CHECK_EQ(feed_much(&stream, begin, bytes), HG_ERR_PROTOCOL);
+  CHECK_EQ(feed_much(&stream, begin, bytes), HG_ERR_RANGE);
   CHECK(stream.events.line.capacity <= 2 * HG_BODY_MAX && stream.events.data.capacity <= 2 * HG_BODY_MAX);
-  CHECK_EQ(hg_stream_feed(&stream, "\n\ndata: [DONE]\n\n", 16), HG_ERR_PROTOCOL);
-  CHECK_EQ(hg_stream_end(&stream, true, &out), HG_ERR_PROTOCOL);
+  CHECK_EQ(hg_stream_feed(&stream, "\n\ndata: [DONE]\n\n", 16), HG_ERR_RANGE);
+  CHECK_EQ(hg_stream_end(&stream, true, &out), HG_ERR_RANGE);
   CHECK(out.found.report.source == HG_SOURCE_MISSING && !out.ended && strstr(out.text, words));
   hg_stream_clear(&stream);
 }
@@ -350,10 +350,41 @@ TEST(usage_streams, memory_is_bounded) {
   hg_err err = HG_OK; // short lines, all of one event
   for (size_t fed = 0; fed < HG_BODY_MAX && !err; fed += 1024)
     err = feed_much(&stream, "\ndata: ", 1024);
-  CHECK_EQ(err, HG_ERR_PROTOCOL);
-  CHECK_EQ(hg_stream_end(&stream, true, &out), HG_ERR_PROTOCOL);
+  CHECK_EQ(err, HG_ERR_RANGE);
+  CHECK_EQ(hg_stream_end(&stream, true, &out), HG_ERR_RANGE);
   CHECK(strstr(out.text, "an event of the stream is over 16 MiB"));
   hg_stream_clear(&stream);
+}
+
+static void check_fed(const char *type, const char *bytes, size_t len, hg_err expected) {
+  struct hg_stream stream;
+  struct hg_streamed out;
+  hg_stream_init(&stream, type, 1, NULL, NULL);
+  CHECK_EQ(hg_stream_feed(&stream, bytes, len), expected);
+  CHECK_EQ(hg_stream_end(&stream, true, &out), expected);
+  CHECK(!out.ended);
+  hg_stream_clear(&stream);
+}
+
+TEST(usage_streams, what_is_broken_is_not_too_long) {
+  static const char frames[] = "application/vnd.amazon.eventstream";
+  check_fed(NULL, "[{}{}]", 6, HG_ERR_PROTOCOL);
+  check_fed(frames, "no frame at all", 15, HG_ERR_PROTOCOL);
+  check_fed(frames, "\xff\xff\xff\xff\0\0\0\0\xff\xff\xff\xffx", 13, HG_ERR_RANGE); // 4 GiB are announced
+}
+
+TEST(usage_streams, behind_the_end_nothing_is_too_long) {
+  static const char *const ends[] = {"data: [DONE]\n\n", "[]"};
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    struct hg_stream stream;
+    struct hg_streamed out;
+    hg_stream_init(&stream, NULL, 1, NULL, NULL);
+    CHECK_EQ(feed_much(&stream, ends[i], HG_BODY_MAX + 1), HG_OK);
+    CHECK_EQ(stream.events.line.len, 0);
+    CHECK_EQ(hg_stream_end(&stream, true, &out), HG_ERR_NO_USAGE);
+    CHECK_EQ(out.ended, i == 0);
+    hg_stream_clear(&stream);
+  }
 }
 
 static hg_err assemble(const char *format, unsigned count) {
@@ -379,9 +410,9 @@ TEST(usage_streams, what_is_made_of_them_is_bounded) {
   static const char members[] = "data: {\"choices\":[],\"a%u\":%u}\n\n";
   static const char growing[] = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%0128u%u\"}}]}\n\n";
   CHECK_EQ(assemble(choices, HG_MERGE_SIBLINGS_MAX), HG_OK);
-  CHECK_EQ(assemble(choices, HG_MERGE_SIBLINGS_MAX + 1), HG_ERR_PROTOCOL);
+  CHECK_EQ(assemble(choices, HG_MERGE_SIBLINGS_MAX + 1), HG_ERR_RANGE);
   CHECK_EQ(assemble(members, HG_MERGE_SIBLINGS_MAX - 1), HG_OK);
-  CHECK_EQ(assemble(members, HG_MERGE_SIBLINGS_MAX), HG_ERR_PROTOCOL);
+  CHECK_EQ(assemble(members, HG_MERGE_SIBLINGS_MAX), HG_ERR_RANGE);
   CHECK_EQ(assemble(growing, 1000), HG_OK);
-  CHECK_EQ(assemble(growing, HG_BODY_MAX / 128), HG_ERR_PROTOCOL);
+  CHECK_EQ(assemble(growing, HG_BODY_MAX / 128), HG_ERR_RANGE);
 }
