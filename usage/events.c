@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define RECORD_SEPARATOR '\x1e'
+
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 static bool is_space(char c) {
@@ -71,18 +73,10 @@ static void take_sent_line(struct hg_events *events, const char *line, size_t le
   events->has_data = add(events, &events->data, value, value_len);
 }
 
-static void take_json_line(struct hg_events *events, const char *line, size_t len) {
-  while (len > 0 && is_space(line[len - 1]))
-    len--;
-  while (len > 0 && is_space(*line))
-    line++, len--;
-  if (len > 0) events->on_event(events->context, false, line, len);
-}
-
 static void take_line(struct hg_events *events, const char *line, size_t len) {
   if (len > HG_BODY_MAX) refuse(events, HG_ERR_RANGE, "a line of the stream is over 16 MiB");
-  else if (events->form == HG_EVENTS_LINES) take_json_line(events, line, len);
-  else take_sent_line(events, line, len);
+  else if (events->form == HG_EVENTS_SENT) take_sent_line(events, line, len);
+  else events->on_event(events->context, false, line, len);
 }
 
 // ---------------------------------------------------------------------------------------------- pieces to lines
@@ -104,16 +98,19 @@ static const char *begin(struct hg_events *events, const char *at, const char *e
   events->begun = true;
   if (events->form == HG_EVENTS_LINES && (begins_sent_event(*at) || *at == '\0')) events->form = HG_EVENTS_UNKNOWN;
   if (*at == '{') events->form = HG_EVENTS_LINES;
+  else if (*at == RECORD_SEPARATOR && events->form != HG_EVENTS_SENT) events->form = HG_EVENTS_RECORDS;
   else if (*at == '[' && events->form != HG_EVENTS_SENT) events->form = HG_EVENTS_ARRAY, at++;
   else if (*at == '\0' && events->form == HG_EVENTS_UNKNOWN) events->form = HG_EVENTS_FRAMES;
   else if (events->form == HG_EVENTS_UNKNOWN) events->form = HG_EVENTS_SENT;
   return at;
 }
 
-// Where the line ends: a line feed or, of server-sent events, also a carriage return. NULL: not in here. Byte by byte,
-// because a search for each of the two alone would read the piece again and again when only the other one comes.
+// Where the line ends: a line feed or, of server-sent events, also a carriage return; a record has lines of its own,
+// and ends where the next one begins. NULL: not in here. Byte by byte, because a search for each of the two alone would
+// read the piece again and again when only the other one comes.
 static const char *find_end(const struct hg_events *events, const char *at, const char *end) {
-  if (events->form == HG_EVENTS_LINES) return memchr(at, '\n', (size_t)(end - at));
+  const char json_end = events->form == HG_EVENTS_RECORDS ? RECORD_SEPARATOR : '\n';
+  if (events->form != HG_EVENTS_SENT) return memchr(at, json_end, (size_t)(end - at));
   while (at < end && *at != '\n' && *at != '\r')
     at++;
   return at < end ? at : NULL;

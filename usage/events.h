@@ -1,6 +1,6 @@
-// Cuts the bytes of a stream into its events: server-sent events (the WHATWG's rules), JSON lines, the elements of one
-// JSON array, or AWS's binary frames. The bytes may come in pieces of any size. Memory is bounded: one line and one
-// event are kept, each of HG_BODY_MAX bytes at most.
+// Cuts the bytes of a stream into its events: server-sent events (the WHATWG's rules), JSON lines, JSON behind record
+// separators (RFC 7464), the elements of one JSON array, or AWS's binary frames. The bytes may come in pieces of any
+// size. Memory is bounded: one line and one event are kept, each of HG_BODY_MAX bytes at most.
 #ifndef HG_EVENTS_H
 #define HG_EVENTS_H
 
@@ -11,7 +11,14 @@
 // the type "error". Valid during the call.
 typedef void hg_event_fn(void *context, bool error, const char *data, size_t len);
 
-enum hg_events_form { HG_EVENTS_UNKNOWN, HG_EVENTS_SENT, HG_EVENTS_LINES, HG_EVENTS_ARRAY, HG_EVENTS_FRAMES };
+enum hg_events_form {
+  HG_EVENTS_UNKNOWN,
+  HG_EVENTS_SENT,
+  HG_EVENTS_LINES,
+  HG_EVENTS_RECORDS,
+  HG_EVENTS_ARRAY,
+  HG_EVENTS_FRAMES
+};
 
 // Where in an array a piece ended.
 enum hg_array_place {
@@ -39,8 +46,8 @@ struct hg_events {
 };
 
 // The Content-Type of the answer, NULL: not known. It decides, but for a first byte `{`, which no server-sent event
-// begins with, `[` of JSON, which begins an array, and those of JSON that only a server-sent event or a frame begins
-// with; where it says nothing the first byte that is not white space does.
+// begins with, `[` of JSON, which begins an array, a record separator, and those of JSON that only a server-sent event
+// or a frame begins with; where it says nothing the first byte that is not white space does.
 void hg_events_init(struct hg_events *events, const char *content_type, hg_event_fn *on_event, void *context);
 // HG_OK; HG_ERR_RANGE: a line or an event is over HG_BODY_MAX; HG_ERR_PROTOCOL: an array or a frame is broken;
 // HG_ERR_NO_MEMORY. Then, and ever after, nothing more is read, and `fault` says why.

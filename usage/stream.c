@@ -269,10 +269,12 @@ static void take_object(struct hg_stream *stream, const struct hg_answer *event,
   if (stream->on_event) stream->on_event(stream->context, stream->kind, event, erred ? &error : NULL);
 }
 
-static size_t without_space_behind(const char *data, size_t len) {
-  while (len > 0 && (data[len - 1] == ' ' || data[len - 1] == '\n'))
-    len--;
-  return len;
+static void trim(const char **data, size_t *len) {
+  static const char space[] = " \t\n\r";
+  while (*len > 0 && memchr(space, (*data)[*len - 1], sizeof space - 1))
+    --*len;
+  while (*len > 0 && memchr(space, **data, sizeof space - 1))
+    ++*data, --*len;
 }
 
 static void take_event(struct hg_stream *stream, bool error, const char *data, size_t len) {
@@ -285,7 +287,7 @@ static void take_event(struct hg_stream *stream, bool error, const char *data, s
 // What comes after the end is not looked at: so the end says the same, wherever the rest is cut.
 static void on_event(void *context, bool error, const char *data, size_t len) {
   struct hg_stream *stream = context;
-  len = without_space_behind(data, len);
+  trim(&data, &len);
   if (len == 6 && memcmp(data, "[DONE]", 6) == 0) stream->ended = true;
   else if (len > 0) take_event(stream, error, data, len);
   stream->events.ended |= stream->ended;
