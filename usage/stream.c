@@ -83,6 +83,8 @@ static void say(struct hg_stream *stream, const char *text) {
 
 // Something came that counts from before are not the last of: an error, or more of a choice that had not ended.
 static void go_on(struct hg_stream *stream) {
+  stream->counted_too_early |= stream->counted;
+  stream->apart_too_early |= stream->counted_apart;
   stream->counted = stream->counted_apart = false;
 }
 
@@ -92,7 +94,8 @@ static void fail(struct hg_stream *stream, const struct hg_json *error) {
   hg_json_pick(error, &message, 1);
   hg_json_show(error->type == HG_JSON_STRING ? error : &message.value, text, sizeof text);
   say(stream, text[0] ? text : "an error came inside the stream");
-  if (!stream->failed) hg_counts_forget(&stream->counts), go_on(stream);
+  hg_counts_forget(&stream->counts);
+  go_on(stream);
   stream->failed = true;
 }
 
@@ -159,6 +162,10 @@ static int64_t count_heard(const struct hg_stream *stream) {
   return heard;
 }
 
+static bool has_several(const struct hg_stream *stream) {
+  return stream->choices > 1 || count_heard(stream) > 1 || stream->crowded;
+}
+
 // Of the choices that were heard of: some servers ignore how many were asked for.
 static bool all_finished(const struct hg_stream *stream) {
   for (size_t i = 0; i < COUNT(stream->open); i++)
@@ -203,8 +210,9 @@ static bool says_counts(const struct hg_answer *event) {
 }
 
 // Counts may come with every event; those that are the last must be told from those that came on the way. Where some
-// came on the way, and the stream has no end of its own or a choice never came, more may have been to come: all later
-// ones are doubtful then, but for those of an event of their own.
+// came on the way and the stream has no end of its own, more may have been to come; where there are several choices,
+// each may count itself alone. All later ones are doubtful then, but for those of an event of their own, which is the
+// only one.
 static void note_counts(struct hg_stream *stream, const struct hg_answer *event, size_t choices) {
   const bool counts = says_counts(event), finished = all_finished(stream);
   if (counts) stream->counted = finished, stream->counted_apart = choices == 0;
@@ -312,9 +320,11 @@ void hg_stream_clear(struct hg_stream *stream) {
 
 // Whether the newest figures are those of the end. `marked`: the stream has said that it ends.
 static bool counted_last(const struct hg_stream *stream, bool marked) {
-  const bool sure = !stream->counted_too_early || (marked && count_heard(stream) >= stream->choices);
+  const bool several = has_several(stream);
   switch (stream->kind) {
-  case HG_STREAM_CHAT: return stream->counted_apart || (stream->counted && sure);
+  case HG_STREAM_CHAT:
+    if (stream->counted_apart) return !(several && stream->apart_too_early);
+    return stream->counted && (!stream->counted_too_early || (marked && !several));
   case HG_STREAM_GEMINI:
   case HG_STREAM_OTHER: return stream->counted;
   case HG_STREAM_RESPONSES: // these count with their last event
@@ -332,7 +342,7 @@ static const char *doubt(const struct hg_stream *stream, bool marked) {
   if (stream->malformed) return "an event of the stream is not JSON";
   if (!stream->ended) return stream->failed ? "the stream broke off with an error" : "the stream broke off";
   if (!hg_counts_say_any(&stream->counts)) return NULL;
-  if (stream->counts.of_choice && (stream->choices > 1 || count_heard(stream) > 1))
+  if (stream->counts.of_choice && has_several(stream))
     return "the usage in the stream is that of one choice of several";
   return counted_last(stream, marked) ? NULL : "the usage in the stream may not be that of its end";
 }
