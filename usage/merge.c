@@ -12,33 +12,39 @@ void hg_merge_init(struct hg_merge *merge) {
   *merge = (struct hg_merge){.err = HG_OK};
 }
 
-static void clear_node(struct hg_merge_node *node) {
+static void drop(struct hg_merge *merge, struct hg_text_buffer *buffer) {
+  merge->bytes -= buffer->len;
+  hg_text_buffer_clear(buffer);
+}
+
+static void clear_node(struct hg_merge *merge, struct hg_merge_node *node) {
   while (node->first) {
     struct hg_merge_node *child = node->first;
     node->first = child->next;
-    clear_node(child);
-    hg_text_buffer_clear(&child->name);
+    clear_node(merge, child);
+    drop(merge, &child->name);
     free(child);
+    merge->nodes--;
   }
   node->children = 0;
-  hg_text_buffer_clear(&node->text);
+  drop(merge, &node->text);
   node->form = HG_MERGE_EMPTY;
 }
 
 void hg_merge_clear(struct hg_merge *merge) {
-  clear_node(&merge->root);
+  clear_node(merge, &merge->root);
 }
 
-static void become(struct hg_merge_node *node, enum hg_merge_form form) {
+static void become(struct hg_merge *merge, struct hg_merge_node *node, enum hg_merge_form form) {
   if (node->form == form) return;
-  clear_node(node);
+  clear_node(merge, node);
   node->form = form;
 }
 
 static void add(struct hg_merge *merge, struct hg_text_buffer *buffer, const char *text, size_t len) {
-  if (merge->err) return;
-  merge->bytes += len;
-  merge->err = merge->bytes > HG_BODY_MAX ? HG_ERR_RANGE : hg_text_buffer_add(buffer, text, len);
+  if (!merge->err && len > HG_BODY_MAX - merge->bytes) merge->err = HG_ERR_RANGE;
+  if (!merge->err) merge->err = hg_text_buffer_add(buffer, text, len);
+  if (!merge->err) merge->bytes += len;
 }
 
 static struct hg_merge_node *new_child(struct hg_merge *merge, struct hg_merge_node *parent,
@@ -59,7 +65,7 @@ static struct hg_merge_node *new_child(struct hg_merge *merge, struct hg_merge_n
 static struct hg_merge_node *member(struct hg_merge *merge, struct hg_merge_node *parent, const char *name,
                                     size_t len) {
   if (merge->err || !parent) return NULL;
-  become(parent, HG_MERGE_OBJECT);
+  become(merge, parent, HG_MERGE_OBJECT);
   struct hg_merge_node **place = &parent->first;
   for (; *place; place = &(*place)->next)
     if ((*place)->name.len == len && memcmp((*place)->name.data, name, len) == 0) return *place;
@@ -80,7 +86,7 @@ struct hg_merge_node *hg_merge_named(struct hg_merge *merge, struct hg_merge_nod
 
 struct hg_merge_node *hg_merge_element(struct hg_merge *merge, struct hg_merge_node *parent, int64_t index) {
   if (merge->err || !parent) return NULL;
-  become(parent, HG_MERGE_INDEXED);
+  become(merge, parent, HG_MERGE_INDEXED);
   struct hg_merge_node **place = &parent->first;
   for (; *place && (*place)->index <= index; place = &(*place)->next)
     if ((*place)->index == index) return *place;
@@ -93,7 +99,7 @@ struct hg_merge_node *hg_merge_element(struct hg_merge *merge, struct hg_merge_n
 
 void hg_merge_set(struct hg_merge *merge, struct hg_merge_node *node, const struct hg_json *value) {
   if (merge->err || !node) return;
-  become(node, HG_MERGE_VALUE);
+  become(merge, node, HG_MERGE_VALUE);
   merge->bytes -= node->text.len;
   node->text.len = 0;
   add(merge, &node->text, value->at, value->len);
@@ -102,7 +108,7 @@ void hg_merge_set(struct hg_merge *merge, struct hg_merge_node *node, const stru
 void hg_merge_append(struct hg_merge *merge, struct hg_merge_node *node, const struct hg_json *string,
                      enum hg_merge_form form) {
   if (merge->err || !node) return;
-  become(node, form);
+  become(merge, node, form);
   add(merge, &node->text, string->at + 1, string->len - 2);
 }
 
@@ -112,13 +118,13 @@ static void become_list(struct hg_merge *merge, struct hg_merge_node *node) {
   struct hg_text_buffer old = node->text;
   node->text = (struct hg_text_buffer){NULL, 0, 0};
   const bool array = node->form == HG_MERGE_VALUE && old.len > 0 && old.data[0] == '[';
-  become(node, HG_MERGE_LIST);
+  become(merge, node, HG_MERGE_LIST);
   const struct hg_json before = {HG_JSON_ARRAY, old.data, old.len};
   const char *cursor = NULL;
   struct hg_json element;
   while (array && hg_json_next(&before, &cursor, NULL, &element))
     hg_merge_add_element(merge, node, &element);
-  hg_text_buffer_clear(&old);
+  drop(merge, &old);
 }
 
 void hg_merge_add_element(struct hg_merge *merge, struct hg_merge_node *node, const struct hg_json *element) {
@@ -129,7 +135,7 @@ void hg_merge_add_element(struct hg_merge *merge, struct hg_merge_node *node, co
 }
 
 void hg_merge_empty_array(struct hg_merge *merge, struct hg_merge_node *node) {
-  if (!merge->err && node) become(node, HG_MERGE_INDEXED);
+  if (!merge->err && node) become(merge, node, HG_MERGE_INDEXED);
 }
 
 // Strings that name something come once, or whole each time; what comes empty later says nothing.
@@ -155,7 +161,7 @@ static void merge_object(struct hg_merge *merge, struct hg_merge_node *node, con
   static const char renamed[] = "\"message\"";
   const char *cursor = NULL;
   struct hg_json key, inner;
-  become(node, HG_MERGE_OBJECT);
+  become(merge, node, HG_MERGE_OBJECT);
   while (!merge->err && hg_json_next(value, &cursor, &key, &inner)) {
     if (indexed && hg_json_is(&key, "index")) continue;
     const bool message = rule == HG_MERGE_CHOICE && hg_json_is(&key, "message");
@@ -164,7 +170,7 @@ static void merge_object(struct hg_merge *merge, struct hg_merge_node *node, con
     const enum hg_merge_rule inside = delta ? HG_MERGE_GROW : rule;
     struct hg_merge_node *child =
         delta ? member(merge, node, renamed, sizeof renamed - 1) : member(merge, node, key.at, key.len);
-    if (child && message) become(child, HG_MERGE_EMPTY); // it is whole
+    if (child && message) become(merge, child, HG_MERGE_EMPTY); // it is whole
     if (child) merge_any(merge, child, &key, &inner, inside);
   }
 }

@@ -32,7 +32,7 @@ struct hg_merge_node {
 // Its members are its own, but for `root`.
 struct hg_merge {
   struct hg_merge_node root;
-  size_t nodes, bytes;
+  size_t nodes, bytes; // below the root; of all names and texts
   hg_err err; // HG_ERR_NO_MEMORY; HG_ERR_RANGE: more than HG_BODY_MAX bytes or too many members. Nothing is merged then
 };
 

@@ -156,6 +156,22 @@ static unsigned for_each_case(void (*check)(const struct stream_case *of)) {
 
 // ---------------------------------------------------------------------------------------------- playing
 
+// What the tree counts is what is there.
+static void count_tree(const struct hg_merge_node *node, size_t *nodes, size_t *bytes) {
+  *bytes += node->name.len + node->text.len;
+  for (const struct hg_merge_node *child = node->first; child; child = child->next) {
+    ++*nodes;
+    count_tree(child, nodes, bytes);
+  }
+}
+
+static void check_counted(const struct hg_merge *merge) {
+  size_t nodes = 0, bytes = 0;
+  count_tree(&merge->root, &nodes, &bytes);
+  CHECK_EQ(merge->nodes, nodes);
+  CHECK_EQ(merge->bytes, bytes);
+}
+
 // The first `len` bytes, in pieces that end at `split` and then have `step` bytes each.
 static void play(const struct stream_case *of, size_t len, size_t split, size_t step, bool whole, struct outcome *out) {
   struct hg_stream stream;
@@ -172,6 +188,7 @@ static void play(const struct stream_case *of, size_t len, size_t split, size_t 
   }
   out->err = hg_stream_end(&stream, whole, &out->streamed);
   CHECK_EQ(hg_assembly_print(&assembly, &answer), HG_OK);
+  check_counted(&assembly.merge);
   snprintf(out->answer, sizeof out->answer, "%.*s", (int)answer.len, answer.data);
   hg_text_buffer_clear(&answer);
   hg_assembly_clear(&assembly);
@@ -399,8 +416,10 @@ static hg_err assemble(const char *format, unsigned count) {
     CHECK_EQ(hg_stream_feed(&stream, event, (size_t)len), HG_OK);
   }
   const hg_err err = hg_assembly_print(&assembly, &answer);
+  check_counted(&assembly.merge);
   hg_text_buffer_clear(&answer);
   hg_assembly_clear(&assembly);
+  check_counted(&assembly.merge);
   hg_stream_clear(&stream);
   return err;
 }
@@ -409,6 +428,12 @@ TEST(usage_streams, what_is_made_of_them_is_bounded) {
   static const char choices[] = "data: {\"choices\":[{\"index\":%u,\"delta\":{\"content\":\"%u\"}}]}\n\n";
   static const char members[] = "data: {\"choices\":[],\"a%u\":%u}\n\n";
   static const char growing[] = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%0128u%u\"}}]}\n\n";
+  static const char whole[] =
+      "data: {\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"%0128u%u\"}}]}\n\n";
+  static const char forms[] =
+      "data: {\"choices\":[],\"a\":{\"b\":[{\"c\":%u}]}}\n\ndata: {\"choices\":[],\"a\":[%u]}\n\n";
+  CHECK_EQ(assemble(whole, HG_BODY_MAX / 128), HG_OK);
+  CHECK_EQ(assemble(forms, HG_MERGE_NODES_MAX), HG_OK);
   CHECK_EQ(assemble(choices, HG_MERGE_SIBLINGS_MAX), HG_OK);
   CHECK_EQ(assemble(choices, HG_MERGE_SIBLINGS_MAX + 1), HG_ERR_RANGE);
   CHECK_EQ(assemble(members, HG_MERGE_SIBLINGS_MAX - 1), HG_OK);
