@@ -67,6 +67,30 @@ TEST(rate_headers, anthropic) {
   CHECK_EQ(limits.tokens.reset_ms, 0);
 }
 
+static int64_t reset_of(const char *text) {
+  return limits_of((const struct pair[]){{"anthropic-ratelimit-tokens-limit", "40000"},
+                                         {"anthropic-ratelimit-tokens-remaining", "0"},
+                                         {"anthropic-ratelimit-tokens-reset", text},
+                                         {NULL, NULL}})
+      .tokens.reset_ms;
+}
+
+// Each that says a moment says the same one, half a minute from now.
+TEST(rate_headers, moments_in_any_zone) {
+  static const char *const moments[] = {"2025-11-23T10:40:30Z",      "2025-11-23T10:40:30z",
+                                        "2025-11-23T10:40:30",       "2025-11-23T10:40:30.25Z",
+                                        "2025-11-23T12:40:30+02:00", "2025-11-23T05:10:30.123456-05:30",
+                                        "2025-11-24T00:40:30+14:00", "2025-11-23T10:40:30-00:00"};
+  static const char *const others[] = {"2025-11-23T10:40:30+99:00", "2025-11-23T10:40:30+02:00x",
+                                       "2025-11-23T10:40:30+",      "2025-11-23T10:40:30 PST",
+                                       "2025-11-23T10:40:30Zulu",   "2025-11-23",
+                                       "1850-01-01T00:00:00Z"};
+  for (size_t i = 0; i < sizeof moments / sizeof *moments; i++)
+    CHECK_EQ(reset_of(moments[i]), 30000);
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    CHECK_EQ(reset_of(others[i]), 0);
+}
+
 // Of the input or the output alone only that nothing is left counts.
 TEST(rate_headers, parts_of_the_tokens) {
   struct pair headers[] = {{"anthropic-ratelimit-input-tokens-limit", "50000"},
