@@ -1,6 +1,8 @@
 // What each kind's events do to the answer.
 #include "usage/assemble.h"
 
+static const struct hg_json null = {HG_JSON_NULL, "null", 4};
+
 void hg_assembly_init(struct hg_assembly *assembly) {
   hg_merge_init(&assembly->merge);
   assembly->kind = HG_STREAM_OTHER;
@@ -56,7 +58,6 @@ static void begin_block(struct hg_assembly *assembly, struct hg_merge_node *bloc
 
 // The output of the first event is no count; null stands in its place until there is one.
 static void begin_message(struct hg_assembly *assembly, const struct hg_json *message) {
-  static const struct hg_json null = {HG_JSON_NULL, "null", 4};
   struct hg_merge *merge = &assembly->merge;
   struct hg_json_field usage = {.name = "usage"}, output = {.name = "output_tokens"};
   hg_merge_value(merge, &merge->root, message, HG_MERGE_REPLACE);
@@ -121,7 +122,7 @@ void hg_assembly_take(void *context, enum hg_stream_kind kind, const struct hg_a
     break;
   case HG_STREAM_ANTHROPIC: take_anthropic(assembly, event); break;
   case HG_STREAM_RESPONSES:
-    if (response->type == HG_JSON_OBJECT) hg_merge_set(merge, &merge->root, response);
+    if (response->type == HG_JSON_OBJECT) hg_merge_set_members(merge, &merge->root, response);
     break;
   case HG_STREAM_GEMINI:
   case HG_STREAM_BEDROCK:
@@ -132,9 +133,32 @@ void hg_assembly_take(void *context, enum hg_stream_kind kind, const struct hg_a
   if (error) put_error(assembly, error);
 }
 
+// Null in the place of each member that counts are read out of. A single choice may have a usage of its own.
+static void forget(struct hg_merge *merge, struct hg_merge_node *object, bool is_choice) {
+  for (struct hg_merge_node *member = object->first; member; member = member->next) {
+    const struct hg_json name = {HG_JSON_STRING, member->name.data, member->name.len};
+    const bool counts = is_choice ? hg_json_is(&name, "usage") : hg_counts_stand_in(&name);
+    if (counts) hg_merge_set(merge, member, &null);
+    if (is_choice || !hg_json_is(&name, "choices")) continue;
+    for (struct hg_merge_node *choice = member->first; choice; choice = choice->next)
+      forget(merge, choice, true);
+  }
+}
+
 void hg_assembly_forget_usage(struct hg_assembly *assembly) {
-  static const struct hg_json null = {HG_JSON_NULL, "null", 4};
-  if (assembly->kind == HG_STREAM_CHAT) put(assembly, "usage", &null);
+  switch (assembly->kind) {
+  case HG_STREAM_CHAT:
+  case HG_STREAM_RESPONSES:
+  case HG_STREAM_ANTHROPIC:
+    put(assembly, "usage", &null);
+    forget(&assembly->merge, &assembly->merge.root, false);
+    return;
+  case HG_STREAM_GEMINI: // of these it stands inside the events, where no reader of an answer looks
+  case HG_STREAM_BEDROCK:
+  case HG_STREAM_OLLAMA:
+  case HG_STREAM_COHERE:
+  case HG_STREAM_OTHER: return;
+  }
 }
 
 hg_err hg_assembly_print(const struct hg_assembly *assembly, struct hg_text_buffer *out) {

@@ -20,8 +20,8 @@ void hg_assembly_take(void *context, enum hg_stream_kind kind, const struct hg_a
 // What has come so far, as JSON, behind what `out` has. HG_ERR_RANGE: over HG_BODY_MAX, or more choices or members
 // than any answer has. HG_ERR_NO_MEMORY.
 hg_err hg_assembly_print(const struct hg_assembly *assembly, struct hg_text_buffer *out);
-// Takes the usage out of a chat: what came of it is not what was used (hg_stream_end says so), and whoever reads the
-// answer later must not take it for that.
+// Takes the usage out, wherever a reader of the answer looks for it: what came of it is not what was used
+// (hg_stream_end says so), and nobody must take it for that later.
 void hg_assembly_forget_usage(struct hg_assembly *assembly);
 void hg_assembly_clear(struct hg_assembly *assembly);
 

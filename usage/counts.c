@@ -272,6 +272,27 @@ void hg_counts_take(struct hg_token_counts *counts, const struct hg_answer *answ
     take_choice(counts, hg_answer_member(answer, HG_ANSWER_CHOICES));
 }
 
+// "metadata" is not among them: it is read only where it stands alone.
+bool hg_counts_stand_in(const struct hg_json *name) {
+  static const enum hg_answer_member places[] = {HG_ANSWER_USAGE,
+                                                 HG_ANSWER_USAGE_METADATA,
+                                                 HG_ANSWER_USAGE_METADATA_SNAKE,
+                                                 HG_ANSWER_META,
+                                                 HG_ANSWER_PROMPT_EVAL_COUNT,
+                                                 HG_ANSWER_EVAL_COUNT,
+                                                 HG_ANSWER_INVOCATION_METRICS,
+                                                 HG_ANSWER_RESPONSE,
+                                                 HG_ANSWER_BATCHED,
+                                                 HG_ANSWER_MESSAGE,
+                                                 HG_ANSWER_DELTA,
+                                                 HG_ANSWER_X_GROQ};
+  for (size_t i = 0; i < COUNT(places); i++)
+    if (hg_json_is(name, hg_answer_name(places[i]))) return true;
+  for (size_t i = 0; i < COUNT(rows); i++)
+    if (rows[i].place == ATTRIBUTES && hg_json_is(name, rows[i].name)) return true;
+  return hg_json_is(name, "attributes");
+}
+
 void hg_counts_take_attributes(struct hg_token_counts *counts, const struct hg_json *object) {
   struct hg_json_field fields[] = {
       {.name = "attributes"}, {.name = "gen_ai.response.id"}, {.name = "gen_ai.response.model"}};

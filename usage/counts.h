@@ -81,6 +81,8 @@ void hg_counts_init(struct hg_token_counts *counts);
 void hg_counts_take(struct hg_token_counts *counts, const struct hg_answer *answer);
 // The attributes of a span, as OpenTelemetry names them.
 void hg_counts_take_attributes(struct hg_token_counts *counts, const struct hg_json *object);
+// Whether a member of an answer that has this name is read for counts, or what is inside it.
+bool hg_counts_stand_in(const struct hg_json *name);
 // Forgets the counts, not the labels.
 void hg_counts_forget(struct hg_token_counts *counts);
 

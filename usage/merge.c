@@ -105,6 +105,16 @@ void hg_merge_set(struct hg_merge *merge, struct hg_merge_node *node, const stru
   add(merge, &node->text, value->at, value->len);
 }
 
+void hg_merge_set_members(struct hg_merge *merge, struct hg_merge_node *node, const struct hg_json *object) {
+  const char *cursor = NULL;
+  struct hg_json name, value;
+  if (merge->err || !node) return;
+  become(merge, node, HG_MERGE_EMPTY);
+  become(merge, node, HG_MERGE_OBJECT);
+  while (!merge->err && hg_json_next(object, &cursor, &name, &value))
+    hg_merge_set(merge, hg_merge_named(merge, node, &name), &value);
+}
+
 void hg_merge_append(struct hg_merge *merge, struct hg_merge_node *node, const struct hg_json *string,
                      enum hg_merge_form form) {
   if (merge->err || !node) return;

@@ -55,6 +55,8 @@ struct hg_merge_node *hg_merge_element(struct hg_merge *merge, struct hg_merge_n
 void hg_merge_value(struct hg_merge *merge, struct hg_merge_node *node, const struct hg_json *value,
                     enum hg_merge_rule rule);
 void hg_merge_set(struct hg_merge *merge, struct hg_merge_node *node, const struct hg_json *value);
+// The same of an object's members, each for itself.
+void hg_merge_set_members(struct hg_merge *merge, struct hg_merge_node *node, const struct hg_json *object);
 // Puts a string behind what is there; `form` is TEXT or JSON.
 void hg_merge_append(struct hg_merge *merge, struct hg_merge_node *node, const struct hg_json *string,
                      enum hg_merge_form form);

@@ -172,6 +172,21 @@ static void check_counted(const struct hg_merge *merge) {
   CHECK_EQ(merge->bytes, bytes);
 }
 
+// What is not the usage of the stream is none of the answer that is made of it, whoever reads that later.
+static void check_forgotten(const struct stream_case *of, struct hg_assembly *assembly) {
+  struct hg_text_buffer answer = {NULL, 0, 0};
+  hg_usage_report later = HG_USAGE_REPORT_INIT;
+  hg_assembly_forget_usage(assembly);
+  CHECK_EQ(hg_assembly_print(assembly, &answer), HG_OK);
+  const hg_err err = hg_usage_from_response(answer.data, answer.len, &later);
+  if (err != HG_ERR_NO_USAGE)
+    fprintf(stderr, "%s: %lld tokens are read out of %.*s\n", of->name, (long long)later.tokens, (int)answer.len,
+            answer.data);
+  CHECK_EQ(err, HG_ERR_NO_USAGE);
+  CHECK(later.source == HG_SOURCE_MISSING && later.tokens == 0);
+  hg_text_buffer_clear(&answer);
+}
+
 // The first `len` bytes, in pieces that end at `split` and then have `step` bytes each.
 static void play(const struct stream_case *of, size_t len, size_t split, size_t step, bool whole, struct outcome *out) {
   struct hg_stream stream;
@@ -190,6 +205,7 @@ static void play(const struct stream_case *of, size_t len, size_t split, size_t 
   CHECK_EQ(hg_assembly_print(&assembly, &answer), HG_OK);
   check_counted(&assembly.merge);
   snprintf(out->answer, sizeof out->answer, "%.*s", (int)answer.len, answer.data);
+  if (out->streamed.found.report.source != HG_SOURCE_EXACT) check_forgotten(of, &assembly);
   hg_text_buffer_clear(&answer);
   hg_assembly_clear(&assembly);
   hg_stream_clear(&stream);
