@@ -304,6 +304,7 @@ def test_a_key_that_is_struck_off_gets_in_no_more():
         read_again(f"{keys['stranger'][0]}\n", 4)
         served.note("serve.curve.serverSecretKeyFile has another key and takes effect at the next start")
         assert not any(key in note for note in served.notes for pair in keys.values() for key in pair), served.notes
+        equal(served.end(signal.SIGTERM), 0)
 
 
 def test_watch_with_keys():

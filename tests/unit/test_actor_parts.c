@@ -1,7 +1,8 @@
 // labels: budget
-// What actors are built from: the outbox, held answers, the id map, the heap.
+// What actors are built from: the outbox, held answers, the id map, the heap, usage ids.
 #include "actors/actor.h"
 #include "actors/heap.h"
+#include "actors/usage_ids.h"
 #include "base/id_map.h"
 #include "bus/frames.h"
 #include "support/test.h"
@@ -166,4 +167,55 @@ TEST(actor_parts, a_heap_always_knows_its_first) {
     if (first) CHECK_EQ(HG_HOLDER(first, const struct item, node)->key, least);
   }
   hg_heap_destroy(&heap);
+}
+
+static struct hg_text usage_id(char text[16], int number) {
+  snprintf(text, 16, "u-%d", number);
+  return hg_text_of(text);
+}
+
+static bool knows(const struct hg_usage_ids *ids, int number) {
+  char text[16];
+  return hg_usage_ids_find(ids, usage_id(text, number)) != NULL;
+}
+
+// Down to what is kept, the oldest first, and none that the ledger may not have yet.
+TEST(actor_parts, the_oldest_usage_ids_are_forgotten_when_they_are_durable) {
+  enum { MORE = 100 };
+  struct hg_usage_ids ids = {0};
+  char text[16];
+  for (int i = 1; i <= HG_USAGE_IDS_KEPT + MORE; i++) {
+    struct hg_usage_id *id = hg_usage_ids_add(&ids, usage_id(text, i));
+    CHECK(id);
+    id->seq = (uint64_t)i;
+  }
+  hg_usage_ids_forget(&ids, 0);
+  CHECK(knows(&ids, 1));
+  hg_usage_ids_forget(&ids, 10);
+  CHECK(!knows(&ids, 10) && knows(&ids, 11));
+  hg_usage_ids_forget(&ids, UINT64_MAX);
+  CHECK(!knows(&ids, MORE) && knows(&ids, MORE + 1) && knows(&ids, HG_USAGE_IDS_KEPT + MORE));
+  CHECK_EQ(ids.count, HG_USAGE_IDS_KEPT);
+  CHECK(hg_usage_ids_add(&ids, usage_id(text, 1))); // it may come again
+  CHECK(knows(&ids, 1));
+  hg_usage_ids_destroy(&ids);
+}
+
+// Two with one hash: no pair is known whose hash is really the same.
+TEST(actor_parts, usage_ids_of_one_hash_are_told_apart) {
+  struct hg_usage_ids ids = {0};
+  char text[16];
+  struct hg_usage_id *first = hg_usage_ids_add(&ids, usage_id(text, 1));
+  struct hg_usage_id *second = hg_usage_ids_add(&ids, usage_id(text, 2));
+  CHECK(first && second);
+  hg_id_map_remove(&ids.map, first->hash);
+  first->hash = second->hash;
+  second->same_hash = first;
+  CHECK_EQ(hg_usage_ids_find(&ids, usage_id(text, 2)), second);
+  first->key[2] = '3'; // it is found by the hash of the other
+  second->key[2] = '4';
+  CHECK_EQ(hg_usage_ids_find(&ids, usage_id(text, 2)), NULL);
+  first->key[2] = '2';
+  CHECK_EQ(hg_usage_ids_find(&ids, usage_id(text, 2)), first);
+  hg_usage_ids_destroy(&ids);
 }

@@ -1,99 +1,5 @@
 // The gateway as a pure core: who is gone or silent, and numbers that the tracker did not take.
-#include "actors/gateway.h"
-
-#include "bus/frames.h"
-#include "support/core_driver.h"
-#include "support/test.h"
-
-#include <string.h>
-
-#define OUTSIDER 77
-#define OTHER 78
-
-struct scene {
-  struct hg_test_setup setup;
-  struct hg_test_actor gateway;
-  struct hg_gateway_readers readers;
-  struct hg_message answer; // the one taken last, by COMMAND_DONE or PERMIT_GRANTED
-};
-
-static void begin(struct scene *scene) {
-  *scene = (struct scene){0};
-  hg_test_setup_init(&scene->setup, 1000, 4);
-  scene->setup.state.opening = 3;
-  CHECK_EQ(
-      hg_gateway_new(&scene->setup.config, "ipc:///events", &scene->setup.state, scene->readers, &scene->gateway.actor),
-      HG_OK);
-}
-
-static void end(struct scene *scene) {
-  hg_test_actor_destroy(&scene->gateway);
-}
-
-static void send(struct scene *scene, hg_peer peer, const struct hg_message *message, bool undelivered) {
-  uint8_t frame[HG_OUTSIDE_FRAME_MAX];
-  const struct hg_names no_names = {"", NULL, 0};
-  struct hg_envelope in = {.port = HG_PORT_CONTROL, .peer = peer, .message = *message, .undelivered = undelivered};
-  in.frame_size = message->kind == HG_LEAVE ? 0 : hg_outside_encode(message, &no_names, frame, sizeof frame);
-  in.frame = frame;
-  scene->gateway.actor.receive(scene->gateway.actor.self, scene->gateway.now, &in, &scene->gateway.out);
-  hg_test_flush(&scene->gateway);
-}
-
-// The next answer to an outsider.
-static const struct hg_message *answer(struct scene *scene, hg_peer peer) {
-  struct hg_test_frame frame = hg_test_pipe_pop(&scene->gateway.sent[HG_PORT_CONTROL]);
-  CHECK_EQ(frame.peer, peer);
-  CHECK_EQ(hg_outside_decode(frame.bytes, frame.size, &scene->answer), HG_OK);
-  if (scene->answer.kind == HG_COMMAND_DONE) scene->answer.as.command_done.reason = (struct hg_text){0}; // of the frame
-  free(frame.bytes);
-  return &scene->answer;
-}
-
-static void check_done(struct scene *scene, hg_peer peer, uint64_t request, hg_err err) {
-  const struct hg_message *done = answer(scene, peer);
-  CHECK_EQ(done->kind, HG_COMMAND_DONE);
-  CHECK_EQ(done->as.command_done.request, request);
-  CHECK_EQ(done->as.command_done.error, err);
-}
-
-static uint64_t acquire(struct scene *scene, hg_peer peer, uint64_t request, uint32_t lease_ms) {
-  struct hg_message wish;
-  hg_message_init(&wish, HG_ACQUIRE_PERMIT);
-  wish.as.acquire_permit.request = request;
-  wish.as.acquire_permit.max_tokens = 10;
-  wish.as.acquire_permit.lease_ms = lease_ms;
-  send(scene, peer, &wish, false);
-  return hg_test_expect(&scene->gateway, HG_PORT_SCHEDULER, 0, HG_ACQUIRE).as.acquire.request;
-}
-
-static void grant(struct scene *scene, uint64_t permit) {
-  struct hg_message granted;
-  hg_message_init(&granted, HG_GRANTED);
-  granted.as.granted.request = permit;
-  granted.as.granted.tokens = 10;
-  hg_test_send(&scene->gateway, HG_PORT_SCHEDULER, 0, &granted);
-  hg_test_flush(&scene->gateway);
-}
-
-static void ping(struct scene *scene, hg_peer peer) {
-  struct hg_message message;
-  hg_message_init(&message, HG_PING);
-  message.as.ping.request = 5;
-  send(scene, peer, &message, false);
-  check_done(scene, peer, 5, HG_OK);
-}
-
-static void at_ms(struct scene *scene, int64_t ms) {
-  scene->gateway.now.monotonic_us = ms * 1000;
-  hg_test_flush(&scene->gateway);
-}
-
-static void check_given_up(struct scene *scene, uint64_t permit) {
-  const struct hg_message cancel = hg_test_expect(&scene->gateway, HG_PORT_SCHEDULER, 0, HG_CANCEL);
-  CHECK_EQ(cancel.as.cancel.request, permit);
-  CHECK(cancel.as.cancel.give_back);
-}
+#include "gateway_scene.h"
 
 TEST(gateway, ids_are_of_this_opening_and_of_no_client_inside) {
   struct scene scene;
@@ -277,125 +183,6 @@ TEST(gateway, whoever_is_unanswered_at_the_end_hears_so) {
   end(&scene);
 }
 
-// ------------------------------------------------------------------------------------------------ money
-
-#define ANSWER                                                                                                         \
-  "{\"object\":\"chat.completion\",\"model\":\"answered\",\"choices\":[],\"usage\":{\"prompt_tokens\":100,"            \
-  "\"completion_tokens\":10,\"total_tokens\":110}}"
-
-static struct hg_price price_rows[] = {{"asked", 1000, 500, 2000, 4000}, {"answered", 1, 1, 1, 1}};
-
-static void begin_money(struct scene *scene, size_t prices) {
-  begin(scene);
-  scene->setup.config.unit = HG_UNIT_NANODOLLARS;
-  scene->setup.config.llm.prices = (struct hg_prices){price_rows, prices};
-}
-
-static uint64_t acquire_for(struct scene *scene, const char *model, int64_t amount) {
-  struct hg_message wish;
-  hg_message_init(&wish, HG_ACQUIRE_PERMIT);
-  wish.as.acquire_permit.request = 1;
-  wish.as.acquire_permit.model = hg_text_of(model);
-  wish.as.acquire_permit.input_tokens = 100;
-  wish.as.acquire_permit.output_tokens = 20;
-  send(scene, OUTSIDER, &wish, false);
-  const struct hg_message asked = hg_test_expect(&scene->gateway, HG_PORT_SCHEDULER, 0, HG_ACQUIRE);
-  CHECK_EQ(asked.as.acquire.max_tokens, amount);
-  CHECK_EQ(asked.as.acquire.min_tokens, amount);
-  grant(scene, asked.as.acquire.request);
-  CHECK_EQ(answer(scene, OUTSIDER)->kind, HG_PERMIT_GRANTED);
-  return asked.as.acquire.request;
-}
-
-static struct hg_message settle_answer(struct scene *scene, uint64_t permit, const char *model) {
-  struct hg_message wish;
-  hg_message_init(&wish, HG_SETTLE_PERMIT);
-  wish.as.settle_permit.request = 2;
-  wish.as.settle_permit.permit = permit;
-  wish.as.settle_permit.model = hg_text_of(model);
-  wish.as.settle_permit.answer = (struct hg_bytes){(const uint8_t *)ANSWER, sizeof ANSWER - 1};
-  send(scene, OUTSIDER, &wish, false);
-  return hg_test_expect(&scene->gateway, HG_PORT_SCHEDULER, 0, HG_SETTLE);
-}
-
-TEST(gateway, an_answer_is_priced_by_the_model_that_was_asked_for) {
-  struct scene scene;
-  begin_money(&scene, 2);
-  const uint64_t permit = acquire_for(&scene, "asked", 100 * 2000 + 20 * 4000);
-  CHECK_EQ(settle_answer(&scene, permit, "").as.settle.tokens, 100 * 1000 + 10 * 4000); // by the acquire's
-  CHECK_EQ(settle_answer(&scene, permit, "").as.settle.tokens, 100 * 1000 + 10 * 4000); // and when it is sent again
-  CHECK_EQ(settle_answer(&scene, permit, "answered").as.settle.tokens, 110);            // by the command's
-  CHECK_EQ(settle_answer(&scene, permit + 1, "").as.settle.tokens, 110);                // by its own
-  end(&scene);
-}
-
-TEST(gateway, an_answer_without_a_price_charges_the_reservation) {
-  struct scene scene;
-  begin_money(&scene, 1);
-  const struct hg_message unknown = settle_answer(&scene, 5, "");
-  CHECK_EQ(unknown.as.settle.source, HG_SOURCE_MISSING);
-  CHECK_EQ(unknown.as.settle.tokens, 0);
-  CHECK_EQ(unknown.as.settle.input_tokens, 100); // what is known is kept
-  const struct hg_message named = settle_answer(&scene, 5, "nobody");
-  CHECK_EQ(named.as.settle.source, HG_SOURCE_MISSING);
-  end(&scene);
-}
-
-TEST(gateway, a_record_without_a_price_is_refused) {
-  struct scene scene;
-  struct hg_message wish;
-  begin_money(&scene, 1);
-  hg_message_init(&wish, HG_RECORD);
-  wish.as.record.request = 3;
-  wish.as.record.answer = (struct hg_bytes){(const uint8_t *)ANSWER, sizeof ANSWER - 1};
-  send(&scene, OUTSIDER, &wish, false);
-  check_done(&scene, OUTSIDER, 3, HG_ERR_CONFIG);
-  wish.as.record.model = hg_text_of("asked");
-  send(&scene, OUTSIDER, &wish, false);
-  CHECK_EQ(hg_test_expect(&scene.gateway, HG_PORT_TRACKER, 0, HG_RECORD_USAGE).as.record_usage.tokens,
-           100 * 1000 + 10 * 4000);
-  // Counts in place of an answer.
-  hg_message_init(&wish, HG_RECORD);
-  wish.as.record.model = hg_text_of("asked");
-  wish.as.record.tokens = HG_UNKNOWN;
-  wish.as.record.input_tokens = 7;
-  wish.as.record.output_tokens = 3;
-  send(&scene, OUTSIDER, &wish, false);
-  CHECK_EQ(hg_test_expect(&scene.gateway, HG_PORT_TRACKER, 0, HG_RECORD_USAGE).as.record_usage.tokens,
-           7 * 1000 + 3 * 4000);
-  end(&scene);
-}
-
-TEST(gateway, an_acquire_of_a_model_without_a_price_is_refused) {
-  struct scene scene;
-  struct hg_message wish;
-  begin_money(&scene, 1);
-  hg_message_init(&wish, HG_ACQUIRE_PERMIT);
-  wish.as.acquire_permit.request = 4;
-  wish.as.acquire_permit.max_tokens = 10;
-  wish.as.acquire_permit.model = hg_text_of("nobody");
-  send(&scene, OUTSIDER, &wish, false);
-  check_done(&scene, OUTSIDER, 4, HG_ERR_CONFIG);
-  wish.as.acquire_permit.model = hg_text_of("");
-  wish.as.acquire_permit.max_tokens = 0;
-  wish.as.acquire_permit.input_tokens = 10; // of which model?
-  send(&scene, OUTSIDER, &wish, false);
-  check_done(&scene, OUTSIDER, 4, HG_ERR_CONFIG);
-  wish.as.acquire_permit.model = hg_text_of("asked");
-  wish.as.acquire_permit.input_tokens = HG_TOKENS_MAX;
-  send(&scene, OUTSIDER, &wish, false);
-  check_done(&scene, OUTSIDER, 4, HG_ERR_RANGE);
-  end(&scene);
-}
-
-TEST(gateway, counts_are_tokens_where_the_ledger_counts_tokens) {
-  struct scene scene;
-  begin(&scene);
-  const uint64_t permit = acquire_for(&scene, "nobody", 120);
-  CHECK_EQ(settle_answer(&scene, permit, "nobody").as.settle.tokens, 110);
-  end(&scene);
-}
-
 // ------------------------------------------------------------------------------------------------ what is not said
 
 // Through the codec, so that what is left out is.
@@ -457,6 +244,85 @@ TEST(gateway, lines_are_told_to_the_tracker_under_who_has_them) {
   CHECK_EQ(passed.as.tell_lines.budget, 0);
   CHECK_EQ(passed.as.tell_lines.lines, 2000);
   CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL)); // no answer
+  end(&scene);
+}
+
+TEST(gateway, savings_are_told_to_the_tracker) {
+  struct scene scene;
+  begin(&scene);
+  struct hg_message told;
+  hg_message_init(&told, HG_SAVINGS);
+  told.as.savings.saved = 700;
+  told.as.savings.overran = 2;
+  send(&scene, OUTSIDER, &told, false);
+  const struct hg_message passed = hg_test_expect(&scene.gateway, HG_PORT_TRACKER, 0, HG_TELL_SAVINGS);
+  CHECK_EQ(passed.as.tell_savings.saved, 700);
+  CHECK_EQ(passed.as.tell_savings.overran, 2);
+  CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL)); // no answer
+  end(&scene);
+}
+
+// ------------------------------------------------------------------------------------------------ figures
+
+static void tell_usage(struct scene *scene, uint64_t id, hg_err err) {
+  struct hg_message told;
+  hg_message_init(&told, HG_USAGE);
+  told.as.usage.request = id;
+  told.as.usage.error = (uint32_t)err;
+  hg_test_send(&scene->gateway, HG_PORT_TRACKER, 0, &told);
+  hg_test_flush(&scene->gateway);
+}
+
+static void tell_queue(struct scene *scene, uint64_t id, hg_err err) {
+  struct hg_message told;
+  hg_message_init(&told, HG_QUEUE);
+  told.as.queue.request = id;
+  told.as.queue.error = (uint32_t)err;
+  hg_test_send(&scene->gateway, HG_PORT_SCHEDULER, 0, &told);
+  hg_test_flush(&scene->gateway);
+}
+
+// Whichever of the two is missing: one answer.
+TEST(gateway, a_status_of_which_a_part_is_not_known_is_refused) {
+  const hg_err of_usage[] = {HG_ERR_STORE, HG_OK, HG_ERR_STORE}, of_queue[] = {HG_OK, HG_ERR_STORE, HG_ERR_STORE};
+  struct scene scene;
+  begin(&scene);
+  for (uint64_t i = 0; i < 3; i++) {
+    struct hg_message wish;
+    hg_message_init(&wish, HG_STATUS);
+    wish.as.status.request = i + 1;
+    send(&scene, OUTSIDER, &wish, false);
+    const uint64_t id = hg_test_expect(&scene.gateway, HG_PORT_TRACKER, 0, HG_GET_USAGE).as.get_usage.request;
+    CHECK_EQ(hg_test_expect(&scene.gateway, HG_PORT_SCHEDULER, 0, HG_GET_QUEUE).as.get_queue.request, id);
+    tell_usage(&scene, id, of_usage[i]);
+    tell_queue(&scene, id, of_queue[i]);
+    check_done(&scene, OUTSIDER, i + 1, HG_ERR_STORE);
+    CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL));
+  }
+  end(&scene);
+}
+
+TEST(gateway, a_snapshot_of_which_a_part_is_not_known_is_refused) {
+  struct scene scene;
+  begin(&scene);
+  for (uint64_t request = 1; request <= 2; request++) {
+    struct hg_message wish, figures;
+    hg_message_init(&wish, HG_SNAPSHOT);
+    wish.as.snapshot.request = request;
+    send(&scene, OUTSIDER, &wish, false);
+    const uint64_t id = hg_test_expect(&scene.gateway, HG_PORT_SCHEDULER, 0, HG_GET_QUEUE).as.get_queue.request;
+    tell_queue(&scene, id, request == 1 ? HG_ERR_STORE : HG_OK);
+    if (request == 2) {
+      CHECK_EQ(hg_test_expect(&scene.gateway, HG_PORT_TRACKER, 0, HG_GET_SNAPSHOT).as.get_snapshot.request, id);
+      hg_message_init(&figures, HG_FIGURES);
+      figures.as.figures.request = id;
+      figures.as.figures.error = HG_ERR_STORE;
+      hg_test_send(&scene.gateway, HG_PORT_TRACKER, 0, &figures);
+      hg_test_flush(&scene.gateway);
+    }
+    check_done(&scene, OUTSIDER, request, HG_ERR_STORE);
+    CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_TRACKER));
+  }
   end(&scene);
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -135,4 +136,38 @@ TEST(outward, ipv6_connections_are_known_by_their_port) {
   CHECK(hg_outward_cut(accepted, &endpoints, HG_CUT_AT_ONCE) && !is_open(peer));
   close(accepted);
   close(peer);
+}
+
+// What a bind of a dealer of its own says; `why` has the text.
+static hg_err bind_at(void *context, const char *endpoint, hg_error *why) {
+  struct hg_link link;
+  CHECK_EQ(hg_link_open(context, HG_DEALER, (struct hg_link_limits){10, 10, 0}, &link), HG_OK);
+  const hg_err err = hg_outward_bind(&link, endpoint, false, why);
+  hg_link_close(&link);
+  return err;
+}
+
+TEST(outward, what_stands_in_the_way_is_left_alone) {
+  char folder[] = "/tmp/hg-outward-XXXXXX", file[64], endpoint[80], below[96];
+  hg_error why = HG_ERROR_INIT;
+  void *context;
+  CHECK(mkdtemp(folder) != NULL);
+  CHECK_EQ(hg_context_new(&context), HG_OK);
+  snprintf(file, sizeof file, "%s/precious", folder);
+  snprintf(endpoint, sizeof endpoint, "ipc://%s", file);
+  const int fd = open(file, O_WRONLY | O_CREAT, 0600);
+  CHECK(fd >= 0 && write(fd, "text", 4) == 4 && close(fd) == 0);
+  CHECK_EQ(bind_at(context, endpoint, &why), HG_ERR_SYSTEM);
+  CHECK(strstr(why.text, "something that is not a socket stands there") != NULL);
+  CHECK_EQ(bind_at(context, endpoint, NULL), HG_ERR_SYSTEM); // whoever does not ask why
+  snprintf(below, sizeof below, "%s/folder/a.ipc", endpoint);
+  CHECK_EQ(bind_at(context, below, &why), HG_ERR_SYSTEM);
+  CHECK(strstr(why.text, "cannot make the folder") != NULL);
+  struct stat found;
+  CHECK(stat(file, &found) == 0 && found.st_size == 4);
+  CHECK_EQ(bind_at(context, "tcp://192.0.2.1:4000", &why), HG_ERR_SYSTEM); // no address of this machine
+  CHECK(strstr(why.text, "cannot bind tcp://192.0.2.1:4000") != NULL);
+  unlink(file);
+  rmdir(folder);
+  hg_context_destroy(context);
 }

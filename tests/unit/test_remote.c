@@ -212,6 +212,89 @@ TEST(remote, what_a_client_holds_when_it_goes_is_not_renewed) {
   end(&scene);
 }
 
+// It came back from the link to the client.
+TEST(remote, a_grant_that_finds_nobody_is_released) {
+  struct scene scene;
+  begin(&scene);
+  (void)hold(&scene, CLIENT, 1, 100, 0);
+  struct hg_envelope in = {.port = HG_PORT_SCHEDULER, .peer = CLIENT, .undelivered = true};
+  hg_message_init(&in.message, HG_SETTLED); // whoever is gone need not hear of that
+  scene.remote.actor.receive(scene.remote.actor.self, scene.remote.now, &in, &scene.remote.out);
+  hg_test_flush(&scene.remote);
+  CHECK_EQ(asked(&scene).kind, HG_NONE);
+  hg_message_init(&in.message, HG_GRANTED);
+  in.message.as.granted.request = 1;
+  in.message.as.granted.permit = 100;
+  scene.remote.actor.receive(scene.remote.actor.self, scene.remote.now, &in, &scene.remote.out);
+  hg_test_flush(&scene.remote);
+  check_released(&scene, 100);
+  at_ms(&scene, 9000);
+  welcome(&scene, LIFE);
+  at_ms(&scene, 20000);
+  CHECK_EQ(asked(&scene).kind, HG_NONE); // nor is it renewed
+  end(&scene);
+}
+
+// ------------------------------------------------------------------------------------------------ passed on
+
+TEST(remote, savings_are_passed_on_while_somebody_is_there) {
+  struct scene scene;
+  begin(&scene);
+  struct hg_message told;
+  hg_message_init(&told, HG_TELL_SAVINGS);
+  told.as.tell_savings.saved = 700;
+  told.as.tell_savings.overran = 2;
+  send(&scene, HG_PORT_TRACKER, CLIENT, &told);
+  const struct hg_message passed = asked(&scene);
+  CHECK_EQ(passed.kind, HG_SAVINGS);
+  CHECK_EQ(passed.as.savings.saved, 700);
+  CHECK_EQ(passed.as.savings.overran, 2);
+  welcome(&scene, LIFE + 1); // it is another runtime
+  send(&scene, HG_PORT_TRACKER, CLIENT, &told);
+  CHECK_EQ(asked(&scene).kind, HG_NONE);
+  end(&scene);
+}
+
+static struct hg_orphan_message orphan_of(struct scene *scene, const char *state) {
+  struct hg_message message;
+  hg_message_init(&message, HG_GET_ORPHAN);
+  message.as.get_orphan.request = 4;
+  message.as.get_orphan.after = 99;
+  send(scene, HG_PORT_TRACKER, CLIENT, &message);
+  const struct hg_message question = asked(scene);
+  CHECK_EQ(question.kind, HG_LIST_ORPHANS);
+  CHECK_EQ(question.as.list_orphans.after, 99);
+  hg_message_init(&message, HG_ORPHAN_REPORT);
+  message.as.orphan_report.request = question.as.list_orphans.request;
+  if (state) {
+    message.as.orphan_report.permit = 100;
+    message.as.orphan_report.budget = hg_text_of("team");
+    message.as.orphan_report.tokens = 30;
+    message.as.orphan_report.state = hg_text_of(state);
+    message.as.orphan_report.task_id = hg_text_of("a task");
+  }
+  answer(scene, &message);
+  const struct hg_message orphan = hg_test_expect(&scene->remote, HG_PORT_TRACKER, CLIENT, HG_ORPHAN);
+  CHECK_EQ(orphan.as.orphan.request, 4);
+  CHECK_EQ(orphan.as.orphan.error, HG_OK);
+  return orphan.as.orphan;
+}
+
+TEST(remote, orphans_are_told_as_inside) {
+  struct scene scene;
+  begin(&scene);
+  const uint32_t team = hg_test_setup_budget(&scene.setup, "team", 0, 500);
+  struct hg_orphan_message orphan = orphan_of(&scene, "charged");
+  CHECK_EQ(orphan.permit, 100);
+  CHECK_EQ(orphan.budget, team);
+  CHECK(orphan.tokens == 30 && orphan.charged == 30 && !orphan.kept);
+  CHECK(hg_text_equal(orphan.task_id, hg_text_of("a task")));
+  orphan = orphan_of(&scene, "kept");
+  CHECK(orphan.tokens == 30 && orphan.charged == 0 && orphan.kept);
+  CHECK_EQ(orphan_of(&scene, NULL).permit, 0); // there are no more
+  end(&scene);
+}
+
 // ------------------------------------------------------------------------------------------------ it is gone
 
 static void ask_everything(struct scene *scene) {

@@ -230,6 +230,20 @@ TEST(replays, damaged_rows_refuse_one_question_and_no_more) {
   end(&scene);
 }
 
+TEST(replays, a_store_that_cannot_read_refuses_them) {
+  struct scene scene;
+  begin(&scene);
+  hg_test_actor_destroy(&scene.persister);
+  const struct hg_store store = {
+      .self = &scene.store, .write = no_write, .recover = no_recovery, .checkpoint = no_checkpoint};
+  scene.persister = (struct hg_test_actor){.now = {1000000, 2000000}};
+  CHECK_EQ(hg_persister_new(store, ROWS, &scene.persister.actor), HG_OK);
+  ask(&scene, 1, 0, "", 0);
+  hg_test_flush(&scene.persister);
+  expect_refusal(&scene, 1, HG_ERR_STORE);
+  end(&scene);
+}
+
 TEST(replays, who_waits_at_a_stop_is_told) {
   struct scene scene;
   struct hg_message stop;

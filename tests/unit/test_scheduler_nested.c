@@ -91,3 +91,32 @@ TEST(scheduler_nested, its_tokens_may_come_out_of_its_parent_s) {
   CHECK_EQ(refused.as.refused.left, 10);
   end(&f);
 }
+
+static struct hg_waiting_message who_waits(struct fixture *f, uint32_t from) {
+  struct hg_message message;
+  hg_message_init(&message, HG_GET_WAITING);
+  message.as.get_waiting.from = from;
+  hg_test_send(&f->scheduler, HG_PORT_CLIENTS, BOB, &message);
+  return hg_test_expect(&f->scheduler, HG_PORT_CLIENTS, BOB, HG_WAITING).as.waiting;
+}
+
+TEST(scheduler_nested, lists_of_who_waits_have_them_too) {
+  struct fixture f;
+  begin(&f, 1);
+  const uint32_t other = hg_test_setup_budget(&f.setup, "other", 0, 100);
+  start(&f);
+  run_task(&f, 1);
+  acquire_as(&f, ALICE, (struct wish){.request = 2, .parent = 1, .min = 20});
+  expect_asked(&f, 2, 0);
+  answer(&f, 2, HG_VERDICT_WAIT, 0, 0);
+  acquire_as(&f, ALICE, (struct wish){.request = 3, .budget = other, .min = 30});
+  struct hg_waiting_message waiting = who_waits(&f, 0);
+  CHECK(waiting.budget == 0 && waiting.count == 1 && waiting.needed == 20); // the nested one, in the first budget
+  waiting = who_waits(&f, 1);
+  CHECK(waiting.budget == other && waiting.count == 1 && waiting.needed == 30);
+  CHECK_EQ(who_waits(&f, other + 1).count, 0);
+  acquire_as(&f, ALICE, (struct wish){.request = 4, .min = 40});
+  waiting = who_waits(&f, 0);
+  CHECK(waiting.budget == 0 && waiting.count == 2); // it waits in the same
+  end(&f);
+}

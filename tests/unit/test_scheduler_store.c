@@ -92,3 +92,30 @@ TEST(scheduler_store, all_that_comes_hears_it_at_once_and_the_tracker_is_left_al
   CHECK(f.scheduler.finished);
   end(&f);
 }
+
+TEST(scheduler_store, a_change_and_a_list_that_wait_for_their_commit_are_lost_too) {
+  struct fixture f;
+  struct hg_message message;
+  begin(&f, 3);
+  start(&f);
+  hg_message_init(&message, HG_SET_MAX_CONCURRENCY);
+  message.as.set_max_concurrency.request = 7;
+  message.as.set_max_concurrency.count = 5;
+  hg_test_send(&f.scheduler, HG_PORT_CLIENTS, BOB, &message);
+  hg_test_expect(&f.scheduler, HG_PORT_DECISIONS, 0, HG_MAX_CONCURRENCY);
+  hg_message_init(&message, HG_MAX_CONCURRENCY_NOTED);
+  message.as.max_concurrency_noted.seq = 4; // not durable
+  hg_test_send(&f.scheduler, HG_PORT_DECISIONS, 0, &message);
+  hg_message_init(&message, HG_GET_WAITING);
+  message.as.get_waiting.request = 8;
+  hg_test_send(&f.scheduler, HG_PORT_CLIENTS, BOB, &message);
+  CHECK(clients_hear_nothing(&f));
+  give_up(&f, 3);
+  const struct hg_message done = hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, BOB, HG_DONE);
+  CHECK_EQ(done.as.done.request, 7);
+  CHECK_EQ(done.as.done.error, HG_ERR_STORE);
+  const struct hg_message waiting = hg_test_expect(&f.scheduler, HG_PORT_CLIENTS, BOB, HG_WAITING);
+  CHECK_EQ(waiting.as.waiting.request, 8);
+  CHECK_EQ(waiting.as.waiting.error, HG_ERR_STORE);
+  end(&f);
+}

@@ -237,6 +237,21 @@ TEST(tracker_forecast, lines_are_forgotten_with_who_told_them) {
   end(f);
 }
 
+TEST(tracker_forecast, lines_of_one_run_in_several_budgets_add_up) {
+  struct tree tree;
+  struct fixture *f = &tree.f;
+  begin_tree(&tree, 100000, 10000, HG_TOKENS_MAX);
+  tell_lines(f, BOB, 1, tree.leaf, 60);
+  tell_lines(f, BOB, 1, tree.team, 60); // 120 in the team, of which 101 fit
+  CHECK_EQ(told_of(f), 1U << tree.team);
+  tell_lines(f, BOB, 1, tree.leaf, 0);
+  tell_lines(f, BOB, 1, tree.team, 90); // and each is told anew for itself
+  CHECK_EQ(forecasts(f), 1);
+  tell_lines(f, BOB, 1, tree.leaf, 60);
+  CHECK_EQ(forecasts(f), 2);
+  end(f);
+}
+
 TEST(tracker_forecast, lines_without_measure_do_no_harm) {
   struct tree tree;
   struct fixture *f = &tree.f;

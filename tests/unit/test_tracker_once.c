@@ -279,3 +279,28 @@ TEST(tracker_once, names_are_checked) {
   CHECK_EQ(report_as(&f, ALICE, "late").error, HG_ERR_INVALID); // it has numbered already
   end(&f);
 }
+
+TEST(tracker_once, a_store_that_is_given_up_answers_for_the_ledger) {
+  struct fixture f;
+  begin(&f, 1000, 4);
+  start(&f);
+  record_as(&f, ALICE, 1, "u-1", 30);
+  record_as(&f, ALICE, 2, "u-2", 30);
+  record_as(&f, BOB, 1, "u-3", 30);
+  write_facts(&f);
+  CHECK_EQ(f.finds, 3);
+  struct hg_message message;
+  hg_message_init(&message, HG_COMMITTED);
+  message.as.committed.given_up = true;
+  hg_test_send(&f.tracker, HG_PORT_FACTS, 0, &message);
+  CHECK(no_event(&f)); // none is decided without the ledger
+  unsigned told = 0;
+  hg_peer peer;
+  while (hg_test_take(&f.tracker, HG_PORT_CLIENTS, &peer, &message)) {
+    CHECK_EQ(message.kind, HG_REJECTED);
+    CHECK_EQ(message.as.rejected.error, HG_ERR_STORE);
+    if (message.as.rejected.number == (peer == ALICE ? 2 : 1)) told |= 1U << (peer - ALICE);
+  }
+  CHECK_EQ(told, 3);
+  end(&f);
+}

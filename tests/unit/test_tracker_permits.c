@@ -100,6 +100,28 @@ TEST(tracker_permits, refuses_bad_requests) {
 
 // --------------------------------------------------------------------------------------------- settle, release
 
+TEST(tracker_permits, an_end_that_cannot_be_is_refused_and_the_permit_stays_open) {
+  struct fixture f;
+  static char long_name[HG_LABEL_MAX + 1];
+  begin(&f, 1000, 4);
+  start(&f);
+  CHECK_EQ(ask(&f, (struct wish){.permit = 1, .min = 10, .max = 10}).verdict, HG_VERDICT_GRANTED);
+  f.read += 2;
+  settle(&f, 1, 5, HG_OUTCOME_RETRY + 1, NULL);
+  CHECK_EQ(closed(&f, 1), HG_ERR_INVALID);
+  release(&f, 1, HG_OUTCOME_RETRY + 1);
+  CHECK_EQ(closed(&f, 1), HG_ERR_INVALID);
+  struct hg_message message;
+  hg_message_init(&message, HG_SETTLE);
+  message.as.settle.permit = 1;
+  message.as.settle.model = (struct hg_text){memset(long_name, 'm', sizeof long_name), sizeof long_name};
+  hg_test_send(&f.tracker, HG_PORT_DECISIONS, 0, &message);
+  CHECK_EQ(closed(&f, 1), HG_ERR_INVALID);
+  CHECK(no_event(&f));
+  CHECK_EQ(usage_of(&f, 0).reserved, 10);
+  end(&f);
+}
+
 TEST(tracker_permits, settles_once_and_answers_repetitions) {
   struct fixture f;
   begin(&f, 1000, 4);

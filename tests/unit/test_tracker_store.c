@@ -2,6 +2,8 @@
 // labels: budget
 #include "tracker_fixture.h"
 
+#define CAROL 13
+
 static void hear(struct fixture *f, const char *trouble) {
   struct hg_message message;
   hg_message_init(&message, HG_COMMITTED);
@@ -155,11 +157,18 @@ TEST(tracker_store, once_given_up_every_answer_says_that_the_outcome_is_unknown)
   record(&f, 0, 20);
   question(&f, HG_GET_USAGE);
   question(&f, HG_GET_ORPHAN);
+  question(&f, HG_GET_SNAPSHOT);
+  struct hg_message name;
+  hg_message_init(&name, HG_REPORT_AS);
+  name.as.report_as.name = hg_text_of("a lasting name");
+  hg_test_send(&f.tracker, HG_PORT_CLIENTS, CAROL, &name);
   CHECK(hg_test_is_silent(&f.tracker, HG_PORT_CLIENTS));
   give_up(&f, durable);
   expect_rejected(&f, 1);
   CHECK_EQ(hg_test_expect(&f.tracker, HG_PORT_CLIENTS, BOB, HG_USAGE).as.usage.error, HG_ERR_STORE);
   CHECK_EQ(hg_test_expect(&f.tracker, HG_PORT_CLIENTS, BOB, HG_ORPHAN).as.orphan.error, HG_ERR_STORE);
+  CHECK_EQ(hg_test_expect(&f.tracker, HG_PORT_CLIENTS, BOB, HG_FIGURES).as.figures.error, HG_ERR_STORE);
+  CHECK_EQ(hg_test_expect(&f.tracker, HG_PORT_CLIENTS, CAROL, HG_REPORTER).as.reporter.error, HG_ERR_STORE);
   write_facts(&f);
   expect_rejected(&f, 3); // and with it 2, whose own refusal is no news any more
   CHECK(hg_test_is_silent(&f.tracker, HG_PORT_CLIENTS));
