@@ -24,10 +24,9 @@ struct greeting {
 
 static hg_err say(struct greeting *greeting, enum hg_kind kind) {
   uint8_t frame[HG_INLINE_FRAME * 4];
-  const struct hg_names no_names = {"", NULL, 0};
   struct hg_message message;
   hg_message_init(&message, kind);
-  const size_t size = hg_outside_encode(&message, &no_names, frame, sizeof frame);
+  const size_t size = hg_outside_encode(&message, frame, sizeof frame);
   assert(size);
   return hg_link_send(&greeting->link, 0, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
 }

@@ -8,8 +8,7 @@
 // Frames of the control socket are maps with named fields.
 void hg_gateway_reply(struct hg_gateway *gateway, hg_peer peer, const struct hg_message *message) {
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
-  const struct hg_names no_names = {"", NULL, 0};
-  const size_t size = hg_outside_encode(message, &no_names, frame, sizeof frame);
+  const size_t size = hg_outside_encode(message, frame, sizeof frame);
   assert(size);
   hg_outbox_put_frame(gateway->out, HG_PORT_CONTROL, peer, (struct hg_bytes){0},
                       (struct hg_bytes){frame, (uint32_t)size});

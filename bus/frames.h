@@ -24,7 +24,7 @@ static inline bool hg_is_control(enum hg_kind kind) {
   return kind >= HG_CONTROL_FIRST && kind <= HG_CONTROL_LAST;
 }
 
-// What the outside frames say beside the message.
+// What the frames of events say beside the message.
 struct hg_names {
   const char *ledger_id;                  // UUID text
   const struct hg_budget_config *budgets; // index -> name
@@ -34,7 +34,7 @@ struct hg_names {
 size_t hg_outside_encode_event(const struct hg_message *event, const struct hg_names *names, uint8_t *to, size_t room);
 // A command or answer of the control socket: {"v":1,"type":"STATUS","request":…,…} flat.
 // These return the size; 0 when it does not fit into `room` or a text is one that no reader would take.
-size_t hg_outside_encode(const struct hg_message *message, const struct hg_names *names, uint8_t *to, size_t room);
+size_t hg_outside_encode(const struct hg_message *message, uint8_t *to, size_t room);
 // A command to a gateway: without its empty texts, some of which are refused when they are said (usageId).
 size_t hg_outside_encode_command(const struct hg_message *command, uint8_t *to, size_t room);
 // Reads a map made by any msgpack library: fields in any order, integers of any width (floats with integral values

@@ -42,8 +42,7 @@ static void pack_topics(struct hg_writer *writer, struct hg_bytes from) {
   }
 }
 
-static void pack_value(struct hg_writer *writer, enum hg_field_type type, const void *value,
-                       const struct hg_names *names) {
+static void pack_value(struct hg_writer *writer, enum hg_field_type type, const void *value) {
   switch (type) {
   case HG_FIELD_flag: hg_pack_flag(writer, *(const bool *)value); return;
   case HG_FIELD_u32: hg_pack_uint32(writer, *(const uint32_t *)value); return;
@@ -58,7 +57,7 @@ static void pack_value(struct hg_writer *writer, enum hg_field_type type, const 
     return;
   case HG_FIELD_percent: hg_pack_double(writer, (double)*(const uint32_t *)value / 100.0); return;
   case HG_FIELD_id: pack_id(writer, *(const uint64_t *)value); return;
-  case HG_FIELD_budget: pack_budget(writer, *(const uint32_t *)value, names); return;
+  case HG_FIELD_budget: writer->refused = true; return; // no outside message has an index
   case HG_FIELD_source: pack_name(writer, hg_source_name(*(const uint32_t *)value)); return;
   case HG_FIELD_text: hg_pack_text(writer, *(const struct hg_text *)value, HG_TEXT_MAX); return;
   case HG_FIELD_body: {
@@ -74,13 +73,12 @@ static bool is_empty_text(const struct hg_message *message, const struct hg_fiel
   return field->type == HG_FIELD_text && ((const struct hg_text *)((const char *)message + field->offset))->size == 0;
 }
 
-static void pack_fields(struct hg_writer *writer, const struct hg_message *message, const struct hg_names *names,
-                        bool empty_texts) {
+static void pack_fields(struct hg_writer *writer, const struct hg_message *message, bool empty_texts) {
   const struct hg_kind_info *info = hg_kind_info(message->kind);
   for (uint32_t i = 0; i < info->field_count; i++) {
     if (!empty_texts && is_empty_text(message, &info->fields[i])) continue;
     hg_pack_name(writer, info->fields[i].outside_name, info->fields[i].outside_size);
-    pack_value(writer, info->fields[i].type, (const char *)message + info->fields[i].offset, names);
+    pack_value(writer, info->fields[i].type, (const char *)message + info->fields[i].offset);
   }
 }
 
@@ -116,28 +114,27 @@ size_t hg_outside_encode_event(const struct hg_message *event, const struct hg_n
   pack_budget(&writer, head->budget, names);
   PACK_LITERAL(&writer, "payload");
   hg_pack_map(&writer, info->field_count);
-  pack_fields(&writer, event, names, true);
+  pack_fields(&writer, event, true);
   return hg_writer_end(&writer);
 }
 
 size_t hg_outside_encode_command(const struct hg_message *command, uint8_t *to, size_t room) {
   const struct hg_kind_info *info = hg_kind_info(command->kind);
   assert(info && hg_is_control(info->kind));
-  const struct hg_names no_names = {"", NULL, 0};
   size_t said = 0;
   for (uint32_t i = 0; i < info->field_count; i++)
     said += !is_empty_text(command, &info->fields[i]);
   struct hg_writer writer = hg_writer_begin(to, room);
   pack_beginning(&writer, 2 + said, info->name);
-  pack_fields(&writer, command, &no_names, false);
+  pack_fields(&writer, command, false);
   return hg_writer_end(&writer);
 }
 
-size_t hg_outside_encode(const struct hg_message *message, const struct hg_names *names, uint8_t *to, size_t room) {
+size_t hg_outside_encode(const struct hg_message *message, uint8_t *to, size_t room) {
   const struct hg_kind_info *info = hg_kind_info(message->kind);
   assert(info && hg_is_control(info->kind));
   struct hg_writer writer = hg_writer_begin(to, room);
   pack_beginning(&writer, 2 + (size_t)info->field_count, info->name);
-  pack_fields(&writer, message, names, true);
+  pack_fields(&writer, message, true);
   return hg_writer_end(&writer);
 }

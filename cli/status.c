@@ -33,8 +33,7 @@ static const char usage[] =
 // The flat object of a message, as its outside frame says it. False: there is no room.
 static bool to_json(const struct hg_message *message, char *json, size_t room) {
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
-  const struct hg_names no_names = {"", NULL, 0};
-  const size_t size = hg_outside_encode(message, &no_names, frame, sizeof frame);
+  const size_t size = hg_outside_encode(message, frame, sizeof frame);
   return size && hg_outside_to_json(frame, size, json, room);
 }
 

@@ -224,14 +224,13 @@ static struct hg_text write_topics(const struct hg_gaps *gaps, char to[HG_TEXT_M
 size_t hg_gaps_question(struct hg_gaps *gaps, uint8_t *to, size_t room) {
   char topics[HG_TEXT_MAX + 1];
   struct hg_message question;
-  const struct hg_names no_names = {"", NULL, 0};
   assert(gaps->state == HG_GAPS_ASKING);
   hg_message_init(&question, HG_REPLAY);
   question.as.replay.request = ++gaps->request;
   question.as.replay.after = gaps->after;
   question.as.replay.topics = write_topics(gaps, topics);
   gaps->told = 0;
-  return hg_outside_encode(&question, &no_names, to, room);
+  return hg_outside_encode(&question, to, room);
 }
 
 void hg_gaps_refuse(struct hg_gaps *gaps, hg_err err, const char *why) {

@@ -34,9 +34,8 @@ static inline void end(struct scene *scene) {
 
 static inline void send(struct scene *scene, hg_peer peer, const struct hg_message *message, bool undelivered) {
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
-  const struct hg_names no_names = {"", NULL, 0};
   struct hg_envelope in = {.port = HG_PORT_CONTROL, .peer = peer, .message = *message, .undelivered = undelivered};
-  in.frame_size = message->kind == HG_LEAVE ? 0 : hg_outside_encode(message, &no_names, frame, sizeof frame);
+  in.frame_size = message->kind == HG_LEAVE ? 0 : hg_outside_encode(message, frame, sizeof frame);
   in.frame = frame;
   scene->gateway.actor.receive(scene->gateway.actor.self, scene->gateway.now, &in, &scene->gateway.out);
   hg_test_flush(&scene->gateway);

@@ -211,8 +211,7 @@ static size_t outside_encode(const struct hg_kind_info *info, uint32_t fields, u
   static const struct hg_budget_config budgets[] = {{.name = "default"}, {.name = "research"}};
   const struct hg_names names = {"6f1c9b1e-0000-4000-8000-00000000c0de", budgets, 2};
   const struct hg_message message = filled(info, fields, true);
-  return info->is_event ? hg_outside_encode_event(&message, &names, to, room)
-                        : hg_outside_encode(&message, &names, to, room);
+  return info->is_event ? hg_outside_encode_event(&message, &names, to, room) : hg_outside_encode(&message, to, room);
 }
 
 static json_t *json_of(const uint8_t *from, size_t size) {

@@ -81,7 +81,6 @@ static void answer(struct scene *scene) {
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
   struct hg_message question;
   struct hg_event_envelope event;
-  const struct hg_names no_names = {"", NULL, 0};
   CHECK_EQ(hg_outside_decode(frame, hg_gaps_question(&scene->gaps, frame, sizeof frame), &question), HG_OK);
   scene->asked++;
   struct hg_message report;
@@ -94,7 +93,7 @@ static void answer(struct scene *scene) {
     report.as.command_done.request = question.as.replay.request;
     report.as.command_done.error = HG_ERR_BUSY;
     report.as.command_done.reason = hg_text_of("busy");
-    CHECK_EQ(hg_gaps_answer(&scene->gaps, frame, hg_outside_encode(&report, &no_names, frame, sizeof frame), &event),
+    CHECK_EQ(hg_gaps_answer(&scene->gaps, frame, hg_outside_encode(&report, frame, sizeof frame), &event),
              HG_ERR_TIMEOUT);
     CHECK_EQ(scene->gaps.state, HG_GAPS_BEHIND);
     return;
@@ -112,7 +111,7 @@ static void answer(struct scene *scene) {
     if (hg_gaps_answer(&scene->gaps, frame, encode_row(scene, row, frame), &event) == HG_OK) deliver(scene, &event);
   }
   report.as.replay_report.reached = row;
-  CHECK_EQ(hg_gaps_answer(&scene->gaps, frame, hg_outside_encode(&report, &no_names, frame, sizeof frame), &event),
+  CHECK_EQ(hg_gaps_answer(&scene->gaps, frame, hg_outside_encode(&report, frame, sizeof frame), &event),
            HG_ERR_TIMEOUT);
 }
 
@@ -306,7 +305,6 @@ TEST(gaps, a_portion_that_did_not_come_whole_is_asked_for_again) {
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
   struct hg_event_envelope event;
   struct hg_message report;
-  const struct hg_names no_names = {"", NULL, 0};
   set_scene(&scene, HG_GAPS_ALL, 1);
   commit(&scene);
   CHECK_EQ(hg_gaps_hear(&scene.gaps, 1, frame, encode_beat(&scene, 1, frame), &event), HG_ERR_EMPTY);
@@ -314,8 +312,7 @@ TEST(gaps, a_portion_that_did_not_come_whole_is_asked_for_again) {
   hg_message_init(&report, HG_REPLAY_REPORT);
   report.as.replay_report.request = scene.gaps.request;
   report.as.replay_report.reached = report.as.replay_report.newest = report.as.replay_report.count = 1;
-  CHECK_EQ(hg_gaps_answer(&scene.gaps, frame, hg_outside_encode(&report, &no_names, frame, sizeof frame), &event),
-           HG_ERR_TIMEOUT);
+  CHECK_EQ(hg_gaps_answer(&scene.gaps, frame, hg_outside_encode(&report, frame, sizeof frame), &event), HG_ERR_TIMEOUT);
   CHECK_EQ(scene.gaps.state, HG_GAPS_BEHIND);
   while (scene.delivered < scene.rows)
     hear_beat(&scene, 1);

@@ -188,7 +188,6 @@ TEST(gateway, whoever_is_unanswered_at_the_end_hears_so) {
 // Through the codec, so that what is left out is.
 static struct hg_message settle_frame(struct scene *scene, uint64_t permit, int64_t tokens, int64_t input,
                                       int64_t output) {
-  const struct hg_names no_names = {"", NULL, 0};
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
   struct hg_message wish, read;
   hg_message_init(&wish, HG_SETTLE_PERMIT);
@@ -199,7 +198,7 @@ static struct hg_message settle_frame(struct scene *scene, uint64_t permit, int6
                                                             .cached_tokens = HG_UNKNOWN,
                                                             .cache_write_tokens = HG_UNKNOWN,
                                                             .reasoning_tokens = HG_UNKNOWN};
-  const size_t size = hg_outside_encode(&wish, &no_names, frame, sizeof frame);
+  const size_t size = hg_outside_encode(&wish, frame, sizeof frame);
   CHECK_EQ(hg_outside_decode(frame, size, &read), HG_OK);
   send(scene, OUTSIDER, &read, false);
   return hg_test_expect(&scene->gateway, HG_PORT_SCHEDULER, 0, HG_SETTLE);

@@ -19,7 +19,6 @@ struct host {
 
 static void *answer_two(void *self) {
   struct host *host = self;
-  const struct hg_names no_names = {"", NULL, 0};
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
   for (int question = 0; question < 2; question++) {
     struct hg_received received;
@@ -29,7 +28,7 @@ static void *answer_two(void *self) {
       if (hg_links_wait(&host->link, 1, 1, 60000000, &readable) != HG_OK) return NULL; // the context ends
     hg_received_close(&received);
     for (const struct hg_message *answer = host->answers[question]; answer->kind != HG_NONE; answer++) {
-      const size_t size = hg_outside_encode(answer, &no_names, frame, sizeof frame);
+      const size_t size = hg_outside_encode(answer, frame, sizeof frame);
       (void)hg_link_send(&host->link, peer, (struct hg_bytes){0}, (struct hg_bytes){frame, (uint32_t)size});
     }
   }

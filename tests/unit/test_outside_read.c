@@ -6,7 +6,6 @@
 #include <jansson.h>
 #include <math.h>
 
-static const struct hg_names no_names = {"", NULL, 0};
 static uint8_t frame[HG_OUTSIDE_FRAME_MAX];
 
 static hg_err decode_exact(const void *from, size_t size) {
@@ -20,7 +19,7 @@ TEST(outside_read, every_control_message_round_trips) {
     for (unsigned round = 0; round < CODEC_ROUNDS; round++) {
       struct hg_message message, back;
       hg_message_random(&message, (enum hg_kind)code, &seed, scratch, sizeof scratch);
-      const size_t size = hg_outside_encode(&message, &no_names, frame, sizeof frame);
+      const size_t size = hg_outside_encode(&message, frame, sizeof frame);
       CHECK(size > 0);
       CHECK_EQ(hg_outside_decode(frame, size, &back), HG_OK);
       CHECK(hg_message_equal(&message, &back));
@@ -37,8 +36,7 @@ TEST(outside_read, a_command_says_no_empty_text) {
       hg_message_random(&message, (enum hg_kind)code, &seed, scratch, sizeof scratch);
       if (round == 0) hg_message_init(&message, (enum hg_kind)code);
       const size_t size = hg_outside_encode_command(&message, frame, sizeof frame);
-      CHECK(size > 0 &&
-            size <= hg_outside_encode(&message, &no_names, (uint8_t[HG_OUTSIDE_FRAME_MAX]){0}, HG_OUTSIDE_FRAME_MAX));
+      CHECK(size > 0 && size <= hg_outside_encode(&message, (uint8_t[HG_OUTSIDE_FRAME_MAX]){0}, HG_OUTSIDE_FRAME_MAX));
       CHECK_EQ(hg_outside_decode(frame, size, &back), HG_OK);
       CHECK(hg_message_equal(&message, &back));
       const struct hg_kind_info *info = hg_kind_info(message.kind);
@@ -121,7 +119,7 @@ TEST(outside_read, order_and_width_do_not_matter) {
       struct hg_message message, back;
       struct draft draft;
       hg_message_random(&message, (enum hg_kind)code, &seed, scratch, sizeof scratch);
-      rewrite(&draft, hg_outside_encode(&message, &no_names, frame, sizeof frame), &seed);
+      rewrite(&draft, hg_outside_encode(&message, frame, sizeof frame), &seed);
       CHECK_EQ(hg_outside_decode((const uint8_t *)draft.buffer.data, draft.buffer.size, &back), HG_OK);
       CHECK(hg_message_equal(&message, &back));
       msgpack_sbuffer_destroy(&draft.buffer);
@@ -354,7 +352,7 @@ TEST(outside_read, truncated_frames_are_refused) {
     for (unsigned round = 0; round < 20; round++) {
       struct hg_message message;
       hg_message_random(&message, (enum hg_kind)code, &seed, scratch, sizeof scratch);
-      const size_t size = hg_outside_encode(&message, &no_names, frame, sizeof frame);
+      const size_t size = hg_outside_encode(&message, frame, sizeof frame);
       for (size_t cut = 0; cut < size; cut++)
         CHECK_EQ(decode_exact(frame, cut), HG_ERR_PROTOCOL);
     }
@@ -370,14 +368,14 @@ TEST(outside_read, what_we_accept_of_mutated_frames_msgpack_c_accepts) {
     code = codec_next_control(code);
     if (!code) code = codec_next_control(code);
     hg_message_random(&message, (enum hg_kind)code, &seed, scratch, 64);
-    const size_t size = hg_outside_encode(&message, &no_names, frame, sizeof frame);
+    const size_t size = hg_outside_encode(&message, frame, sizeof frame);
     frame[codec_random(&seed) % size] = (uint8_t)codec_random(&seed);
     if (codec_random(&seed) & 1) frame[codec_random(&seed) % size] ^= (uint8_t)(1U << codec_random(&seed) % 8);
     uint8_t *exact = codec_exact(frame, size);
     if (hg_outside_decode(exact, size, &message) == HG_OK) {
       accepted++;
       CHECK(oracle_accepts(exact, size));
-      const size_t again = hg_outside_encode(&message, &no_names, frame, sizeof frame);
+      const size_t again = hg_outside_encode(&message, frame, sizeof frame);
       CHECK_EQ(hg_outside_decode(frame, again, &back), HG_OK);
       CHECK(hg_message_equal(&message, &back));
     } else {

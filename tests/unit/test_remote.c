@@ -34,9 +34,8 @@ static struct hg_message asked(struct scene *scene) {
 
 static void answer(struct scene *scene, const struct hg_message *message) {
   uint8_t frame[HG_OUTSIDE_FRAME_MAX];
-  const struct hg_names no_names = {"", NULL, 0};
   struct hg_envelope in = {.port = HG_PORT_CONTROL, .message = *message, .frame = frame};
-  in.frame_size = hg_outside_encode(message, &no_names, frame, sizeof frame);
+  in.frame_size = hg_outside_encode(message, frame, sizeof frame);
   CHECK(in.frame_size > 0);
   scene->remote.actor.receive(scene->remote.actor.self, scene->remote.now, &in, &scene->remote.out);
   hg_test_flush(&scene->remote);
