@@ -217,5 +217,12 @@ TEST(actor_parts, usage_ids_of_one_hash_are_told_apart) {
   CHECK_EQ(hg_usage_ids_find(&ids, usage_id(text, 2)), NULL);
   first->key[2] = '2';
   CHECK_EQ(hg_usage_ids_find(&ids, usage_id(text, 2)), first);
+  second->key[2] = '2';
+  for (int i = 5; ids.count <= HG_USAGE_IDS_KEPT; i++)
+    CHECK(hg_usage_ids_add(&ids, usage_id(text, i)));
+  hg_usage_ids_forget(&ids, 0);
+  CHECK_EQ(ids.count, HG_USAGE_IDS_KEPT);
+  CHECK_EQ(ids.oldest, second);
+  CHECK(second->same_hash == NULL && hg_usage_ids_find(&ids, usage_id(text, 2)) == second);
   hg_usage_ids_destroy(&ids);
 }
