@@ -538,6 +538,29 @@ TEST(gateway, audits_that_wait_are_one) {
   end(&scene);
 }
 
+TEST(gateway, whoever_leaves_the_line_is_not_waited_for) {
+  struct scene scene;
+  begin(&scene);
+  struct hg_message audit = audit_of(1), leave, report;
+  for (hg_peer peer = FIRST_HOG; peer < FIRST_HOG + 5; peer++)
+    send(&scene, peer, &audit, false); // the first begins, the others are in line
+  hg_message_init(&leave, HG_LEAVE);
+  send(&scene, FIRST_HOG + 1, &leave, false);
+  send(&scene, FIRST_HOG + 3, &leave, false);
+  hg_message_init(&report, HG_AUDIT_REPORT);
+  report.as.audit_report.request = asked_for(&scene, HG_AUDIT);
+  hg_test_send(&scene.gateway, HG_PORT_LEDGER, 0, &report);
+  hg_test_flush(&scene.gateway);
+  check_report(&scene, FIRST_HOG, 1);
+  report.as.audit_report.request = asked_for(&scene, HG_AUDIT);
+  hg_test_send(&scene.gateway, HG_PORT_LEDGER, 0, &report);
+  hg_test_flush(&scene.gateway);
+  check_report(&scene, FIRST_HOG + 2, 1);
+  check_report(&scene, FIRST_HOG + 4, 1);
+  CHECK(hg_test_is_silent(&scene.gateway, HG_PORT_CONTROL));
+  end(&scene);
+}
+
 static bool slow_reader(void *self, hg_peer peer) {
   return peer != *(const hg_peer *)self;
 }
