@@ -9,6 +9,6 @@ if(HEADGATE_SANITIZE)
   target_link_options(headgate_warnings INTERFACE -fsanitize=${HEADGATE_SANITIZE})
 endif()
 if(HEADGATE_COVERAGE)
-  target_compile_options(headgate_warnings INTERFACE --coverage -O0 -g)
+  target_compile_options(headgate_warnings INTERFACE --coverage -fprofile-update=atomic -O0 -g) # atomic: of several threads
   target_link_options(headgate_warnings INTERFACE --coverage)
 endif()
