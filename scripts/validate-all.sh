@@ -17,7 +17,7 @@ lint() { scripts/lint; }
 # gcc and clang with warnings as errors, all tests, the simulation, AddressSanitizer, LeakSanitizer, UBSan, ThreadSanitizer,
 # fuzzers, the demo
 run_tests() { scripts/test; }
-# of lines, 90 % of actors/, bus/ and schemas/
+# of lines, 90 % of actors/, bus/, schemas/ and base/
 coverage() { scripts/coverage; }
 requirement() { scripts/check-req-coverage --req 8_RISKS-REQ-031; }
 
