@@ -25,7 +25,8 @@ static int64_t us_of(const struct hg_pace *pace, double units) {
 // Rounded up.
 static int64_t ms_of(const struct hg_pace *pace, double units) {
   const double ms = units * (double)MINUTE_MS / (double)pace->per_minute;
-  return ms < (double)(LONGEST_US / 1000) ? (int64_t)ms + 1 : LONGEST_US / 1000;
+  const int64_t longest = LONGEST_US / 1000;
+  return ms < (double)longest ? (int64_t)ms + 1 : longest;
 }
 
 static double share_used(const struct hg_pace *pace) {
