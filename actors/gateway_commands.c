@@ -142,7 +142,7 @@ static void settle(struct hg_gateway *gateway, hg_peer peer, struct hg_settle_pe
     asked->as.count.remark = no_usage;
   }
   if (wish->tokens == HG_UNKNOWN) wish->tokens = 0;
-  asked->as.count.tokens = wish->source == HG_SOURCE_MISSING ? 0 : wish->tokens;
+  asked->as.count.tokens = wish->tokens;
   asked->as.count.source = wish->source;
   struct hg_message message;
   hg_message_init(&message, HG_SETTLE);

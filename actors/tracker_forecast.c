@@ -102,7 +102,7 @@ void hg_tracker_tell_lines(struct hg_tracker *tracker, hg_peer peer, const struc
   set_lines(tracker, told, message->lines < LINES_EACH_MAX ? message->lines : LINES_EACH_MAX);
   told->allowed = message->allowed;
   told->told_at = tracker->now.monotonic_us;
-  if (told->lines == 0) forget(tracker, told);
+  if (told->lines == 0 && told->allowed == 0) forget(tracker, told);
   hg_tracker_judge_queue(tracker, message->budget);
 }
 

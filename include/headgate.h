@@ -424,9 +424,9 @@ HG_CHECKED hg_err hg_set_hard_limit(hg_client *, const char *budget, int64_t tok
 HG_CHECKED hg_err hg_next_orphan(hg_client *, hg_permit after, hg_orphan *out, int timeout_ms);
 
 /* A function to run under a permit, on the runtime's own worker threads. It gets the grant and its argument, and fills in
- * what it used (preset to the reservation, in the ledger's unit, flagged estimated). A result other than HG_OK says that it failed; its usage
- * counts all the same; figures out of range are a failure that used the whole reservation. It must not use the client that
- * started it. */
+ * what it used (preset to the reservation, in the ledger's unit, flagged estimated; a missing source is charged as by
+ * hg_settle). A result other than HG_OK says that it failed; its usage counts all the same; figures out of range are a failure
+ * that used the whole reservation. It must not use the client that started it. */
 typedef hg_err (*hg_function)(const hg_grant *grant, void *argument, hg_usage_report *used);
 typedef struct hg_task {
   uint32_t size;

@@ -27,8 +27,8 @@ struct hg_http_end {
   size_t body_len;
   const struct hg_streamed *streamed; // HG_HTTP_ANSWERED by a stream; else NULL
   int64_t retry_after_ms;             // -1: not said
-  struct hg_rate_limits rates;        // what its headers say
-  int64_t headers_ms_ago;             // when they came; of a stream that answered, else 0
+  struct hg_rate_limits rates;        // what its headers say; as of when they came
+  int64_t headers_ms_ago;             // when they came
   char request_id[HG_LABEL_MAX + 1];  // of x-request-id or request-id; "": none
   char detail[160];                   // what libcurl says of a failure
 };

@@ -1,6 +1,5 @@
 // One HTTP call: a libcurl handle that is set up once and used again and again.
 #include "runner/http_private.h"
-#include "base/clock.h"
 #include "base/fail.h"
 #include "base/json_scan.h"
 
@@ -76,7 +75,6 @@ static bool look(struct hg_http_call *call) {
 static size_t on_body(char *data, size_t size, size_t count, void *context) {
   struct hg_http_call *call = context;
   const size_t more = size * count;
-  if (call->begun_us == 0) call->begun_us = hg_clock_now().monotonic_us;
   const bool taken =
       call->stream ? feed_stream(call, data, more) : keep(call, data, more) && (call->looked || look(call));
   return taken ? more : CURL_WRITEFUNC_ERROR;
@@ -217,7 +215,6 @@ void hg_http_call_rest(struct hg_http_call *call) {
   call->starts = 0;
   call->resent = call->looked = call->too_large = call->no_memory = false;
   call->blank = 0;
-  call->begun_us = 0;
   call->detail[0] = '\0';
   call->tag = NULL;
   call->body_len = 0;
@@ -271,13 +268,22 @@ static int64_t read_retry_after(const struct hg_http_call *call) {
   return seconds ? hg_retry_after_ms(seconds, (int64_t)time(NULL)) : -1;
 }
 
+// A stream may go on for minutes behind its headers.
+static int64_t headers_ms_ago(const struct hg_http_call *call) {
+  curl_off_t begin_us = 0, end_us = 0;
+  curl_easy_getinfo(call->easy, CURLINFO_STARTTRANSFER_TIME_T, &begin_us);
+  curl_easy_getinfo(call->easy, CURLINFO_TOTAL_TIME_T, &end_us);
+  return begin_us > 0 && end_us > begin_us ? (end_us - begin_us) / 1000 : 0;
+}
+
 static void read_answer(const struct hg_http_call *call, const char *body, size_t body_len, struct hg_http_end *out) {
   out->status = status_of(call);
   const size_t mark = hg_json_mark(body, body_len);
   out->body = body_len > mark ? body + mark : NULL;
   out->body_len = body_len - mark;
   if (out->status >= 400) out->retry_after_ms = read_retry_after(call);
-  hg_rate_headers_read(header_of, call, (int64_t)time(NULL), &out->rates);
+  out->headers_ms_ago = headers_ms_ago(call);
+  hg_rate_headers_read(header_of, call, (int64_t)time(NULL) - out->headers_ms_ago / 1000, &out->rates);
   const char *id = header(call, "x-request-id");
   if (!id) id = header(call, "request-id");
   if (id) strncat(out->request_id, id, sizeof out->request_id - 1);
@@ -311,7 +317,6 @@ static bool end_stream(struct hg_http_call *call, CURLcode code, struct hg_http_
   if (made) return false;
   out->kind = HG_HTTP_ANSWERED;
   out->streamed = streamed;
-  out->headers_ms_ago = (hg_clock_now().monotonic_us - call->begun_us) / 1000; // they come with the first bytes
   read_answer(call, stream->answer.data, stream->answer.len, out);
   return true;
 }

@@ -117,7 +117,8 @@ static void tell_of(struct hg_loop *loop, uint32_t place, const char *budget, ui
   uint64_t *told = &loop->lines_told[place];
   const uint64_t change = lines > *told ? lines - *told : *told - lines;
   if (again ? lines == 0 && *told == 0 : change == 0 || change < *told / 100) return;
-  if (hg_client_tell_lines(loop->options.client, budget, lines, loop->figures.run.allowed) == HG_OK) *told = lines;
+  if (hg_client_tell_lines(loop->options.client, budget, lines, lines ? loop->figures.run.allowed : 0) == HG_OK)
+    *told = lines;
 }
 
 // Which budgets unread lines name nobody knows: taken to be as those before them.

@@ -90,7 +90,7 @@ static double remains(const struct hg_pace *pace, int64_t now_ms) {
 static int64_t account_has_room(const struct hg_pace *pace, int64_t units, int64_t now_ms) {
   const double short_of = (double)(units + pace->running) - remains(pace, now_ms);
   if (short_of <= 0) return now_ms;
-  return units + pace->running > pace->per_minute ? INT64_MAX : now_ms + ms_of(pace, short_of);
+  return units + pace->running > pace->per_minute ? pace->told_at_ms + MINUTE_MS : now_ms + ms_of(pace, short_of);
 }
 
 void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_t sent_ms, int64_t heard_ms,
@@ -151,6 +151,30 @@ void hg_pace_end(struct hg_pace *pace, struct hg_pace_take *take, int64_t used, 
   pace->used = pace->used * KEPT + (double)units;
   pace->reserved = pace->reserved * KEPT + (double)take->units;
   take->units = units;
+}
+
+// ---------------------------------------------------------------------------------------------- who waits
+
+static void forget_asked(struct hg_pace *pace, int64_t now_ms) {
+  const int64_t second = now_ms / 1000;
+  for (int64_t since = second - pace->asked_second, i = 0; i < 2 && i < since; i++)
+    pace->asked[(second - i) % 2] = 0;
+  pace->asked_second = second;
+}
+
+void hg_pace_ask(struct hg_pace *pace, int64_t units, int64_t now_ms) {
+  forget_asked(pace, now_ms);
+  pace->asked[now_ms / 1000 % 2] += units;
+}
+
+void hg_pace_answer(struct hg_pace *pace, int64_t units, int64_t asked_ms, int64_t now_ms) {
+  forget_asked(pace, now_ms);
+  if (asked_ms / 1000 >= pace->asked_second - 1) pace->asked[asked_ms / 1000 % 2] -= units;
+}
+
+int64_t hg_pace_asked(struct hg_pace *pace, int64_t now_ms) {
+  forget_asked(pace, now_ms);
+  return pace->asked[0] + pace->asked[1];
 }
 
 int64_t hg_pace_debt_ms(const struct hg_pace *pace, int64_t now_ms) {

@@ -38,9 +38,11 @@ struct hg_pace {
   double remains; // and parts of a unit, or else they would be lost whenever something ends
   int64_t remains_at_ms, told_sent_ms, told_at_ms;
 
-  // The caller's: reservations that wait for their turn, those behind them that ask for a permit, and whether one has
-  // to wait, so that others stay behind it.
-  int64_t queued, asked;
+  // By the second in which they asked, the newest and the one before: reservations that ask for a permit.
+  int64_t asked[2], asked_second;
+
+  // The caller's: reservations that wait for their turn, and whether one has to, so that others stay behind it.
+  int64_t queued;
   bool holds;
 };
 
@@ -48,7 +50,8 @@ struct hg_pace_take {
   int64_t units, us, part;
 };
 
-// The moment from which on `units` may start, if nothing changes; `now_ms`: at once; INT64_MAX: when something ends.
+// The moment from which on `units` may start, if nothing changes; `now_ms`: at once; INT64_MAX: when something ends. Of
+// what the account has no room for as long as others run it is the moment when that is forgotten.
 int64_t hg_pace_due(struct hg_pace *pace, int64_t units, int64_t now_ms);
 // They start now. Each start has one end.
 void hg_pace_start(struct hg_pace *pace, int64_t units, int64_t now_ms, struct hg_pace_take *out);
@@ -62,6 +65,12 @@ void hg_pace_tell(struct hg_pace *pace, int64_t limit, int64_t remaining, int64_
 // One that has ended did not say it: the account has been charged with what it used, or, where that is not known,
 // perhaps with all that it reserved.
 void hg_pace_miss(struct hg_pace *pace, const struct hg_pace_take *take, int64_t now_ms);
+
+// They ask for a permit; what asked at `asked_ms` has its answer.
+void hg_pace_ask(struct hg_pace *pace, int64_t units, int64_t now_ms);
+void hg_pace_answer(struct hg_pace *pace, int64_t units, int64_t asked_ms, int64_t now_ms);
+// Those that asked within a second or two: who waits for longer waits for something else than a turn.
+int64_t hg_pace_asked(struct hg_pace *pace, int64_t now_ms);
 
 // So long the past alone keeps the next one waiting; and that with what is before it, if it uses all that it reserves.
 int64_t hg_pace_debt_ms(const struct hg_pace *pace, int64_t now_ms);

@@ -6,7 +6,6 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #define LONGEST_MS (24.0 * 3600 * 1000)
@@ -61,18 +60,14 @@ static double epoch_ms(const char *text) {
   return value >= 1e12 ? value : value >= 1e9 ? value * 1000 : 0;
 }
 
-// Of RFC 3339; without a zone it is taken as UTC. 0: it is none.
+// Of RFC 3339; UTC where no zone follows that is known. 0: it is none.
 static double moment_ms(const char *text) {
-  struct tm moment = {0}, ahead = {0};
+  struct tm moment = {0}, zone = {0};
   const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &moment);
   if (!rest) return 0;
   if (*rest == '.') rest += 1 + strspn(rest + 1, "0123456789");
-  const double ms = (double)timegm(&moment) * 1000;
-  if (*rest != '+' && *rest != '-') return *rest == '\0' || strcasecmp(rest, "Z") == 0 ? ms : 0;
-  const char *end = strptime(rest + 1, "%H:%M", &ahead);
-  const double ahead_ms = (ahead.tm_hour * 60 + ahead.tm_min) * 60000.0;
-  if (!end || *end) return 0;
-  return *rest == '+' ? ms - ahead_ms : ms + ahead_ms;
+  const bool known = strptime(rest, "%z", &zone) != NULL;
+  return ((double)timegm(&moment) - (double)(known ? zone.tm_gmtoff : 0)) * 1000;
 }
 
 // Anthropic names the moment, OpenAI how long it takes.

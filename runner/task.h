@@ -51,6 +51,7 @@ struct hg_run_task {
   int64_t due_ms;             // PAUSING, BACKING_OFF
   int64_t sent_ms;            // its last call
   int64_t paced_since_ms;     // it waits for a minute; 0: it does not
+  int64_t asked_ms;           // its last request for a permit
   bool aside;                 // its model takes no calls now, or only far behind others: it counts as no open line
   bool in_turn;               // so it does with a permit
   uint64_t unserved_before;   // lines that had ended unserved when its last call was sent

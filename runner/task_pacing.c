@@ -73,31 +73,27 @@ static int64_t units_of(const struct hg_run_task *task, unsigned place) {
   return task->paced_tokens < HG_PACE_UNITS_MAX ? task->paced_tokens : HG_PACE_UNITS_MAX;
 }
 
-// What is before it has moments of its own; time alone is waited for here.
-static int64_t backlog_behind(struct hg_runner *runner, const struct hg_pace *pace, int64_t before) {
+// How long others keep one that has no permit yet waiting: those in their turns, and those that ask as it does. That
+// may change with time, or with their ends.
+static int64_t backlog_of(struct hg_runner *runner, struct hg_pace *pace) {
+  const int64_t before = pace->queued + hg_pace_asked(pace, runner->now_ms);
   const int64_t backlog = hg_pace_backlog_ms(pace, before, runner->now_ms);
-  const int64_t over = backlog - LONG_WAIT_MS; // which may last as long as calls run
-  if (before == 0 && over > 0) wake_at(runner, runner->now_ms + later(over, LOOK_AGAIN_MS));
+  if (backlog > LONG_WAIT_MS) wake_at(runner, runner->now_ms + LOOK_AGAIN_MS);
   return backlog;
 }
 
-// How long others keep it waiting: those in their turns, and those that ask for a permit as it does.
 static int64_t backlog_ms(struct hg_runner *runner, struct hg_run_task *task) {
   struct hg_pace *paces[HG_PACES_MAX];
   int64_t backlog = 0;
-  for (unsigned i = paces_of(runner, task, paces); i-- > 0;) {
-    const struct hg_pace *pace = paces[i];
-    const int64_t asked = task->permit.id == 0 ? pace->asked : 0;
-    backlog = later(backlog, task->in_turn ? hg_pace_debt_ms(pace, runner->now_ms)
-                                           : backlog_behind(runner, pace, pace->queued + asked));
-  }
+  for (unsigned i = paces_of(runner, task, paces); i-- > 0;)
+    backlog = later(backlog, task->in_turn          ? hg_pace_debt_ms(paces[i], runner->now_ms)
+                             : task->permit.id != 0 ? hg_pace_backlog_ms(paces[i], paces[i]->queued, runner->now_ms)
+                                                    : backlog_of(runner, paces[i]));
   return backlog;
 }
 
 static int64_t backlog_of_all_ms(struct hg_runner *runner) {
-  const struct hg_pace *requests = &runner->requests, *tokens = &runner->tokens;
-  return later(backlog_behind(runner, requests, requests->queued + requests->asked),
-               backlog_behind(runner, tokens, tokens->queued + tokens->asked));
+  return later(backlog_of(runner, &runner->requests), backlog_of(runner, &runner->tokens));
 }
 
 static bool is_far_behind(int64_t backlog) {
@@ -175,14 +171,15 @@ void hg_runner_let_crowded_in(struct hg_runner *runner) {
 void hg_runner_asks(struct hg_runner *runner, struct hg_run_task *task) {
   struct hg_pace *paces[HG_PACES_MAX];
   task->paced_tokens = tokens_of(runner, task);
+  task->asked_ms = runner->now_ms;
   for (unsigned i = paces_of(runner, task, paces); i-- > 0;)
-    paces[i]->asked += units_of(task, i);
+    hg_pace_ask(paces[i], units_of(task, i), runner->now_ms);
 }
 
 void hg_runner_has_asked(struct hg_runner *runner, struct hg_run_task *task) {
   struct hg_pace *paces[HG_PACES_MAX];
   for (unsigned i = paces_of(runner, task, paces); i-- > 0;)
-    paces[i]->asked -= units_of(task, i);
+    hg_pace_answer(paces[i], units_of(task, i), task->asked_ms, runner->now_ms);
 }
 
 static void push_back(struct hg_runner *runner, const struct hg_run_task *task) {
@@ -246,6 +243,7 @@ bool hg_runner_is_shut_out(struct hg_runner *runner, struct hg_run_task *task) {
     runner->counts.left_for_rate++;
     hg_runner_drop(runner, task, true);
   } else {
+    end_to_wait(runner, task);
     runner->counts.paced_ms += (uint64_t)wait_ms;
     hg_runner_put_aside(runner, task, true);
     hg_runner_back_off(runner, task, shut_until(pace));

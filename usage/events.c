@@ -96,12 +96,11 @@ static const char *begin(struct hg_events *events, const char *at, const char *e
   }
   if (at == end) return at;
   events->begun = true;
-  if (events->form == HG_EVENTS_LINES && (begins_sent_event(*at) || *at == '\0')) events->form = HG_EVENTS_UNKNOWN;
   if (*at == '{') events->form = HG_EVENTS_LINES;
-  else if (*at == RECORD_SEPARATOR && events->form != HG_EVENTS_SENT) events->form = HG_EVENTS_RECORDS;
-  else if (*at == '[' && events->form != HG_EVENTS_SENT) events->form = HG_EVENTS_ARRAY, at++;
-  else if (*at == '\0' && events->form == HG_EVENTS_UNKNOWN) events->form = HG_EVENTS_FRAMES;
-  else if (events->form == HG_EVENTS_UNKNOWN) events->form = HG_EVENTS_SENT;
+  else if (*at == RECORD_SEPARATOR) events->form = HG_EVENTS_RECORDS;
+  else if (*at == '[') events->form = HG_EVENTS_ARRAY, at++;
+  else if (*at == '\0') events->form = HG_EVENTS_FRAMES; // as they are far shorter than 2^24 bytes
+  else if (events->form == HG_EVENTS_UNKNOWN || begins_sent_event(*at)) events->form = HG_EVENTS_SENT;
   return at;
 }
 
@@ -214,7 +213,7 @@ static void feed_frames(struct hg_events *events, const char *at, const char *en
 
 hg_err hg_events_feed(struct hg_events *events, const char *bytes, size_t len) {
   const char *at = bytes, *end = bytes + len;
-  if (!events->begun && events->form != HG_EVENTS_FRAMES) at = begin(events, at, end);
+  if (!events->begun) at = begin(events, at, end);
   if (events->form == HG_EVENTS_ARRAY) feed_array(events, at, end);
   else if (events->form == HG_EVENTS_FRAMES) feed_frames(events, at, end);
   else feed_lines(events, at, end);

@@ -45,9 +45,9 @@ struct hg_events {
   bool in_string, escaped; // inside a string of it, behind a backslash
 };
 
-// The Content-Type of the answer, NULL: not known. It decides, but for a first byte `{`, which no server-sent event
-// begins with, `[` of JSON, which begins an array, a record separator, and those of JSON that only a server-sent event
-// or a frame begins with; where it says nothing the first byte that is not white space does.
+// The Content-Type of the answer, NULL: not known. The first byte that is not white space decides where it can be of
+// one form only: `{`, `[`, a record separator, NUL of a frame, `:` and the names of fields of server-sent events. Else
+// the type does.
 void hg_events_init(struct hg_events *events, const char *content_type, hg_event_fn *on_event, void *context);
 // HG_OK; HG_ERR_RANGE: a line or an event is over HG_BODY_MAX; HG_ERR_PROTOCOL: an array or a frame is broken;
 // HG_ERR_NO_MEMORY. Then, and ever after, nothing more is read, and `fault` says why.

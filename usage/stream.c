@@ -84,7 +84,6 @@ static void say(struct hg_stream *stream, const char *text) {
 // Something came that counts from before are not the last of: an error, or more of a choice that had not ended.
 static void go_on(struct hg_stream *stream) {
   stream->counted_too_early |= stream->counted;
-  stream->apart_too_early |= stream->counted_apart;
   stream->counted = stream->counted_apart = false;
 }
 
@@ -211,12 +210,14 @@ static bool says_counts(const struct hg_answer *event) {
 
 // Counts may come with every event; those that are the last must be told from those that came on the way. Where some
 // came on the way and the stream has no end of its own, more may have been to come; where there are several choices,
-// each may count itself alone. All later ones are doubtful then, but for those of an event of their own, which is the
-// only one.
+// each may count itself alone. All later ones are doubtful then, but for those of an event of their own, of several
+// choices only where it is the only one.
 static void note_counts(struct hg_stream *stream, const struct hg_answer *event, size_t choices) {
   const bool counts = says_counts(event), finished = all_finished(stream);
   if (counts) stream->counted = finished, stream->counted_apart = choices == 0;
   if (counts && !finished) stream->counted_too_early = true;
+  stream->times_counted += counts;
+  stream->times_apart += counts && choices == 0;
 }
 
 // ---------------------------------------------------------------------------------------------- events
@@ -323,8 +324,9 @@ static bool counted_last(const struct hg_stream *stream, bool marked) {
   const bool several = has_several(stream);
   switch (stream->kind) {
   case HG_STREAM_CHAT:
-    if (stream->counted_apart) return !(several && stream->apart_too_early);
-    return stream->counted && (!stream->counted_too_early || (marked && !several));
+    if (several)
+      return stream->counted_apart ? stream->times_apart == 1 : stream->counted && stream->times_counted == 1;
+    return stream->counted_apart || (stream->counted && (!stream->counted_too_early || marked));
   case HG_STREAM_GEMINI:
   case HG_STREAM_OTHER: return stream->counted;
   case HG_STREAM_RESPONSES: // these count with their last event

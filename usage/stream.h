@@ -46,7 +46,8 @@ struct hg_stream {
   bool counted;           // the newest counts came with the end of the last choice, or after it; of another kind: last
   bool counted_too_early; // counts came before that
   bool counted_apart;     // the newest counts came with no choice, and none went on after them
-  bool apart_too_early;   // counts came with no choice, and one went on after them
+  unsigned times_counted; // how often counts came …
+  unsigned times_apart;   // and how often with no choice
   uint64_t open[HG_STREAM_CHOICES_MAX / 64], finished[HG_STREAM_CHOICES_MAX / 64];
   char text[HG_STREAM_TEXT_MAX];
 };

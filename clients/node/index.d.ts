@@ -66,7 +66,10 @@ export interface Ending {
   reason?: string;
 }
 
-/** What was counted; missing: the whole reservation, and tokens are null where only the permit's id is known. */
+/**
+ * What was counted; missing: the whole reservation, or what is known at least where that is more. Of a permit of which
+ * only the id is known tokens are the latter, or null.
+ */
 export interface Counted {
   tokens: number | null;
   source: "exact" | "estimated" | "missing";

@@ -45,7 +45,7 @@ function spent(answer, details) {
   return fields;
 }
 
-const counted = ([{ tokens, source }]) => ({ tokens: source === "missing" ? null : tokens, source });
+const counted = ([{ tokens, source }]) => ({ tokens: source === "missing" && !tokens ? null : tokens, source });
 const nothing = () => undefined;
 const fit = text =>
   Buffer.from(String(text).replaceAll("\0", ""))
@@ -77,7 +77,7 @@ export class Permit {
   async settle(answer, options = {}) {
     const result = await this.#hg.settle(this.id, answer, { ...this.#model, ...options });
     this.#end();
-    return result.source === "missing" ? { ...result, tokens: this.tokens } : result;
+    return result.source === "missing" ? { ...result, tokens: Math.max(this.tokens, result.tokens ?? 0) } : result;
   }
 
   async release(options = {}) {

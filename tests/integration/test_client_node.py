@@ -92,12 +92,16 @@ def test_permits_of_money():
                 say([p.tokens, await p.settle({json.dumps(OPENAI)})]);
                 const q = await hg.acquire({{ maxOutput: 10, model: "gpt-4o" }});
                 say([q.tokens, await q.settle(null, {{ inputTokens: 5, outputTokens: 2 }})]);
+                const total = {{ model: "gpt-4o", usage: {{ total_tokens: 90 }} }}; // costs at least 900
+                say([(await (await hg.acquire({{ maxTokens: 7 }})).settle(total)).tokens,
+                     (await (await hg.acquire({{ maxTokens: 1000 }})).settle(total)).tokens]);
                 await refused(() => hg.acquire({{ maxOutput: 10, model: "llama" }}));
                 say([hg.unit, (await hg.usage()).unit, (await hg.snapshot()).budgets.default.unit]);
                 """, here.config)
             equal(said[:2], [[800, {"tokens": 1350, "source": "exact"}], [400, {"tokens": 130, "source": "exact"}]])
-            equal(said[2][2], 2)
-            equal(said[3], ["nanodollars"] * 3)
+            equal(said[2], [900, 1000])
+            equal(said[3][2], 2)
+            equal(said[4], ["nanodollars"] * 3)
 
 
 def test_a_block_left_unsettled():

@@ -346,6 +346,9 @@ def test_permits_of_money():
             refused(hg.HeadgateError, lambda: client.acquire(10, model="llama"))
             p = client.acquire(max_tokens=7)
             equal(p.settle(ANTHROPIC), hg.Counted(7, "missing"))
+            total = {"model": "gpt-4o", "usage": {"total_tokens": 90}}  # costs at least so much
+            equal(client.acquire(max_tokens=7).settle(total), hg.Counted(900, "missing"))
+            equal(client.acquire(max_tokens=1000).settle(total), hg.Counted(1000, "missing"))
             units = client.unit, client.usage().unit, client.snapshot().budgets["default"].unit
             equal(units, ("nanodollars",) * 3)
 

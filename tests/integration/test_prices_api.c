@@ -104,6 +104,33 @@ TEST(prices_api, what_has_no_price_is_missing_and_never_nothing) {
   fixture_close(&f);
 }
 
+static hg_err uses_a_total(const hg_grant *grant, void *argument, hg_usage_report *used) {
+  static const char total[] = "{\"usage\":{\"total_tokens\":110}}";
+  (void)grant;
+  CHECK_EQ(hg_usage_from_response(total, strlen(total), used), HG_OK);
+  CHECK_EQ(hg_price_usage(argument, "gpt-4o", used), HG_ERR_NO_USAGE);
+  return HG_OK;
+}
+
+// A function that runs under a permit is charged as a settle is.
+TEST(prices_api, a_total_of_a_function_costs_at_least_its_cheapest) {
+  for (int reserved = 5000; reserved <= 500000; reserved *= 100) {
+    struct fixture f;
+    fixture_open(&f, MONEY);
+    hg_task task = HG_TASK_INIT;
+    task.request.min_tokens = task.request.max_tokens = reserved;
+    task.function = uses_a_total;
+    task.argument = f.runtime;
+    hg_ticket ticket;
+    hg_completion done = HG_COMPLETION_INIT;
+    CHECK_EQ(hg_run(f.client, &task, &ticket), HG_OK);
+    CHECK_EQ(hg_client_next(f.client, &done, WAIT_MS), HG_OK);
+    CHECK(done.kind == HG_COMPLETED_RUN && done.err == HG_OK);
+    CHECK_EQ(fixture_usage(&f).used, reserved == 5000 ? 110 * 1250 : 500000);
+    fixture_close(&f);
+  }
+}
+
 TEST(prices_api, changes_nothing_where_tokens_are_counted) {
   struct fixture f;
   fixture_open(&f, "\"tokenBudget\":{\"hardLimitTokens\":1000}");

@@ -97,7 +97,8 @@ struct world {
   unsigned quiet_percent, quiet; // of looks at the lines that find none yet; how many did
 
   int64_t limit, used, reserved;
-  const char *short_budget; // what refusals say is exhausted; NULL: "default"
+  const char *blocked_budget; // its requests are not answered, and keep nobody else waiting; NULL: none
+  const char *short_budget;   // what refusals say is exhausted; NULL: "default"
   unsigned slots, open_permits;
   struct world_permit permits[WORLD_PERMITS_MAX];
   unsigned permit_count;

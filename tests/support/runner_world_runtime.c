@@ -101,10 +101,14 @@ hg_err world_cancel(void *context, hg_ticket ticket) {
 
 // Decides about the first in line. False: it has to wait.
 bool world_grant_one(struct world *world) {
-  if (world->waiting_count == 0) return false;
-  const struct world_event first = world->waiting[0];
+  unsigned place = 0;
+  while (world->blocked_budget && place < world->waiting_count &&
+         strcmp(world->lines[world->waiting[place].line].budget, world->blocked_budget) == 0)
+    place++;
+  if (place == world->waiting_count) return false;
+  const struct world_event first = world->waiting[place];
   if (first.min_tokens > world->limit - world->used) {
-    take_from_queue(world, 0);
+    take_from_queue(world, place);
     complete(world, first.ticket, HG_ERR_BUDGET_EXHAUSTED, 0, world->limit - world->used);
     world->completions[world->completion_count - 1].completion.budget =
         world->short_budget ? world->short_budget : "default";
@@ -113,12 +117,12 @@ bool world_grant_one(struct world *world) {
   const int64_t available = world->limit - world->used - world->reserved;
   if (world->open_permits >= world->slots || (first.min_tokens > available && !first.no_wait)) return false;
   if (first.min_tokens > available) {
-    take_from_queue(world, 0);
+    take_from_queue(world, place);
     complete(world, first.ticket, HG_ERR_TIMEOUT, 0, 0);
     return true;
   }
   const int64_t granted = first.max_tokens < available ? first.max_tokens : available;
-  take_from_queue(world, 0);
+  take_from_queue(world, place);
   CHECK(world->permit_count < WORLD_PERMITS_MAX);
   world->permits[world->permit_count++] = (struct world_permit){.line = first.line, .tokens = granted, .open = true};
   world->lines[first.line].permit = world->permit_count;

@@ -198,7 +198,7 @@ TEST(pace, what_remains_is_all_that_holds) {
     CHECK_EQ(hg_pace_due(&pace, 4110, 100050), 100050);
     hg_pace_start(&pace, 4110, 100050, &takes[i]);
   }
-  CHECK_EQ(hg_pace_due(&pace, 4110, 100050), INT64_MAX); // more than a minute has: one has to end
+  CHECK_EQ(hg_pace_due(&pace, 4110, 100050), 160050); // more than a minute has: one has to end, or the account
   hg_pace_end(&pace, &takes[0], 15, true, 100100);
   hg_pace_tell(&pace, 60000, 59000, 100050, 100100, 100100);
   CHECK_EQ(hg_pace_due(&pace, 4110, 100100), 100100);
@@ -301,6 +301,25 @@ TEST(pace, what_the_account_let_pass_is_not_owed) {
     hg_pace_end(&pace, &take, 3000, true, now);
   }
   CHECK(hg_pace_due(&pace, 3000, now + MINUTE_MS) <= now + MINUTE_MS + 1000);
+}
+
+// ------------------------------------------------------------------------------------------------ who asks
+
+TEST(pace, what_has_asked_for_long_does_not_count) {
+  struct hg_pace pace = {0};
+  hg_pace_ask(&pace, 10, 100900);
+  hg_pace_ask(&pace, 20, 101100);
+  CHECK_EQ(hg_pace_asked(&pace, 101999), 30);
+  hg_pace_answer(&pace, 10, 100900, 101999);
+  CHECK_EQ(hg_pace_asked(&pace, 101999), 20);
+  hg_pace_ask(&pace, 5, 102000);
+  CHECK_EQ(hg_pace_asked(&pace, 102999), 25);
+  CHECK_EQ(hg_pace_asked(&pace, 103000), 5);
+  hg_pace_answer(&pace, 20, 101100, 103000); // which is forgotten
+  CHECK_EQ(hg_pace_asked(&pace, 103000), 5);
+  CHECK_EQ(hg_pace_asked(&pace, 200000), 0);
+  hg_pace_answer(&pace, 5, 102000, 200000);
+  CHECK_EQ(hg_pace_asked(&pace, 200000), 0);
 }
 
 // ------------------------------------------------------------------------------------------------ pushback

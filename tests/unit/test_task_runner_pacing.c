@@ -362,6 +362,27 @@ TEST(task_runner_pacing, a_permit_is_asked_for_to_be_used) {
   }
 }
 
+// What waits for a budget that has nothing left keeps no line of another from the minute, though it asks for more than
+// one.
+TEST(task_runner_pacing, who_waits_for_a_budget_keeps_no_other) {
+  struct world *world = world_new(3, 200, 100000000, 64);
+  world->llm.tokens_per_minute = 10000;
+  world->blocked_budget = "blocked";
+  for (unsigned i = 10; i < 60; i++)
+    strcpy(world->lines[i].budget, world->blocked_budget);
+  world_open(world, 64);
+  for (unsigned second = 0; second < 3600 && world_counts(world).done < 150; second++) {
+    world_settle_down(world);
+    world_pass(world, 1000);
+  }
+  CHECK_EQ(world_counts(world).done, 150);
+  world->blocked_budget = NULL;
+  world_run(world);
+  world_check_end(world);
+  CHECK_EQ(world_counts(world).done, 200);
+  world_end(world);
+}
+
 // Those of a model that has to wait for its rate let the others pass.
 TEST(task_runner_pacing, a_turn_of_one_model_does_not_keep_others) {
   struct world *world = two_models(13, 40, 20);

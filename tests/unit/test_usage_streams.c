@@ -317,6 +317,25 @@ static void check_look(const char *type, bool asked, const char *bytes, size_t l
   CHECK_EQ(hg_stream_look(type, asked, bytes, len, &blank), len <= said ? HG_STREAM_NOT_YET : expected);
 }
 
+// Figures in two events of their own may be those of a choice each. (Not in the table: cut off between them, the first
+// are those of the end.)
+TEST(usage_streams, figures_of_their_own_come_once_for_several_choices) {
+  static const char ended[] = "data: {\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"},"
+                              "{\"index\":1,\"finish_reason\":\"stop\"}]}\n\n";
+  static const char usage[] = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5}}\n\n";
+  for (int times = 1; times <= 2; times++) {
+    struct hg_stream stream;
+    struct hg_streamed out;
+    hg_stream_init(&stream, "text/event-stream", 2, NULL, NULL);
+    CHECK_EQ(hg_stream_feed(&stream, ended, strlen(ended)), HG_OK);
+    for (int i = 0; i < times; i++)
+      CHECK_EQ(hg_stream_feed(&stream, usage, strlen(usage)), HG_OK);
+    CHECK_EQ(hg_stream_feed(&stream, "data: [DONE]\n\n", 14), HG_OK);
+    CHECK_EQ(hg_stream_end(&stream, true, &out), times == 1 ? HG_OK : HG_ERR_NO_USAGE);
+    hg_stream_clear(&stream);
+  }
+}
+
 TEST(usage_streams, what_an_answer_looks_like) {
   static const struct {
     const char *type;

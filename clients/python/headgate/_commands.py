@@ -17,7 +17,7 @@ OUTCOMES = {"done": 0, "failed": 1, "again": 2}
 @dataclasses.dataclass(frozen=True)
 class Counted:
     """What was counted, and where it comes from: `exact`, `estimated`, or `missing`: the whole reservation was charged,
-    and `tokens` are None where only the id of the permit is known."""
+    or what is known at least where that is more. Of a permit of which only the id is known `tokens` are the latter, or None."""
 
     tokens: Optional[int]
     source: str
@@ -140,7 +140,8 @@ def _nothing(_: List[Message]) -> None:
 
 def _counted(parts: List[Message]) -> Counted:
     done = parts[0]
-    return Counted(None if done["source"] == "missing" else done["tokens"], done["source"])
+    unknown = done["source"] == "missing" and not done["tokens"]
+    return Counted(None if unknown else done["tokens"], done["source"])
 
 
 def set_limit(budget: str, tokens: int, timeout: Optional[float]) -> Call[None]:

@@ -53,7 +53,9 @@ class PermitState:
         return {"model": self._model, **details} if self._model else details
 
     def _counted(self, counted: Counted) -> Counted:
-        return Counted(self.tokens, "missing") if counted.source == "missing" else counted
+        if counted.source != "missing":
+            return counted
+        return Counted(max(self.tokens, counted.tokens or 0), "missing")
 
     def _end(self, _: Any = None) -> None:
         self._ended = True
