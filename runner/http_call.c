@@ -1,5 +1,6 @@
 // One HTTP call: a libcurl handle that is set up once and used again and again.
 #include "runner/http_private.h"
+#include "base/clock.h"
 #include "base/fail.h"
 #include "base/json_scan.h"
 
@@ -72,6 +73,14 @@ static bool look(struct hg_http_call *call) {
   return true;
 }
 
+// The last status line is that of the answer. (libcurl's own times count from the request's body, where that is sent
+// apart.)
+static size_t on_header(char *line, size_t size, size_t count, void *context) {
+  struct hg_http_call *call = context;
+  if (size * count >= 5 && memcmp(line, "HTTP/", 5) == 0) call->headers_us = hg_clock_now().monotonic_us;
+  return size * count;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *context) {
   struct hg_http_call *call = context;
   const size_t more = size * count;
@@ -125,6 +134,8 @@ static bool set_common(struct hg_http_call *call, const struct hg_http_options *
          curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->detail) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
+         curl_easy_setopt(easy, CURLOPT_HEADERDATA, call) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_PREREQDATA, call) == CURLE_OK &&
          curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK && set_no_proxy(easy) &&
@@ -215,6 +226,7 @@ void hg_http_call_rest(struct hg_http_call *call) {
   call->starts = 0;
   call->resent = call->looked = call->too_large = call->no_memory = false;
   call->blank = 0;
+  call->headers_us = 0;
   call->detail[0] = '\0';
   call->tag = NULL;
   call->body_len = 0;
@@ -268,22 +280,15 @@ static int64_t read_retry_after(const struct hg_http_call *call) {
   return seconds ? hg_retry_after_ms(seconds, (int64_t)time(NULL)) : -1;
 }
 
-// A stream may go on for minutes behind its headers.
-static int64_t headers_ms_ago(const struct hg_http_call *call) {
-  curl_off_t begin_us = 0, end_us = 0;
-  curl_easy_getinfo(call->easy, CURLINFO_STARTTRANSFER_TIME_T, &begin_us);
-  curl_easy_getinfo(call->easy, CURLINFO_TOTAL_TIME_T, &end_us);
-  return begin_us > 0 && end_us > begin_us ? (end_us - begin_us) / 1000 : 0;
-}
-
 static void read_answer(const struct hg_http_call *call, const char *body, size_t body_len, struct hg_http_end *out) {
   out->status = status_of(call);
   const size_t mark = hg_json_mark(body, body_len);
   out->body = body_len > mark ? body + mark : NULL;
   out->body_len = body_len - mark;
   if (out->status >= 400) out->retry_after_ms = read_retry_after(call);
-  out->headers_ms_ago = headers_ms_ago(call);
-  hg_rate_headers_read(header_of, call, (int64_t)time(NULL) - out->headers_ms_ago / 1000, &out->rates);
+  const struct hg_now now = hg_clock_now();
+  if (call->headers_us > 0) out->headers_ms_ago = (now.monotonic_us - call->headers_us) / 1000;
+  hg_rate_headers_read(header_of, call, (now.utc_us / 1000 - out->headers_ms_ago) / 1000, &out->rates);
   const char *id = header(call, "x-request-id");
   if (!id) id = header(call, "request-id");
   if (id) strncat(out->request_id, id, sizeof out->request_id - 1);

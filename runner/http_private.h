@@ -24,6 +24,7 @@ struct hg_http_call {
   char *body; // of the answer
   size_t body_len, body_capacity;
   size_t blank;                  // of it, bytes at its beginning that say nothing
+  int64_t headers_us;            // when its headers came, by the monotonic clock; 0: they have not
   bool streams;                  // a stream was asked for
   bool looked;                   // it is known whether the answer is one
   int64_t choices;               // that were asked for

@@ -65,7 +65,7 @@ struct hg_runner {
   bool admitted;         // somebody was let in: key, model and route are right
   uint32_t turned_away;  // until then: how often somebody was not
   char turned_away_text[576];
-  int64_t probe_until_ms; // INT64_MAX until the first call
+  int64_t probe_until_ms; // INT64_MAX until the first one asks for a permit
 
   bool unsynced;                                              // something may be in the group
   int64_t sync_failing_since_ms, next_sync_ms, sync_pause_ms; // since: -1 when it works

@@ -14,7 +14,8 @@
 #include "runner/http.h"
 #include "runner/learned.h"
 
-// How many calls may run, and how long, before the first answer shows that key, model and route are right.
+// How many calls may run, and how long, before the first answer shows that key, model and route are right. Lines that
+// wait as long for their permits, as their budget has nothing left, let others pass.
 #define HG_PROBE_CALLS 5
 #define HG_PROBE_MS 2000
 // So many lines in a row that used up their tries unserved (no answer, or not let in), and at least as many as are

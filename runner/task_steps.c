@@ -83,6 +83,7 @@ static void ask_for_permit(struct hg_runner *runner, struct hg_run_task *task) {
   } else if (expect(runner, task, ticket)) {
     task->cancelled = false;
     hg_runner_asks(runner, task);
+    if (runner->probe_until_ms == INT64_MAX) runner->probe_until_ms = runner->now_ms + HG_PROBE_MS;
     hg_runner_move(runner, task, HG_TASK_ACQUIRING);
   } else {
     hg_runner_drop(runner, task, true);
@@ -150,7 +151,7 @@ static void start_call(struct hg_runner *runner, struct hg_run_task *task) {
     task->unserved_before = runner->unserved;
     runner->counts.calls++;
     runner->counts.capped += lowered->body != NULL;
-    if (runner->probe_until_ms == INT64_MAX) runner->probe_until_ms = runner->now_ms + HG_PROBE_MS;
+    if (runner->counts.calls == 1) runner->probe_until_ms = runner->now_ms + HG_PROBE_MS;
   }
 }
 

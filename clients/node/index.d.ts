@@ -67,8 +67,8 @@ export interface Ending {
 }
 
 /**
- * What was counted; missing: the whole reservation, or what is known at least where that is more. Of a permit of which
- * only the id is known tokens are the latter, or null.
+ * What was counted; missing: the whole reservation, or what is known at least where that is more, and tokens are null
+ * where only the permit's id is known.
  */
 export interface Counted {
   tokens: number | null;

@@ -45,7 +45,10 @@ function spent(answer, details) {
   return fields;
 }
 
-const counted = ([{ tokens, source }]) => ({ tokens: source === "missing" && !tokens ? null : tokens, source });
+const counted = ([{ tokens, source }]) => ({ tokens, source });
+/** Which reservation was charged only the permit knows. */
+const ofId = ({ tokens, source }) => ({ tokens: source === "missing" ? null : tokens, source });
+const SETTLE = Symbol("settle");
 const nothing = () => undefined;
 const fit = text =>
   Buffer.from(String(text).replaceAll("\0", ""))
@@ -75,9 +78,9 @@ export class Permit {
   }
 
   async settle(answer, options = {}) {
-    const result = await this.#hg.settle(this.id, answer, { ...this.#model, ...options });
+    const result = await this.#hg[SETTLE](this.id, answer, { ...this.#model, ...options });
     this.#end();
-    return result.source === "missing" ? { ...result, tokens: Math.max(this.tokens, result.tokens ?? 0) } : result;
+    return result.source === "missing" ? { ...result, tokens: Math.max(this.tokens, result.tokens) } : result;
   }
 
   async release(options = {}) {
@@ -207,7 +210,11 @@ export class Headgate {
   }
 
   /** Settles a permit by its id, such as one of another process or an orphan. */
-  settle(permit, answer, { outcome = "done", reason = "", ...details } = {}) {
+  async settle(permit, answer, options) {
+    return ofId(await this[SETTLE](permit, answer, options));
+  }
+
+  [SETTLE](permit, answer, { outcome = "done", reason = "", ...details } = {}) {
     return this.#do(
       () =>
         command("SETTLE_PERMIT", {

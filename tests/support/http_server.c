@@ -59,7 +59,8 @@ static void send_events(int fd) {
 }
 
 // Sends back what came: "?pieces" as chunks of a byte, "?close" with nothing that tells the end but the connection's,
-// "?held" all but its first byte when the server may go on; behind that "&type=" a Content-Type.
+// "?held" all but its first byte when the server may go on, "?held&thinks" nothing before it may once more; behind that
+// "&type=" a Content-Type.
 static bool send_echo(struct http_server *server, int fd, const char *path, const char *body) {
   char how[64] = "", head[160], chunk[] = "1\r\nx\r\n";
   sscanf(path, "/echo%63[^ ]", how);
@@ -70,6 +71,7 @@ static bool send_echo(struct http_server *server, int fd, const char *path, cons
            pieces  ? "Transfer-Encoding: chunked\r\n\r\n"
            : close ? "Connection: close\r\n\r\n"
                    : "");
+  if (strstr(how, "&thinks")) sem_wait(&server->go_on);
   if (!send_text(fd, head)) return false;
   if (close) return send_text(fd, body) && false;
   if (!pieces) {

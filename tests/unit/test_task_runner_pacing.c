@@ -368,7 +368,7 @@ TEST(task_runner_pacing, who_waits_for_a_budget_keeps_no_other) {
   struct world *world = world_new(3, 200, 100000000, 64);
   world->llm.tokens_per_minute = 10000;
   world->blocked_budget = "blocked";
-  for (unsigned i = 10; i < 60; i++)
+  for (unsigned i = 0; i < 50; i++)
     strcpy(world->lines[i].budget, world->blocked_budget);
   world_open(world, 64);
   for (unsigned second = 0; second < 3600 && world_counts(world).done < 150; second++) {

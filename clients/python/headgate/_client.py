@@ -88,7 +88,7 @@ class Headgate:
         """Settles a permit by its id, such as one of another process or an orphan."""
         call = commands.settle(permit, answer, outcome, reason, details, self._timeout)
         self._connection.forget(permit)
-        return self._ask(call)
+        return commands.of_id(self._ask(call))
 
     def release(self, permit: str, *, outcome: str = "done", reason: str = "") -> None:
         call = commands.release(permit, outcome, reason, self._timeout)

@@ -17,7 +17,7 @@ OUTCOMES = {"done": 0, "failed": 1, "again": 2}
 @dataclasses.dataclass(frozen=True)
 class Counted:
     """What was counted, and where it comes from: `exact`, `estimated`, or `missing`: the whole reservation was charged,
-    or what is known at least where that is more. Of a permit of which only the id is known `tokens` are the latter, or None."""
+    or what is known at least where that is more, and `tokens` are None where only the id of the permit is known."""
 
     tokens: Optional[int]
     source: str
@@ -140,8 +140,12 @@ def _nothing(_: List[Message]) -> None:
 
 def _counted(parts: List[Message]) -> Counted:
     done = parts[0]
-    unknown = done["source"] == "missing" and not done["tokens"]
-    return Counted(None if unknown else done["tokens"], done["source"])
+    return Counted(done["tokens"], done["source"])
+
+
+def of_id(counted: Counted) -> Counted:
+    """Which reservation was charged only the permit knows."""
+    return Counted(None, "missing") if counted.source == "missing" else counted
 
 
 def set_limit(budget: str, tokens: int, timeout: Optional[float]) -> Call[None]:

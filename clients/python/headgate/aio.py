@@ -153,7 +153,7 @@ class Headgate:
                      **details: Any) -> Counted:
         call = commands.settle(permit, answer, outcome, reason, details, self._timeout)
         self._connection.forget(permit)
-        return await self._ask(call)
+        return commands.of_id(await self._ask(call))
 
     async def release(self, permit: str, *, outcome: str = "done", reason: str = "") -> None:
         call = commands.release(permit, outcome, reason, self._timeout)
