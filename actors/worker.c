@@ -39,7 +39,9 @@ static hg_err settle_reported(const hg_usage_report *reported, hg_unit unit, hg_
     settle->reason = hg_text_of("the function reported usage out of range, or in another unit");
     return returned != HG_OK ? returned : err;
   }
-  settle->tokens = used.tokens; // beside a missing source it is what is known at least
+  const bool missing = used.source == HG_SOURCE_MISSING; // then the reservation is charged, or what is known at least
+  if (missing) used.source = HG_SOURCE_ESTIMATED;
+  if (!missing || used.tokens > settle->tokens) settle->tokens = used.tokens;
   settle->outcome = returned == HG_OK ? (uint32_t)used.outcome : HG_OUTCOME_FAILED;
   settle->reason = text_of(used.reason, HG_TEXT_MAX);
   if (returned != HG_OK && settle->reason.size == 0) settle->reason = hg_text_of(hg_err_name(returned));
