@@ -111,13 +111,16 @@ static void end_to_wait(struct hg_runner *runner, struct hg_run_task *task) {
 
 // ---------------------------------------------------------------------------------------------- how many at once
 
-static uint32_t busy(const struct hg_runner *runner) {
-  return runner->in_state[HG_TASK_ACQUIRING] + runner->in_state[HG_TASK_WANTS_CALL] +
+// Those that will soon run, too; who has asked for a permit for longer waits for something else.
+static int64_t busy(struct hg_runner *runner) {
+  return hg_pace_asked(&runner->requests, runner->now_ms) + runner->in_state[HG_TASK_WANTS_CALL] +
          runner->in_state[HG_TASK_CALLING] + runner->in_state[HG_TASK_PAUSING];
 }
 
-static bool is_crowded(const struct hg_runner *runner) {
-  return hg_pushback_lasts(&runner->pushback) && busy(runner) >= hg_pushback_allowed(&runner->pushback);
+static bool is_crowded(struct hg_runner *runner) {
+  if (!hg_pushback_lasts(&runner->pushback) || busy(runner) < hg_pushback_allowed(&runner->pushback)) return false;
+  wake_at(runner, runner->now_ms + LOOK_AGAIN_MS);
+  return true;
 }
 
 void hg_runner_put_aside(struct hg_runner *runner, struct hg_run_task *task, bool aside) {

@@ -462,6 +462,29 @@ static enum fate crowded(struct world *world, unsigned line, unsigned attempt) {
   return running > capacity ? FATE_BUSY : FATE_OK;
 }
 
+// What waits for a budget is no call that the provider could be too busy for.
+TEST(task_runner_pacing, who_waits_for_a_budget_is_not_pushed_back) {
+  struct world *world = world_new(3, LINES, 100000000, 8);
+  world->llm.max_attempts = 100;
+  world->fate = crowded;
+  world->blocked_budget = "blocked";
+  capacity = 1;
+  for (unsigned i = 1; i <= 20; i++) // fewer than lines that may be open
+    strcpy(world->lines[4 * i - 1].budget, world->blocked_budget);
+  world_open(world, 8);
+  for (unsigned second = 0; second < 3600 && world_counts(world).done < LINES - 20; second++) {
+    world_settle_down(world);
+    world_pass(world, 1000);
+  }
+  CHECK(world_counts(world).pushbacks > 0);
+  CHECK_EQ(world_counts(world).done, LINES - 20);
+  world->blocked_budget = NULL;
+  world_run(world);
+  world_check_end(world);
+  CHECK_EQ(world_counts(world).done, LINES);
+  world_end(world);
+}
+
 static void push_back(uint64_t seed, unsigned takes, unsigned slots) {
   struct world *world = world_new(seed, LINES, 10000000, slots);
   world->llm.max_attempts = 100;

@@ -7,14 +7,16 @@
 #include "support/test.h"
 
 #include <stdio.h>
+#include <string.h>
 
-#define IDLE_TURNS_MAX 1000 // between two things that happen
+#define IDLE_TURNS_MAX 4000 // between two things that happen
 
 struct timed {
   struct world *world;
   int64_t longest_call, reset_ms;
   unsigned fail_percent, tell_percent, zero_percent;
   int64_t limit_requests, limit_tokens; // that answers tell
+  int64_t opens_ms;                     // the blocked budget
   int64_t ends_at[WORLD_LINES_MAX];     // of each line's call
   unsigned sent[WORLD_LINES_MAX];       // of it, so far
   int64_t starts[64 * WORLD_LINES_MAX]; // of all requests
@@ -84,6 +86,7 @@ static bool happen(struct world *world) {
 
 static int64_t next_moment(const struct world *world) {
   int64_t next = world->next_turn_ms;
+  if (world->blocked_budget && timed.opens_ms < next) next = timed.opens_ms;
   for (unsigned i = 0; i < world->call_count; i++)
     if (timed.ends_at[world->calls[i].line] < next) next = timed.ends_at[world->calls[i].line];
   return next;
@@ -117,6 +120,11 @@ static void choose(struct world *world) {
   timed.zero_percent = (unsigned)perhaps(world, 1, 60);
   timed.limit_requests = perhaps(world, 1, 60);
   timed.limit_tokens = perhaps(world, 1, 4000);
+  if (world_below(world, 3) > 0) return;
+  world->blocked_budget = "blocked";
+  timed.opens_ms = world->now_ms + (int64_t)world_below(world, 3600000);
+  for (unsigned i = 0; i < world->line_count; i++)
+    if (world_below(world, 3) == 0) strcpy(world->lines[i].budget, world->blocked_budget);
 }
 
 static void timed_world(uint64_t seed) {
@@ -133,6 +141,7 @@ static void timed_world(uint64_t seed) {
     const int64_t next = next_moment(world);
     CHECK(next < INT64_MAX || happen(world)); // or else it waits for nothing
     if (next > world->now_ms && next < INT64_MAX) world->now_ms = next;
+    if (world->now_ms >= timed.opens_ms) world->blocked_budget = NULL;
     if (world->now_ms >= interrupt_ms) hg_runner_interrupt(world->runner, world->now_ms);
   }
   permits += world->permit_count;
