@@ -23,25 +23,31 @@ bool hg_tracker_labels_fit(struct hg_text task_id, struct hg_text model, struct 
   return task_id.size <= HG_TASK_ID_MAX && model.size <= HG_LABEL_MAX && response_id.size <= HG_LABEL_MAX;
 }
 
-static void tell_overrun(struct hg_tracker *tracker, uint32_t index, int64_t used, struct hg_text task_id) {
+void hg_tracker_tell_overrun(struct hg_tracker *tracker, uint32_t index, int64_t over_by, const char *reason,
+                             struct hg_text task_id) {
   const struct hg_budget *budget = &tracker->budgets.at[index];
-  if (budget->used <= budget->hard_limit || budget->used - used > budget->hard_limit) return;
   struct hg_message event;
   hg_message_init(&event, HG_BUDGET_OVERRUN);
   struct hg_budget_overrun_message *overrun = &event.as.budget_overrun;
   overrun->used = budget->used;
   overrun->reserved = budget->reserved;
   overrun->hard_limit = budget->hard_limit;
-  overrun->over_by = budget->used - budget->hard_limit;
-  overrun->reason = hg_text_of("over_limit");
+  overrun->over_by = over_by;
+  overrun->reason = hg_text_of(reason);
   overrun->task_id = task_id;
   hg_tracker_emit(tracker, index, &event);
+}
+
+static void tell_over_limit(struct hg_tracker *tracker, uint32_t index, int64_t used, struct hg_text task_id) {
+  const struct hg_budget *budget = &tracker->budgets.at[index];
+  const int64_t over_by = budget->used - budget->hard_limit;
+  if (over_by > 0 && over_by - used <= 0) hg_tracker_tell_overrun(tracker, index, over_by, "over_limit", task_id);
 }
 
 void hg_tracker_tell_crossings(struct hg_tracker *tracker, uint32_t leaf, int64_t used, struct hg_text task_id) {
   if (used <= 0) return;
   do
-    tell_overrun(tracker, leaf, used, task_id);
+    tell_over_limit(tracker, leaf, used, task_id);
   while (hg_budget_up(&tracker->budgets, &leaf));
 }
 

@@ -101,18 +101,9 @@ static void tell_ending(struct hg_tracker *tracker, const struct hg_permit_recor
 
 static void tell_over_reservation(struct hg_tracker *tracker, const struct hg_permit_record *permit,
                                   const struct ending *ending) {
-  if (ending->tokens <= permit->tokens) return;
-  const struct hg_budget *budget = &tracker->budgets.at[permit->budget];
-  struct hg_message event;
-  hg_message_init(&event, HG_BUDGET_OVERRUN);
-  struct hg_budget_overrun_message *overrun = &event.as.budget_overrun;
-  overrun->used = budget->used;
-  overrun->reserved = budget->reserved;
-  overrun->hard_limit = budget->hard_limit;
-  overrun->over_by = ending->tokens - permit->tokens;
-  overrun->reason = hg_text_of(text_is(ending->reason, "cap_ignored") ? "cap_ignored" : "over_reservation");
-  overrun->task_id = hg_permit_task(permit);
-  hg_tracker_emit(tracker, permit->budget, &event);
+  const char *reason = text_is(ending->reason, "cap_ignored") ? "cap_ignored" : "over_reservation";
+  const int64_t over_by = ending->tokens - permit->tokens;
+  if (over_by > 0) hg_tracker_tell_overrun(tracker, permit->budget, over_by, reason, hg_permit_task(permit));
 }
 
 // Takes the permit out of the counts of its path. Its slot is free when the last permit that runs in it has ended.

@@ -82,7 +82,10 @@ struct hg_tracker {
 void hg_tracker_emit(struct hg_tracker *tracker, uint32_t budget, struct hg_message *event);
 // To a client: leaves when everything decided so far is durable.
 void hg_tracker_answer(struct hg_tracker *tracker, hg_peer peer, const struct hg_message *answer);
-// BUDGET_OVERRUN for each budget of the path that `used` more tokens took over its limit.
+// BUDGET_OVERRUN.
+void hg_tracker_tell_overrun(struct hg_tracker *tracker, uint32_t index, int64_t over_by, const char *reason,
+                             struct hg_text task_id);
+// The same for each budget of the path that `used` more tokens took over its limit.
 void hg_tracker_tell_crossings(struct hg_tracker *tracker, uint32_t leaf, int64_t used, struct hg_text task_id);
 // Brings the latches of the path up to date; `freed`: wakes who waits for one of its budgets.
 void hg_tracker_settle_path(struct hg_tracker *tracker, uint32_t leaf, bool freed);

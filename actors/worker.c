@@ -1,6 +1,7 @@
 // A worker thread: waits for a function, runs it, settles what it used.
 #include "actors/worker.h"
 
+#include "actors/permits.h"
 #include "actors/shell.h"
 #include "bus/endpoints.h"
 #include "bus/frames.h"
@@ -39,9 +40,9 @@ static hg_err settle_reported(const hg_usage_report *reported, hg_unit unit, hg_
     settle->reason = hg_text_of("the function reported usage out of range, or in another unit");
     return returned != HG_OK ? returned : err;
   }
-  const bool missing = used.source == HG_SOURCE_MISSING; // then the reservation is charged, or what is known at least
+  const bool missing = used.source == HG_SOURCE_MISSING;
+  settle->tokens = hg_usage_charged(settle->tokens, missing ? HG_USAGE_MISSING(used.tokens) : used.tokens);
   if (missing) used.source = HG_SOURCE_ESTIMATED;
-  if (!missing || used.tokens > settle->tokens) settle->tokens = used.tokens;
   settle->outcome = returned == HG_OK ? (uint32_t)used.outcome : HG_OUTCOME_FAILED;
   settle->reason = text_of(used.reason, HG_TEXT_MAX);
   if (returned != HG_OK && settle->reason.size == 0) settle->reason = hg_text_of(hg_err_name(returned));

@@ -135,16 +135,12 @@ static bool has_room_for_one_aside(const struct hg_runner *runner) {
 
 // Who is only behind others of its model goes aside, so that lines of other models are reached.
 bool hg_runner_has_room_for(struct hg_runner *runner, struct hg_run_task *task) {
-  const bool all_behind = is_far_behind(backlog_of_all_ms(runner));
   const bool behind = is_far_behind(backlog_ms(runner, task)) || (task->pace && task->pace->crowded.first);
-  if (behind) begin_to_wait(runner, task);
-  if (behind && !all_behind && task->pace) {
-    hg_runner_put_aside(runner, task, true);
-    hg_task_list_push(&task->pace->crowded, task);
-    return false;
-  }
   if (!behind && !is_crowded(runner)) return true;
-  hg_task_list_push(&runner->crowded, task);
+  if (behind) begin_to_wait(runner, task);
+  const bool of_its_model = behind && task->pace && !is_far_behind(backlog_of_all_ms(runner));
+  if (of_its_model) hg_runner_put_aside(runner, task, true);
+  hg_task_list_push(of_its_model ? &task->pace->crowded : &runner->crowded, task);
   return false;
 }
 

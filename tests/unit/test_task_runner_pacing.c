@@ -362,6 +362,24 @@ TEST(task_runner_pacing, a_permit_is_asked_for_to_be_used) {
   }
 }
 
+// All lines but those of the blocked budget, within an hour.
+static void check_others_are_done(struct world *world, unsigned others) {
+  for (unsigned second = 0; second < 3600 && world_counts(world).done < others; second++) {
+    world_settle_down(world);
+    world_pass(world, 1000);
+  }
+  CHECK_EQ(world_counts(world).done, others);
+}
+
+// The others, too, when it opens.
+static void check_all_are_done(struct world *world) {
+  world->blocked_budget = NULL;
+  world_run(world);
+  world_check_end(world);
+  CHECK_EQ(world_counts(world).done, world->line_count);
+  world_end(world);
+}
+
 // What waits for a budget that has nothing left keeps no line of another from the minute, though it asks for more than
 // one.
 TEST(task_runner_pacing, who_waits_for_a_budget_keeps_no_other) {
@@ -371,15 +389,19 @@ TEST(task_runner_pacing, who_waits_for_a_budget_keeps_no_other) {
   for (unsigned i = 0; i < 50; i++)
     strcpy(world->lines[i].budget, world->blocked_budget);
   world_open(world, 64);
-  for (unsigned second = 0; second < 3600 && world_counts(world).done < 150; second++) {
-    world_settle_down(world);
-    world_pass(world, 1000);
-  }
-  CHECK_EQ(world_counts(world).done, 150);
-  world->blocked_budget = NULL;
+  check_others_are_done(world, 150);
+  check_all_are_done(world);
+}
+
+// All of "b" are sent by then, though those of "a" wait for their rate.
+static void check_b_is_sent(struct world *world, unsigned slots, int64_t within_ms) {
+  world->rates = limit_tokens_of_a;
+  world_open(world, slots);
+  const int64_t from = world->now_ms;
   world_run(world);
   world_check_end(world);
-  CHECK_EQ(world_counts(world).done, 200);
+  for (unsigned i = 1; i < 40; i += 2)
+    CHECK(sent_at[i] < from + within_ms);
   world_end(world);
 }
 
@@ -387,29 +409,14 @@ TEST(task_runner_pacing, who_waits_for_a_budget_keeps_no_other) {
 TEST(task_runner_pacing, a_turn_of_one_model_does_not_keep_others) {
   struct world *world = two_models(13, 40, 20);
   cap_at(world, 4096);
-  world->rates = limit_tokens_of_a;
-  world_open(world, 20);
-  const int64_t from = world->now_ms;
-  world_run(world);
-  world_check_end(world);
-  for (unsigned i = 1; i < 40; i += 2)
-    CHECK(sent_at[i] < from + 5000);
-  world_end(world);
+  check_b_is_sent(world, 20, 5000);
 }
 
 // A line that waits for the rate of its model keeps no line of another from that of the whole run.
 TEST(task_runner_pacing, who_is_kept_by_its_model_keeps_no_other) {
   struct world *world = two_models(23, 40, 40);
-  world->rates = limit_tokens_of_a;
   world->llm.requests_per_minute = 600;
-  world->fate = note_order;
-  world_open(world, 40);
-  const int64_t from = world->now_ms;
-  world_run(world);
-  world_check_end(world);
-  for (unsigned i = 1; i < 40; i += 2)
-    CHECK(sent_at[i] < from + 10000);
-  world_end(world);
+  check_b_is_sent(world, 40, 10000);
 }
 
 // Of a ledger of money nothing is learnt of tokens: input that is cheap and used weighs little in what is learnt.
@@ -472,17 +479,9 @@ TEST(task_runner_pacing, who_waits_for_a_budget_is_not_pushed_back) {
   for (unsigned i = 1; i <= 20; i++) // fewer than lines that may be open
     strcpy(world->lines[4 * i - 1].budget, world->blocked_budget);
   world_open(world, 8);
-  for (unsigned second = 0; second < 3600 && world_counts(world).done < LINES - 20; second++) {
-    world_settle_down(world);
-    world_pass(world, 1000);
-  }
+  check_others_are_done(world, LINES - 20);
   CHECK(world_counts(world).pushbacks > 0);
-  CHECK_EQ(world_counts(world).done, LINES - 20);
-  world->blocked_budget = NULL;
-  world_run(world);
-  world_check_end(world);
-  CHECK_EQ(world_counts(world).done, LINES);
-  world_end(world);
+  check_all_are_done(world);
 }
 
 static void push_back(uint64_t seed, unsigned takes, unsigned slots) {

@@ -121,23 +121,24 @@ TEST(tracker_forecast, tells_once_that_the_queue_will_not_fit) {
 
 // ------------------------------------------------------------------------------------------------ lines of runs
 
-static void tell_lines(struct fixture *f, hg_peer peer, uint64_t from, uint32_t budget, uint64_t lines) {
+static void tell_allowed(struct fixture *f, hg_peer peer, uint64_t from, uint32_t budget, uint64_t lines,
+                         uint32_t allowed) {
   struct hg_message message;
   hg_message_init(&message, HG_TELL_LINES);
   message.as.tell_lines.from = from;
   message.as.tell_lines.budget = budget;
   message.as.tell_lines.lines = lines;
+  message.as.tell_lines.allowed = allowed;
   hg_test_send(&f->tracker, HG_PORT_CLIENTS, peer, &message);
 }
 
+static void tell_lines(struct fixture *f, hg_peer peer, uint64_t from, uint32_t budget, uint64_t lines) {
+  tell_allowed(f, peer, from, budget, lines, 0);
+}
+
 static uint32_t allowed_after(struct fixture *f, int64_t us, uint64_t from, uint64_t lines, uint32_t allowed) {
-  struct hg_message message;
-  hg_message_init(&message, HG_TELL_LINES);
-  message.as.tell_lines.from = from;
-  message.as.tell_lines.lines = lines;
-  message.as.tell_lines.allowed = allowed;
   f->tracker.now.monotonic_us += us;
-  hg_test_send(&f->tracker, HG_PORT_CLIENTS, ALICE, &message);
+  tell_allowed(f, ALICE, from, 0, lines, allowed);
   return usage_of(f, 0).allowed;
 }
 
